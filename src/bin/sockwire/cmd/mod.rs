@@ -1,0 +1,150 @@
+//! The commands, one file each, and what they share: exit codes and the choices that hold for all of them.
+
+mod capture;
+mod doctor;
+mod interfaces;
+mod lab;
+mod output;
+mod protocols;
+mod read;
+mod show;
+mod watch;
+mod welcome;
+
+use std::{ffi::OsString, io, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// What the program's exit code says (design: contracts).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, also after one Ctrl-C, or when the reader closed the pipe.
+    Done = 0,
+    /// Nothing matched, or a check failed.
+    NoMatch = 1,
+    /// The words on the command line are off.
+    Usage = 2,
+    /// A right is missing.
+    NotPermitted = 3,
+    /// No such interface, host or process.
+    NoSuch = 4,
+    /// The input is damaged.
+    Damaged = 5,
+    /// Output could not be written.
+    WriteFailed = 6,
+}
+
+/// Why a command ended early: the code for scripts, the words for people.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) exit: Exit,
+    /// What failed, on what, and what to do next.
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    /// A failure with a code of its own.
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit,
+            error: error.into(),
+        }
+    }
+}
+
+/// Writing to stdout or a file failed; a closed pipe is a clean end.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let exit = if error.kind() == io::ErrorKind::BrokenPipe {
+            Exit::Done
+        } else {
+            Exit::WriteFailed
+        };
+        Self {
+            exit,
+            error: anyhow::Error::new(error).context("cannot write the output"),
+        }
+    }
+}
+
+/// What every command returns.
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+#[derive(Parser)]
+#[command(
+    name = "sockwire",
+    version,
+    about = "Shows what a socket does on the wire",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Choices that hold for every command.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// When to use colour; NO_COLOR and CLICOLOR_FORCE are heeded
+    #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorWhen,
+    /// Draw with ASCII characters only
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
+    /// No talk on stderr, only errors
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Capture(capture::Args),
+    Read(read::Args),
+    Watch(watch::Args),
+    Lab(lab::Args),
+    Interfaces(interfaces::Args),
+    Protocols(protocols::Args),
+    Doctor(doctor::Args),
+}
+
+/// Parses the command line, runs the command, and turns its outcome into an exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse_from(arguments(std::env::args_os()));
+    let global = &cli.global;
+    let outcome = match cli.command {
+        None => welcome::run(global),
+        Some(Command::Capture(args)) => capture::run(args, global),
+        Some(Command::Read(args)) => read::run(args, global),
+        Some(Command::Watch(args)) => watch::run(args, global),
+        Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Interfaces(args)) => interfaces::run(args, global),
+        Some(Command::Protocols(args)) => protocols::run(args, global),
+        Some(Command::Doctor(args)) => doctor::run(args, global),
+    };
+    let exit = outcome.unwrap_or_else(|failure| {
+        if failure.exit != Exit::Done {
+            eprintln!("sockwire: {:#}", failure.error);
+        }
+        failure.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// A first word that is no command means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`.
+fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    words.collect()
+}

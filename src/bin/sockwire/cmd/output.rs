@@ -1,0 +1,1 @@
+//! Standard output and colour: data goes here, talk goes to stderr.

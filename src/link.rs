@@ -1,0 +1,62 @@
+//! Link types: what the first byte of a frame is, numbered as capture files number it.
+
+use std::fmt;
+
+/// A LINKTYPE_ value of the pcap and pcapng formats (the number in the file, not a platform's DLT_ value).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// BSD loopback: a 4-byte address family in the writer's byte order.
+    pub const NULL: Self = Self(0);
+    /// Ethernet II and IEEE 802.3.
+    pub const ETHERNET: Self = Self(1);
+    /// An IPv4 or IPv6 packet with nothing before it.
+    pub const RAW: Self = Self(101);
+    /// OpenBSD loopback: a 4-byte address family, big endian.
+    pub const LOOP: Self = Self(108);
+    /// Linux "cooked" capture, version 1.
+    pub const LINUX_SLL: Self = Self(113);
+    /// An IPv4 packet with nothing before it.
+    pub const IPV4: Self = Self(228);
+    /// An IPv6 packet with nothing before it.
+    pub const IPV6: Self = Self(229);
+    /// Linux "cooked" capture, version 2: what `-i any` gives.
+    pub const LINUX_SLL2: Self = Self(276);
+
+    /// tcpdump's name of the link type, where sockwire decodes it.
+    pub fn name(self) -> Option<&'static str> {
+        NAMES
+            .iter()
+            .find(|(link, _, _)| *link == self)
+            .map(|&(_, name, _)| name)
+    }
+
+    /// What the link type is, in words.
+    pub fn title(self) -> Option<&'static str> {
+        NAMES
+            .iter()
+            .find(|(link, _, _)| *link == self)
+            .map(|&(_, _, title)| title)
+    }
+}
+
+const NAMES: &[(LinkType, &str, &str)] = &[
+    (LinkType::NULL, "NULL", "BSD loopback"),
+    (LinkType::ETHERNET, "EN10MB", "Ethernet"),
+    (LinkType::RAW, "RAW", "raw IP"),
+    (LinkType::LOOP, "LOOP", "OpenBSD loopback"),
+    (LinkType::LINUX_SLL, "LINUX_SLL", "Linux cooked v1"),
+    (LinkType::IPV4, "IPV4", "raw IPv4"),
+    (LinkType::IPV6, "IPV6", "raw IPv6"),
+    (LinkType::LINUX_SLL2, "LINUX_SLL2", "Linux cooked v2"),
+];
+
+impl fmt::Display for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "link type {}", self.0),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Ctrl-C and its relatives: the first asks for a clean stop, the second ends the program with code 130.
+
+use std::{
+    io,
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+static ASKED: AtomicU8 = AtomicU8::new(0);
+
+/// A request to stop, made by a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop(());
+
+impl Stop {
+    /// Catches SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on, even where they were inherited as ignored.
+    /// Blocking calls are interrupted (`EINTR`), not restarted.
+    ///
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub fn install() -> io::Result<Self> {
+        let action = SigAction::new(
+            SigHandler::Handler(on_signal),
+            SaFlags::empty(),
+            SigSet::empty(),
+        );
+        for signal in [
+            Signal::SIGINT,
+            Signal::SIGTERM,
+            Signal::SIGHUP,
+            Signal::SIGQUIT,
+        ] {
+            // SAFETY: `on_signal` only touches an atomic and calls `_exit`, both async-signal-safe.
+            unsafe { sigaction(signal, &action)? };
+        }
+        Ok(Self(()))
+    }
+
+    /// A stop has been asked for.
+    pub fn asked(self) -> bool {
+        ASKED.load(Ordering::Relaxed) > 0
+    }
+}
+
+extern "C" fn on_signal(_: libc::c_int) {
+    if ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
+        // SAFETY: `_exit` may be called from a signal handler and does not return.
+        unsafe { libc::_exit(130) };
+    }
+}

@@ -1,0 +1,100 @@
+//! Text from packets and files made safe to show: no control byte, C1 code or bidi mark reaches a terminal or a page.
+
+use std::fmt::{self, Write as _};
+
+/// The most characters of a packet's string that a view shows.
+pub const SHOWN: usize = 4096;
+
+/// Shows untrusted bytes as text: printable UTF-8 as it is, everything else as `\xNN` or `\u{NNNN}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Safe<'a>(pub &'a [u8]);
+
+impl fmt::Display for Safe<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = SHOWN;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if left == 0 {
+                    return f.write_str("…");
+                }
+                left -= 1;
+                write_char(f, c)?;
+            }
+            for b in chunk.invalid() {
+                if left == 0 {
+                    return f.write_str("…");
+                }
+                left -= 1;
+                write!(f, "\\x{b:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
+    match c {
+        '\n' => f.write_str("\\n"),
+        '\r' => f.write_str("\\r"),
+        '\t' => f.write_str("\\t"),
+        '\\' => f.write_str("\\\\"),
+        c if c.is_ascii_control() => write!(f, "\\x{:02x}", c as u32),
+        c if is_unsafe(c) => write!(f, "\\u{{{:x}}}", c as u32),
+        c => f.write_char(c),
+    }
+}
+
+/// Control codes and marks that change how the rest of a line is read.
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+        )
+        || ('\u{202a}'..='\u{202e}').contains(&c)
+        || ('\u{2066}'..='\u{2069}').contains(&c)
+}
+
+/// A hardware address as `aa:bb:cc:dd:ee:ff`.
+#[derive(Clone, Copy, Debug)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Colons(&self.0).fmt(f)
+    }
+}
+
+/// Bytes as `aa:bb:cc`.
+#[derive(Clone, Copy, Debug)]
+pub struct Colons<'a>(pub &'a [u8]);
+
+impl fmt::Display for Colons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, b) in self.0.iter().enumerate() {
+            write!(f, "{}{b:02x}", if i == 0 { "" } else { ":" })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_code_survives() {
+        let all: String = (0..0x3000).filter_map(char::from_u32).collect();
+        let shown = Safe(all.as_bytes()).to_string();
+        assert!(!shown.chars().any(is_unsafe));
+        assert_eq!(Safe(b"a\x1b[31m\xff\n").to_string(), "a\\x1b[31m\\xff\\n");
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(
+            Safe(&vec![b'a'; 10_000]).to_string().chars().count(),
+            SHOWN + 1
+        );
+    }
+}
