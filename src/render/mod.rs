@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Packets and stories as text for people.
+
+pub mod ladder;

@@ -1,6 +1,8 @@
 //! What the packets mean together: conversations, relative numbers, reassembled datagrams, connection states.
 
 pub mod flow;
+pub mod state;
+pub mod story;
 
 use crate::{
     decode::{Decoded, Decoder},
