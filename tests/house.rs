@@ -6,7 +6,9 @@ use std::{
 };
 
 /// Plain values that every room may use, and that use no room.
-const WORDS: &[&str] = &["checksum", "field", "frame", "layer", "line", "link", "protocol", "text", "time"];
+const WORDS: &[&str] = &[
+    "checksum", "field", "frame", "layer", "line", "link", "protocol", "text", "time",
+];
 
 /// Which rooms a room may import, besides the words and itself. `proto` is known to `decode` through its list;
 /// rooms further up read protocols' own accessors.
@@ -18,7 +20,10 @@ const MAY: &[(&str, &[&str])] = &[
     ("decode", &["proto"]),
     ("track", &["proto", "decode"]),
     ("filter", &["proto", "decode"]),
-    ("lab", &["sys", "file", "capture", "proto", "decode", "track"]),
+    (
+        "lab",
+        &["sys", "file", "capture", "proto", "decode", "track"],
+    ),
     ("render", &["proto", "decode", "track"]),
     ("export", &["proto", "decode", "track"]),
 ];
@@ -55,17 +60,29 @@ struct Source {
 impl Source {
     /// The text above the unit tests.
     fn code(&self) -> &str {
-        self.text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(&self.text)
+        self.text
+            .split("\n#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or(&self.text)
     }
 
     /// Path below `src`, with forward slashes.
     fn name(&self) -> String {
-        self.path.strip_prefix(root().join("src")).unwrap().to_string_lossy().into_owned()
+        self.path
+            .strip_prefix(root().join("src"))
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// The room, or word, that the file belongs to: its first folder or its name.
     fn room(&self) -> String {
-        self.name().split('/').next().unwrap().trim_end_matches(".rs").to_owned()
+        self.name()
+            .split('/')
+            .next()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned()
     }
 }
 
@@ -131,7 +148,9 @@ fn imports(code: &str, prefix: &str) -> Vec<String> {
 }
 
 fn first_segment(path: &str) -> String {
-    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    path.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 #[test]
@@ -142,7 +161,10 @@ fn imports_go_down_only() {
         if room == "bin" || room == "lib" {
             continue;
         }
-        let allowed: &[&str] = MAY.iter().find(|(name, _)| *name == room).map_or(&[], |(_, rooms)| rooms);
+        let allowed: &[&str] = MAY
+            .iter()
+            .find(|(name, _)| *name == room)
+            .map_or(&[], |(_, rooms)| rooms);
         for import in imports(&source.text, "crate::") {
             let fine = import == room
                 || import == "fields"
@@ -159,17 +181,27 @@ fn imports_go_down_only() {
 #[test]
 fn every_room_is_in_the_plan() {
     let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let modules: Vec<&str> =
-        lib.lines().filter_map(|l| l.strip_prefix("pub mod ")).map(|l| l.trim_end_matches(';')).collect();
+    let modules: Vec<&str> = lib
+        .lines()
+        .filter_map(|l| l.strip_prefix("pub mod "))
+        .map(|l| l.trim_end_matches(';'))
+        .collect();
     let mut findings = Vec::new();
     for module in modules {
         let known = WORDS.contains(&module) || MAY.iter().any(|(room, _)| *room == module);
-        let planned = lib.lines().any(|l| l.starts_with("//!") && l.split_whitespace().any(|w| w == module));
+        let planned = lib
+            .lines()
+            .any(|l| l.starts_with("//!") && l.split_whitespace().any(|w| w == module));
         if !known || !planned {
-            findings.push(format!("{module}: known to this test: {known}, in the plan of lib.rs: {planned}"));
+            findings.push(format!(
+                "{module}: known to this test: {known}, in the plan of lib.rs: {planned}"
+            ));
         }
     }
-    none("every room stands in the floor plan and in this test", &findings);
+    none(
+        "every room stands in the floor plan and in this test",
+        &findings,
+    );
 }
 
 #[test]
@@ -190,7 +222,10 @@ fn unsafe_stands_only_in_the_cellar() {
 #[test]
 fn pure_rooms_get_the_world_as_arguments() {
     let mut findings = Vec::new();
-    for source in sources().iter().filter(|s| PURE.contains(&s.room().as_str())) {
+    for source in sources()
+        .iter()
+        .filter(|s| PURE.contains(&s.room().as_str()))
+    {
         for (number, line) in source.code().lines().enumerate() {
             let code = line.split("//").next().unwrap_or(line);
             findings.extend(
@@ -201,12 +236,19 @@ fn pure_rooms_get_the_world_as_arguments() {
             );
         }
     }
-    none("clock, sockets, environment and stdout in a pure room", &findings);
+    none(
+        "clock, sockets, environment and stdout in a pure room",
+        &findings,
+    );
 }
 
 #[test]
 fn every_file_says_first_why_it_exists() {
-    let findings: Vec<String> = sources().iter().filter(|s| !s.text.starts_with("//! ")).map(Source::name).collect();
+    let findings: Vec<String> = sources()
+        .iter()
+        .filter(|s| !s.text.starts_with("//! "))
+        .map(Source::name)
+        .collect();
     none("files that do not begin with //!", &findings);
 }
 

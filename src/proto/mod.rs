@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod ethernet;
+pub mod frame;
 pub mod udp;
 
 use crate::protocol::Protocol;
@@ -13,5 +14,6 @@ pub static ALL: &[&Protocol] = &[
     // Transport.
     &udp::PROTOCOL,
     // The rest.
+    &frame::PROTOCOL,
     &data::PROTOCOL,
 ];

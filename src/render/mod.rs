@@ -1,1 +1,8 @@
-//! Placeholder.
+//! Packets as text for people: one line, a tree of fields, bytes. Pure functions into a buffer that the caller keeps.
+//!
+//! No view knows a protocol by its inside: everything shown comes from field tables and from [`crate::protocol::Protocol::line`].
+
+pub mod hex;
+pub mod line;
+pub mod style;
+pub mod tree;
