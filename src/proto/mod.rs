@@ -2,6 +2,8 @@
 
 pub mod data;
 pub mod ethernet;
+mod options;
+pub mod tcp;
 pub mod udp;
 
 use crate::protocol::Protocol;
@@ -11,6 +13,7 @@ pub static ALL: &[&Protocol] = &[
     // Links.
     &ethernet::PROTOCOL,
     // Transport.
+    &tcp::PROTOCOL,
     &udp::PROTOCOL,
     // The rest.
     &data::PROTOCOL,
