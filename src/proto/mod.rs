@@ -3,6 +3,8 @@
 pub mod data;
 pub mod ethernet;
 pub mod frame;
+mod options;
+pub mod tcp;
 pub mod udp;
 
 use crate::protocol::Protocol;
@@ -12,6 +14,7 @@ pub static ALL: &[&Protocol] = &[
     // Links.
     &ethernet::PROTOCOL,
     // Transport.
+    &tcp::PROTOCOL,
     &udp::PROTOCOL,
     // The rest.
     &frame::PROTOCOL,
