@@ -4,6 +4,9 @@ pub mod data;
 pub mod ethernet;
 pub mod udp;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use crate::protocol::Protocol;
 
 /// Every protocol, from the link layer up. A new one is a file, its `mod` line above, and its line here.
