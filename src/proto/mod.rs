@@ -7,6 +7,9 @@ mod options;
 pub mod tcp;
 pub mod udp;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use crate::protocol::Protocol;
 
 /// Every protocol, from the link layer up. A new one is a file, its `mod` line above, and its line here.
