@@ -188,6 +188,7 @@ impl Serialize for Json<'_> {
             Value::Mark => serializer.serialize_bool(true),
             Value::Bool(value) => serializer.serialize_bool(value),
             Value::Uint(value) => serializer.serialize_u64(value),
+            Value::Int(value) => serializer.serialize_i64(value),
             Value::Mac(address) => serializer.collect_str(&Mac(address)),
             Value::Ipv4(address) => serializer.collect_str(&address),
             Value::Ipv6(address) => serializer.collect_str(&address),

@@ -153,6 +153,7 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "0x{value:0width$x}", width = usize::from(digits))
             }
             (Value::Uint(value), _) => write!(f, "{value}"),
+            (Value::Int(value), _) => write!(f, "{value}"),
             (Value::Mac(address), _) => Mac(address).fmt(f),
             (Value::Ipv4(address), _) => address.fmt(f),
             (Value::Ipv6(address), _) => address.fmt(f),
