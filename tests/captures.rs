@@ -18,7 +18,10 @@ fn captures() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "pcapng" || e == "pcap"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|e| e == "pcapng" || e == "pcap")
+        })
         .collect();
     found.sort();
     assert!(found.len() >= 8, "only {} captures found", found.len());
@@ -39,7 +42,11 @@ fn every_view_prints_the_expected_text() {
                 .env_remove("CLICOLOR_FORCE")
                 .output()
                 .unwrap();
-            assert!(output.status.success(), "{view} {capture:?}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{view} {capture:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(!text.is_empty(), "{view} {capture:?} prints nothing");
             let expected = capture.with_extension(format!("{}.txt", words.join(".")));
@@ -48,17 +55,31 @@ fn every_view_prints_the_expected_text() {
             }
             let want = fs::read_to_string(&expected).unwrap_or_default();
             if want != text {
-                wrong.push(format!("{}\n{}", expected.display(), first_difference(&want, &text)));
+                wrong.push(format!(
+                    "{}\n{}",
+                    expected.display(),
+                    first_difference(&want, &text)
+                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "differs from the expected text (BLESS=1 rewrites it):\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "differs from the expected text (BLESS=1 rewrites it):\n{}",
+        wrong.join("\n")
+    );
 }
 
 fn first_difference(want: &str, got: &str) -> String {
-    let mut lines = want.lines().chain(std::iter::repeat("")).zip(got.lines().chain(std::iter::repeat("")));
+    let mut lines = want
+        .lines()
+        .chain(std::iter::repeat(""))
+        .zip(got.lines().chain(std::iter::repeat("")));
     let count = want.lines().count().max(got.lines().count());
-    let (number, (want, got)) = (1..=count).zip(&mut lines).find(|(_, (w, g))| w != g).unwrap_or_default();
+    let (number, (want, got)) = (1..=count)
+        .zip(&mut lines)
+        .find(|(_, (w, g))| w != g)
+        .unwrap_or_default();
     format!("  line {number}\n  expected: {want}\n  got:      {got}")
 }
 
@@ -67,6 +88,9 @@ fn the_readme_names_every_capture() {
     let readme = fs::read_to_string(folder().join("README.md")).unwrap();
     for capture in captures() {
         let name = capture.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(readme.contains(&name), "captures/README.md does not say what {name} shows");
+        assert!(
+            readme.contains(&name),
+            "captures/README.md does not say what {name} shows"
+        );
     }
 }
