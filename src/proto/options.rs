@@ -1,37 +1,80 @@
 //! The option lists of IPv4 and TCP headers: one kind byte, and for most kinds a length byte and data.
 
+use crate::{
+    field::{Field, Value, Visit},
+    layer::View,
+};
+use std::ops::ControlFlow;
+
 /// End of the list (RFC 791 §3.1, RFC 9293 §3.2).
-pub const END: u8 = 0;
+pub(super) const END: u8 = 0;
 /// Padding of one byte.
-pub const NOP: u8 = 1;
+pub(super) const NOP: u8 = 1;
 
 /// One option as it lies in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opt<'a> {
+pub(super) struct Opt<'a> {
     /// Its first byte, counted from the start of the header.
-    pub at: usize,
+    pub(super) at: usize,
     /// What it is.
-    pub kind: u8,
+    pub(super) kind: u8,
     /// Kind, length and data.
-    pub bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Opt<'a> {
     /// What follows kind and length.
-    pub fn data(&self) -> &'a [u8] {
+    pub(super) fn data(&self) -> &'a [u8] {
         self.bytes.get(2..).unwrap_or(&[])
     }
 
     /// The big-endian number in the `len` bytes at `offset` from the kind byte; `None` when the option is shorter.
-    pub fn uint(&self, offset: usize, len: usize) -> Option<u64> {
+    pub(super) fn uint(&self, offset: usize, len: usize) -> Option<u64> {
         let bytes = self.bytes.get(offset..offset.checked_add(len)?)?;
         Some(bytes.iter().take(8).fold(0, |n, &b| n << 8 | u64::from(b)))
     }
 }
 
+impl Opt<'_> {
+    /// Visits `field` with the `len` bytes at `at` from the kind byte, where the option has them.
+    pub(super) fn put(
+        &self,
+        view: &View<'_>,
+        (field, at, len): (&'static Field, usize, usize),
+        visit: &mut dyn Visit,
+    ) -> ControlFlow<()> {
+        let bits = (at * 8) as u32..((at + len) * 8) as u32;
+        match Value::read(field.kind, self.bytes, bits) {
+            Some(value) => visit.field(field, value, view.bits(self.at + at, len)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Visits two fields that share the byte at `at`: its upper `split` bits, and the rest.
+    pub(super) fn put_halves(
+        &self,
+        view: &View<'_>,
+        (upper, lower, at, split): (&'static Field, &'static Field, usize, u32),
+        visit: &mut dyn Visit,
+    ) -> ControlFlow<()> {
+        let Some(&byte) = self.bytes.get(at) else {
+            return ControlFlow::Continue(());
+        };
+        let bits = view.bits(self.at + at, 1);
+        let (middle, low) = (bits.start + split, 8 - split);
+        let byte = u64::from(byte);
+        visit.field(upper, Value::Uint(byte >> low), bits.start..middle)?;
+        visit.field(
+            lower,
+            Value::Uint(byte & ((1 << low) - 1)),
+            middle..bits.end,
+        )
+    }
+}
+
 /// Walks options one by one, up to the end mark, which is the last one given.
 #[derive(Clone, Debug)]
-pub struct Options<'a> {
+pub(super) struct Options<'a> {
     header: &'a [u8],
     at: usize,
     broken: bool,
@@ -39,7 +82,7 @@ pub struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// The options of `header` that begin at byte `first` and end with the header.
-    pub fn new(header: &'a [u8], first: usize) -> Self {
+    pub(super) fn new(header: &'a [u8], first: usize) -> Self {
         Self {
             header,
             at: first,
@@ -48,7 +91,7 @@ impl<'a> Options<'a> {
     }
 
     /// The walk ended at an option whose length byte is missing, too small, or leads past the header.
-    pub fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.broken
     }
 }

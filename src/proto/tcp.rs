@@ -153,7 +153,7 @@ impl Segment {
 
     /// The sequence number after this segment: SYN and FIN count as one byte each (RFC 9293 §3.4).
     pub const fn next_seq(&self) -> u32 {
-        let phantom = (self.flags & flag::SYN != 0) as u32 + (self.flags & flag::FIN != 0) as u32;
+        let phantom = (self.flags & (flag::SYN | flag::FIN) != 0) as u32;
         self.seq.wrapping_add(self.len).wrapping_add(phantom)
     }
 }

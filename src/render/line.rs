@@ -167,14 +167,13 @@ impl Lines {
 
     /// The link header and the tags behind it, each with what it says itself.
     fn link_header(&mut self, packet: &Packet<'_>, out: &mut String) {
-        for view in packet.views() {
-            if view.layer.protocol.addresses.is_some() || is_data(&view) {
-                return;
-            }
-            // The innermost header speaks for itself in the line proper.
-            if view.index + 1 == packet.layers.len() {
-                return;
-            }
+        // The innermost header speaks in the line proper.
+        let inner = packet.views().rev().find(|view| !is_data(view));
+        let link = packet
+            .views()
+            .take_while(|view| view.layer.protocol.addresses.is_none())
+            .take_while(|view| inner.is_some_and(|inner| view.index < inner.index));
+        for view in link {
             self.line.clear();
             (view.layer.protocol.line)(&view, &mut self.line);
             self.ends(out);
