@@ -30,8 +30,8 @@ pub struct Line {
     pub label: &'static str,
     /// What it says.
     pub info: String,
-    ends_kept: bool,
-    info_kept: bool,
+    pub(crate) ends_kept: bool,
+    pub(crate) info_kept: bool,
 }
 
 impl Line {

@@ -236,3 +236,126 @@ impl Formatter for Plain {
         writer.write_all(rest.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        field::Kind,
+        frame::{Comment, Interface},
+        link::LinkType,
+        proto,
+        render::testing::{UDP, batch},
+    };
+
+    fn record(frame: &str, cut: usize) -> String {
+        let (mut batch, decoded) = batch(LinkType::ETHERNET, &[frame], cut);
+        batch.comments.push(Comment {
+            record: 0,
+            text: "a\u{9b}\u{202e}\"\u{1b}\u{7f}é".to_owned(),
+        });
+        let interfaces = [std::sync::Arc::new(Interface {
+            name: Some("lo".to_owned()),
+            description: None,
+            link: LinkType::ETHERNET,
+            snaplen: 0,
+            filter: None,
+        })];
+        let around = Around::of(&interfaces, &batch, 0);
+        let mut out = Vec::new();
+        let packet = decoded.packet(&batch, 0).unwrap();
+        Records::default().packet(&packet, &around, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_one_line_with_keys_in_table_order() {
+        let text = record(UDP, usize::MAX);
+        assert!(text.starts_with(
+            "{\"schema\":1,\"layers\":[{\"protocol\":\"frame\",\"frame.number\":1,\
+             \"frame.time_epoch\":\"1700000000.000000123\",\"frame.len\":47,\"frame.cap_len\":47,\
+             \"frame.interface_name\":\"lo\",\"frame.comment\":["
+        ));
+        assert!(text.contains(
+            "},{\"protocol\":\"eth\",\"offset\":0,\"length\":14,\"eth.dst\":\"02:00:00:00:00:02\",\
+             \"eth.src\":\"02:00:00:00:00:01\",\"eth.type\":2048},{\"protocol\":\"ip\",\"offset\":14,\"length\":20,"
+        ));
+        assert_eq!(text.matches('\n').count(), 1);
+        for protocol in [&proto::ipv4::PROTOCOL, &proto::udp::PROTOCOL] {
+            let places: Vec<usize> = protocol
+                .fields
+                .iter()
+                .filter_map(|field| text.find(&format!("\"{}\":", field.name)))
+                .collect();
+            assert!(
+                places.len() > 4 && places.is_sorted(),
+                "{places:?} in {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_is_true_and_harmless() {
+        let text = record(UDP, usize::MAX);
+        assert!(!text.trim_end().chars().any(is_unsafe), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            value["layers"][0]["frame.comment"][0],
+            "a\u{9b}\u{202e}\"\u{1b}\u{7f}é"
+        );
+        assert_eq!(value["layers"][4]["data.data"], "68:65:6c:6c:6f");
+    }
+
+    #[test]
+    fn problems_stand_last() {
+        let value: serde_json::Value = serde_json::from_str(&record(UDP, 38)).unwrap();
+        let udp = &value["layers"][3];
+        assert_eq!(
+            udp["sockwire.problem"][0],
+            "cut: cut by the snapshot length"
+        );
+        assert_eq!(udp["udp.srcport"], 5353);
+        assert!(udp.get("udp.length").is_none());
+    }
+
+    static ONE: Field = Field::walked("test.one", "", Kind::Uint, "");
+    static MANY: Field = Field::walked("test.many", "", Kind::Duration, "").many();
+    static MADE_UP: Protocol = Protocol {
+        name: "test",
+        fields: &[&ONE, &MANY],
+        ..Protocol {
+            name: "",
+            label: "",
+            title: "",
+            spec: "",
+            claims: &[],
+            fields: &[],
+            dissect: proto::data::PROTOCOL.dissect,
+            walk: None,
+            line: proto::data::PROTOCOL.line,
+            addresses: None,
+        }
+    };
+
+    #[test]
+    fn repeated_fields_are_grouped_in_table_order() {
+        let mut out = Vec::new();
+        Records::default().fields(&MADE_UP, &mut out, |visit| {
+            visit.field(&MANY, Value::Duration(-1_500_000), 0..0)?;
+            visit.field(&ONE, Value::Uint(u64::MAX), 0..0)?;
+            visit.field(&MANY, Value::Duration(1), 0..0)
+        });
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            ",\"test.one\":18446744073709551615,\"test.many\":[-0.0015,1e-9]"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_replaced() {
+        let mut out = Vec::new();
+        put(&mut out, &Json(Value::Text(b"a\xffb\xe2\x80\xae")));
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a\u{fffd}b\\u202e\"");
+    }
+}

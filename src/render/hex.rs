@@ -115,7 +115,7 @@ fn ascii(bytes: &[u8], out: &mut String) {
             _ => out.push('.'),
         }
     }
-    if !out.ends_with('\n') {
+    if !bytes.is_empty() {
         out.push('\n');
     }
 }

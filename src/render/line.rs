@@ -304,3 +304,155 @@ fn push_fraction(out: &mut String, nanos: u32, nano: bool) {
     // Digits are ASCII, so this never takes the default.
     out.push_str(std::str::from_utf8(&text[..digits]).unwrap_or_default());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::render::testing::{UDP, batch};
+
+    /// The lines of `frames` in this form.
+    fn lines(options: Options, link: LinkType, frames: &[&str], cut: usize) -> String {
+        let (batch, decoded) = batch(link, frames, cut);
+        let mut lines = Lines::new(options);
+        let mut out = String::new();
+        for index in 0..batch.len() {
+            lines.packet(&decoded.packet(&batch, index).unwrap(), None, &mut out);
+        }
+        out
+    }
+
+    fn udp(options: Options) -> String {
+        lines(options, LinkType::ETHERNET, &[UDP, UDP], usize::MAX)
+    }
+
+    #[test]
+    fn a_line_has_number_time_ends_label_and_words() {
+        assert_eq!(
+            udp(Options::default()),
+            "    1  0.000000  10.0.0.1:5353 → 10.0.0.2:53  UDP  len=5\n    \
+                 2  0.001500  10.0.0.1:5353 → 10.0.0.2:53  UDP  len=5\n"
+        );
+    }
+
+    #[test]
+    fn short_ascii_and_link_forms() {
+        let mut options = Options {
+            ascii: true,
+            link_header: true,
+            ..Options::default()
+        };
+        options.line.quick = true;
+        assert_eq!(
+            udp(options).lines().next(),
+            Some(
+                "    1  0.000000  02:00:00:00:00:01 > 02:00:00:00:00:02  ETH type=0x0800 len=47  \
+                 10.0.0.1:5353 > 10.0.0.2:53  udp 5"
+            )
+        );
+    }
+
+    #[test]
+    fn times_follow_tcpdumps_letters() {
+        let form = |time, nano| {
+            let text = udp(Options {
+                time,
+                nano,
+                ..Options::default()
+            });
+            let second = text.lines().nth(1).unwrap();
+            second[5..second.find("  10.0").unwrap()].trim().to_owned()
+        };
+        assert_eq!(form(TimeForm::None, false), "");
+        assert_eq!(form(TimeForm::Epoch, false), "1700000000.001500");
+        assert_eq!(form(TimeForm::Epoch, true), "1700000000.001500123");
+        assert_eq!(form(TimeForm::Delta, false), "0.001500");
+        assert_eq!(form(TimeForm::Relative, true), "0.001500000");
+        assert_eq!(form(TimeForm::Date, false), "2023-11-14 22:13:20.001500");
+    }
+
+    #[test]
+    fn time_may_run_backwards() {
+        let mut out = String::new();
+        for nanos in [-1_500_000, i64::MIN, i64::MAX, 0] {
+            push_seconds(&mut out, nanos, false);
+        }
+        assert_eq!(
+            out,
+            " -0.001500 -9223372036.854775  9223372036.854775  0.000000"
+        );
+        let mut lines = Lines::new(Options {
+            time: TimeForm::Delta,
+            ..Options::default()
+        });
+        let mut out = String::new();
+        for nanos in [5_000_000_000, 3_000_000_000] {
+            lines.time(Time::from_nanos(nanos), &mut out);
+        }
+        assert_eq!(out, "  0.000000 -2.000000");
+    }
+
+    #[test]
+    fn every_time_has_a_date() {
+        for nanos in [i64::MIN, -1, 0, i64::MAX] {
+            let mut out = String::new();
+            Lines::new(Options::default()).date(Time::from_nanos(nanos), &mut out);
+            assert_eq!(out.len(), "  2023-11-14 22:13:20.001500".len(), "{out}");
+        }
+    }
+
+    #[test]
+    fn problems_are_told_in_words_and_red_on_a_terminal() {
+        let cut = lines(Options::default(), LinkType::ETHERNET, &[UDP], 38);
+        assert!(cut.contains("10.0.0.1:5353 → "), "{cut}");
+        assert!(cut.contains("[UDP cut by the snapshot length]"), "{cut}");
+        // The UDP header says 4 bytes, less than itself.
+        let wrong = UDP.replace("000d 0000", "0004 0000");
+        let colour = Options {
+            palette: Palette { on: true },
+            ..Options::default()
+        };
+        let plain = lines(
+            Options::default(),
+            LinkType::ETHERNET,
+            &[&wrong],
+            usize::MAX,
+        );
+        assert!(
+            plain.ends_with("  [UDP malformed: length does not fit the packet]\n"),
+            "{plain}"
+        );
+        assert!(!plain.contains('\x1b'));
+        let red = lines(colour, LinkType::ETHERNET, &[&wrong], usize::MAX);
+        assert!(red.contains("\x1b[31m[UDP malformed"), "{red:?}");
+    }
+
+    #[test]
+    fn what_nobody_claims_is_data() {
+        let text = lines(Options::default(), LinkType(9999), &["010203"], usize::MAX);
+        assert_eq!(text, "    1  0.000000  DATA  len=3\n");
+    }
+
+    #[test]
+    fn interfaces_and_directions_stand_behind_the_time() {
+        let (mut batch, _) = batch(LinkType::ETHERNET, &[UDP], usize::MAX);
+        batch.records[0].direction = Direction::Out;
+        let mut decoded = crate::decode::Decoded::default();
+        crate::decode::Decoder::default().batch(&batch, &mut decoded);
+        let interface = Arc::new(Interface {
+            name: Some("lo\x1b[2J".to_owned()),
+            description: None,
+            link: LinkType::ETHERNET,
+            snaplen: 0,
+            filter: None,
+        });
+        let mut out = String::new();
+        let packet = decoded.packet(&batch, 0).unwrap();
+        Lines::new(Options::default()).packet(&packet, Some(&interface), &mut out);
+        assert!(
+            out.starts_with("    1  0.000000  lo\\x1b[2J Out  10.0.0.1:5353 → "),
+            "{out}"
+        );
+    }
+}

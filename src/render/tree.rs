@@ -180,3 +180,93 @@ impl fmt::Display for Shown<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        link::LinkType,
+        render::testing::{UDP, batch},
+    };
+
+    fn tree(frame: &str, cut: usize, options: Options) -> String {
+        let (mut batch, decoded) = batch(LinkType::ETHERNET, &[frame], cut);
+        batch.comments.push(crate::frame::Comment {
+            record: 0,
+            text: "look\x1b[31m".to_owned(),
+        });
+        let around = Around::of(&[], &batch, 0);
+        let mut out = String::new();
+        super::packet(
+            &decoded.packet(&batch, 0).unwrap(),
+            &around,
+            options,
+            &mut out,
+        );
+        out
+    }
+
+    #[test]
+    fn every_header_has_its_place_and_every_field_its_value() {
+        let text = tree(UDP, usize::MAX, Options::default());
+        for line in [
+            "  Frame (frame): 47 bytes, EN10MB",
+            "    [frame.number: 1]                             Number",
+            "    [frame.comment: \"look\\x1b[31m\"]               Comment",
+            "  Ethernet (eth): bytes 0-13, IEEE 802.3",
+            "    eth.type: 0x0800                              Type",
+            "    ip.proto: 17 (UDP)                            Protocol",
+            "  User Datagram Protocol (udp): bytes 34-41, RFC 768",
+            "    udp.srcport: 5353                             Source port",
+            "    [udp.stream: 0]                               Stream",
+            "    data.data: 68:65:6c:6c:6f                     Data",
+        ] {
+            assert!(
+                text.lines().any(|have| have == line),
+                "{line:?} is not in\n{text}"
+            );
+        }
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn faults_and_explanations_are_words() {
+        let text = tree(
+            UDP,
+            38,
+            Options {
+                explain: true,
+                ..Options::default()
+            },
+        );
+        assert!(
+            text.contains("    ! not whole: cut by the snapshot length\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n        The port of the sending socket (RFC 768).\n"),
+            "{text}"
+        );
+        let colour = Options {
+            palette: Palette { on: true },
+            ..Options::default()
+        };
+        let wrong = UDP.replace("000d 0000", "0004 0000");
+        let text = tree(&wrong, usize::MAX, colour);
+        assert!(
+            text.contains("\x1b[31m! malformed: length does not fit the packet\x1b[0m\n"),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn long_bytes_are_folded() {
+        let value = Value::Bytes(&[0xab; 100]);
+        let shown = Shown {
+            field: &crate::proto::data::DATA,
+            value,
+        }
+        .to_string();
+        assert!(shown.ends_with(":ab… (100 bytes)"), "{shown}");
+    }
+}
