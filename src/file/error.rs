@@ -2,7 +2,10 @@
 
 use std::{fmt, io};
 
-use crate::frame::{SourceError, SourceErrorKind};
+use crate::{
+    frame::{SourceError, SourceErrorKind},
+    link::LinkType,
+};
 
 /// Why a capture file cannot be read, or not further. Frames before the fault have been delivered.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +71,73 @@ pub enum FileError {
         /// Bytes that came out.
         unpacked: u64,
     },
+}
+
+/// Why a capture file cannot be written, or not further.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The path cannot be opened for writing.
+    #[error("cannot write {name}")]
+    Create {
+        /// The path.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is there already.
+    #[error("{name} exists: choose another name, or overwrite it with --force")]
+    Exists {
+        /// The path.
+        name: String,
+    },
+    /// The last part of the path is a symbolic link to a file.
+    #[error(
+        "{name} is a symbolic link, which is not followed when overwriting: name the file itself"
+    )]
+    Symlink {
+        /// The path.
+        name: String,
+    },
+    /// It is neither a file, nor a FIFO, nor a character device.
+    #[error("{name} is not a file, a FIFO or a character device: choose another name")]
+    Unsuitable {
+        /// The path.
+        name: String,
+    },
+    /// pcap has room for one link type only.
+    #[error(
+        "{name}: a pcap file holds one link type, {first}; packet {packet} is {second}: write pcapng (a name that does not end in .pcap)"
+    )]
+    SecondLink {
+        /// The path.
+        name: String,
+        /// The packet that does not fit, counted from 1 over those written.
+        packet: u64,
+        /// The link type of the file.
+        first: LinkType,
+        /// The link type of the packet.
+        second: LinkType,
+    },
+    /// The system took no more. What is written ends after a whole packet.
+    #[error("cannot write {name} any further: {packets} packets are safe in it")]
+    Write {
+        /// The path.
+        name: String,
+        /// Packets that are whole in the file.
+        packets: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl WriteError {
+    /// The system's kind of error, where the system refused; `BrokenPipe` when the reader of a pipe left.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Create { source, .. } | Self::Write { source, .. } => Some(source.kind()),
+            _ => None,
+        }
+    }
 }
 
 /// Where in a file something was found.

@@ -1,6 +1,6 @@
 //! What a capture file says beside its packets: kept for those who ask, bounded, and untrusted.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::Path};
 
 use crate::time::Time;
 
@@ -11,6 +11,16 @@ pub enum Format {
     Pcap,
     /// pcapng: sections, interfaces, comments, directions, statistics.
     PcapNg,
+}
+
+impl Format {
+    /// The format that a file of this name is written in: `.pcap` means pcap, anything else pcapng.
+    pub fn from_name(path: &Path) -> Self {
+        match path.extension() {
+            Some(suffix) if suffix.eq_ignore_ascii_case("pcap") => Self::Pcap,
+            _ => Self::PcapNg,
+        }
+    }
 }
 
 /// How the file is packed.

@@ -14,6 +14,7 @@
 //! not grow with the file, and whatever was good before a fault is delivered before the fault is reported.
 
 mod clock;
+mod create;
 mod error;
 mod guess;
 mod info;
@@ -22,11 +23,14 @@ mod order;
 mod pcap;
 mod pcapng;
 mod reader;
+mod writer;
 
 pub use self::{
-    error::{FileError, Place},
+    create::{Create, create},
+    error::{FileError, Place, WriteError},
     info::{Compression, Format, HostName, Info, InterfaceDetail, Section, Statistics},
     reader::{Reader, open},
+    writer::Writer,
 };
 
 /// The most bytes of one packet that are read: libpcap's `MAXIMUM_SNAPLEN`.

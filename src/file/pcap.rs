@@ -4,7 +4,7 @@
 //! above the original one are odd but readable, so they are read.
 
 use crate::{
-    frame::{Direction, KernelChecksum, Record},
+    frame::{Direction, Frame, KernelChecksum, Record},
     link::LinkType,
     time::{SECOND, Time},
 };
@@ -16,7 +16,7 @@ pub(super) const HEADER: usize = 24;
 /// Microsecond times.
 const MICROS: u32 = 0xa1b2_c3d4;
 /// Nanosecond times: what tcpdump and tshark read exactly, and what is written here.
-pub(super) const NANOS: u32 = 0xa1b2_3c4d;
+const NANOS: u32 = 0xa1b2_3c4d;
 /// Kuznetzov's patch to libpcap: eight more bytes a record.
 const MODIFIED: u32 = 0xa1b2_cd34;
 
@@ -177,4 +177,25 @@ pub(super) fn link_type(number: u16) -> LinkType {
         12 | 14 => LinkType::RAW,
         number => LinkType(number),
     }
+}
+
+/// The file header, little endian, with nanosecond times.
+pub(super) fn write_header(into: &mut Vec<u8>, link: LinkType, snaplen: u32) {
+    let snaplen = if snaplen == 0 { MAX_PACKET } else { snaplen };
+    into.extend(NANOS.to_le_bytes());
+    into.extend([2, 0, 4, 0]);
+    into.extend([0; 8]);
+    into.extend(snaplen.to_le_bytes());
+    into.extend(u32::from(link.0).to_le_bytes());
+}
+
+/// One record. Times outside 1970 to 2106 do not fit the format: the nearest that does is written.
+pub(super) fn write_record(into: &mut Vec<u8>, frame: &Frame<'_>) {
+    let nanos = frame.time.nanos().clamp(0, i64::from(u32::MAX) * SECOND);
+    let bytes = &frame.bytes[..frame.bytes.len().min(MAX_PACKET as usize)];
+    into.extend(((nanos / SECOND) as u32).to_le_bytes());
+    into.extend(((nanos % SECOND) as u32).to_le_bytes());
+    into.extend((bytes.len() as u32).to_le_bytes());
+    into.extend(frame.wire_len.to_le_bytes());
+    into.extend(bytes);
 }

@@ -5,11 +5,12 @@
 mod describe;
 mod option;
 mod packet;
+pub(super) mod write;
 
 use std::sync::Arc;
 
 use crate::{
-    frame::{Comment, Interface},
+    frame::{Comment, Interface, Record},
     link::LinkType,
 };
 
@@ -137,7 +138,7 @@ impl Section {
     }
 
     /// What is left of the block at the front of `bytes`, which end too early.
-    pub(super) fn cut(&mut self, bytes: &[u8]) -> (Option<crate::frame::Record>, Damage) {
+    pub(super) fn cut(&mut self, bytes: &[u8]) -> (Option<Record>, Damage) {
         let (kind, length) = match self.head(bytes) {
             Ok(Some(head)) => head,
             Ok(None) => {

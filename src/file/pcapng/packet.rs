@@ -12,7 +12,49 @@ use super::{
 };
 
 /// `epb_flags` and `pack_flags`.
-const FLAGS: u16 = 2;
+pub(super) const FLAGS: u16 = 2;
+
+/// The bits of `epb_flags` that carry what a frame knows. The checksum bits are those of the draft since 2023; readers
+/// that are older see reserved bits, and pass over them.
+pub(super) mod flag {
+    use crate::frame::{Direction, KernelChecksum};
+
+    const IN: u32 = 1;
+    const OUT: u32 = 2;
+    const NOT_READY: u32 = 1 << 9;
+    const VALID: u32 = 1 << 10;
+
+    pub(in super::super) fn direction(flags: u32) -> Direction {
+        match flags & (IN | OUT) {
+            IN => Direction::In,
+            OUT => Direction::Out,
+            _ => Direction::Unknown,
+        }
+    }
+
+    pub(in super::super) fn checksum(flags: u32) -> KernelChecksum {
+        match flags & (NOT_READY | VALID) {
+            NOT_READY => KernelChecksum::Unfilled,
+            VALID => KernelChecksum::Valid,
+            _ => KernelChecksum::Unknown,
+        }
+    }
+
+    /// The flags word of a frame; 0 when nothing is known.
+    pub(in super::super) fn word(direction: Direction, checksum: KernelChecksum) -> u32 {
+        let direction = match direction {
+            Direction::Unknown => 0,
+            Direction::In => IN,
+            Direction::Out => OUT,
+        };
+        let checksum = match checksum {
+            KernelChecksum::Unknown => 0,
+            KernelChecksum::Unfilled => NOT_READY,
+            KernelChecksum::Valid => VALID,
+        };
+        direction | checksum
+    }
+}
 
 /// A packet's fixed part, and where its options begin in the block's body.
 pub(super) struct Packet {
@@ -82,7 +124,9 @@ impl Section {
         let have = (body.len() - fields.data).min(fields.captured as usize);
         Ok(Packet {
             record: Record {
-                time: fields.ticks.map_or(Time::default(), |t| seen.clock.time(t)),
+                time: fields
+                    .ticks
+                    .map_or(Time::from_nanos(0), |t| seen.clock.time(t)),
                 link: seen.link,
                 interface: (self.first as u32).saturating_add(fields.interface),
                 direction: Direction::Unknown,
@@ -116,11 +160,9 @@ impl Section {
                     text: option.text(),
                 }),
                 FLAGS if option.value.len() == 4 => {
-                    record.direction = match self.order.u32(option.value, 0) & 3 {
-                        1 => Direction::In,
-                        2 => Direction::Out,
-                        _ => Direction::Unknown,
-                    };
+                    let flags = self.order.u32(option.value, 0);
+                    record.direction = flag::direction(flags);
+                    record.checksum = flag::checksum(flags);
                 }
                 _ => {}
             }
