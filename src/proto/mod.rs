@@ -3,6 +3,7 @@
 pub mod data;
 pub mod ethernet;
 pub mod icmp;
+pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ipv6_fraghdr;
@@ -23,6 +24,7 @@ pub static ALL: &[&Protocol] = &[
     // Network.
     &ipv4::PROTOCOL,
     &icmp::PROTOCOL,
+    &icmpv6::PROTOCOL,
     &ipv6::PROTOCOL,
     &ipv6_options::HOP_BY_HOP,
     &ipv6_options::DESTINATION,
