@@ -1,7 +1,17 @@
 //! Every protocol, one file each: tables of fields and functions over bytes, with no world around them.
 
-pub mod data;
+// Links.
+pub mod arp;
 pub mod ethernet;
+pub mod ethertype;
+pub mod llc;
+pub mod null;
+pub mod raw;
+pub mod service_vlan;
+pub mod sll;
+pub mod vlan;
+
+pub mod data;
 pub mod udp;
 
 #[cfg(test)]
@@ -13,6 +23,13 @@ use crate::protocol::Protocol;
 pub static ALL: &[&Protocol] = &[
     // Links.
     &ethernet::PROTOCOL,
+    &llc::PROTOCOL,
+    &sll::PROTOCOL,
+    &null::PROTOCOL,
+    &raw::PROTOCOL,
+    &vlan::PROTOCOL,
+    &service_vlan::PROTOCOL,
+    &arp::PROTOCOL,
     // Transport.
     &udp::PROTOCOL,
     // The rest.
