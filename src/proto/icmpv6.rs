@@ -40,7 +40,6 @@ pub static PROTOCOL: Protocol = Protocol {
 
 /// Message types.
 mod kind {
-    pub(super) const UNREACHABLE: u8 = 1;
     pub(super) const TOO_BIG: u8 = 2;
     pub(super) const PARAMETER: u8 = 4;
     pub(super) const ECHO_REQUEST: u8 = 128;
