@@ -3,6 +3,7 @@
 //! The only room where `unsafe` is allowed; every block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod clock;
 pub mod ethtool;
 pub mod machine;
 pub mod netlink;
