@@ -3,4 +3,9 @@
 //! The only room where `unsafe` is allowed; every block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod ethtool;
+pub mod machine;
+pub mod netlink;
+pub mod netns;
+pub mod port;
 pub mod signal;

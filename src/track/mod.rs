@@ -3,6 +3,8 @@
 pub mod flow;
 mod tcp;
 mod udp;
+pub mod state;
+pub mod story;
 
 use crate::{
     decode::{Decoded, Decoder},

@@ -4,6 +4,7 @@ mod capture;
 mod doctor;
 mod interfaces;
 mod lab;
+mod machine;
 mod names;
 mod output;
 mod protocols;
