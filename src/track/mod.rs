@@ -1,10 +1,10 @@
 //! What the packets mean together: conversations, relative numbers, reassembled datagrams, connection states.
 
 pub mod flow;
-mod tcp;
-mod udp;
 pub mod state;
 pub mod story;
+mod tcp;
+mod udp;
 
 use crate::{
     decode::{Decoded, Decoder},
