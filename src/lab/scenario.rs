@@ -195,7 +195,7 @@ pub static ALL: &[Scenario] = &[
         client: &[
             Call::SendTo(5000, Content::Text("ping\n")),
             Call::ReceiveFrom,
-            Call::SendTo(5001, Content::Text("hello?\n")),
+            Call::SendTo(5001, Content::Text("ping\n")),
             // Long enough for the error to find the socket still there.
             Call::Wait(50),
             Call::Close,

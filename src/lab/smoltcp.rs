@@ -483,7 +483,7 @@ mod tests {
         )));
         assert_eq!(
             story(&events("udp", false, |_| ())),
-            [">udp5", "<udp5", ">udp7", "<icmp"]
+            [">udp5", "<udp5", ">udp5", "<icmp"]
         );
     }
 

@@ -3,12 +3,14 @@
 pub mod data;
 pub mod ethernet;
 pub mod frame;
+pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ipv6_fraghdr;
 pub mod ipv6_options;
 pub mod ipv6_routing;
 mod options;
+mod quote;
 pub mod tcp;
 pub mod udp;
 mod verify;
@@ -24,6 +26,7 @@ pub static ALL: &[&Protocol] = &[
     &ethernet::PROTOCOL,
     // Network.
     &ipv4::PROTOCOL,
+    &icmp::PROTOCOL,
     &ipv6::PROTOCOL,
     &ipv6_options::HOP_BY_HOP,
     &ipv6_options::DESTINATION,
