@@ -75,17 +75,22 @@ pub fn play(plan: &Plan, way: Way, listener: Listener<'_>) -> Result<(), LabErro
         let plan = plan.clone();
         move |say| run_wire(&plan, clock, say)
     })?;
-    let [client, server] = match said.recv() {
-        Ok(Said::Built(hosts)) => hosts,
+    // Held until the end: when the last handle goes, so does the network, and with it the wire's end of the cable.
+    let networks = match said.recv() {
+        Ok(Said::Built(networks)) => networks,
         Ok(Said::Failed(error)) => return Err(error),
         _ => return Err(gone()),
     };
     let (ready, wait) = channel::<()>();
+    let [client, server] = &networks;
     for (host, network, gate) in [
         (Host::Server, server, Gate::Open(ready)),
         (Host::Client, client, Gate::Wait(wait)),
     ] {
         let plan = plan.clone();
+        let network = network
+            .try_clone()
+            .trying("keep a handle on a host's network")?;
         spawn(host.name(), &say, move |say| {
             run_host(&plan, host, network, gate, clock, say)
         })?;
