@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::scenario::Call;
+use crate::sys::sock_diag::SockDiag;
 
 /// The sockets of one host.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Kernel {
     stream: Option<TcpStream>,
     datagrams: Option<UdpSocket>,
     last_sender: Option<SocketAddr>,
+    /// Own and other socket of each connection that there was.
+    connections: Vec<(SocketAddr, SocketAddr)>,
 }
 
 impl Kernel {
@@ -32,6 +35,7 @@ impl Kernel {
             stream: None,
             datagrams: None,
             last_sender: None,
+            connections: Vec::new(),
         }
     }
 
@@ -41,9 +45,10 @@ impl Kernel {
             Call::Listen(port) => self.listener = Some(TcpListener::bind((self.own, port))?),
             Call::Accept => {
                 let listener = self.listener.as_ref().ok_or_else(not_connected)?;
-                self.stream = Some(listener.accept()?.0);
+                let stream = listener.accept()?.0;
+                self.connected(stream)?;
             }
-            Call::Connect(port) => self.stream = Some(TcpStream::connect((self.peer, port))?),
+            Call::Connect(port) => self.connected(TcpStream::connect((self.peer, port))?)?,
             Call::Send(text) => self.stream()?.write_all(text.as_bytes())?,
             Call::Receive(count) => self.stream()?.read_exact(&mut vec![0; count])?,
             Call::ReceiveEnd => drop(io::copy(self.stream()?, &mut io::sink())?),
@@ -67,6 +72,30 @@ impl Kernel {
                 self.last_sender = Some(from);
             }
             Call::Wait(milliseconds) => thread::sleep(Duration::from_millis(milliseconds)),
+        }
+        Ok(())
+    }
+
+    fn connected(&mut self, stream: TcpStream) -> io::Result<()> {
+        self.connections
+            .push((stream.local_addr()?, stream.peer_addr()?));
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    /// Waits until no connection has anything left to say: each is in TIME-WAIT, or gone.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        const TIME_WAIT: u8 = 6;
+        const LISTEN: u8 = 10;
+        let diag = SockDiag::open()?;
+        while let Some(&(own, other)) = self.connections.last() {
+            match diag.tcp_state(own, other) {
+                Ok(Some(state)) if state != TIME_WAIT && state != LISTEN => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                // A kernel that cannot tell shall not keep anybody waiting.
+                _ => drop(self.connections.pop()),
+            }
         }
         Ok(())
     }

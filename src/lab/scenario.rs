@@ -224,7 +224,7 @@ pub static ALL: &[Scenario] = &[
         title: "the client says that it is done, and still receives the answer",
         client: &[
             Call::Connect(5000),
-            Call::Send("how many?\n"),
+            Call::Send("count\n"),
             Call::Shutdown,
             Call::ReceiveEnd,
             Call::Close,
@@ -233,7 +233,7 @@ pub static ALL: &[Scenario] = &[
             Call::Listen(5000),
             Call::Accept,
             Call::ReceiveEnd,
-            Call::Send("10 bytes\n"),
+            Call::Send("6 bytes\n"),
             Call::Close,
         ],
         drops: &[],

@@ -492,7 +492,7 @@ mod tests {
         let story = story(&events("half-close", false, |_| ()));
         let fin = story.iter().position(|s| s.starts_with(">F")).unwrap();
         assert!(
-            story[fin..].contains(&"<A9".to_owned()) || story[fin..].contains(&"<FA9".to_owned()),
+            story[fin..].contains(&"<A8".to_owned()) || story[fin..].contains(&"<FA8".to_owned()),
             "{story:?}"
         );
     }

@@ -10,3 +10,4 @@ pub mod netlink;
 pub mod netns;
 pub mod port;
 pub mod signal;
+pub mod sock_diag;
