@@ -28,7 +28,7 @@ impl Output {
     /// Standard output.
     pub(crate) fn stdout() -> io::Result<Self> {
         Ok(Self {
-            file: File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            file: stdout()?,
             text: String::new(),
             bytes: Vec::new(),
         })
@@ -54,7 +54,21 @@ impl Output {
 
 /// Writes all of `text` to standard output and says whether that worked.
 pub(crate) fn print(text: &str) -> io::Result<()> {
-    File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(text.as_bytes())
+    stdout()?.write_all(text.as_bytes())
+}
+
+/// Standard output without a buffer.
+pub(crate) fn stdout() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// The user and group that called sudo: files that the program makes belong to them.
+pub(crate) fn caller() -> Option<(u32, u32)> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let number = |name| env::var(name).ok()?.parse().ok();
+    Some((number("SUDO_UID")?, number("SUDO_GID")?))
 }
 
 /// Colour for standard output.

@@ -1,7 +1,7 @@
 //! What `capture` and `read` share: from a source to lines, trees, bytes, JSON and files.
 
 use std::{
-    fs,
+    fs, io,
     path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use sockwire::{
     decode::{Decoded, Decoder},
     export::json::Records,
+    file::{self, Create, Format, WriteError, Writer},
     filter::Filter,
     frame::{
         Batch, Counters, Interface, InterfaceChange, InterfaceState, Source, SourceErrorKind, Step,
@@ -151,12 +152,20 @@ pub(crate) struct Show {
     tracker: Tracker,
     view: View,
     output: Output,
+    recorder: Option<Recorder>,
     limit: u64,
     tally: Tally,
     quiet: bool,
 }
 
-/// What is written of a packet.
+/// Where `-w` puts the packets.
+struct Recorder {
+    writer: Writer,
+    /// Each packet goes to the file at once (`-U`).
+    at_once: bool,
+}
+
+/// What is printed of a packet.
 struct View {
     /// False with `-w` alone.
     prints: bool,
@@ -212,6 +221,7 @@ impl Show {
             tracker: Tracker::default(),
             view,
             output: Output::stdout()?,
+            recorder: Recorder::new(args)?,
             limit: args.count.unwrap_or(u64::MAX),
             tally: Tally::default(),
             quiet: global.quiet,
@@ -224,6 +234,9 @@ impl Show {
         let stop = Stop::install()?;
         let mut decoded = Decoded::default();
         let mut stopping = false;
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| live) {
+            recorder.writer.begin(source.interfaces())?;
+        }
         let end = loop {
             if (stop.asked() || self.is_full()) && !stopping {
                 stopping = true;
@@ -232,7 +245,8 @@ impl Show {
                     break Ok(None);
                 }
             }
-            match source.next(soon()) {
+            let now = now();
+            match source.next(now.plus(SECOND)) {
                 Ok(Step::Batch(batch)) => {
                     self.batch(source.interfaces(), &batch, &mut decoded)?;
                     source.recycle(batch);
@@ -243,10 +257,19 @@ impl Show {
                 Err(error) => break Err(error),
             }
             self.output.flush()?;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.flush(now)?;
+            }
         };
         self.output.flush()?;
+        let counters = end.as_ref().ok().copied().flatten();
+        if let Some(recorder) = self.recorder.take() {
+            // A file's counters are not this capture's, and those of several interfaces are known only in sum.
+            let counters = counters.filter(|_| live && source.interfaces().len() == 1);
+            let statistics: Vec<(u32, Counters)> = counters.map(|c| (0, c)).into_iter().collect();
+            recorder.writer.finish(&statistics)?;
+        }
         if live {
-            let counters = end.as_ref().ok().copied().flatten();
             self.talk(&self.tally.sum(counters));
         }
         match end {
@@ -284,6 +307,11 @@ impl Show {
                 continue;
             }
             self.tally.shown += 1;
+            if let Some(recorder) = &mut self.recorder {
+                let around = Around::of(interfaces, batch, index);
+                let comments = around.comments.iter().map(|comment| comment.text.as_str());
+                recorder.writer.write(&packet.frame, interfaces, comments)?;
+            }
             if self.view.prints {
                 self.tracker.packet(&self.decoder, batch, decoded, index);
                 if let Some(packet) = decoded.packet(batch, index) {
@@ -305,6 +333,46 @@ impl Show {
         if !self.quiet {
             eprintln!("{message}");
         }
+    }
+}
+
+impl Recorder {
+    fn new(args: &ShowArgs) -> Result<Option<Self>, Failure> {
+        let Some(path) = &args.write else {
+            return Ok(None);
+        };
+        let writer = if path.as_os_str() == "-" {
+            Writer::new(output::stdout()?, Format::PcapNg, "standard output")
+        } else {
+            let how = Create {
+                format: Format::from_name(path),
+                force: args.force,
+                owner: output::caller(),
+            };
+            file::create(path, how)?
+        };
+        Ok(Some(Self {
+            writer,
+            at_once: args.packet_buffered,
+        }))
+    }
+
+    fn flush(&mut self, now: Time) -> Result<(), WriteError> {
+        if self.at_once {
+            self.writer.flush()
+        } else {
+            self.writer.flush_if_due(now)
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        let exit = match error.io_kind() {
+            Some(io::ErrorKind::BrokenPipe) => Exit::Done,
+            _ => Exit::WriteFailed,
+        };
+        Self::new(exit, error)
     }
 }
 
@@ -352,12 +420,12 @@ impl Tally {
     }
 }
 
-/// How long a source may wait before signals and the clock are looked at again: a second.
-fn soon() -> Time {
+/// The wall clock, which live sources wait by.
+fn now() -> Time {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Time::from_parts(now.as_secs().cast_signed(), now.subsec_nanos()).plus(SECOND)
+    Time::from_parts(now.as_secs().cast_signed(), now.subsec_nanos())
 }
 
 fn in_words(change: &InterfaceChange) -> String {
