@@ -16,7 +16,6 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
-    link::LinkType,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
 use etherparse::{Ipv4HeaderSlice, err::ipv4::HeaderSliceError};
@@ -34,7 +33,6 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Internet Protocol version 4",
     spec: "RFC 791",
     claims: &[
-        Claim::Link(LinkType::IPV4),
         Claim::EtherType(0x0800),
         Claim::IpProto(4),
         Claim::Ppp(0x0021),
@@ -109,13 +107,13 @@ crate::fields! {
     FLAGS_RB = Field::bits("ip.flags.rb", "Reserved bit", Kind::Flag, (6, 0, 1), "Always zero (RFC 791 §3.1).");
     FLAGS_DF = Field::bits("ip.flags.df", "Don't fragment", Kind::Flag, (6, 1, 1), "Routers must drop the packet rather than split it (RFC 791 §3.1).");
     FLAGS_MF = Field::bits("ip.flags.mf", "More fragments", Kind::Flag, (6, 2, 1), "Set on all fragments but the last (RFC 791 §3.1).");
+    FRAG_OFFSET = Field::bits("ip.frag_offset", "Fragment offset", Kind::Uint, (6, 3, 13), "Where this fragment's payload belongs, in units of 8 bytes (RFC 791 §3.1).");
     TTL = Field::at("ip.ttl", "Time to live", Kind::Uint, 8, 8, "How many more routers may pass the packet on (RFC 791 §3.1).");
     PROTO = Field::at("ip.proto", "Protocol", Kind::Uint, 9, 8, "What the payload is (IANA Protocol Numbers).").names(PROTO_NAMES);
     CHECKSUM = Field::at("ip.checksum", "Header checksum", Kind::Hex(4), 10, 16, "Over the header only (RFC 791 §3.1).");
     SRC = Field::at("ip.src", "Source", Kind::Ipv4, 12, 32, "The address that the packet is from.");
     DST = Field::at("ip.dst", "Destination", Kind::Ipv4, 16, 32, "The address that the packet is for; with a source route, its next stop.");
     HDR_LEN = Field::walked("ip.hdr_len", "Header length", Kind::Uint, "Bytes of header with options: four times the IHL field (RFC 791 §3.1).");
-    FRAG_OFFSET = Field::walked("ip.frag_offset", "Fragment offset", Kind::Uint, "Where this fragment's payload belongs, in bytes: eight times the field (RFC 791 §3.1).");
     CHECKSUM_STATUS = Field::walked("ip.checksum.status", "Header checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
     VERDICT = Field::walked("sockwire.checksum", "Header checksum verdict", Kind::Text, "Whether the header checksum is right, wrong, left to the device, or cannot be told.");
     OPT_TYPE = Field::walked("ip.opt.type", "Option", Kind::Uint, "Which option (IANA IP Option Numbers).").many().names(OPTION_NAMES);
@@ -276,21 +274,18 @@ fn addresses(view: &View<'_>) -> Option<(IpAddr, IpAddr)> {
 
 fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let header = view.header();
-    let (Some(&first), Some(bits)) = (header.first(), view.u16(6)) else {
+    let Some(&first) = header.first() else {
         return ControlFlow::Continue(());
     };
+    if first >> 4 != 4 {
+        return ControlFlow::Continue(());
+    }
     let hdr_len = usize::from(first & 0xf) * 4;
     let ihl = view.bits(0, 1);
     visit.field(
         &HDR_LEN,
         Value::Uint(hdr_len as u64),
         ihl.start + 4..ihl.end,
-    )?;
-    let offset = view.bits(6, 2);
-    visit.field(
-        &FRAG_OFFSET,
-        Value::Uint(u64::from(bits & 0x1fff) * 8),
-        offset.start + 3..offset.end,
     )?;
     if header.len() < HEADER {
         return ControlFlow::Continue(());

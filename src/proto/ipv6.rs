@@ -11,7 +11,6 @@ use crate::{
     field::{Field, Kind},
     layer::{Problem, View},
     line::Line,
-    link::LinkType,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
 use etherparse::{Ipv6HeaderSlice, err::ipv6::HeaderSliceError};
@@ -19,7 +18,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 const HEADER: usize = 40;
 const HOP_BY_HOP: u8 = 0;
-const NO_NEXT: u8 = 59;
+/// The longest packet that the payload length field can tell of.
+const LARGEST: u32 = HEADER as u32 + 0xffff;
 /// The hop-by-hop option that carries the length of a jumbogram (RFC 2675 §2).
 const JUMBO: u8 = 0xc2;
 
@@ -30,7 +30,6 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Internet Protocol version 6",
     spec: "RFC 8200",
     claims: &[
-        Claim::Link(LinkType::IPV6),
         Claim::EtherType(0x86dd),
         Claim::IpProto(41),
         Claim::Ppp(0x0057),
@@ -64,6 +63,7 @@ const NXT_NAMES: &[(u64, &str)] = &[
 
 crate::fields! {
     VERSION = Field::bits("ipv6.version", "Version", Kind::Uint, (0, 0, 4), "Always 6 (RFC 8200 §3).");
+    IP_VERSION = Field::bits("ip.version", "Version", Kind::Uint, (0, 0, 4), "The version under its IPv4 name, so that one filter finds either.");
     TCLASS_DSCP = Field::bits("ipv6.tclass.dscp", "Differentiated services", Kind::Uint, (0, 4, 6), "How routers should treat the packet (RFC 2474 §3).");
     TCLASS_ECN = Field::bits("ipv6.tclass.ecn", "Congestion notification", Kind::Uint, (1, 2, 2), "Whether congestion may be marked, and whether it was (RFC 3168 §5).");
     FLOW = Field::bits("ipv6.flow", "Flow label", Kind::Hex(5), (1, 4, 20), "The same for all packets of a flow (RFC 6437).");
@@ -91,9 +91,12 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let next = header.next_header().0;
     let mut found = Dissected::new(HEADER, Next::Claim(Claim::IpProto(next)), context);
     let total = match (u32::from(header.payload_length()), next) {
-        (0, HOP_BY_HOP) => jumbo(bytes).map(|length| length.saturating_add(HEADER as u32)),
-        // Zero also comes from devices that cut large segments themselves: the frame's own length holds.
-        (0, next) if next != NO_NEXT => None,
+        (0, HOP_BY_HOP) => {
+            let length = jumbo(bytes).unwrap_or(context.wire.saturating_sub(HEADER as u32));
+            Some(length.saturating_add(HEADER as u32))
+        }
+        // Zero also comes from hosts that leave very large segments to the device: the frame's own length holds.
+        (0, _) if context.wire > LARGEST => None,
         (length, _) => Some(length + HEADER as u32),
     };
     match total {

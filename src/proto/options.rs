@@ -22,20 +22,13 @@ pub(super) struct Opt<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-impl<'a> Opt<'a> {
-    /// What follows kind and length.
-    pub(super) fn data(&self) -> &'a [u8] {
-        self.bytes.get(2..).unwrap_or(&[])
-    }
-
+impl Opt<'_> {
     /// The big-endian number in the `len` bytes at `offset` from the kind byte; `None` when the option is shorter.
     pub(super) fn uint(&self, offset: usize, len: usize) -> Option<u64> {
         let bytes = self.bytes.get(offset..offset.checked_add(len)?)?;
         Some(bytes.iter().take(8).fold(0, |n, &b| n << 8 | u64::from(b)))
     }
-}
 
-impl Opt<'_> {
     /// Visits `field` with the `len` bytes at `at` from the kind byte, where the option has them.
     pub(super) fn put(
         &self,
