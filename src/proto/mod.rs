@@ -3,6 +3,7 @@
 // Links.
 pub mod arp;
 pub mod ethernet;
+pub mod frame;
 pub mod ethertype;
 pub mod frame;
 pub mod llc;
