@@ -2,7 +2,19 @@
 
 pub mod data;
 pub mod ethernet;
+pub mod frame;
+pub mod ipv4;
+pub mod ipv6;
+pub mod ipv6_fraghdr;
+pub mod ipv6_options;
+pub mod ipv6_routing;
+mod options;
+pub mod tcp;
 pub mod udp;
+mod verify;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::protocol::Protocol;
 
@@ -10,8 +22,17 @@ use crate::protocol::Protocol;
 pub static ALL: &[&Protocol] = &[
     // Links.
     &ethernet::PROTOCOL,
+    // Network.
+    &ipv4::PROTOCOL,
+    &ipv6::PROTOCOL,
+    &ipv6_options::HOP_BY_HOP,
+    &ipv6_options::DESTINATION,
+    &ipv6_routing::PROTOCOL,
+    &ipv6_fraghdr::PROTOCOL,
     // Transport.
+    &tcp::PROTOCOL,
     &udp::PROTOCOL,
     // The rest.
+    &frame::PROTOCOL,
     &data::PROTOCOL,
 ];

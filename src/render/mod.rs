@@ -1,3 +1,9 @@
-//! Packets and stories as text for people.
+//! Packets as text for people: one line, a tree of fields, bytes. Pure functions into a buffer that the caller keeps.
+//!
+//! No view knows a protocol by its inside: everything shown comes from field tables and from [`crate::protocol::Protocol::line`].
 
+pub mod hex;
 pub mod ladder;
+pub mod line;
+pub mod style;
+pub mod tree;
