@@ -3,7 +3,6 @@
 // Links.
 pub mod arp;
 pub mod ethernet;
-pub mod frame;
 pub mod ethertype;
 pub mod frame;
 pub mod llc;
