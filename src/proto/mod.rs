@@ -12,9 +12,21 @@ pub mod service_vlan;
 pub mod sll;
 pub mod vlan;
 
+// Tunnels.
+pub mod ah;
+pub mod erspan;
+pub mod geneve;
+pub mod gre;
+pub mod mpls;
+pub mod ppp;
+pub mod pppoe;
+pub mod pseudowire;
+pub mod vxlan;
+
 // Network.
 pub mod icmp;
 pub mod icmpv6;
+pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ipv6_fraghdr;
@@ -49,9 +61,21 @@ pub static ALL: &[&Protocol] = &[
     &vlan::PROTOCOL,
     &service_vlan::PROTOCOL,
     &arp::PROTOCOL,
+    // Tunnels.
+    &mpls::PROTOCOL,
+    &pseudowire::PROTOCOL,
+    &pppoe::DISCOVERY,
+    &pppoe::SESSION,
+    &ppp::PROTOCOL,
+    &gre::PROTOCOL,
+    &erspan::PROTOCOL,
+    &vxlan::PROTOCOL,
+    &geneve::PROTOCOL,
+    &ah::PROTOCOL,
     // Network.
     &ipv4::PROTOCOL,
     &icmp::PROTOCOL,
+    &igmp::PROTOCOL,
     &ipv6::PROTOCOL,
     &ipv6_options::HOP_BY_HOP,
     &ipv6_options::DESTINATION,
