@@ -3,7 +3,6 @@
 // Links.
 pub mod arp;
 pub mod ethernet;
-pub mod frame;
 pub mod ethertype;
 pub mod llc;
 pub mod null;
@@ -27,6 +26,7 @@ pub mod udp;
 
 // The rest.
 pub mod data;
+pub mod frame;
 
 // No protocols, but what several of them share.
 mod options;

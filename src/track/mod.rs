@@ -6,6 +6,9 @@ pub mod story;
 mod tcp;
 mod udp;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use crate::{
     decode::{Decoded, Decoder},
     frame::Batch,
