@@ -1,7 +1,7 @@
 //! Decoding, tracking and writing lines allocate nothing per packet, once their buffers have grown.
 //!
 //! The counting allocator is the one place outside `src/sys` where unsafe code stands.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

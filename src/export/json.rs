@@ -239,6 +239,8 @@ impl Formatter for Plain {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::{
         field::Kind,

@@ -307,6 +307,8 @@ fn push_fraction(out: &mut String, nanos: u32, nano: bool) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::sync::Arc;
 
     use super::*;

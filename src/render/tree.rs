@@ -183,6 +183,8 @@ impl fmt::Display for Shown<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::{
         link::LinkType,

@@ -1,4 +1,5 @@
 //! What tests of views share: packets made up from hexadecimal digits, decoded and tracked.
+#![allow(clippy::unwrap_used)]
 
 use super::Tracker;
 use crate::{

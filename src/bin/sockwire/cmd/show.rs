@@ -406,7 +406,7 @@ impl View {
 impl Tally {
     /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen.
     fn sum(&self, counters: Option<Counters>) -> String {
-        let counters = counters.unwrap_or(Counters {
+        let counters = counters.unwrap_or_else(|| Counters {
             seen: self.delivered,
             ..Counters::default()
         });
