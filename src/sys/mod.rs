@@ -3,9 +3,11 @@
 //! The only room where `unsafe` is allowed; every block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod clock;
 pub mod ethtool;
 pub mod machine;
 pub mod netlink;
 pub mod netns;
 pub mod port;
 pub mod signal;
+pub mod sock_diag;
