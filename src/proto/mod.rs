@@ -4,7 +4,6 @@
 pub mod arp;
 pub mod ethernet;
 pub mod ethertype;
-pub mod frame;
 pub mod llc;
 pub mod null;
 pub mod raw;
