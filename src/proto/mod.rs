@@ -4,7 +4,6 @@
 pub mod arp;
 pub mod ethernet;
 pub mod ethertype;
-pub mod frame;
 pub mod llc;
 pub mod null;
 pub mod raw;
@@ -39,6 +38,7 @@ pub mod udp;
 
 // The rest.
 pub mod data;
+pub mod frame;
 
 // No protocols, but what several of them share.
 mod options;

@@ -307,10 +307,12 @@ fn push_fraction(out: &mut String, nanos: u32, nano: bool) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::sync::Arc;
 
     use super::*;
-    use crate::render::testing::{UDP, batch};
+    use crate::track::testing::{UDP, batch};
 
     /// The lines of `frames` in this form.
     fn lines(options: Options, link: LinkType, frames: &[&str], cut: usize) -> String {
@@ -419,10 +421,7 @@ mod tests {
             &[&wrong],
             usize::MAX,
         );
-        assert!(
-            plain.ends_with("  [UDP malformed: length does not fit the packet]\n"),
-            "{plain}"
-        );
+        assert!(plain.contains("  [UDP malformed: length"), "{plain}");
         assert!(!plain.contains('\x1b'));
         let red = lines(colour, LinkType::ETHERNET, &[&wrong], usize::MAX);
         assert!(red.contains("\x1b[31m[UDP malformed"), "{red:?}");

@@ -8,6 +8,9 @@ pub mod story;
 mod tcp;
 mod udp;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use crate::{
     checksum::Verdict,
     decode::{Decoded, Decoder},
