@@ -131,7 +131,7 @@ fn list() -> Outcome {
     }
     writeln!(
         out,
-        "Options: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  (sockwire lab --help)"
+        "More: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help"
     )?;
     Ok(Exit::Done)
 }
