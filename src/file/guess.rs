@@ -50,10 +50,13 @@ pub(super) fn looks_like(bytes: &[u8]) -> String {
     if bytes.iter().all(|&b| b == 0) {
         return "zero bytes".to_owned();
     }
-    let is_text = |&b: &u8| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..);
-    if bytes.iter().all(is_text) {
-        let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-        return format!("text that begins \"{}\"", Safe(&line[..line.len().min(32)]));
+    // The last character may be cut.
+    let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let whole = bytes.len() < text.len() + 4 && !text.is_empty();
+    if whole && !text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+        let line = text.lines().next().unwrap_or_default();
+        let shown = &line[..line.floor_char_boundary(32)];
+        return format!("text that begins \"{}\"", Safe(shown.as_bytes()));
     }
     let front = &bytes[..bytes.len().min(8)];
     format!("data that begins with the bytes {}", hex::encode(front))

@@ -25,6 +25,11 @@ mod pcapng;
 mod reader;
 mod writer;
 
+#[cfg(test)]
+mod forge;
+#[cfg(test)]
+mod golden;
+
 pub use self::{
     create::{Create, create},
     error::{FileError, Place, WriteError},

@@ -181,7 +181,6 @@ pub(super) fn link_type(number: u16) -> LinkType {
 
 /// The file header, little endian, with nanosecond times.
 pub(super) fn write_header(into: &mut Vec<u8>, link: LinkType, snaplen: u32) {
-    let snaplen = if snaplen == 0 { MAX_PACKET } else { snaplen };
     into.extend(NANOS.to_le_bytes());
     into.extend([2, 0, 4, 0]);
     into.extend([0; 8]);
@@ -192,10 +191,9 @@ pub(super) fn write_header(into: &mut Vec<u8>, link: LinkType, snaplen: u32) {
 /// One record. Times outside 1970 to 2106 do not fit the format: the nearest that does is written.
 pub(super) fn write_record(into: &mut Vec<u8>, frame: &Frame<'_>) {
     let nanos = frame.time.nanos().clamp(0, i64::from(u32::MAX) * SECOND);
-    let bytes = &frame.bytes[..frame.bytes.len().min(MAX_PACKET as usize)];
     into.extend(((nanos / SECOND) as u32).to_le_bytes());
     into.extend(((nanos % SECOND) as u32).to_le_bytes());
-    into.extend((bytes.len() as u32).to_le_bytes());
+    into.extend((frame.bytes.len() as u32).to_le_bytes());
     into.extend(frame.wire_len.to_le_bytes());
-    into.extend(bytes);
+    into.extend(frame.bytes);
 }

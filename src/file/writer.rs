@@ -15,7 +15,7 @@ use crate::{
     time::{SECOND, Time},
 };
 
-use super::{Format, WriteError, pcap, pcapng::write};
+use super::{Format, MAX_PACKET, WriteError, pcap, pcapng::write};
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 128 << 10;
@@ -25,6 +25,7 @@ pub struct Writer {
     name: String,
     out: Out,
     layout: Layout,
+    snaplen: u32,
     /// Whole records that are not written yet, and where in it each packet ends.
     buffer: Vec<u8>,
     ends: Vec<u32>,
@@ -55,8 +56,6 @@ enum Layout {
 struct Described {
     begun: bool,
     interfaces: Vec<(u32, LinkType)>,
-    /// Snapshot length of all descriptions, since libpcap reads no file in which they differ; 0 means no limit.
-    snaplen: Option<u32>,
 }
 
 impl Described {
@@ -67,6 +66,7 @@ impl Described {
         index: u32,
         link: LinkType,
         interfaces: &[Arc<Interface>],
+        snaplen: u32,
     ) -> u32 {
         let key = (index, link);
         // Most often both count alike.
@@ -77,10 +77,6 @@ impl Described {
             return number as u32;
         }
         let interface = interfaces.get(index as usize);
-        let own = interface.map_or(0, |interface| interface.snaplen);
-        let snaplen = *self.snaplen.get_or_insert(own);
-        let fits = snaplen == 0 || (own != 0 && own <= snaplen);
-        let snaplen = if fits { snaplen } else { own };
         write::interface(into, interface.map(Arc::as_ref), link, snaplen);
         self.interfaces.push(key);
         self.interfaces.len() as u32 - 1
@@ -108,6 +104,7 @@ impl Writer {
                 Format::Pcap => Layout::Pcap(None),
                 Format::PcapNg => Layout::PcapNg(Described::default()),
             },
+            snaplen: MAX_PACKET,
             buffer: Vec::with_capacity(2 * BUFFER),
             ends: Vec::new(),
             written: 0,
@@ -115,6 +112,14 @@ impl Writer {
             flushed: None,
             span: None,
         }
+    }
+
+    /// Sets the snapshot length that the file states, 1 to [`MAX_PACKET`]; longer frames are cut to it. For the
+    /// option of a live capture; a source's own is not copied, since libpcap refuses files with packets above it.
+    #[must_use]
+    pub fn snaplen(mut self, bytes: u32) -> Self {
+        self.snaplen = bytes.clamp(1, MAX_PACKET);
+        self
     }
 
     /// Packets taken so far.
@@ -132,24 +137,22 @@ impl Writer {
             Layout::Pcap(Some(_)) => return Ok(()),
             Layout::Pcap(link) => {
                 let first = interfaces.first();
-                let kind = first.map_or(LinkType::ETHERNET, |first| first.link);
-                *link = Some(kind);
-                pcap::write_header(&mut self.buffer, kind, first.map_or(0, |i| i.snaplen));
+                let first = first.map_or(LinkType::ETHERNET, |first| first.link);
+                *link = Some(first);
+                pcap::write_header(&mut self.buffer, first, self.snaplen);
             }
             Layout::PcapNg(described) => {
                 if !mem::replace(&mut described.begun, true) {
                     write::section(&mut self.buffer);
-                    let mut snaplens = interfaces.iter().map(|interface| interface.snaplen);
-                    described.snaplen = snaplens.next().map(|first| {
-                        if snaplens.all(|s| s == first) {
-                            first
-                        } else {
-                            0
-                        }
-                    });
                 }
                 for (index, interface) in interfaces.iter().enumerate() {
-                    described.number(&mut self.buffer, index as u32, interface.link, interfaces);
+                    described.number(
+                        &mut self.buffer,
+                        index as u32,
+                        interface.link,
+                        interfaces,
+                        self.snaplen,
+                    );
                 }
             }
         }
@@ -167,10 +170,20 @@ impl Writer {
         interfaces: &[Arc<Interface>],
         comments: impl IntoIterator<Item = &'c str>,
     ) -> Result<(), WriteError> {
+        let kept = frame.bytes.len().min(self.snaplen as usize);
+        let frame = &Frame {
+            bytes: &frame.bytes[..kept],
+            ..*frame
+        };
         match &mut self.layout {
             Layout::PcapNg(described) if described.begun => {
-                let number =
-                    described.number(&mut self.buffer, frame.interface, frame.link, interfaces);
+                let number = described.number(
+                    &mut self.buffer,
+                    frame.interface,
+                    frame.link,
+                    interfaces,
+                    self.snaplen,
+                );
                 write::packet(&mut self.buffer, number, frame, comments);
             }
             &mut Layout::Pcap(Some(first)) if first == frame.link => {
@@ -190,9 +203,7 @@ impl Writer {
             }
             Layout::Pcap(link) => {
                 *link = Some(frame.link);
-                let interface = interfaces.get(frame.interface as usize);
-                let snaplen = interface.map_or(0, |interface| interface.snaplen);
-                pcap::write_header(&mut self.buffer, frame.link, snaplen);
+                pcap::write_header(&mut self.buffer, frame.link, self.snaplen);
                 self.flush()?;
                 return self.write(frame, interfaces, comments);
             }

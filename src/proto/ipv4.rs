@@ -16,7 +16,6 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
-    link::LinkType,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
 use etherparse::{Ipv4HeaderSlice, err::ipv4::HeaderSliceError};
@@ -34,7 +33,6 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Internet Protocol version 4",
     spec: "RFC 791",
     claims: &[
-        Claim::Link(LinkType::IPV4),
         Claim::EtherType(0x0800),
         Claim::IpProto(4),
         Claim::Ppp(0x0021),

@@ -11,7 +11,6 @@ use crate::{
     field::{Field, Kind},
     layer::{Problem, View},
     line::Line,
-    link::LinkType,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
 use etherparse::{Ipv6HeaderSlice, err::ipv6::HeaderSliceError};
@@ -31,7 +30,6 @@ pub static PROTOCOL: Protocol = Protocol {
     title: "Internet Protocol version 6",
     spec: "RFC 8200",
     claims: &[
-        Claim::Link(LinkType::IPV6),
         Claim::EtherType(0x86dd),
         Claim::IpProto(41),
         Claim::Ppp(0x0057),

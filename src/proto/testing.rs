@@ -192,6 +192,7 @@ impl Visit for List {
                 Kind::Hex(digits) => format!("0x{n:0width$x}", width = usize::from(digits)),
                 _ => n.to_string(),
             },
+            Value::Int(n) => n.to_string(),
             Value::Mac(mac) => Mac(mac).to_string(),
             Value::Ipv4(address) => address.to_string(),
             Value::Ipv6(address) => address.to_string(),

@@ -87,7 +87,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let fields = (&CHECKSUM_STATUS, &VERDICT);
     if found == 0 {
         let v6 = view.addresses().is_some_and(|(source, _)| source.is_ipv6());
-        let number = if v6 {
+        let number = if v6 && !view.layer.quoted {
             status::ILLEGAL
         } else {
             status::NOT_PRESENT

@@ -1,7 +1,6 @@
 //! The blocks that are written: section, interfaces, packets, statistics; little endian, nanosecond times.
 
 use crate::{
-    file::MAX_PACKET,
     frame::{Counters, Frame, Interface},
     link::LinkType,
     time::Time,
@@ -31,7 +30,8 @@ pub(in crate::file) fn section(into: &mut Vec<u8>) {
     });
 }
 
-/// An interface. `link` is its frames' own, `snaplen` the one that all interfaces of the file share.
+/// An interface. `link` is its frames' own, `snaplen` the same for all interfaces of the file, since
+/// libpcap reads no file in which they differ.
 pub(in crate::file) fn interface(
     into: &mut Vec<u8>,
     interface: Option<&Interface>,
@@ -68,7 +68,7 @@ pub(in crate::file) fn packet<'c>(
     comments: impl IntoIterator<Item = &'c str>,
 ) {
     block(into, kind::ENHANCED_PACKET, |into| {
-        let bytes = &frame.bytes[..frame.bytes.len().min(MAX_PACKET as usize)];
+        let bytes = frame.bytes;
         into.extend(id.to_le_bytes());
         time(into, frame.time);
         into.extend((bytes.len() as u32).to_le_bytes());

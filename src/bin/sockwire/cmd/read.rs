@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, ErrorKind, IsTerminal},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -62,6 +63,16 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             anyhow!("standard input is the terminal: pipe a capture into it, or name a file"),
         ));
     }
+    if show
+        .write
+        .as_deref()
+        .is_some_and(|out| is_same_file(out, Path::new(&path)))
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            anyhow!("-w names the file that is read: choose another name"),
+        ));
+    }
     let show = Show::new(&show, global)?;
     let reader = match open(Path::new(&path)) {
         Err(error) if error.io_kind() == Some(ErrorKind::Interrupted) => return Ok(Exit::Done),
@@ -80,6 +91,16 @@ fn open(path: &Path) -> Result<Reader, FileError> {
         return file::open(path);
     }
     Reader::new(io::stdin(), "standard input")
+}
+
+/// Both paths lead to the same file, so that writing one would destroy the other.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let id = |path: &Path| {
+        path.metadata()
+            .ok()
+            .map(|m| (m.dev(), m.ino(), m.is_file()))
+    };
+    matches!((id(a), id(b)), (Some(a), Some(b)) if a == b && a.2)
 }
 
 fn failure(error: FileError) -> Failure {

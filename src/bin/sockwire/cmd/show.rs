@@ -1,7 +1,8 @@
 //! What `capture` and `read` share: from a source to lines, trees, bytes, JSON and files.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -331,7 +332,8 @@ impl Show {
 
     fn talk(&self, message: &str) {
         if !self.quiet {
-            eprintln!("{message}");
+            // A closed stderr is no reason to stop.
+            let _ = writeln!(io::stderr(), "{message}");
         }
     }
 }
