@@ -3,4 +3,8 @@
 //! The only room where `unsafe` is allowed; every block says why it is sound.
 #![allow(unsafe_code)]
 
+mod option;
+pub mod packet;
+pub mod raw;
+pub mod ring;
 pub mod signal;
