@@ -153,6 +153,14 @@ impl Scenario {
         }
     }
 
+    /// Ports of the server that the scenario names, whether somebody is there or not.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.client.iter().filter_map(|call| match call {
+            Call::Connect(port) | Call::SendTo(port, _) => Some(*port),
+            _ => None,
+        })
+    }
+
     /// Ports on which a TCP socket of the server listens.
     pub fn listening(&self) -> impl Iterator<Item = u16> {
         self.server.iter().filter_map(|call| match call {
