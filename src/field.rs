@@ -33,6 +33,8 @@ pub enum Kind {
     Flag,
     /// An unsigned number, decimal.
     Uint,
+    /// A number that can be negative, decimal.
+    Int,
     /// An unsigned number, shown with this many hexadecimal digits.
     Hex(u8),
     /// A 48-bit hardware address.
@@ -174,6 +176,8 @@ pub enum Value<'a> {
     Bool(bool),
     /// A number.
     Uint(u64),
+    /// A number that can be negative ([`Kind::Int`]); only tracking writes such.
+    Int(i64),
     /// A hardware address.
     Mac([u8; 6]),
     /// An IPv4 address.
@@ -212,7 +216,7 @@ impl<'a> Value<'a> {
             Kind::Text => Self::Text(slice),
             Kind::Mark => Self::Mark,
             Kind::Flag => Self::Bool(bits(slice, range) != 0),
-            Kind::Uint | Kind::Hex(_) | Kind::Time | Kind::Duration => {
+            Kind::Uint | Kind::Int | Kind::Hex(_) | Kind::Time | Kind::Duration => {
                 Self::Uint(bits(slice, range))
             }
         })

@@ -30,11 +30,19 @@ pub struct Line {
     pub label: &'static str,
     /// What it says.
     pub info: String,
-    ends_kept: bool,
-    info_kept: bool,
+    pub(crate) ends_kept: bool,
+    pub(crate) info_kept: bool,
 }
 
 impl Line {
+    /// An empty line, to be written like this.
+    pub fn new(options: LineOptions) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
     /// Empty, keeping its memory and options.
     pub fn clear(&mut self) {
         self.source.clear();
@@ -114,7 +122,7 @@ impl Line {
         let _ = self.info.write_fmt(info);
     }
 
-    /// Adds a word or a number with its name (`"win="`), after a space: [`Line::add`] without the cost of formatting.
+    /// Adds a number after its name (`"win="`): [`Line::add`] without the cost of formatting.
     pub fn add_number(&mut self, name: &str, value: u64) {
         if self.info_kept {
             return;

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Packets as data for other programs. Names and their order are promises: they never change once published.
+
+pub mod json;

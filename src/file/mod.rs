@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Capture files: packets from pcap and pcapng, packed or not, and packets into them.
+//!
+//! ```text
+//!  reader   a file or stdin → batches of frames        writer   frames → a file, always cut at a record boundary
+//!  input    gzip and zstd seen by content, bomb guard  create   may this path be written, and whose is it
+//!  pcap     the old format: header, records            order    numbers in either byte order
+//!  pcapng/  the new format: blocks, options            clock    file times → nanoseconds
+//!  info     what a file says beside its packets        error    what is wrong, with packet and byte
+//!  guess    what a file is that is no capture
+//! ```
+//!
+//! A [`Reader`] is a [`Source`](crate::frame::Source): [`open`] a path, or give [`Reader::new`] any stream. A
+//! [`Writer`] takes frames from any source. Files are hostile: every length is checked before it is used, memory does
+//! not grow with the file, and whatever was good before a fault is delivered before the fault is reported.
+
+mod clock;
+mod create;
+mod error;
+mod guess;
+mod info;
+mod input;
+mod order;
+mod pcap;
+mod pcapng;
+mod reader;
+mod writer;
+
+#[cfg(test)]
+mod forge;
+#[cfg(test)]
+mod golden;
+
+pub use self::{
+    create::{Create, create},
+    error::{FileError, Place, WriteError},
+    info::{Compression, Format, HostName, Info, InterfaceDetail, Section, Statistics},
+    reader::{Reader, open},
+    writer::Writer,
+};
+
+/// The most bytes of one packet that are read: libpcap's `MAXIMUM_SNAPLEN`.
+pub const MAX_PACKET: u32 = 262_144;
+/// The longest pcapng block that is read: libpcap's limit, 16 MiB.
+pub const MAX_BLOCK: u32 = 16 << 20;
+/// The most interfaces of one pcapng section.
+pub const MAX_INTERFACES: usize = 1_000;

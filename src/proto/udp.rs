@@ -7,14 +7,18 @@
 //! | src port | dst port | length  | checksum | payload …
 //! ```
 
+use super::verify::{self, status};
 use crate::{
-    field::{Field, Kind},
+    checksum::Verdict,
+    field::{Field, Kind, Visit},
     layer::{Problem, View},
     line::Line,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
+use std::ops::ControlFlow;
 
 const HEADER: usize = 8;
+const IP_PROTO: u8 = 17;
 
 /// UDP.
 pub static PROTOCOL: Protocol = Protocol {
@@ -22,10 +26,10 @@ pub static PROTOCOL: Protocol = Protocol {
     label: "UDP",
     title: "User Datagram Protocol",
     spec: "RFC 768",
-    claims: &[Claim::IpProto(17)],
+    claims: &[Claim::IpProto(IP_PROTO)],
     fields: FIELDS,
     dissect,
-    walk: None,
+    walk: Some(walk),
     line,
     addresses: None,
 };
@@ -35,6 +39,8 @@ crate::fields! {
     DSTPORT = Field::at("udp.dstport", "Destination port", Kind::Uint, 2, 16, "The port of the receiving socket (RFC 768).");
     LENGTH = Field::at("udp.length", "Length", Kind::Uint, 4, 16, "Bytes of header and payload (RFC 768).");
     CHECKSUM = Field::at("udp.checksum", "Checksum", Kind::Hex(4), 6, 16, "Over pseudo-header, header and payload; 0 means none (RFC 768).");
+    CHECKSUM_STATUS = Field::walked("udp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
+    VERDICT = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, left to the device, or cannot be told.");
     STREAM = Field::derived("udp.stream", "Stream", Kind::Uint, "Number of the conversation, in order of first packets.");
 }
 
@@ -46,11 +52,54 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let (src, dst, length) = (port(0), port(2), u32::from(port(4)));
     let next = Next::Either(Claim::UdpPort(src.min(dst)), Claim::UdpPort(src.max(dst)));
     let mut found = Dissected::new(HEADER, next, context);
-    if (HEADER as u32..=context.wire).contains(&length) {
-        found.wire = length;
+    // In a jumbogram the length is 0, and the datagram goes on to the end of the packet (RFC 2675 §4).
+    let v6 = context
+        .layers
+        .iter()
+        .rev()
+        .find(|l| l.protocol.addresses.is_some());
+    if length == 0 && v6.is_some_and(|l| l.protocol.name != "ip") {
         return found;
     }
-    found.with(Problem::malformed("length does not fit the packet"))
+    if length < HEADER as u32 {
+        found.next = Next::End;
+        return found.with(Problem::malformed("length is below 8"));
+    }
+    if length > context.wire && !context.quoted && !fragmented(context) {
+        return found.with(Problem::malformed("length exceeds the packet"));
+    }
+    found.wire = length;
+    found
+}
+
+/// A datagram that begins in the first of several fragments is longer than the packet.
+fn fragmented(context: &Context<'_>) -> bool {
+    context
+        .layers
+        .last()
+        .is_some_and(|below| below.protocol.name == "ipv6.fraghdr")
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let (Some(length), Some(found)) = (view.u16(4), view.u16(6)) else {
+        return ControlFlow::Continue(());
+    };
+    let fields = (&CHECKSUM_STATUS, &VERDICT);
+    if found == 0 {
+        let v6 = view.addresses().is_some_and(|(source, _)| source.is_ipv6());
+        let number = if v6 && !view.layer.quoted {
+            status::ILLEGAL
+        } else {
+            status::NOT_PRESENT
+        };
+        return verify::show(fields, number, Verdict::Unknown, visit);
+    }
+    let verdict = if view.layer.problem.is_some() || u32::from(length) > view.layer.wire {
+        Verdict::Unknown
+    } else {
+        verify::with_pseudo_header(view, IP_PROTO, 6)
+    };
+    verify::show(fields, verify::number(verdict), verdict, visit)
 }
 
 fn line(view: &View<'_>, line: &mut Line) {

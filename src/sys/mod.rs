@@ -3,8 +3,13 @@
 //! The only room where `unsafe` is allowed; every block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod ethtool;
+pub mod machine;
+pub mod netlink;
+pub mod netns;
 mod option;
 pub mod packet;
+pub mod port;
 pub mod raw;
 pub mod ring;
 pub mod signal;

@@ -1,7 +1,7 @@
 //! Flows: conversations keyed by socket pair, in a table of bounded size with a hash that senders cannot predict.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     hash::RandomState,
     net::{IpAddr, SocketAddr},
 };
@@ -47,10 +47,277 @@ impl FlowKey {
             forward,
         )
     }
+
+    /// The transport of both sockets.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The lower and the higher socket.
+    pub fn sockets(&self) -> (SocketAddr, SocketAddr) {
+        (self.low, self.high)
+    }
 }
 
-/// The table of live flows.
-#[derive(Debug, Default)]
-pub struct Flows {
-    _table: HashMap<FlowKey, u32, RandomState>,
+/// Live flows that a table holds unless told otherwise.
+pub const CAPACITY: usize = 262_144;
+
+/// No entry: the end of a list.
+const NONE: u32 = u32::MAX;
+
+/// How far a flow has come, for the question which one to forget first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Begun, and not answered or not completed yet: forgotten first.
+    HalfOpen,
+    /// Both sides have spoken, or the beginning was not seen.
+    Open,
+}
+
+/// The table of live flows, each with a value of type `V`.
+///
+/// When it is full, a new flow takes the place of the half-open one that was silent longest, and where none is half
+/// open, of the one that was silent longest.
+#[derive(Debug)]
+pub struct Flows<V> {
+    index: HashMap<FlowKey, u32, RandomState>,
+    entries: Vec<Entry<V>>,
+    /// Silent longest first: half-open flows, and the others.
+    lists: [List; 2],
+    capacity: usize,
+    evicted: u64,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    key: FlowKey,
+    value: V,
+    stage: Stage,
+    before: u32,
+    after: u32,
+}
+
+/// A list threaded through the entries.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+impl<V> Flows<V> {
+    /// A table of at most `capacity` flows (at least one).
+    pub fn new(capacity: usize) -> Self {
+        const EMPTY: List = List {
+            first: NONE,
+            last: NONE,
+        };
+        Self {
+            index: HashMap::default(),
+            entries: Vec::new(),
+            lists: [EMPTY; 2],
+            capacity: capacity.clamp(1, NONE as usize),
+            evicted: 0,
+        }
+    }
+
+    /// Flows in the table.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Flows that were forgotten to make room.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// The value of `key`, which now counts as heard of last; made by `new` when the flow is not known.
+    pub fn touch(&mut self, key: FlowKey, new: impl FnOnce() -> (V, Stage)) -> &mut V {
+        if let Some(&at) = self.index.get(&key) {
+            self.unlink(at);
+            self.append(at);
+            return &mut self.entries[at as usize].value;
+        }
+        let (value, stage) = new();
+        let entry = Entry {
+            key,
+            value,
+            stage,
+            before: NONE,
+            after: NONE,
+        };
+        let at = if self.entries.len() < self.capacity {
+            self.entries.push(entry);
+            self.entries.len() as u32 - 1
+        } else {
+            let at = self.oldest();
+            self.unlink(at);
+            self.index.remove(&self.entries[at as usize].key);
+            self.entries[at as usize] = entry;
+            self.evicted += 1;
+            at
+        };
+        self.index.insert(key, at);
+        self.append(at);
+        &mut self.entries[at as usize].value
+    }
+
+    /// Notes how far a known flow has come.
+    pub fn set_stage(&mut self, key: FlowKey, stage: Stage) {
+        if let hash_map::Entry::Occupied(found) = self.index.entry(key) {
+            let at = *found.get();
+            if self.entries[at as usize].stage != stage {
+                self.unlink(at);
+                self.entries[at as usize].stage = stage;
+                self.append(at);
+            }
+        }
+    }
+
+    /// Which flow to forget; the table is not empty when this is asked.
+    fn oldest(&self) -> u32 {
+        match self.lists[Stage::HalfOpen as usize].first {
+            NONE => self.lists[Stage::Open as usize].first,
+            half_open => half_open,
+        }
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let Entry {
+            stage,
+            before,
+            after,
+            ..
+        } = self.entries[at as usize];
+        let list = &mut self.lists[stage as usize];
+        match before {
+            NONE => list.first = after,
+            before => self.entries[before as usize].after = after,
+        }
+        match after {
+            NONE => list.last = before,
+            after => self.entries[after as usize].before = before,
+        }
+    }
+
+    fn append(&mut self, at: u32) {
+        let list = &mut self.lists[self.entries[at as usize].stage as usize];
+        let last = std::mem::replace(&mut list.last, at);
+        if last == NONE {
+            list.first = at;
+        } else {
+            self.entries[last as usize].after = at;
+        }
+        let entry = &mut self.entries[at as usize];
+        (entry.before, entry.after) = (last, NONE);
+    }
+}
+
+impl<V> Default for Flows<V> {
+    fn default() -> Self {
+        Self::new(CAPACITY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(port: u16) -> FlowKey {
+        let host = IpAddr::from([10, 0, 0, 1]);
+        FlowKey::new(Transport::Tcp, (host, host), (port, 80)).0
+    }
+
+    fn known(flows: &Flows<u16>) -> Vec<u16> {
+        let mut ports: Vec<u16> = flows
+            .index
+            .values()
+            .map(|&at| flows.entries[at as usize].value)
+            .collect();
+        ports.sort_unstable();
+        ports
+    }
+
+    fn add(flows: &mut Flows<u16>, port: u16, stage: Stage) {
+        flows.touch(key(port), || (port, stage));
+    }
+
+    #[test]
+    fn both_directions_have_one_key_also_on_one_host() {
+        let host = IpAddr::from([127, 0, 0, 1]);
+        let (there, forward) = FlowKey::new(Transport::Tcp, (host, host), (41000, 5000));
+        let (back, backward) = FlowKey::new(Transport::Tcp, (host, host), (5000, 41000));
+        assert_eq!(there, back);
+        assert_ne!(forward, backward);
+        assert_ne!(
+            there,
+            FlowKey::new(Transport::Udp, (host, host), (41000, 5000)).0
+        );
+    }
+
+    #[test]
+    fn the_oldest_half_open_flow_goes_first_then_the_oldest() {
+        let mut flows = Flows::new(3);
+        add(&mut flows, 1, Stage::Open);
+        add(&mut flows, 2, Stage::HalfOpen);
+        add(&mut flows, 3, Stage::HalfOpen);
+        add(&mut flows, 4, Stage::Open);
+        assert_eq!(known(&flows), [1, 3, 4]);
+        add(&mut flows, 5, Stage::Open);
+        assert_eq!(known(&flows), [1, 4, 5]);
+        add(&mut flows, 6, Stage::Open);
+        assert_eq!(known(&flows), [4, 5, 6]);
+        assert_eq!(flows.evicted(), 3);
+        assert_eq!(flows.len(), 3);
+    }
+
+    #[test]
+    fn a_flow_that_is_heard_of_again_is_young_again() {
+        let mut flows = Flows::new(2);
+        add(&mut flows, 1, Stage::Open);
+        add(&mut flows, 2, Stage::Open);
+        add(&mut flows, 1, Stage::Open);
+        add(&mut flows, 3, Stage::Open);
+        assert_eq!(known(&flows), [1, 3]);
+    }
+
+    #[test]
+    fn a_flow_that_was_answered_outlives_those_that_were_not() {
+        let mut flows = Flows::new(2);
+        add(&mut flows, 1, Stage::HalfOpen);
+        flows.set_stage(key(1), Stage::Open);
+        add(&mut flows, 2, Stage::HalfOpen);
+        add(&mut flows, 3, Stage::HalfOpen);
+        assert_eq!(known(&flows), [1, 3]);
+        flows.set_stage(key(9), Stage::Open);
+        assert_eq!(flows.len(), 2);
+    }
+
+    #[test]
+    fn many_changes_keep_table_and_lists_in_step() {
+        let mut flows = Flows::new(7);
+        for n in 0..10_000_u16 {
+            let port = n.wrapping_mul(31) % 23;
+            let stage = if n % 3 == 0 {
+                Stage::HalfOpen
+            } else {
+                Stage::Open
+            };
+            add(&mut flows, port, stage);
+            flows.set_stage(key(n % 11), stage);
+        }
+        let mut listed = 0;
+        for list in flows.lists {
+            let mut at = list.first;
+            while at != NONE {
+                listed += 1;
+                at = flows.entries[at as usize].after;
+            }
+        }
+        assert_eq!(listed, flows.len());
+    }
 }

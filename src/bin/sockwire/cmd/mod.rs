@@ -4,6 +4,8 @@ mod capture;
 mod doctor;
 mod interfaces;
 mod lab;
+mod machine;
+mod names;
 mod output;
 mod protocols;
 mod read;
@@ -13,7 +15,8 @@ mod welcome;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use sockwire::filter::begins_filter;
 
 /// What the program's exit code says (design: contracts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +147,67 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// A first word that is no command means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`.
+/// A first word that begins a filter, or an option of `capture`, means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`.
 fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    words.collect()
+    let mut words: Vec<OsString> = words.collect();
+    let own = Cli::command();
+    let mut rest = words.iter().enumerate().skip(1);
+    while let Some((index, word)) = rest.next() {
+        let word = word.to_string_lossy();
+        let option = own.get_arguments().find(|option| {
+            let long = word.strip_prefix("--").and_then(|w| w.split('=').next());
+            long.is_some() && long == option.get_long()
+        });
+        if let Some(option) = option {
+            // One of the choices for every command: the word after `--color` is its value.
+            if option.get_action().takes_values() && !word.contains('=') {
+                rest.next();
+            }
+            continue;
+        }
+        let asks_for_help = matches!(&*word, "-h" | "--help" | "-V" | "--version");
+        if begins_filter(&word) || word.starts_with('-') && !asks_for_help {
+            words.insert(index, "capture".into());
+        }
+        break;
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> String {
+        let words = arguments(line.split(' ').map(OsString::from));
+        words
+            .join(std::ffi::OsStr::new(" "))
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    #[test]
+    fn a_filter_or_an_option_means_capture() {
+        assert_eq!(parsed("sockwire port 80"), "sockwire capture port 80");
+        assert_eq!(parsed("sockwire -i lo -c 5"), "sockwire capture -i lo -c 5");
+        assert_eq!(
+            parsed("sockwire --color never tcp"),
+            "sockwire --color never capture tcp"
+        );
+        assert_eq!(
+            parsed("sockwire --color=never read x"),
+            "sockwire --color=never read x"
+        );
+        assert_eq!(
+            parsed("sockwire --quiet -i lo"),
+            "sockwire --quiet capture -i lo"
+        );
+        assert_eq!(parsed("sockwire --help"), "sockwire --help");
+        assert_eq!(parsed("sockwire raed x"), "sockwire raed x");
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,1 +1,118 @@
 //! Standard output and colour: data goes here, talk goes to stderr.
+
+use std::{
+    env,
+    fs::File,
+    io::{self, IsTerminal, Write},
+    os::fd::AsFd,
+};
+
+use sockwire::render::style::Palette;
+
+use super::{ColorWhen, Global};
+
+/// How much is gathered before it is written.
+const FULL: usize = 256 * 1024;
+
+/// Standard output behind one big buffer that the views write into. Nothing is written on drop: a command ends with
+/// [`Output::flush`], whose error it reports.
+pub(crate) struct Output {
+    file: File,
+    /// Text on its way out.
+    pub(crate) text: String,
+    /// Bytes on their way out, for views that write bytes; never used together with `text`.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output.
+    pub(crate) fn stdout() -> io::Result<Self> {
+        Ok(Self {
+            file: stdout()?,
+            text: String::new(),
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Writes what has been gathered, when it is much.
+    pub(crate) fn flush_when_full(&mut self) -> io::Result<()> {
+        if self.text.len() + self.bytes.len() < FULL {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    /// Writes what has been gathered.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all(self.text.as_bytes())?;
+        self.text.clear();
+        self.file.write_all(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// Writes all of `text` to standard output and says whether that worked.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    stdout()?.write_all(text.as_bytes())
+}
+
+/// Standard output without a buffer.
+pub(crate) fn stdout() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// The user and group that called sudo: files that the program makes belong to them.
+pub(crate) fn caller() -> Option<(u32, u32)> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let number = |name| env::var(name).ok()?.parse().ok();
+    Some((number("SUDO_UID")?, number("SUDO_GID")?))
+}
+
+/// Colour for standard output.
+pub(crate) fn palette(global: &Global) -> Palette {
+    let is_terminal = io::stdout().is_terminal();
+    Palette {
+        on: wants_color(global.color, is_terminal, |name| {
+            env::var(name).unwrap_or_default()
+        }),
+    }
+}
+
+/// `--color`, then `NO_COLOR`, then `CLICOLOR_FORCE`, then the terminal.
+fn wants_color(when: ColorWhen, is_terminal: bool, variable: impl Fn(&str) -> String) -> bool {
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto if !variable("NO_COLOR").is_empty() => false,
+        ColorWhen::Auto if !matches!(variable("CLICOLOR_FORCE").as_str(), "" | "0") => true,
+        ColorWhen::Auto => is_terminal && variable("TERM") != "dumb",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_follows_option_then_environment_then_terminal() {
+        let with = |when, is_terminal, set: &[(&str, &str)]| {
+            wants_color(when, is_terminal, |name| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map_or("", |(_, value)| value).to_owned()
+            })
+        };
+        assert!(with(ColorWhen::Always, false, &[("NO_COLOR", "1")]));
+        assert!(!with(ColorWhen::Never, true, &[("CLICOLOR_FORCE", "1")]));
+        let both = [("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")];
+        assert!(!with(ColorWhen::Auto, true, &both));
+        assert!(with(ColorWhen::Auto, true, &[("NO_COLOR", "")]));
+        assert!(with(ColorWhen::Auto, false, &[("CLICOLOR_FORCE", "1")]));
+        assert!(!with(ColorWhen::Auto, false, &[("CLICOLOR_FORCE", "0")]));
+        assert!(!with(ColorWhen::Auto, true, &[("TERM", "dumb")]));
+        assert!(with(ColorWhen::Auto, true, &[("TERM", "xterm")]));
+        assert!(!with(ColorWhen::Auto, false, &[]));
+    }
+}

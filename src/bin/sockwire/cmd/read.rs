@@ -1,12 +1,113 @@
-//! `sockwire read`: to be written.
+//! `sockwire read`: the packets of a capture file, as `capture` shows live ones.
 
-use super::{Exit, Global, Outcome};
+use std::{
+    ffi::OsString,
+    io::{self, ErrorKind, IsTerminal},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
 
-/// To be written
+use anyhow::anyhow;
+use sockwire::file::{self, FileError, Reader};
+
+use super::{
+    Exit, Failure, Global, Outcome,
+    show::{Show, ShowArgs},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  sockwire read trace.pcapng                 one line a packet
+  sockwire read trace.pcap port 80           only these
+  sockwire read -v -c 1 trace.pcap           every field of the first packet
+  sockwire read -X trace.pcap.gz udp         with the bytes
+  sockwire read --json trace.pcap | jq .     for programs
+  sockwire read -r all.pcap -w some.pcapng host 10.0.0.1
+  tcpdump -i eth0 -w - | sockwire read -     from a pipe";
+
+/// Shows the packets of a capture file
+///
+/// FILE is pcap or pcapng, also packed with gzip or zstd (seen by content); - is standard input.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The capture file; - is standard input
+    #[arg(value_name = "FILE", required_unless_present = "read")]
+    file: Option<OsString>,
+    /// The capture file, with tcpdump's letter
+    #[arg(short = 'r', long, value_name = "FILE")]
+    read: Option<OsString>,
+    /// Reads on where a packed file grows as a decompression bomb does
+    #[arg(long)]
+    no_limit: bool,
+    #[command(flatten)]
+    show: ShowArgs,
+}
 
 /// Runs the command.
-pub(crate) fn run(_args: Args, _global: &Global) -> Outcome {
-    Ok(Exit::Done)
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    let mut show = args.show;
+    let path = match (args.read, args.file) {
+        // With -r, the first plain word begins the filter.
+        (Some(path), word) => {
+            if let Some(word) = word {
+                show.filter.insert(0, word.to_string_lossy().into_owned());
+            }
+            path
+        }
+        (None, path) => path.unwrap_or_default(),
+    };
+    if path == "-" && io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Exit::Usage,
+            anyhow!("standard input is the terminal: pipe a capture into it, or name a file"),
+        ));
+    }
+    if show
+        .write
+        .as_deref()
+        .is_some_and(|out| is_same_file(out, Path::new(&path)))
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            anyhow!("-w names the file that is read: choose another name"),
+        ));
+    }
+    let show = Show::new(&show, global)?;
+    let reader = match open(Path::new(&path)) {
+        Err(error) if error.io_kind() == Some(ErrorKind::Interrupted) => return Ok(Exit::Done),
+        opened => opened.map_err(failure)?,
+    };
+    let mut reader = if args.no_limit {
+        reader.no_limit()
+    } else {
+        reader
+    };
+    show.run(&mut reader, false)
+}
+
+fn open(path: &Path) -> Result<Reader, FileError> {
+    if path.as_os_str() != "-" {
+        return file::open(path);
+    }
+    Reader::new(io::stdin(), "standard input")
+}
+
+/// Both paths lead to the same file, so that writing one would destroy the other.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let id = |path: &Path| {
+        path.metadata()
+            .ok()
+            .map(|m| (m.dev(), m.ino(), m.is_file()))
+    };
+    matches!((id(a), id(b)), (Some(a), Some(b)) if a == b && a.2)
+}
+
+fn failure(error: FileError) -> Failure {
+    let exit = match error.io_kind() {
+        Some(ErrorKind::NotFound) => Exit::NoSuch,
+        Some(ErrorKind::PermissionDenied) => Exit::NotPermitted,
+        _ => Exit::Damaged,
+    };
+    Failure::new(exit, error)
 }

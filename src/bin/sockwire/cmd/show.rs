@@ -1,13 +1,41 @@
 //! What `capture` and `read` share: from a source to lines, trees, bytes, JSON and files.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use sockwire::frame::Source;
+use anyhow::{Context, anyhow};
+use jiff::tz::TimeZone;
+use sockwire::{
+    decode::{Decoded, Decoder},
+    export::json::Records,
+    file::{self, Create, Format, WriteError, Writer},
+    filter::Filter,
+    frame::{
+        Batch, Counters, Interface, InterfaceChange, InterfaceState, Source, SourceErrorKind, Step,
+    },
+    layer::Packet,
+    line::LineOptions,
+    proto::frame::Around,
+    render::{
+        hex,
+        line::{Lines, Options, TimeForm, names_interface},
+        tree,
+    },
+    sys::signal::Stop,
+    time::{SECOND, Time},
+    track::Tracker,
+};
 
-use super::{Exit, Global, Outcome};
+use super::{Exit, Failure, Global, Outcome, names, output, output::Output};
 
 /// What to show of each packet, and where it goes.
 #[derive(clap::Args, Clone, Debug, Default)]
+#[command(args_override_self = true)]
 pub(crate) struct ShowArgs {
     /// Stop after this many packets
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -77,20 +105,344 @@ pub(crate) struct ShowArgs {
     pub(crate) filter: Vec<String>,
 }
 
+impl ShowArgs {
+    /// The filter in words, from the command line or from the file of `-F`.
+    pub(crate) fn filter_words(&self) -> Result<Vec<String>, Failure> {
+        let Some(path) = &self.filter_file else {
+            return Ok(self.filter.clone());
+        };
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the filter file {}", path.display()))
+            .map_err(|error| Failure::new(Exit::NoSuch, error))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    fn time_form(&self) -> Result<TimeForm, Failure> {
+        Ok(match self.time {
+            0 | 5 => TimeForm::Relative,
+            1 => TimeForm::None,
+            2 => TimeForm::Epoch,
+            3 => TimeForm::Delta,
+            4 => TimeForm::Date,
+            _ => return Err(usage("-t can be given five times at most")),
+        })
+    }
+
+    /// The form of the bytes, and whether the link header is among them.
+    fn bytes(&self) -> Option<(hex::Form, bool)> {
+        [
+            (self.hex_ascii, hex::Form::HexAscii),
+            (self.hex, hex::Form::Hex),
+            (self.ascii_dump, hex::Form::Ascii),
+        ]
+        .into_iter()
+        .find(|&(count, _)| count > 0)
+        .map(|(count, form)| (form, count > 1))
+    }
+}
+
+fn usage(message: &'static str) -> Failure {
+    Failure::new(Exit::Usage, anyhow!(message))
+}
+
 /// Everything that is decided before the first packet: the filter compiled, the file opened, the form chosen.
 /// `capture` makes it before privileges are dropped.
-pub(crate) struct Show {}
+pub(crate) struct Show {
+    filter: Filter,
+    decoder: Decoder,
+    tracker: Tracker,
+    view: View,
+    output: Output,
+    recorder: Option<Recorder>,
+    limit: u64,
+    tally: Tally,
+    quiet: bool,
+}
+
+/// Where `-w` puts the packets.
+struct Recorder {
+    writer: Writer,
+    /// Each packet goes to the file at once (`-U`).
+    at_once: bool,
+}
+
+/// What is printed of a packet.
+struct View {
+    /// False with `-w` alone.
+    prints: bool,
+    lines: Lines,
+    records: Option<Records>,
+    tree: Option<tree::Options>,
+    bytes: Option<(hex::Form, bool)>,
+}
+
+/// Where frames went.
+#[derive(Default)]
+struct Tally {
+    delivered: u64,
+    shown: u64,
+    refused: u64,
+    left: u64,
+}
 
 impl Show {
     /// Compiles the filter and opens the file of `-w`.
-    pub(crate) fn new(_args: &ShowArgs, _global: &Global) -> Result<Self, super::Failure> {
-        Ok(Self {})
+    pub(crate) fn new(args: &ShowArgs, global: &Global) -> Result<Self, Failure> {
+        if args.names {
+            return Err(usage(
+                "-N is not there yet: addresses and ports are shown as numbers",
+            ));
+        }
+        let palette = output::palette(global);
+        let lines = Lines::new(Options {
+            time: args.time_form()?,
+            nano: args.nano,
+            zone: TimeZone::system(),
+            link_header: args.link_header,
+            ascii: global.ascii,
+            palette,
+            line: LineOptions {
+                absolute: args.absolute,
+                quick: args.quick,
+            },
+        });
+        let view = View {
+            prints: args.write.is_none() || args.print,
+            lines,
+            records: args.json.then(Records::default),
+            tree: (args.verbose > 0).then_some(tree::Options {
+                palette,
+                explain: args.verbose > 1,
+            }),
+            bytes: args.bytes(),
+        };
+        Ok(Self {
+            filter: names::filter(&args.filter_words()?, args.numeric == 0)?,
+            decoder: Decoder::default(),
+            tracker: Tracker::default(),
+            view,
+            output: Output::stdout()?,
+            recorder: Recorder::new(args)?,
+            limit: args.count.unwrap_or(u64::MAX),
+            tally: Tally::default(),
+            quiet: global.quiet,
+        })
     }
 
-    /// Shows everything that `source` yields. `live` sources are flushed each second, stopped by signals,
-    /// and end with their counters on stderr.
-    pub(crate) fn run(self, _source: &mut dyn Source, _live: bool) -> Outcome {
-        Ok(Exit::Done)
+    /// Shows everything that `source` yields. `live` sources are stopped by `-c` and by signals, drained, and end
+    /// with their counters on stderr; anything else is left where it stands.
+    pub(crate) fn run(mut self, source: &mut dyn Source, live: bool) -> Outcome {
+        let stop = Stop::install()?;
+        let mut decoded = Decoded::default();
+        let mut stopping = false;
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| live) {
+            recorder.writer.begin(source.interfaces())?;
+        }
+        let end = loop {
+            if (stop.asked() || self.is_full()) && !stopping {
+                stopping = true;
+                source.stop();
+                if !live {
+                    break Ok(None);
+                }
+            }
+            let now = now();
+            match source.next(now.plus(SECOND)) {
+                Ok(Step::Batch(batch)) => {
+                    self.batch(source.interfaces(), &batch, &mut decoded)?;
+                    source.recycle(batch);
+                }
+                Ok(Step::Quiet(_)) => {}
+                Ok(Step::Link(change)) => self.talk(&in_words(&change)),
+                Ok(Step::End(counters)) => break Ok(Some(counters)),
+                Err(error) => break Err(error),
+            }
+            self.output.flush()?;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.flush(now)?;
+            }
+        };
+        self.output.flush()?;
+        let counters = end.as_ref().ok().copied().flatten();
+        if let Some(recorder) = self.recorder.take() {
+            // A file's counters are not this capture's, and those of several interfaces are known only in sum.
+            let counters = counters.filter(|_| live && source.interfaces().len() == 1);
+            let statistics: Vec<(u32, Counters)> = counters.map(|c| (0, c)).into_iter().collect();
+            recorder.writer.finish(&statistics)?;
+        }
+        if live {
+            self.talk(&self.tally.sum(counters));
+        }
+        match end {
+            Err(error) => Err(Failure::new(exit_of(error.kind), error)),
+            Ok(_) if !live && self.tally.shown == 0 && !self.filter.is_empty() => Ok(Exit::NoMatch),
+            Ok(_) => Ok(Exit::Done),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.tally.shown >= self.limit
+    }
+
+    fn batch(
+        &mut self,
+        interfaces: &[Arc<Interface>],
+        batch: &Batch,
+        decoded: &mut Decoded,
+    ) -> Result<(), Failure> {
+        self.tally.delivered += batch.len() as u64;
+        if self.is_full() {
+            self.tally.left += batch.len() as u64;
+            return Ok(());
+        }
+        if let Some(record) = batch.records.first() {
+            self.view.lines.begin(record.time);
+        }
+        self.decoder.batch(batch, decoded);
+        for index in 0..batch.len() {
+            let Some(packet) = decoded.packet(batch, index) else {
+                continue;
+            };
+            if !self.filter.matches(&packet) {
+                self.tally.refused += 1;
+                continue;
+            }
+            self.tally.shown += 1;
+            if let Some(recorder) = &mut self.recorder {
+                let around = Around::of(interfaces, batch, index);
+                let comments = around.comments.iter().map(|comment| comment.text.as_str());
+                recorder.writer.write(&packet.frame, interfaces, comments)?;
+            }
+            if self.view.prints {
+                self.tracker.packet(&self.decoder, batch, decoded, index);
+                if let Some(packet) = decoded.packet(batch, index) {
+                    let around = Around::of(interfaces, batch, index);
+                    self.view
+                        .packet(&packet, &around, interfaces.len(), &mut self.output);
+                }
+                self.output.flush_when_full()?;
+            }
+            if self.is_full() {
+                self.tally.left += (batch.len() - index - 1) as u64;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn talk(&self, message: &str) {
+        if !self.quiet {
+            // A closed stderr is no reason to stop.
+            let _ = writeln!(io::stderr(), "{message}");
+        }
+    }
+}
+
+impl Recorder {
+    fn new(args: &ShowArgs) -> Result<Option<Self>, Failure> {
+        let Some(path) = &args.write else {
+            return Ok(None);
+        };
+        let writer = if path.as_os_str() == "-" {
+            Writer::new(output::stdout()?, Format::PcapNg, "standard output")
+        } else {
+            let how = Create {
+                format: Format::from_name(path),
+                force: args.force,
+                owner: output::caller(),
+            };
+            file::create(path, how)?
+        };
+        Ok(Some(Self {
+            writer,
+            at_once: args.packet_buffered,
+        }))
+    }
+
+    fn flush(&mut self, now: Time) -> Result<(), WriteError> {
+        if self.at_once {
+            self.writer.flush()
+        } else {
+            self.writer.flush_if_due(now)
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        let exit = match error.io_kind() {
+            Some(io::ErrorKind::BrokenPipe) => Exit::Done,
+            _ => Exit::WriteFailed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl View {
+    fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        around: &Around<'_>,
+        interfaces: usize,
+        output: &mut Output,
+    ) {
+        if let Some(records) = &mut self.records {
+            records.packet(packet, around, &mut output.bytes);
+            return;
+        }
+        let interface = around
+            .interface
+            .filter(|_| names_interface(interfaces, packet.frame.link));
+        self.lines.packet(packet, interface, &mut output.text);
+        if let Some(options) = self.tree {
+            tree::packet(packet, around, options, &mut output.text);
+        }
+        if let Some((form, link_header)) = self.bytes {
+            hex::packet(packet, form, link_header, &mut output.text);
+        }
+    }
+}
+
+impl Tally {
+    /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen.
+    fn sum(&self, counters: Option<Counters>) -> String {
+        let counters = counters.unwrap_or(Counters {
+            seen: self.delivered,
+            ..Counters::default()
+        });
+        let seen = counters.seen.saturating_sub(self.refused);
+        let mut text = format!(
+            "{seen} seen = {} shown + 0 filtered + {} duplicate (loopback copies) + {} dropped",
+            self.shown, counters.duplicate, counters.dropped
+        );
+        if self.left > 0 {
+            text.push_str(&format!(" + {} left behind by -c", self.left));
+        }
+        text
+    }
+}
+
+/// The wall clock, which live sources wait by.
+fn now() -> Time {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Time::from_parts(now.as_secs().cast_signed(), now.subsec_nanos())
+}
+
+fn in_words(change: &InterfaceChange) -> String {
+    let what = match change.state {
+        InterfaceState::Up => "is up again",
+        InterfaceState::Down => "went down; the capture goes on when it comes back",
+        InterfaceState::Deleted => "is gone; its capture is over",
+    };
+    format!("sockwire: {} {what}", change.name)
+}
+
+fn exit_of(kind: SourceErrorKind) -> Exit {
+    match kind {
+        SourceErrorKind::Damaged | SourceErrorKind::Io => Exit::Damaged,
+        SourceErrorKind::Gone => Exit::NoSuch,
     }
 }
 

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Runs sockwire beside tcpdump on the same input, in turn, and prints the ratios.
+
+    benches/peers/peers.py read  [--packets 1000000] [--rounds 5]    decode a file to text
+    benches/peers/peers.py live  [--packets 500000] [--rate 200000]  capture on a veth pair (root)
+
+Build first: cargo build --release. The input is made here, in a temporary folder, and removed.
+The live part runs in a network namespace of its own, sends a bounded number of frames there, and ends.
+Figures are medians over the rounds; ratios below 1 are in sockwire's favour.
+"""
+import argparse, os, random, socket, statistics, struct, subprocess, sys, tempfile, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOCKWIRE = os.path.join(HERE, "..", "..", "target", "release", "sockwire")
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def ethernet(kind, payload, tag=None):
+    head = bytes.fromhex("020000000002020000000001")
+    if tag is not None:
+        head += struct.pack(">HH", 0x8100, tag)
+    return head + struct.pack(">H", kind) + payload
+
+
+def ipv4(protocol, payload, rng):
+    source, destination = 0x0A000000 + rng.randrange(256), 0x0A000100 + rng.randrange(256)
+    head = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), rng.randrange(65536), 0x4000, 64, protocol, 0, source, destination)
+    return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + payload
+
+
+def ipv6(protocol, payload, rng):
+    source = bytes.fromhex("fd00" + "00" * 12) + struct.pack(">H", rng.randrange(256))
+    destination = bytes.fromhex("fd01" + "00" * 12) + struct.pack(">H", rng.randrange(256))
+    return struct.pack(">IHBB", 0x60000000, len(payload), protocol, 64) + source + destination + payload
+
+
+def tcp(rng, data):
+    options = bytes.fromhex("0101080a") + struct.pack(">II", rng.randrange(2**32), rng.randrange(2**32))
+    head = struct.pack(">HHIIBBHHH", rng.choice([80, 443, 5000]), 30000 + rng.randrange(2000), rng.randrange(2**32), rng.randrange(2**32), 0x80, 0x18, 502, 0x1234, 0)
+    return head + options + data
+
+
+def udp(rng, data):
+    return struct.pack(">HHHH", 4000 + rng.randrange(100), 5005, 8 + len(data), 0) + data
+
+
+def frames(count, rng):
+    """A mix of what a lab sees, `count` different frames."""
+    for _ in range(count):
+        data = rng.randbytes(rng.choice([0, 0, 32, 100, 512, 1400]))
+        kind = rng.randrange(10)
+        if kind < 5:
+            yield ethernet(0x0800, ipv4(6, tcp(rng, data), rng))
+        elif kind < 7:
+            yield ethernet(0x0800, ipv4(17, udp(rng, data), rng))
+        elif kind == 7:
+            yield ethernet(0x86DD, ipv6(6, tcp(rng, data), rng))
+        elif kind == 8:
+            yield ethernet(0x0800, ipv4(1, struct.pack(">BBHHH", 8, 0, 0, 1, rng.randrange(65536)) + data, rng), tag=100)
+        else:
+            yield ethernet(0x0806, bytes.fromhex("00010800060400010200000000010a000001000000000000") + struct.pack(">I", 0x0A000000 + rng.randrange(256)))
+
+
+def write_capture(path, packets):
+    rng = random.Random(5000)
+    pool = list(frames(20000, rng))
+    with open(path, "wb", buffering=1 << 20) as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        for n in range(packets):
+            frame = pool[n % len(pool)]
+            out.write(struct.pack("<IIII", 1700000000 + n // 10000, n % 10000 * 100, len(frame), len(frame)) + frame)
+
+
+def run(command, output):
+    """Wall and processor seconds of one run."""
+    with open(output, "wb") as sink:
+        begin = time.perf_counter()
+        child = subprocess.Popen(command, stdout=sink, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - begin
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        sys.exit(f"{command[0]} ended with code {child.returncode}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def bench_read(a):
+    with tempfile.TemporaryDirectory() as folder:
+        capture, text = os.path.join(folder, "mixed.pcap"), os.path.join(folder, "out.txt")
+        write_capture(capture, a.packets)
+        contenders = {"tcpdump -nr": ["tcpdump", "-nr", capture], "sockwire read -n": [a.sockwire, "read", "-n", capture]}
+        times = {name: [] for name in contenders}
+        for _ in range(a.rounds):
+            for name, command in contenders.items():
+                times[name].append(run(command, text))
+        print(f"{a.packets} mixed packets, {os.path.getsize(capture) >> 20} MiB, median of {a.rounds} rounds")
+        report(times, "tcpdump -nr", a.packets)
+
+
+def report(times, peer, packets):
+    middle = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()}
+    for name, (wall, cpu, rss) in middle.items():
+        print(f"  {name:24} wall {wall:7.3f} s  cpu {cpu:7.3f} s ({cpu / packets * 1e9:6.0f} ns a packet)  {rss:6.1f} MiB")
+    for name, (wall, cpu, _) in middle.items():
+        if name != peer:
+            print(f"  {name} / {peer}: wall {wall / middle[peer][0]:.3f}, cpu {cpu / middle[peer][1]:.3f}")
+
+
+def bench_live(a):
+    if os.environ.get("SOCKWIRE_BENCH") != "inside":
+        os.environ["SOCKWIRE_BENCH"] = "inside"
+        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    for line in ["link add va type veth peer name vb", "link set va up", "link set vb up"]:
+        subprocess.run(["ip", *line.split()], check=True)
+    for name in ("va", "vb"):
+        with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w") as knob:
+            knob.write("1")
+    with tempfile.TemporaryDirectory() as folder:
+        capture = os.path.join(folder, "live.out")
+        contenders = {
+            "tcpdump -w": ["tcpdump", "-i", "vb", "-n", "-w", capture],
+            "sockwire capture -w": [a.sockwire, "capture", "-i", "vb", "-w", capture, "--force"],
+            "tcpdump -n": ["tcpdump", "-i", "vb", "-n"],
+            "sockwire capture -n": [a.sockwire, "capture", "-i", "vb", "-n"],
+            "sockwire watch": [a.sockwire, "watch", "-i", "vb"],
+        }
+        print(f"{a.packets} UDP frames of 64 bytes, at most {a.rate} a second, veth pair in one namespace, median of {a.rounds} rounds")
+        rows = {name: [] for name in contenders}
+        for _ in range(a.rounds):
+            for name, command in contenders.items():
+                rows[name].append(live_round(command, a, os.path.join(folder, "text.out")))
+        middle = {name: [statistics.median(column) for column in zip(*r)] for name, r in rows.items()}
+        for name, (cpu, dropped, rate) in middle.items():
+            print(f"  {name:24} {cpu / a.packets * 1e9:7.0f} ns a packet   dropped {dropped:9.0f}   sent {rate:9.0f}/s")
+        for name, peer in (("sockwire capture -w", "tcpdump -w"), ("sockwire capture -n", "tcpdump -n"), ("sockwire watch", "tcpdump -n")):
+            print(f"  {name} / {peer}: {middle[name][0] / middle[peer][0]:.3f}")
+
+
+def live_round(command, a, text):
+    with open(text, "wb") as out, open(text + ".err", "w+b") as err:
+        child = subprocess.Popen(command, stdout=out, stderr=err)
+        time.sleep(0.6)
+        rate = send(a.packets, a.rate)
+        time.sleep(0.6)
+        child.send_signal(2)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        err.seek(0)
+        talk = err.read().decode("utf-8", "replace")
+    dropped = 0
+    for line in talk.splitlines():
+        words = line.split()
+        if "dropped by kernel" in line or "dropped" in words:
+            dropped = int(next(words[i - 1] for i, w in enumerate(words) if w.startswith("dropped")) if "seen" in words else words[0])
+    return usage.ru_utime + usage.ru_stime, dropped, rate
+
+
+def send(packets, rate):
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sender.bind(("va", 0))
+    rng = random.Random(1)
+    pool = [ethernet(0x0800, ipv4(17, udp(rng, bytes(22)), rng)) for _ in range(256)]
+    begin = time.perf_counter()
+    for n in range(packets):
+        sender.send(pool[n & 255])
+        if n % 64 == 0:
+            ahead = n / rate - (time.perf_counter() - begin)
+            if ahead > 0.0005:
+                time.sleep(ahead)
+    return packets / (time.perf_counter() - begin)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("what", choices=["read", "live"])
+    ap.add_argument("--packets", type=int)
+    ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--rate", type=int, default=200000)
+    ap.add_argument("--sockwire", default=SOCKWIRE)
+    a = ap.parse_args()
+    a.packets = a.packets or (1000000 if a.what == "read" else 500000)
+    {"read": bench_read, "live": bench_live}[a.what](a)
+
+
+if __name__ == "__main__":
+    main()

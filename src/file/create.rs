@@ -1,0 +1,89 @@
+//! Which paths may be written: nothing is overwritten unasked, and no link leads a privileged writer astray.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileTypeExt, OpenOptionsExt, fchown},
+    path::Path,
+};
+
+use crate::text::Safe;
+
+use super::{Format, WriteError, Writer};
+
+/// How a capture file is created.
+#[derive(Clone, Copy, Debug)]
+pub struct Create {
+    /// The format; see [`Format::from_name`].
+    pub format: Format,
+    /// Overwrite a file that exists.
+    pub force: bool,
+    /// The user and group that a new file is given to: those of the caller of sudo.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Opens a path for writing a capture.
+///
+/// A new file is created, never through a symbolic link. A file that exists is overwritten only with `force`, and then
+/// only if its name is no symbolic link: in a directory that others can write to, a link could lead a privileged
+/// writer to any file. FIFOs and character devices (`/dev/stdout` too) are opened as they are; opening a FIFO waits
+/// for its reader.
+///
+/// # Errors
+/// When the path is taken, unsuitable, or the system refuses.
+pub fn create(path: &Path, how: Create) -> Result<Writer, WriteError> {
+    let name = Safe(path.to_string_lossy().as_bytes()).to_string();
+    let failed = |source| WriteError::Create {
+        name: name.clone(),
+        source,
+    };
+    let new = OpenOptions::new().write(true).create_new(true).open(path);
+    match new {
+        Ok(file) => {
+            if let Some((user, group)) = how.owner {
+                fchown(&file, Some(user), Some(group)).map_err(failed)?;
+            }
+            Ok(Writer::file(file, Some(path), how.format, &name))
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => existing(path, how, name),
+        Err(e) => Err(failed(e)),
+    }
+}
+
+fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError> {
+    let failed = |source| WriteError::Create {
+        name: name.clone(),
+        source,
+    };
+    let about = path.metadata().map_err(failed)?;
+    let kind = about.file_type();
+    if kind.is_fifo() || kind.is_char_device() {
+        let stream = File::options().write(true).open(path).map_err(failed)?;
+        return Ok(Writer::new(stream, how.format, &name));
+    }
+    if kind.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    if !kind.is_file() {
+        return Err(WriteError::Unsuitable { name });
+    }
+    if !how.force {
+        return Err(WriteError::Exists { name });
+    }
+    let opened = File::options()
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
+    let file = match opened {
+        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => {
+            return Err(WriteError::Symlink { name });
+        }
+        opened => opened.map_err(failed)?,
+    };
+    // It may have been exchanged since it was looked at.
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(WriteError::Unsuitable { name });
+    }
+    file.set_len(0).map_err(failed)?;
+    Ok(Writer::file(file, None, how.format, &name))
+}

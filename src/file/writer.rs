@@ -1,0 +1,330 @@
+//! The writer: frames into a file, a FIFO or a stream, which at every moment ends with a whole packet.
+
+use std::{
+    fs::{self, File},
+    io::{self, Seek, SeekFrom, Write},
+    mem,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    frame::{Counters, Frame, Interface},
+    link::LinkType,
+    text::Safe,
+    time::{SECOND, Time},
+};
+
+use super::{Format, MAX_PACKET, WriteError, pcap, pcapng::write};
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 128 << 10;
+
+/// Writes a capture. End it with [`Writer::finish`]; when it is only dropped, what was gathered is still written.
+pub struct Writer {
+    name: String,
+    out: Out,
+    layout: Layout,
+    snaplen: u32,
+    /// Whole records that are not written yet, and where in it each packet ends.
+    buffer: Vec<u8>,
+    ends: Vec<u32>,
+    /// Bytes and packets that are written.
+    written: u64,
+    packets: u64,
+    flushed: Option<Time>,
+    /// Times of the first and the last packet.
+    span: Option<(Time, Time)>,
+}
+
+/// Where the bytes go.
+enum Out {
+    /// A regular file, which can be cut; with its path when it was made here, and can be taken away again.
+    File(File, Option<PathBuf>),
+    Stream(Box<dyn Write + Send>),
+}
+
+/// What has been written of the format's front.
+enum Layout {
+    /// The link type, once the header is written.
+    Pcap(Option<LinkType>),
+    PcapNg(Described),
+}
+
+/// The interfaces that have a description in the file: their place in that list is their number there.
+#[derive(Default)]
+struct Described {
+    begun: bool,
+    interfaces: Vec<(u32, LinkType)>,
+}
+
+impl Described {
+    /// The number in the file of a source's interface, which is described first where it has to be.
+    fn number(
+        &mut self,
+        into: &mut Vec<u8>,
+        index: u32,
+        link: LinkType,
+        interfaces: &[Arc<Interface>],
+        snaplen: u32,
+    ) -> u32 {
+        let key = (index, link);
+        // Most often both count alike.
+        if self.interfaces.get(index as usize) == Some(&key) {
+            return index;
+        }
+        if let Some(number) = self.interfaces.iter().position(|&known| known == key) {
+            return number as u32;
+        }
+        let interface = interfaces.get(index as usize);
+        write::interface(into, interface.map(Arc::as_ref), link, snaplen);
+        self.interfaces.push(key);
+        self.interfaces.len() as u32 - 1
+    }
+}
+
+impl Writer {
+    /// Writes to a stream, such as standard output; `name` is what messages call it.
+    pub fn new(out: impl Write + Send + 'static, format: Format, name: &str) -> Self {
+        let name = Safe(name.as_bytes()).to_string();
+        Self::over(Out::Stream(Box::new(out)), format, name)
+    }
+
+    /// Writes to an empty regular file; `path` when it may be removed should not even the header fit.
+    pub(super) fn file(file: File, path: Option<&Path>, format: Format, name: &str) -> Self {
+        let out = Out::File(file, path.map(Path::to_owned));
+        Self::over(out, format, name.to_owned())
+    }
+
+    fn over(out: Out, format: Format, name: String) -> Self {
+        Self {
+            name,
+            out,
+            layout: match format {
+                Format::Pcap => Layout::Pcap(None),
+                Format::PcapNg => Layout::PcapNg(Described::default()),
+            },
+            snaplen: MAX_PACKET,
+            buffer: Vec::with_capacity(2 * BUFFER),
+            ends: Vec::new(),
+            written: 0,
+            packets: 0,
+            flushed: None,
+            span: None,
+        }
+    }
+
+    /// Sets the snapshot length that the file states, 1 to [`MAX_PACKET`]; longer frames are cut to it. For the
+    /// option of a live capture; a source's own is not copied, since libpcap refuses files with packets above it.
+    #[must_use]
+    pub fn snaplen(mut self, bytes: u32) -> Self {
+        self.snaplen = bytes.clamp(1, MAX_PACKET);
+        self
+    }
+
+    /// Packets taken so far.
+    pub fn packets(&self) -> u64 {
+        self.packets + self.ends.len() as u64
+    }
+
+    /// Writes what stands before the packets and describes these interfaces, so that the file is a good capture from
+    /// the start. Live recordings call it before they wait; otherwise the first packet does it.
+    ///
+    /// # Errors
+    /// When the system refuses to write.
+    pub fn begin(&mut self, interfaces: &[Arc<Interface>]) -> Result<(), WriteError> {
+        match &mut self.layout {
+            Layout::Pcap(Some(_)) => return Ok(()),
+            Layout::Pcap(link) => {
+                let first = interfaces.first();
+                let first = first.map_or(LinkType::ETHERNET, |first| first.link);
+                *link = Some(first);
+                pcap::write_header(&mut self.buffer, first, self.snaplen);
+            }
+            Layout::PcapNg(described) => {
+                if !mem::replace(&mut described.begun, true) {
+                    write::section(&mut self.buffer);
+                }
+                for (index, interface) in interfaces.iter().enumerate() {
+                    described.number(
+                        &mut self.buffer,
+                        index as u32,
+                        interface.link,
+                        interfaces,
+                        self.snaplen,
+                    );
+                }
+            }
+        }
+        self.flush()
+    }
+
+    /// Takes a frame; `interfaces` are its source's, `comments` its own, which only pcapng keeps.
+    ///
+    /// # Errors
+    /// When the system refuses to write, or a pcap file would need a second link type.
+    #[inline]
+    pub fn write<'c>(
+        &mut self,
+        frame: &Frame<'_>,
+        interfaces: &[Arc<Interface>],
+        comments: impl IntoIterator<Item = &'c str>,
+    ) -> Result<(), WriteError> {
+        let kept = frame.bytes.len().min(self.snaplen as usize);
+        let frame = &Frame {
+            bytes: &frame.bytes[..kept],
+            ..*frame
+        };
+        match &mut self.layout {
+            Layout::PcapNg(described) if described.begun => {
+                let number = described.number(
+                    &mut self.buffer,
+                    frame.interface,
+                    frame.link,
+                    interfaces,
+                    self.snaplen,
+                );
+                write::packet(&mut self.buffer, number, frame, comments);
+            }
+            &mut Layout::Pcap(Some(first)) if first == frame.link => {
+                pcap::write_record(&mut self.buffer, frame);
+            }
+            &mut Layout::Pcap(Some(first)) => {
+                return Err(WriteError::SecondLink {
+                    name: self.name.clone(),
+                    packet: self.packets() + 1,
+                    first,
+                    second: frame.link,
+                });
+            }
+            Layout::PcapNg(_) => {
+                self.begin(interfaces)?;
+                return self.write(frame, interfaces, comments);
+            }
+            Layout::Pcap(link) => {
+                *link = Some(frame.link);
+                pcap::write_header(&mut self.buffer, frame.link, self.snaplen);
+                self.flush()?;
+                return self.write(frame, interfaces, comments);
+            }
+        }
+        self.ends.push(self.buffer.len() as u32);
+        self.span = Some(match self.span {
+            None => (frame.time, frame.time),
+            Some((first, last)) => (first.min(frame.time), last.max(frame.time)),
+        });
+        if self.buffer.len() >= BUFFER {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    /// Writes what was gathered if that has not happened for a second (or if time went backwards).
+    ///
+    /// # Errors
+    /// When the system refuses to write.
+    pub fn flush_if_due(&mut self, now: Time) -> Result<(), WriteError> {
+        let last = *self.flushed.get_or_insert(now);
+        if (0..SECOND).contains(&now.since(last)) {
+            return Ok(());
+        }
+        self.flushed = Some(now);
+        self.flush()
+    }
+
+    /// Writes what was gathered. When the system takes only a part, a file is cut after its last whole packet.
+    ///
+    /// # Errors
+    /// When the system refuses to write; says how many packets are safe.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let out: &mut dyn Write = match &mut self.out {
+            Out::File(file, _) => file,
+            Out::Stream(stream) => stream,
+        };
+        let (done, fault) = write_all(out, &self.buffer);
+        let Some(source) = fault else {
+            self.written += done as u64;
+            self.packets += self.ends.len() as u64;
+            self.buffer.clear();
+            self.ends.clear();
+            return Ok(());
+        };
+        let whole = self.ends.partition_point(|&end| end as usize <= done);
+        let keep = whole.checked_sub(1).and_then(|last| self.ends.get(last));
+        self.written += keep.map_or(0, |&end| u64::from(end));
+        self.packets += whole as u64;
+        self.buffer.clear();
+        self.ends.clear();
+        if let Out::File(file, path) = &mut self.out {
+            // Best effort: the fault that led here is the one to report.
+            let _ = file.set_len(self.written);
+            let _ = file.seek(SeekFrom::Start(self.written));
+            if let (0, Some(path)) = (self.written, path.as_ref()) {
+                let _ = fs::remove_file(path);
+            }
+        }
+        Err(WriteError::Write {
+            name: self.name.clone(),
+            packets: self.packets,
+            source,
+        })
+    }
+
+    /// Ends the file, in pcapng with what each interface of the source counted, where known; says how many packets
+    /// are in it.
+    ///
+    /// # Errors
+    /// When the system refuses to write.
+    pub fn finish(mut self, statistics: &[(u32, Counters)]) -> Result<u64, WriteError> {
+        let empty = match &self.layout {
+            Layout::Pcap(link) => link.is_none(),
+            Layout::PcapNg(described) => described.interfaces.is_empty(),
+        };
+        if empty {
+            // tcpdump reads no file without an interface.
+            let link = LinkType::ETHERNET;
+            self.begin(&[Arc::new(Interface {
+                name: None,
+                description: None,
+                link,
+                snaplen: 0,
+                filter: None,
+            })])?;
+        }
+        if let Layout::PcapNg(described) = &self.layout {
+            for (interface, counters) in statistics {
+                let known = described.interfaces.iter();
+                let number = known.clone().position(|(index, _)| index == interface);
+                if let Some(number) = number {
+                    write::statistics(&mut self.buffer, number as u32, self.span, counters);
+                }
+            }
+        }
+        self.flush()?;
+        Ok(self.packets)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Nobody is left to tell; `finish` tells.
+        let _ = self.flush();
+    }
+}
+
+/// Writes as much as goes, and says how much that was.
+fn write_all(out: &mut dyn Write, bytes: &[u8]) -> (usize, Option<io::Error>) {
+    let mut done = 0;
+    while done < bytes.len() {
+        match out.write(&bytes[done..]) {
+            Ok(0) => return (done, Some(io::ErrorKind::WriteZero.into())),
+            Ok(n) => done += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return (done, Some(e)),
+        }
+    }
+    (done, out.flush().err())
+}

@@ -1,0 +1,232 @@
+//! Address resolution (ARP) and its reverse (RARP): who has this protocol address, and which hardware address is it?
+//!
+//! Spec: RFC 826; RARP RFC 903; probes and announcements RFC 5227.
+//!
+//! ```text
+//!  0          2           4         5         6        8
+//! | hardware | protocol  | hw len  | pr len  | opcode | sender hw | sender pr | target hw | target pr |
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::View,
+    line::Line,
+    proto::ethertype::NAMES,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+    text::{Colons, Mac},
+};
+use std::{fmt, net::Ipv4Addr, ops::ControlFlow};
+
+const FIXED: usize = 8;
+const REQUEST: u16 = 1;
+const REPLY: u16 = 2;
+/// ATM has a header of its own from byte 4 on (RFC 2225 §7.1); only the opcode stands where it always does.
+const ATM: u16 = 19;
+
+/// ARP and RARP.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "arp",
+    label: "ARP",
+    title: "Address Resolution Protocol",
+    spec: "RFC 826",
+    claims: &[Claim::EtherType(0x0806), Claim::EtherType(0x8035)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+const HARDWARE: &[(u64, &str)] = &[
+    (1, "Ethernet"),
+    (3, "AX.25"),
+    (6, "IEEE 802"),
+    (7, "ARCNET"),
+    (15, "Frame Relay"),
+    (18, "Fibre Channel"),
+    (19, "ATM"),
+    (24, "IEEE 1394"),
+    (32, "InfiniBand"),
+];
+const OPCODES: &[(u64, &str)] = &[
+    (1, "request"),
+    (2, "reply"),
+    (3, "reverse request"),
+    (4, "reverse reply"),
+    (8, "inverse request"),
+    (9, "inverse reply"),
+    (10, "NAK"),
+];
+
+crate::fields! {
+    HW_TYPE = Field::at("arp.hw.type", "Hardware type", Kind::Uint, 0, 16, "What kind of hardware addresses these are; 1 is Ethernet (RFC 826).").names(HARDWARE);
+    PROTO_TYPE = Field::at("arp.proto.type", "Protocol type", Kind::Hex(4), 2, 16, "What kind of protocol addresses these are, an EtherType; 0x0800 is IPv4 (RFC 826).").names(NAMES);
+    HW_SIZE = Field::walked("arp.hw.size", "Hardware size", Kind::Uint, "Bytes of a hardware address (RFC 826).");
+    PROTO_SIZE = Field::walked("arp.proto.size", "Protocol size", Kind::Uint, "Bytes of a protocol address (RFC 826).");
+    OPCODE = Field::walked("arp.opcode", "Opcode", Kind::Uint, "What is asked or answered (RFC 826; RFC 903 for the reverse).").names(OPCODES);
+    GRATUITOUS = Field::walked("arp.isgratuitous", "Gratuitous", Kind::Flag, "Sender and target are the same: a host tells of its own address (RFC 5944 §4.6).");
+    PROBE = Field::walked("arp.isprobe", "Probe", Kind::Flag, "A request without a sender address: is this address free? (RFC 5227 §2.1.1)");
+    ANNOUNCEMENT = Field::walked("arp.isannouncement", "Announcement", Kind::Flag, "A request for the sender's own address: I am using it now (RFC 5227 §2.3).");
+    SRC_HW_MAC = Field::walked("arp.src.hw_mac", "Sender hardware address", Kind::Mac, "Whose packet this is (RFC 826).");
+    SRC_HW = Field::walked("arp.src.hw", "Sender hardware address", Kind::Bytes, "Whose packet this is, on hardware other than Ethernet (RFC 826).");
+    SRC_PROTO_IPV4 = Field::walked("arp.src.proto_ipv4", "Sender address", Kind::Ipv4, "The sender's IPv4 address (RFC 826).");
+    SRC_PROTO = Field::walked("arp.src.proto", "Sender address", Kind::Bytes, "The sender's address in a protocol other than IPv4 (RFC 826).");
+    DST_HW_MAC = Field::walked("arp.dst.hw_mac", "Target hardware address", Kind::Mac, "The answer in a reply; zeros or anything in a request (RFC 826).");
+    DST_HW = Field::walked("arp.dst.hw", "Target hardware address", Kind::Bytes, "The same on hardware other than Ethernet (RFC 826).");
+    DST_PROTO_IPV4 = Field::walked("arp.dst.proto_ipv4", "Target address", Kind::Ipv4, "The IPv4 address that is asked for (RFC 826).");
+    DST_PROTO = Field::walked("arp.dst.proto", "Target address", Kind::Bytes, "The address that is asked for, in a protocol other than IPv4 (RFC 826).");
+}
+
+/// An address of the packet, as its type and length tell.
+#[derive(Clone, Copy)]
+enum Address<'a> {
+    Mac([u8; 6]),
+    Ipv4(Ipv4Addr),
+    Other(&'a [u8]),
+}
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mac(mac) => Mac(*mac).fmt(f),
+            Self::Ipv4(address) => address.fmt(f),
+            Self::Other(bytes) => Colons(bytes).fmt(f),
+        }
+    }
+}
+
+/// The parts of a packet that stand after the fixed header, as far as captured whole.
+struct Parts<'a> {
+    hardware: u16,
+    protocol: u16,
+    opcode: u16,
+    /// Sender hardware, sender protocol, target hardware, target protocol: offset and bytes.
+    addresses: [Option<(usize, &'a [u8])>; 4],
+}
+
+impl<'a> Parts<'a> {
+    fn read(view: &View<'a>) -> Option<Self> {
+        let header = view.header();
+        let (hw, pr) = (view.u8(4)?.into(), view.u8(5)?.into());
+        let offsets = [0, hw, hw + pr, hw + pr + hw].map(|offset: usize| FIXED + offset);
+        let part =
+            |i: usize, len: usize| Some((offsets[i], header.get(offsets[i]..offsets[i] + len)?));
+        Some(Self {
+            hardware: view.u16(0)?,
+            protocol: view.u16(2)?,
+            opcode: view.u16(6)?,
+            addresses: [part(0, hw), part(1, pr), part(2, hw), part(3, pr)],
+        })
+    }
+
+    fn address(&self, index: usize) -> Option<Address<'a>> {
+        let (_, bytes) = self.addresses[index]?;
+        Some(match *bytes {
+            [a, b, c, d, e, f] if matches!((index, self.hardware), (0 | 2, 1 | 6)) => {
+                Address::Mac([a, b, c, d, e, f])
+            }
+            [a, b, c, d] if matches!((index, self.protocol), (1 | 3, 0x0800)) => {
+                Address::Ipv4(Ipv4Addr::new(a, b, c, d))
+            }
+            _ => Address::Other(bytes),
+        })
+    }
+
+    /// Gratuitous, probe, announcement.
+    fn meanings(&self) -> [bool; 3] {
+        let [_, Some((_, sender)), Some((_, hardware)), Some((_, target))] = self.addresses else {
+            return [false; 3];
+        };
+        let asks = self.opcode == REQUEST;
+        let gratuitous = (asks || self.opcode == REPLY) && !sender.is_empty() && sender == target;
+        let nobody = asks && !hardware.is_empty() && is_zero(hardware);
+        [
+            gratuitous,
+            nobody && !gratuitous && is_zero(sender),
+            nobody && gratuitous,
+        ]
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| b == 0)
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(fixed) = bytes.first_chunk::<FIXED>() else {
+        return Dissected::short(bytes, context, FIXED);
+    };
+    if u16::from_be_bytes([fixed[0], fixed[1]]) == ATM {
+        return Dissected::new(bytes.len(), Next::End, context);
+    }
+    let needed = FIXED + 2 * (usize::from(fixed[4]) + usize::from(fixed[5]));
+    if bytes.len() < needed {
+        return Dissected::short(bytes, context, needed);
+    }
+    let mut found = Dissected::new(needed, Next::End, context);
+    found.wire = needed as u32;
+    found
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let atm = view.u16(0) == Some(ATM);
+    for (offset, field) in [(4, &HW_SIZE), (5, &PROTO_SIZE)] {
+        if let Some(size) = view.u8(offset).filter(|_| !atm) {
+            visit.field(field, Value::Uint(size.into()), view.bits(offset, 1))?;
+        }
+    }
+    if let Some(opcode) = view.u16(6) {
+        visit.field(&OPCODE, Value::Uint(opcode.into()), view.bits(6, 2))?;
+    }
+    let Some(parts) = Parts::read(view).filter(|_| !atm) else {
+        return ControlFlow::Continue(());
+    };
+    for (holds, field) in parts
+        .meanings()
+        .into_iter()
+        .zip([&GRATUITOUS, &PROBE, &ANNOUNCEMENT])
+    {
+        if holds {
+            visit.field(field, Value::Bool(true), 0..0)?;
+        }
+    }
+    let known = [&SRC_HW_MAC, &SRC_PROTO_IPV4, &DST_HW_MAC, &DST_PROTO_IPV4];
+    let other = [&SRC_HW, &SRC_PROTO, &DST_HW, &DST_PROTO];
+    for index in 0..4 {
+        let (Some((offset, bytes)), Some(address)) = (parts.addresses[index], parts.address(index))
+        else {
+            continue;
+        };
+        let (field, value) = match address {
+            Address::Mac(mac) => (known[index], Value::Mac(mac)),
+            Address::Ipv4(ip) => (known[index], Value::Ipv4(ip)),
+            Address::Other([]) => continue,
+            Address::Other(bytes) => (other[index], Value::Bytes(bytes)),
+        };
+        visit.field(field, value, view.bits(offset, bytes.len()))?;
+    }
+    ControlFlow::Continue(())
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let Some(parts) = Parts::read(view) else {
+        return;
+    };
+    let [Some(sha), Some(spa), Some(tha), Some(tpa)] = [0, 1, 2, 3].map(|i| parts.address(i))
+    else {
+        return;
+    };
+    let [gratuitous, probe, announcement] = parts.meanings();
+    match parts.opcode {
+        REQUEST if announcement => line.say(format_args!("announcement {spa} is at {sha}")),
+        REQUEST if probe => line.say(format_args!("probe who has {tpa}?")),
+        REQUEST => line.say(format_args!("who has {tpa}? tell {spa}")),
+        REPLY if gratuitous => line.say(format_args!("gratuitous {spa} is at {sha}")),
+        REPLY => line.say(format_args!("{spa} is at {sha}")),
+        3 => line.say(format_args!("who is {tha}? tell {sha}")),
+        4 => line.say(format_args!("{tha} is {tpa}")),
+        8 => line.say(format_args!("inverse: who is {tha}? tell {sha}")),
+        9 => line.say(format_args!("inverse: {sha} is at {spa}")),
+        other => line.say(format_args!("opcode={other}")),
+    }
+}

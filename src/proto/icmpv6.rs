@@ -1,0 +1,586 @@
+//! ICMP for IPv6: echoes, errors that quote a packet, neighbor discovery, and multicast listeners.
+//!
+//! Spec: RFC 4443; neighbor discovery RFC 4861, its options RFC 4191, RFC 8106 and others; multicast listeners RFC 2710
+//! and RFC 3810; node information RFC 4620; extended echo RFC 8335. Types are listed by IANA ("ICMPv6 Parameters").
+//!
+//! ```text
+//!  0      1      2          4                  8
+//! | type | code | checksum | depends on type | target, options, quoted packet or data …
+//! ```
+
+use super::{
+    quote::Subject,
+    verify::{self, status},
+};
+use crate::{
+    checksum::Verdict,
+    field::{Field, Kind, Value, Visit},
+    layer::{Problem, View},
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::{net::Ipv6Addr, ops::ControlFlow};
+
+const HEADER: usize = 8;
+const IP_PROTO: u8 = 58;
+
+/// ICMPv6.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "icmpv6",
+    label: "ICMPv6",
+    title: "Internet Control Message Protocol version 6",
+    spec: "RFC 4443",
+    claims: &[Claim::IpProto(IP_PROTO)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+/// Message types.
+mod kind {
+    pub(super) const TOO_BIG: u8 = 2;
+    pub(super) const PARAMETER: u8 = 4;
+    pub(super) const ECHO_REQUEST: u8 = 128;
+    pub(super) const ECHO_REPLY: u8 = 129;
+    pub(super) const LISTENER_QUERY: u8 = 130;
+    pub(super) const LISTENER_REPORT: u8 = 131;
+    pub(super) const LISTENER_DONE: u8 = 132;
+    pub(super) const ROUTER_SOLICITATION: u8 = 133;
+    pub(super) const ROUTER_ADVERTISEMENT: u8 = 134;
+    pub(super) const NEIGHBOR_SOLICITATION: u8 = 135;
+    pub(super) const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+    pub(super) const REDIRECT: u8 = 137;
+    pub(super) const NODE_QUERY: u8 = 139;
+    pub(super) const NODE_REPLY: u8 = 140;
+    pub(super) const LISTENER_REPORT_2: u8 = 143;
+    pub(super) const EXTENDED_ECHO: u8 = 160;
+    pub(super) const EXTENDED_REPLY: u8 = 161;
+}
+
+/// Neighbor discovery options.
+mod option {
+    pub(super) const SOURCE_LINK: u8 = 1;
+    pub(super) const TARGET_LINK: u8 = 2;
+    pub(super) const PREFIX: u8 = 3;
+    pub(super) const REDIRECTED: u8 = 4;
+    pub(super) const MTU: u8 = 5;
+    pub(super) const NONCE: u8 = 14;
+    pub(super) const ROUTE: u8 = 24;
+    pub(super) const DNS_SERVERS: u8 = 25;
+    pub(super) const DNS_SEARCH: u8 = 31;
+}
+
+const TYPE_NAMES: &[(u64, &str)] = &[
+    (1, "destination unreachable"),
+    (2, "packet too big"),
+    (3, "time exceeded"),
+    (4, "parameter problem"),
+    (128, "echo request"),
+    (129, "echo reply"),
+    (130, "multicast listener query"),
+    (131, "multicast listener report"),
+    (132, "multicast listener done"),
+    (133, "router solicitation"),
+    (134, "router advertisement"),
+    (135, "neighbor solicitation"),
+    (136, "neighbor advertisement"),
+    (137, "redirect"),
+    (138, "router renumbering"),
+    (139, "node information query"),
+    (140, "node information reply"),
+    (141, "inverse neighbor solicitation"),
+    (142, "inverse neighbor advertisement"),
+    (143, "multicast listener report v2"),
+    (144, "home agent discovery request"),
+    (145, "home agent discovery reply"),
+    (146, "mobile prefix solicitation"),
+    (147, "mobile prefix advertisement"),
+    (148, "certification path solicitation"),
+    (149, "certification path advertisement"),
+    (151, "multicast router advertisement"),
+    (152, "multicast router solicitation"),
+    (153, "multicast router termination"),
+    (154, "fast mobile handover"),
+    (155, "RPL control"),
+    (157, "duplicate address request"),
+    (158, "duplicate address confirmation"),
+    (160, "extended echo request"),
+    (161, "extended echo reply"),
+];
+
+/// What the codes of errors mean, by type and code.
+const CODE_NAMES: &[((u8, u8), &str)] = &[
+    ((1, 0), "no route to destination"),
+    ((1, 1), "communication administratively prohibited"),
+    ((1, 2), "beyond scope of source address"),
+    ((1, 3), "address unreachable"),
+    ((1, 4), "port unreachable"),
+    ((1, 5), "source address failed policy"),
+    ((1, 6), "route to destination rejected"),
+    ((1, 7), "error in source routing header"),
+    ((3, 0), "hop limit exceeded in transit"),
+    ((3, 1), "fragment reassembly time exceeded"),
+    ((4, 0), "erroneous header field"),
+    ((4, 1), "unrecognized next header"),
+    ((4, 2), "unrecognized IPv6 option"),
+];
+
+const OPTION_NAMES: &[(u64, &str)] = &[
+    (1, "source link-layer address"),
+    (2, "target link-layer address"),
+    (3, "prefix information"),
+    (4, "redirected header"),
+    (5, "MTU"),
+    (7, "advertisement interval"),
+    (11, "CGA"),
+    (12, "RSA signature"),
+    (13, "timestamp"),
+    (14, "nonce"),
+    (24, "route information"),
+    (25, "recursive DNS server"),
+    (26, "flags expansion"),
+    (31, "DNS search list"),
+    (33, "address registration"),
+    (34, "6LoWPAN context"),
+    (37, "captive portal"),
+    (38, "PREF64"),
+];
+
+crate::fields! {
+    TYPE = Field::at("icmpv6.type", "Type", Kind::Uint, 0, 8, "What the message is; below 128 it is an error (RFC 4443 §2.1).").names(TYPE_NAMES);
+    CODE = Field::at("icmpv6.code", "Code", Kind::Uint, 1, 8, "Says more about the type (RFC 4443 §2.1).");
+    CHECKSUM = Field::at("icmpv6.checksum", "Checksum", Kind::Hex(4), 2, 16, "Over pseudo-header and message (RFC 4443 §2.3).");
+    CHECKSUM_STATUS = Field::walked("icmpv6.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
+    VERDICT = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, left to the device, or cannot be told.");
+    ECHO_IDENTIFIER = Field::walked("icmpv6.echo.identifier", "Identifier", Kind::Hex(4), "Tells which program asks: ping uses one for each run (RFC 4443 §4.1).");
+    ECHO_SEQUENCE_NUMBER = Field::walked("icmpv6.echo.sequence_number", "Sequence number", Kind::Uint, "Tells which reply answers which request (RFC 4443 §4.1).");
+    EXT_ECHO_SEQ = Field::walked("icmpv6.ext.echo.seq", "Sequence number", Kind::Uint, "Tells which reply answers which request (RFC 8335 §2).");
+    MTU = Field::walked("icmpv6.mtu", "MTU", Kind::Uint, "The largest packet that would have passed (RFC 4443 §3.2).");
+    POINTER = Field::walked("icmpv6.pointer", "Pointer", Kind::Uint, "The byte of the quoted packet that is at fault (RFC 4443 §3.4).");
+    RA_CUR_HOP_LIMIT = Field::walked("icmpv6.nd.ra.cur_hop_limit", "Hop limit", Kind::Uint, "The hop limit that hosts should use; 0 leaves it open (RFC 4861 §4.2).");
+    RA_FLAG_M = Field::walked("icmpv6.nd.ra.flag.m", "Managed addresses", Kind::Flag, "Addresses are to be had by DHCPv6 (RFC 4861 §4.2).");
+    RA_FLAG_O = Field::walked("icmpv6.nd.ra.flag.o", "Other configuration", Kind::Flag, "Other settings are to be had by DHCPv6 (RFC 4861 §4.2).");
+    RA_FLAG_H = Field::walked("icmpv6.nd.ra.flag.h", "Home agent", Kind::Flag, "The router serves moving hosts (RFC 6275 §7.1).");
+    RA_FLAG_PRF = Field::walked("icmpv6.nd.ra.flag.prf", "Router preference", Kind::Uint, "0 medium, 1 high, 3 low (RFC 4191 §2.1).");
+    RA_ROUTER_LIFETIME = Field::walked("icmpv6.nd.ra.router_lifetime", "Router lifetime", Kind::Uint, "Seconds for which it is a default router; 0: it is none (RFC 4861 §4.2).");
+    RA_REACHABLE_TIME = Field::walked("icmpv6.nd.ra.reachable_time", "Reachable time", Kind::Uint, "Milliseconds for which a neighbor counts as reachable (RFC 4861 §4.2).");
+    RA_RETRANS_TIMER = Field::walked("icmpv6.nd.ra.retrans_timer", "Retransmission timer", Kind::Uint, "Milliseconds between solicitations (RFC 4861 §4.2).");
+    NS_TARGET_ADDRESS = Field::walked("icmpv6.nd.ns.target_address", "Target", Kind::Ipv6, "Whose link-layer address is asked for (RFC 4861 §4.3).");
+    NA_FLAG_R = Field::walked("icmpv6.nd.na.flag.r", "Router", Kind::Flag, "The sender is a router (RFC 4861 §4.4).");
+    NA_FLAG_S = Field::walked("icmpv6.nd.na.flag.s", "Solicited", Kind::Flag, "It answers a solicitation (RFC 4861 §4.4).");
+    NA_FLAG_O = Field::walked("icmpv6.nd.na.flag.o", "Override", Kind::Flag, "Replace what is known so far (RFC 4861 §4.4).");
+    NA_TARGET_ADDRESS = Field::walked("icmpv6.nd.na.target_address", "Target", Kind::Ipv6, "Whose link-layer address is told (RFC 4861 §4.4).");
+    RD_TARGET_ADDRESS = Field::walked("icmpv6.nd.rd.target_address", "Target", Kind::Ipv6, "The better next hop (RFC 4861 §4.5).");
+    RD_DESTINATION_ADDRESS = Field::walked("icmpv6.rd.na.destination_address", "Destination", Kind::Ipv6, "For which destination it is better (RFC 4861 §4.5).");
+    OPT_TYPE = Field::walked("icmpv6.opt.type", "Option", Kind::Uint, "Which option (IANA IPv6 Neighbor Discovery Option Formats).").many().names(OPTION_NAMES);
+    OPT_LENGTH = Field::walked("icmpv6.opt.length", "Option length", Kind::Uint, "Length with type and length, in units of 8 bytes (RFC 4861 §4.6).").many();
+    OPT_LINKADDR = Field::walked("icmpv6.opt.linkaddr", "Link-layer address", Kind::Bytes, "A hardware address (RFC 4861 §4.6.1).").many();
+    OPT_SRC_LINKADDR = Field::walked("icmpv6.opt.src_linkaddr", "Source link-layer address", Kind::Bytes, "The sender's (RFC 4861 §4.6.1).").many();
+    OPT_TARGET_LINKADDR = Field::walked("icmpv6.opt.target_linkaddr", "Target link-layer address", Kind::Bytes, "The target's (RFC 4861 §4.6.1).").many();
+    OPT_PREFIX_LENGTH = Field::walked("icmpv6.opt.prefix.length", "Prefix length", Kind::Uint, "Bits of prefix that count (RFC 4861 §4.6.2).").many();
+    OPT_PREFIX_FLAG_L = Field::walked("icmpv6.opt.prefix.flag.l", "On-link", Kind::Flag, "Addresses of the prefix are on this link (RFC 4861 §4.6.2).").many();
+    OPT_PREFIX_FLAG_A = Field::walked("icmpv6.opt.prefix.flag.a", "Autonomous", Kind::Flag, "Hosts may make addresses of the prefix (RFC 4861 §4.6.2).").many();
+    OPT_PREFIX_FLAG_R = Field::walked("icmpv6.opt.prefix.flag.r", "Router address", Kind::Flag, "The prefix holds the router's own address (RFC 6275 §7.2).").many();
+    OPT_PREFIX_VALID = Field::walked("icmpv6.opt.prefix.valid_lifetime", "Valid lifetime", Kind::Uint, "Seconds for which the prefix is valid (RFC 4861 §4.6.2).").many();
+    OPT_PREFIX_PREFERRED = Field::walked("icmpv6.opt.prefix.preferred_lifetime", "Preferred lifetime", Kind::Uint, "Seconds for which addresses made from it are preferred (RFC 4861 §4.6.2).").many();
+    OPT_PREFIX = Field::walked("icmpv6.opt.prefix", "Prefix", Kind::Ipv6, "A prefix of addresses (RFC 4861 §4.6.2).").many();
+    OPT_ROUTE_PREFERENCE = Field::walked("icmpv6.opt.route_info.flag.route_preference", "Route preference", Kind::Uint, "0 medium, 1 high, 3 low (RFC 4191 §2.3).").many();
+    OPT_ROUTE_LIFETIME = Field::walked("icmpv6.opt.route_lifetime", "Route lifetime", Kind::Uint, "Seconds for which the route is valid (RFC 4191 §2.3).").many();
+    OPT_MTU = Field::walked("icmpv6.opt.mtu", "MTU", Kind::Uint, "What hosts on this link should use (RFC 4861 §4.6.4).").many();
+    OPT_NONCE = Field::walked("icmpv6.opt.nonce", "Nonce", Kind::Bytes, "Makes the answer fresh (RFC 3971 §5.3.2).").many();
+    OPT_RDNSS_LIFETIME = Field::walked("icmpv6.opt.rdnss.lifetime", "DNS server lifetime", Kind::Uint, "Seconds for which the servers may be used (RFC 8106 §5.1).").many();
+    OPT_RDNSS = Field::walked("icmpv6.opt.rdnss", "DNS server", Kind::Ipv6, "A recursive DNS server (RFC 8106 §5.1).").many();
+    OPT_DNSSL_LIFETIME = Field::walked("icmpv6.opt.dnssl.lifetime", "DNS search lifetime", Kind::Uint, "Seconds for which the names may be used (RFC 8106 §5.2).").many();
+    MLD_RESPONSE_DELAY = Field::walked("icmpv6.mld.maximum_response_delay", "Maximum response delay", Kind::Uint, "Milliseconds within which to answer (RFC 2710 §3.4).");
+    MLD_RESPONSE_CODE = Field::walked("icmpv6.mld.maximum_response_code", "Maximum response code", Kind::Uint, "Milliseconds within which to answer, coded (RFC 3810 §5.1.3).");
+    MLD_MULTICAST_ADDRESS = Field::walked("icmpv6.mld.multicast_address", "Multicast address", Kind::Ipv6, "The group; none when all are asked for (RFC 2710 §3.6).");
+    MLD_FLAG_S = Field::walked("icmpv6.mld.flag.s", "Suppress router side", Kind::Flag, "Routers leave their timers alone (RFC 3810 §5.1.7).");
+    MLD_FLAG_QRV = Field::walked("icmpv6.mld.flag.qrv", "Robustness", Kind::Uint, "How many losses the querier allows for (RFC 3810 §5.1.8).");
+    MLD_QQI = Field::walked("icmpv6.mld.qqi", "Query interval", Kind::Uint, "Seconds between queries, coded (RFC 3810 §5.1.9).");
+    MLD_NB_SOURCES = Field::walked("icmpv6.mld.nb_sources", "Number of sources", Kind::Uint, "Sources listed (RFC 3810 §5.1.10).");
+    MLD_SOURCE_ADDRESS = Field::walked("icmpv6.mld.source_address", "Source", Kind::Ipv6, "A source that is asked about (RFC 3810 §5.1.11).").many();
+    MLDR_NB_RECORDS = Field::walked("icmpv6.mldr.nb_mcast_records", "Number of records", Kind::Uint, "Groups listed (RFC 3810 §5.2.3).");
+    MAR_RECORD_TYPE = Field::walked("icmpv6.mldr.mar.record_type", "Record type", Kind::Uint, "1 include, 2 exclude, 3 and 4 changes to these, 5 and 6 sources allowed and blocked (RFC 3810 §5.2.12).").many();
+    MAR_AUX_DATA_LEN = Field::walked("icmpv6.mldr.mar.aux_data_len", "Auxiliary data length", Kind::Uint, "In units of 4 bytes (RFC 3810 §5.2.6).").many();
+    MAR_NB_SOURCES = Field::walked("icmpv6.mldr.mar.nb_sources", "Number of sources", Kind::Uint, "Sources in the record (RFC 3810 §5.2.7).").many();
+    MAR_MULTICAST_ADDRESS = Field::walked("icmpv6.mldr.mar.multicast_address", "Multicast address", Kind::Ipv6, "The group (RFC 3810 §5.2.8).").many();
+    MAR_SOURCE_ADDRESS = Field::walked("icmpv6.mldr.mar.source_address", "Source", Kind::Ipv6, "A source in the record (RFC 3810 §5.2.9).").many();
+    NI_QTYPE = Field::walked("icmpv6.ni.qtype", "Query type", Kind::Uint, "What is asked: 2 names, 3 IPv6 and 4 IPv4 addresses (RFC 4620 §4).");
+    NI_NONCE = Field::walked("icmpv6.ni.nonce", "Nonce", Kind::Hex(16), "Ties the reply to the query (RFC 4620 §4).");
+    RESP_TO = Field::derived("icmpv6.resp_to", "Reply to", Kind::Uint, "The frame that asked.");
+    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took.");
+}
+
+/// An echo request or reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// It is the reply.
+    pub reply: bool,
+    /// Which program asks.
+    pub ident: u16,
+    /// Which of its requests it is.
+    pub seq: u16,
+}
+
+impl Echo {
+    /// The echo in `view`; `None` for other messages.
+    pub fn of(view: &View<'_>) -> Option<Self> {
+        let reply = match view.u8(0)? {
+            kind::ECHO_REPLY => true,
+            kind::ECHO_REQUEST => false,
+            _ => return None,
+        };
+        Some(Self {
+            reply,
+            ident: view.u16(4)?,
+            seq: view.u16(6)?,
+        })
+    }
+}
+
+fn is_error(kind: u8) -> bool {
+    (1..=4).contains(&kind)
+}
+
+/// Where the options of a neighbor discovery message begin.
+fn first_option(kind: u8) -> Option<usize> {
+    match kind {
+        kind::ROUTER_SOLICITATION => Some(8),
+        kind::ROUTER_ADVERTISEMENT => Some(16),
+        kind::NEIGHBOR_SOLICITATION | kind::NEIGHBOR_ADVERTISEMENT => Some(24),
+        kind::REDIRECT => Some(40),
+        _ => None,
+    }
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(&kind) = bytes.first() else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    let needed = first_option(kind).unwrap_or(if TYPE.value_name(kind.into()).is_some() {
+        HEADER
+    } else {
+        4
+    });
+    if bytes.len() < needed {
+        return Dissected::short(bytes, context, needed);
+    }
+    let quoted = Next::Quoted(Claim::IpProto(41));
+    match kind {
+        kind if is_error(kind) => Dissected::new(HEADER, quoted, context),
+        kind::REDIRECT => match redirected(bytes) {
+            Some(at) => Dissected::new(at, quoted, context),
+            None => Dissected::new(bytes.len(), Next::End, context),
+        },
+        kind::ECHO_REQUEST | kind::ECHO_REPLY => Dissected::new(HEADER, Next::Data, context),
+        _ if needed == 4 => Dissected::new(4, Next::Data, context),
+        _ => Dissected::new(bytes.len(), Next::End, context),
+    }
+}
+
+/// Where the packet quoted by a redirect begins.
+fn redirected(bytes: &[u8]) -> Option<usize> {
+    NdOptions { bytes, at: 40 }
+        .find(|o| o.bytes[0] == option::REDIRECTED)
+        .map(|o| o.at + 8)
+}
+
+/// An option of neighbor discovery.
+struct NdOption<'a> {
+    /// Its first byte, counted from the start of the message.
+    at: usize,
+    /// All of it, at least 8 bytes, as far as captured.
+    bytes: &'a [u8],
+}
+
+/// Walks options up to the first without a length (RFC 4861 §4.6), or cut short.
+struct NdOptions<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for NdOptions<'a> {
+    type Item = NdOption<'a>;
+
+    fn next(&mut self) -> Option<NdOption<'a>> {
+        let rest = self.bytes.get(self.at..)?;
+        let len = usize::from(*rest.get(1)?) * 8;
+        if len == 0 || rest.len() < 8 {
+            return None;
+        }
+        let option = NdOption {
+            at: self.at,
+            bytes: &rest[..len.min(rest.len())],
+        };
+        self.at += len;
+        Some(option)
+    }
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let (Some(kind), Some(_)) = (view.u8(0), view.u16(2)) else {
+        return ControlFlow::Continue(());
+    };
+    let verdict = if view.layer.quoted {
+        Verdict::Unknown
+    } else {
+        verify::with_pseudo_header(view, IP_PROTO, 2)
+    };
+    let fields = (&CHECKSUM_STATUS, &VERDICT);
+    verify::show(fields, verify::number(verdict), verdict, visit)?;
+    let version_2 = view.layer.wire >= 28;
+    let places: &[(&'static Field, usize, usize)] = match kind {
+        kind::TOO_BIG => &[(&MTU, 4, 4)],
+        kind::PARAMETER => &[(&POINTER, 4, 4)],
+        kind::ECHO_REQUEST | kind::ECHO_REPLY => {
+            &[(&ECHO_IDENTIFIER, 4, 2), (&ECHO_SEQUENCE_NUMBER, 6, 2)]
+        }
+        kind::EXTENDED_ECHO | kind::EXTENDED_REPLY => {
+            &[(&ECHO_IDENTIFIER, 4, 2), (&EXT_ECHO_SEQ, 6, 1)]
+        }
+        kind::LISTENER_QUERY if version_2 => {
+            &[(&MLD_RESPONSE_CODE, 4, 2), (&MLD_MULTICAST_ADDRESS, 8, 16)]
+        }
+        kind::LISTENER_QUERY | kind::LISTENER_REPORT | kind::LISTENER_DONE => {
+            &[(&MLD_RESPONSE_DELAY, 4, 2), (&MLD_MULTICAST_ADDRESS, 8, 16)]
+        }
+        kind::NEIGHBOR_SOLICITATION => &[(&NS_TARGET_ADDRESS, 8, 16)],
+        kind::REDIRECT => &[
+            (&RD_TARGET_ADDRESS, 8, 16),
+            (&RD_DESTINATION_ADDRESS, 24, 16),
+        ],
+        kind::NODE_QUERY | kind::NODE_REPLY => &[(&NI_QTYPE, 4, 2), (&NI_NONCE, 8, 8)],
+        _ => &[],
+    };
+    for &place in places {
+        put(view, place, visit)?;
+    }
+    match kind {
+        kind::ROUTER_ADVERTISEMENT => walk_router(view, visit)?,
+        kind::NEIGHBOR_ADVERTISEMENT => {
+            put_flags(view, 4, &[&NA_FLAG_R, &NA_FLAG_S, &NA_FLAG_O], visit)?;
+            put(view, (&NA_TARGET_ADDRESS, 8, 16), visit)?;
+        }
+        kind::LISTENER_QUERY if version_2 => walk_query(view, visit)?,
+        kind::LISTENER_REPORT_2 => walk_report(view, visit)?,
+        _ => {}
+    }
+    match first_option(kind) {
+        Some(first) => walk_options(view, first, visit),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Visits `field` with the `len` bytes at `at`, where they were captured.
+fn put(
+    view: &View<'_>,
+    (field, at, len): (&'static Field, usize, usize),
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
+    let bits = (at * 8) as u32..((at + len) * 8) as u32;
+    match Value::read(field.kind, view.bytes(), bits) {
+        Some(value) => visit.field(field, value, view.bits(at, len)),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Visits single bits of the byte at `at`, from the most significant on.
+fn put_flags(
+    view: &View<'_>,
+    at: usize,
+    flags: &[&'static Field],
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
+    let Some(byte) = view.u8(at) else {
+        return ControlFlow::Continue(());
+    };
+    let mut bit = view.bits(at, 1).start;
+    for (n, flag) in flags.iter().enumerate() {
+        visit.field(flag, Value::Bool(byte << n & 0x80 != 0), bit..bit + 1)?;
+        bit += 1;
+    }
+    ControlFlow::Continue(())
+}
+
+/// Visits `field` with bits `3..5` of the byte at `at`: the preference of a router or route (RFC 4191).
+fn put_preference(
+    view: &View<'_>,
+    field: &'static Field,
+    at: usize,
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
+    let Some(byte) = view.u8(at) else {
+        return ControlFlow::Continue(());
+    };
+    let bits = view.bits(at, 1);
+    let value = Value::Uint((byte >> 3 & 3).into());
+    visit.field(field, value, bits.start + 3..bits.start + 5)
+}
+
+fn walk_router(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    put(view, (&RA_CUR_HOP_LIMIT, 4, 1), visit)?;
+    put_flags(view, 5, &[&RA_FLAG_M, &RA_FLAG_O, &RA_FLAG_H], visit)?;
+    put_preference(view, &RA_FLAG_PRF, 5, visit)?;
+    put(view, (&RA_ROUTER_LIFETIME, 6, 2), visit)?;
+    put(view, (&RA_REACHABLE_TIME, 8, 4), visit)?;
+    put(view, (&RA_RETRANS_TIMER, 12, 4), visit)
+}
+
+fn walk_query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    if let Some(byte) = view.u8(24) {
+        let bits = view.bits(24, 1);
+        let (s, qrv) = (bits.start + 4, bits.start + 5);
+        visit.field(&MLD_FLAG_S, Value::Bool(byte & 8 != 0), s..qrv)?;
+        visit.field(&MLD_FLAG_QRV, Value::Uint((byte & 7).into()), qrv..bits.end)?;
+    }
+    put(view, (&MLD_QQI, 25, 1), visit)?;
+    put(view, (&MLD_NB_SOURCES, 26, 2), visit)?;
+    walk_addresses(
+        view,
+        &MLD_SOURCE_ADDRESS,
+        28,
+        view.u16(26).unwrap_or(0),
+        visit,
+    )?;
+    ControlFlow::Continue(())
+}
+
+fn walk_report(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    put(view, (&MLDR_NB_RECORDS, 6, 2), visit)?;
+    let mut at = HEADER;
+    for _ in 0..view.u16(6).unwrap_or(0) {
+        let (Some(aux), Some(sources)) = (view.u8(at + 1), view.u16(at + 2)) else {
+            break;
+        };
+        put(view, (&MAR_RECORD_TYPE, at, 1), visit)?;
+        put(view, (&MAR_AUX_DATA_LEN, at + 1, 1), visit)?;
+        put(view, (&MAR_NB_SOURCES, at + 2, 2), visit)?;
+        put(view, (&MAR_MULTICAST_ADDRESS, at + 4, 16), visit)?;
+        walk_addresses(view, &MAR_SOURCE_ADDRESS, at + 20, sources, visit)?;
+        at += 20 + usize::from(sources) * 16 + usize::from(aux) * 4;
+    }
+    ControlFlow::Continue(())
+}
+
+fn walk_addresses(
+    view: &View<'_>,
+    field: &'static Field,
+    first: usize,
+    count: u16,
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
+    let room = view.bytes().len().saturating_sub(first) / 16;
+    for index in 0..usize::from(count).min(room) {
+        put(view, (field, first + index * 16, 16), visit)?;
+    }
+    ControlFlow::Continue(())
+}
+
+fn walk_options(view: &View<'_>, first: usize, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let mut options = NdOptions {
+        bytes: view.bytes(),
+        at: first,
+    };
+    for option in options.by_ref() {
+        walk_option(view, &option, visit)?;
+    }
+    if view.is_whole() && options.at != view.bytes().len() && view.layer.problem.is_none() {
+        visit.problem(Problem::malformed("an option does not fit the message"));
+    }
+    ControlFlow::Continue(())
+}
+
+fn walk_option(view: &View<'_>, option: &NdOption<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let (at, len) = (option.at, option.bytes.len());
+    put(view, (&OPT_TYPE, at, 1), visit)?;
+    put(view, (&OPT_LENGTH, at + 1, 1), visit)?;
+    match option.bytes[0] {
+        kind @ (option::SOURCE_LINK | option::TARGET_LINK) => {
+            let field = match kind {
+                option::SOURCE_LINK => &OPT_SRC_LINKADDR,
+                _ => &OPT_TARGET_LINKADDR,
+            };
+            put(view, (&OPT_LINKADDR, at + 2, len - 2), visit)?;
+            put(view, (field, at + 2, len - 2), visit)
+        }
+        option::PREFIX => {
+            put(view, (&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
+            let flags = [&OPT_PREFIX_FLAG_L, &OPT_PREFIX_FLAG_A, &OPT_PREFIX_FLAG_R];
+            put_flags(view, at + 3, &flags, visit)?;
+            put(view, (&OPT_PREFIX_VALID, at + 4, 4), visit)?;
+            put(view, (&OPT_PREFIX_PREFERRED, at + 8, 4), visit)?;
+            put(view, (&OPT_PREFIX, at + 16, 16), visit)
+        }
+        option::MTU => put(view, (&OPT_MTU, at + 4, 4), visit),
+        option::NONCE => put(view, (&OPT_NONCE, at + 2, len - 2), visit),
+        option::ROUTE => {
+            put(view, (&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
+            put_preference(view, &OPT_ROUTE_PREFERENCE, at + 3, visit)?;
+            put(view, (&OPT_ROUTE_LIFETIME, at + 4, 4), visit)?;
+            // The prefix may be cut to 8 bytes, or be left out (RFC 4191 §2.3).
+            let mut prefix = [0; 16];
+            let written = &option.bytes[8..len.clamp(8, 24)];
+            prefix[..written.len()].copy_from_slice(written);
+            let bits = view.bits(at + 8, written.len());
+            visit.field(&OPT_PREFIX, Value::Ipv6(prefix.into()), bits)
+        }
+        option::DNS_SERVERS => {
+            put(view, (&OPT_RDNSS_LIFETIME, at + 4, 4), visit)?;
+            for server in (at + 8..(at + len).saturating_sub(15)).step_by(16) {
+                put(view, (&OPT_RDNSS, server, 16), visit)?;
+            }
+            ControlFlow::Continue(())
+        }
+        option::DNS_SEARCH => put(view, (&OPT_DNSSL_LIFETIME, at + 4, 4), visit),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let Some((source, destination)) = view.addresses() {
+        line.ends(source, destination);
+    }
+    let (Some(kind), code) = (view.u8(0), view.u8(1).unwrap_or(0)) else {
+        return;
+    };
+    let named = CODE_NAMES.iter().find(|(of, _)| *of == (kind, code));
+    match (named, TYPE.value_name(kind.into())) {
+        (Some((_, name)), _) => line.say(format_args!("{name}")),
+        (None, Some(name)) if code == 0 => line.say(format_args!("{name}")),
+        (None, Some(name)) => line.say(format_args!("{name} code={code}")),
+        (None, None) => line.say(format_args!("type={kind} code={code}")),
+    }
+    let address = |at: usize| {
+        let bytes: [u8; 16] = view.bytes().get(at..at + 16)?.try_into().ok()?;
+        Some(Ipv6Addr::from(bytes))
+    };
+    match (kind, address(8)) {
+        (kind::ECHO_REQUEST | kind::ECHO_REPLY, _) => {
+            if let Some(echo) = Echo::of(view) {
+                line.add(format_args!("id={} seq={}", echo.ident, echo.seq));
+            }
+            line.add(format_args!("len={}", view.payload_wire()));
+        }
+        (kind::TOO_BIG, _) => line.add(format_args!("mtu={}", view.u32(4).unwrap_or(0))),
+        (kind::PARAMETER, _) => line.add(format_args!("at byte {}", view.u32(4).unwrap_or(0))),
+        (
+            kind::NEIGHBOR_SOLICITATION
+            | kind::NEIGHBOR_ADVERTISEMENT
+            | kind::LISTENER_REPORT
+            | kind::LISTENER_DONE,
+            Some(target),
+        ) => line.add(format_args!("for {target}")),
+        (kind::LISTENER_QUERY, Some(group)) if !group.is_unspecified() => {
+            line.add(format_args!("for {group}"));
+        }
+        (kind::REDIRECT, Some(target)) => line.add(format_args!("to {target}")),
+        _ => {}
+    }
+    if is_error(kind) || kind == kind::REDIRECT {
+        if let Some(subject) = Subject::of(view) {
+            line.add(format_args!("for {subject}"));
+        }
+    }
+}

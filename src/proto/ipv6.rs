@@ -1,0 +1,156 @@
+//! Internet Protocol version 6: 40 fixed bytes, and whatever the next header says.
+//!
+//! Spec: RFC 8200; jumbograms RFC 2675.
+//!
+//! ```text
+//!  0                 4        6     7     8        24       40
+//! | ver,class,flow  | length | nxt | hop | source | destination | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind},
+    layer::{Problem, View},
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use etherparse::{Ipv6HeaderSlice, err::ipv6::HeaderSliceError};
+use std::net::{IpAddr, Ipv6Addr};
+
+const HEADER: usize = 40;
+const HOP_BY_HOP: u8 = 0;
+/// The longest packet that the payload length field can tell of.
+const LARGEST: u32 = HEADER as u32 + 0xffff;
+/// The hop-by-hop option that carries the length of a jumbogram (RFC 2675 §2).
+const JUMBO: u8 = 0xc2;
+
+/// IPv6.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "ipv6",
+    label: "IPv6",
+    title: "Internet Protocol version 6",
+    spec: "RFC 8200",
+    claims: &[
+        Claim::EtherType(0x86dd),
+        Claim::IpProto(41),
+        Claim::Ppp(0x0057),
+    ],
+    fields: FIELDS,
+    dissect,
+    walk: None,
+    line,
+    addresses: Some(addresses),
+};
+
+const NXT_NAMES: &[(u64, &str)] = &[
+    (0, "hop-by-hop options"),
+    (4, "IPv4"),
+    (6, "TCP"),
+    (17, "UDP"),
+    (41, "IPv6"),
+    (43, "routing"),
+    (44, "fragment"),
+    (47, "GRE"),
+    (50, "ESP"),
+    (51, "AH"),
+    (58, "ICMPv6"),
+    (59, "no next header"),
+    (60, "destination options"),
+    (89, "OSPF"),
+    (103, "PIM"),
+    (112, "VRRP"),
+    (132, "SCTP"),
+];
+
+crate::fields! {
+    VERSION = Field::bits("ipv6.version", "Version", Kind::Uint, (0, 0, 4), "Always 6 (RFC 8200 §3).");
+    IP_VERSION = Field::bits("ip.version", "Version", Kind::Uint, (0, 0, 4), "The version under its IPv4 name, so that one filter finds either.");
+    TCLASS_DSCP = Field::bits("ipv6.tclass.dscp", "Differentiated services", Kind::Uint, (0, 4, 6), "How routers should treat the packet (RFC 2474 §3).");
+    TCLASS_ECN = Field::bits("ipv6.tclass.ecn", "Congestion notification", Kind::Uint, (1, 2, 2), "Whether congestion may be marked, and whether it was (RFC 3168 §5).");
+    FLOW = Field::bits("ipv6.flow", "Flow label", Kind::Hex(5), (1, 4, 20), "The same for all packets of a flow (RFC 6437).");
+    PLEN = Field::at("ipv6.plen", "Payload length", Kind::Uint, 4, 16, "Bytes after this header, extension headers included; 0 for jumbograms (RFC 8200 §3).");
+    NXT = Field::at("ipv6.nxt", "Next header", Kind::Uint, 6, 8, "What follows (IANA Protocol Numbers).").names(NXT_NAMES);
+    HLIM = Field::at("ipv6.hlim", "Hop limit", Kind::Uint, 7, 8, "How many more routers may pass the packet on (RFC 8200 §3).");
+    SRC = Field::at("ipv6.src", "Source", Kind::Ipv6, 8, 128, "The address that the packet is from.");
+    DST = Field::at("ipv6.dst", "Destination", Kind::Ipv6, 24, 128, "The address that the packet is for; with a routing header, its next stop.");
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let header = match Ipv6HeaderSlice::from_slice(bytes) {
+        Ok(header) => header,
+        Err(_) if bytes.first().is_some_and(|first| first >> 4 != 6) => {
+            return Dissected::new(1, Next::End, context)
+                .with(Problem::malformed("version is not 6"));
+        }
+        Err(HeaderSliceError::Len(missing)) => {
+            return Dissected::short(bytes, context, missing.required_len);
+        }
+        Err(HeaderSliceError::Content(_)) => {
+            return Dissected::short(bytes, context, HEADER);
+        }
+    };
+    let next = header.next_header().0;
+    let mut found = Dissected::new(HEADER, Next::Claim(Claim::IpProto(next)), context);
+    let total = match (u32::from(header.payload_length()), next) {
+        (0, HOP_BY_HOP) => {
+            let length = jumbo(bytes).unwrap_or(context.wire.saturating_sub(HEADER as u32));
+            Some(length.saturating_add(HEADER as u32))
+        }
+        // Zero also comes from hosts that leave very large segments to the device: the frame's own length holds.
+        (0, _) if context.wire > LARGEST => None,
+        (length, _) => Some(length + HEADER as u32),
+    };
+    match total {
+        Some(total) if total > context.wire && !context.quoted => {
+            found.with(Problem::malformed("payload length exceeds the packet"))
+        }
+        Some(total) => {
+            found.wire = total;
+            found
+        }
+        None => found,
+    }
+}
+
+/// The length in a jumbo payload option, the first of a hop-by-hop header (RFC 2675 §2).
+fn jumbo(bytes: &[u8]) -> Option<u32> {
+    let mut at = HEADER + 2;
+    let end = HEADER + 8 * (usize::from(*bytes.get(HEADER + 1)?) + 1);
+    while at < end {
+        let kind = *bytes.get(at)?;
+        if kind == 0 {
+            at += 1;
+            continue;
+        }
+        if kind == JUMBO {
+            return bytes
+                .get(at + 2..)?
+                .first_chunk()
+                .map(|b| u32::from_be_bytes(*b));
+        }
+        at += 2 + usize::from(*bytes.get(at + 1)?);
+    }
+    None
+}
+
+fn addresses(view: &View<'_>) -> Option<(IpAddr, IpAddr)> {
+    let header = view.header();
+    let address = |at: usize| {
+        let bytes: [u8; 16] = header.get(at..at + 16)?.try_into().ok()?;
+        Some(IpAddr::from(Ipv6Addr::from(bytes)))
+    };
+    Some((address(8)?, address(24)?))
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let Some((source, destination)) = addresses(view) {
+        line.ends(source, destination);
+    }
+    let Some(next) = view.u8(6) else {
+        return;
+    };
+    let len = view.payload_wire();
+    match NXT.value_name(next.into()) {
+        Some(name) => line.say(format_args!("{name} len={len}")),
+        None => line.say(format_args!("next={next} len={len}")),
+    }
+}

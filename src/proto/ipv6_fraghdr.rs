@@ -1,0 +1,95 @@
+//! The fragment header of IPv6: only the sender splits, and says so in a header of its own.
+//!
+//! Spec: RFC 8200 §4.5.
+//!
+//! ```text
+//!  0     1          2                4                8
+//! | nxt | reserved | offset,res,more | identification | fragment …
+//! ```
+
+use crate::{
+    field::{Field, Kind},
+    layer::View,
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+
+const HEADER: usize = 8;
+
+/// The IPv6 fragment header.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "ipv6.fraghdr",
+    label: "IPv6",
+    title: "Fragment header for IPv6",
+    spec: "RFC 8200 §4.5",
+    claims: &[Claim::IpProto(44)],
+    fields: FIELDS,
+    dissect,
+    walk: None,
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    NXT = Field::at("ipv6.fraghdr.nxt", "Next header", Kind::Uint, 0, 8, "What the datagram carries (IANA Protocol Numbers).");
+    OFFSET = Field::bits("ipv6.fraghdr.offset", "Offset", Kind::Uint, (2, 0, 13), "Where this fragment belongs, in units of 8 bytes (RFC 8200 §4.5).");
+    MORE = Field::bits("ipv6.fraghdr.more", "More fragments", Kind::Flag, (3, 7, 1), "Set on all fragments but the last (RFC 8200 §4.5).");
+    IDENT = Field::at("ipv6.fraghdr.ident", "Identification", Kind::Hex(8), 4, 32, "Tells which fragments belong together (RFC 8200 §4.5).");
+    FRAGMENT_COUNT = Field::derived("ipv6.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it.");
+    REASSEMBLED_LENGTH = Field::derived("ipv6.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram.");
+}
+
+/// What reassembly needs to know of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Where its payload belongs, in bytes.
+    pub offset: u32,
+    /// More follow.
+    pub more: bool,
+    /// Tells which fragments belong together.
+    pub id: u32,
+    /// What the datagram carries.
+    pub protocol: u8,
+}
+
+impl Fragment {
+    /// The fragment in `view`; `None` where the packet is whole all the same (RFC 6946), or the header was cut.
+    pub fn of(view: &View<'_>) -> Option<Self> {
+        let bits = view.u16(2)?;
+        (bits & 0xfff9 != 0).then_some(Self {
+            offset: u32::from(bits & 0xfff8),
+            more: bits & 1 != 0,
+            id: view.u32(4)?,
+            protocol: view.u8(0)?,
+        })
+    }
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(header) = bytes.first_chunk::<HEADER>() else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    let bits = u16::from_be_bytes([header[2], header[3]]);
+    let (first, more) = (bits & 0xfff8 == 0, bits & 1 != 0);
+    // A fragment waits for the others; only of a first one that cannot be put together is the payload read.
+    let whole = bytes.len() as u64 >= u64::from(context.wire);
+    let waits = more && whole && !context.quoted;
+    let next = if !first || waits {
+        Next::Data
+    } else {
+        Next::Claim(Claim::IpProto(header[0]))
+    };
+    Dissected::new(HEADER, next, context)
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let Some(fragment) = Fragment::of(view) {
+        line.say(format_args!(
+            "fragment id=0x{:08x} offset={}{} len={}",
+            fragment.id,
+            fragment.offset,
+            if fragment.more { " more" } else { "" },
+            view.payload_wire()
+        ));
+    }
+}

@@ -1,0 +1,154 @@
+//! The routing header of IPv6: stops on the way, as source routes, segment routing and mobility use them.
+//!
+//! Spec: RFC 8200 §4.4; type 2 RFC 6275 §6.4; type 3 RFC 6554; type 4 (segment routing) RFC 8754.
+//!
+//! ```text
+//!  0     1     2      3           4
+//! | nxt | len | type | segs left | data by type, up to (len + 1) * 8 bytes
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::{Problem, View},
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use etherparse::Ipv6RawExtHeaderSlice;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    ops::ControlFlow,
+};
+
+const ADDRESSES: usize = 8;
+const SOURCE_ROUTE: u8 = 0;
+const MOBILE: u8 = 2;
+const SEGMENTS: u8 = 4;
+
+/// The IPv6 routing header.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "ipv6.routing",
+    label: "IPv6",
+    title: "Routing header for IPv6",
+    spec: "RFC 8200 §4.4",
+    claims: &[Claim::IpProto(43)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: Some(addresses),
+};
+
+const TYPES: &[(u64, &str)] = &[
+    (0, "source route"),
+    (2, "mobile IPv6"),
+    (3, "RPL source route"),
+    (4, "segment routing"),
+];
+
+crate::fields! {
+    NXT = Field::at("ipv6.routing.nxt", "Next header", Kind::Uint, 0, 8, "What follows the routing header (IANA Protocol Numbers).");
+    LEN = Field::at("ipv6.routing.len", "Length", Kind::Uint, 1, 8, "Length in units of 8 bytes, the first 8 not counted (RFC 8200 §4.4).");
+    TYPE = Field::at("ipv6.routing.type", "Type", Kind::Uint, 2, 8, "How the data are laid out (IANA IPv6 Routing Types).").names(TYPES);
+    SEGLEFT = Field::at("ipv6.routing.segleft", "Segments left", Kind::Uint, 3, 8, "Stops still to be made (RFC 8200 §4.4).");
+    LEN_OCT = Field::walked("ipv6.routing.len_oct", "Length", Kind::Uint, "Length in bytes.");
+    LAST_ENTRY = Field::walked("ipv6.routing.srh.last_entry", "Last entry", Kind::Uint, "Index of the last segment in the list, counted from 0 (RFC 8754 §2).");
+    FLAGS = Field::walked("ipv6.routing.srh.flags", "Flags", Kind::Hex(2), "None is defined yet (RFC 8754 §2).");
+    TAG = Field::walked("ipv6.routing.srh.tag", "Tag", Kind::Hex(4), "Marks packets of one class (RFC 8754 §2).");
+    SEGMENT = Field::walked("ipv6.routing.srh.addr", "Segment", Kind::Ipv6, "A stop, the last one first (RFC 8754 §2).").many();
+    ADDRESS = Field::walked("ipv6.routing.src.addr", "Address", Kind::Ipv6, "A stop, the next one first (RFC 8200 §4.4).").many();
+    HOME_ADDRESS = Field::walked("ipv6.routing.mipv6.home_address", "Home address", Kind::Ipv6, "Where the moving destination is at home (RFC 6275 §6.4).");
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    match Ipv6RawExtHeaderSlice::from_slice(bytes) {
+        Ok(header) => {
+            let next = Next::Claim(Claim::IpProto(header.next_header().0));
+            let found = Dissected::new(header.slice().len(), next, context);
+            let stops = (header.slice().len() - ADDRESSES) / 16;
+            match (bytes[2], usize::from(bytes[3])) {
+                (SOURCE_ROUTE | SEGMENTS, left) if left > stops => {
+                    found.with(Problem::malformed("more segments left than addresses"))
+                }
+                _ => found,
+            }
+        }
+        Err(missing) => Dissected::short(bytes, context, missing.required_len),
+    }
+}
+
+/// How many stops the header lists, and where the field for one of them is.
+fn stops(header: &[u8]) -> (&'static Field, usize) {
+    let room = header.len().saturating_sub(ADDRESSES) / 16;
+    match header.get(2) {
+        Some(&SOURCE_ROUTE) => (&ADDRESS, room),
+        Some(&MOBILE) => (&HOME_ADDRESS, room.min(1)),
+        // What follows the segments are options.
+        Some(&SEGMENTS) => {
+            let listed = header.get(4).map_or(0, |&last| usize::from(last) + 1);
+            (&SEGMENT, room.min(listed))
+        }
+        _ => (&ADDRESS, 0),
+    }
+}
+
+fn stop(header: &[u8], index: usize) -> Option<Ipv6Addr> {
+    let at = ADDRESSES + index * 16;
+    let bytes: [u8; 16] = header.get(at..at + 16)?.try_into().ok()?;
+    Some(bytes.into())
+}
+
+/// Source, and the final destination while segments are left (RFC 8200 §8.1: it is what transport checksums cover).
+fn addresses(view: &View<'_>) -> Option<(IpAddr, IpAddr)> {
+    let header = view.header();
+    let (source, destination) = view.packet.view(view.index.checked_sub(1)?)?.addresses()?;
+    if header.get(3).is_none_or(|&left| left == 0) {
+        return Some((source, destination));
+    }
+    let (field, count) = stops(header);
+    let last = if field.is(&SEGMENT) {
+        0
+    } else {
+        count.saturating_sub(1)
+    };
+    let stop = (count > 0).then(|| stop(header, last)).flatten();
+    Some((source, stop.map_or(destination, IpAddr::from)))
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let header = view.header();
+    let Some(&units) = header.get(1) else {
+        return ControlFlow::Continue(());
+    };
+    visit.field(
+        &LEN_OCT,
+        Value::Uint((u64::from(units) + 1) * 8),
+        view.bits(1, 1),
+    )?;
+    if header.get(2) == Some(&SEGMENTS) {
+        for (field, at, len) in [(&LAST_ENTRY, 4, 1), (&FLAGS, 5, 1), (&TAG, 6, 2)] {
+            let bits = at * 8..(at + len) * 8;
+            if let Some(value) = Value::read(field.kind, header, bits) {
+                visit.field(field, value, view.bits(at as usize, len as usize))?;
+            }
+        }
+    }
+    let (field, count) = stops(header);
+    for index in 0..count {
+        if let Some(address) = stop(header, index) {
+            visit.field(
+                field,
+                Value::Ipv6(address),
+                view.bits(ADDRESSES + index * 16, 16),
+            )?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let left = view.u8(3).unwrap_or(0);
+    line.say(format_args!(
+        "routing segleft={left} len={}",
+        view.payload_wire()
+    ));
+}

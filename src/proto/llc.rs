@@ -1,0 +1,214 @@
+//! IEEE 802.2 logical link control and the SNAP header: what follows an 802.3 length.
+//!
+//! Spec: IEEE 802.2 clause 3 and 5; SNAP in IEEE 802 clause 9 and RFC 1042.
+//!
+//! ```text
+//!  0      1      2         3 or 4      SNAP, when both access points are aa:
+//! | DSAP | SSAP | control (1 or 2)  | OUI (3 bytes) | protocol (2 bytes) | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::View,
+    line::Line,
+    proto::ethertype::NAMES,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+const SNAP: u8 = 0xaa;
+/// Organization codes that put an EtherType into the protocol field: RFC 1042, 802.1H bridge tunnels, AppleTalk.
+const ETHERTYPE_OUIS: [u32; 3] = [0x00_0000, 0x00_00f8, 0x08_0007];
+/// The organization code of IEEE 802.1 bridging (RFC 2684 §5.2).
+const BRIDGED: u32 = 0x00_80c2;
+
+/// LLC.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "llc",
+    label: "LLC",
+    title: "Logical-Link Control",
+    spec: "IEEE 802.2",
+    claims: &[
+        Claim::Name("llc"),
+        Claim::EtherType(0x8870),
+        Claim::Ppp(0x004b),
+    ],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+const SAPS: &[(u64, &str)] = &[
+    (0x00, "NULL"),
+    (0x02, "LLC sublayer management"),
+    (0x06, "IP"),
+    (0x42, "Spanning tree"),
+    (0x7e, "X.25"),
+    (0x80, "XNS"),
+    (0xaa, "SNAP"),
+    (0xbc, "VINES"),
+    (0xe0, "NetWare"),
+    (0xf0, "NetBIOS"),
+    (0xfe, "ISO network layer"),
+    (0xff, "Global"),
+];
+const COMMANDS: &[(u64, &str)] = &[
+    (0x00, "UI"),
+    (0x0c, "DM"),
+    (0x40, "DISC"),
+    (0x60, "UA"),
+    (0x6c, "SABME"),
+    (0x84, "FRMR"),
+    (0xac, "XID"),
+    (0xe0, "TEST"),
+];
+
+crate::fields! {
+    DSAP = Field::at("llc.dsap", "Destination access point", Kind::Hex(2), 0, 8, "The service that the frame is for (IEEE 802.2 clause 3.3.1).").names(SAPS);
+    DSAP_IG = Field::bits("llc.dsap.ig", "Group", Kind::Flag, (0, 7, 1), "The frame is for a group of services (IEEE 802.2 clause 3.3.1).");
+    SSAP = Field::at("llc.ssap", "Source access point", Kind::Hex(2), 1, 8, "The service that sent the frame (IEEE 802.2 clause 3.3.1).").names(SAPS);
+    SSAP_CR = Field::bits("llc.ssap.cr", "Response", Kind::Flag, (1, 7, 1), "Set in responses, clear in commands (IEEE 802.2 clause 3.3.1).");
+    CONTROL = Field::walked("llc.control", "Control", Kind::Hex(4), "What kind of frame it is, and its numbers (IEEE 802.2 clause 5.3).");
+    N_R = Field::walked("llc.control.n_r", "Expected number", Kind::Uint, "The number of the next frame expected (IEEE 802.2 clause 5.3).");
+    N_S = Field::walked("llc.control.n_s", "Sent number", Kind::Uint, "The number of this frame (IEEE 802.2 clause 5.3).");
+    POLL = Field::walked("llc.control.p", "Poll", Kind::Flag, "A command that asks for an answer at once (IEEE 802.2 clause 5.3).");
+    FINAL = Field::walked("llc.control.f", "Final", Kind::Flag, "The response that answers a poll (IEEE 802.2 clause 5.3).");
+    OUI = Field::walked("llc.oui", "Organization code", Kind::Hex(6), "Whose protocol numbers follow (IEEE 802 clause 9).");
+    TYPE = Field::walked("llc.type", "Type", Kind::Hex(4), "The EtherType of the payload (RFC 1042).").names(NAMES);
+    PID = Field::walked("llc.pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by that organization's count (IEEE 802 clause 9).");
+}
+
+/// The control field: its value, and how many bytes it takes. Unnumbered frames have one, others two (clause 5.2).
+fn control(bytes: &[u8]) -> Option<(u16, usize)> {
+    match *bytes.get(2..)? {
+        [low, ..] if low & 0x03 == 0x03 => Some((low.into(), 1)),
+        [low, high, ..] => Some((u16::from_le_bytes([low, high]), 2)),
+        _ => None,
+    }
+}
+
+/// The protocol field of a SNAP header: organization code and number.
+fn snap(bytes: &[u8], at: usize) -> Option<(u32, u16)> {
+    match *bytes.get(at..)? {
+        [a, b, c, hi, lo, ..] => Some((
+            u32::from_be_bytes([0, a, b, c]),
+            u16::from_be_bytes([hi, lo]),
+        )),
+        _ => None,
+    }
+}
+
+fn is_snap(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[SNAP, SNAP])
+}
+
+/// Information and unnumbered information carry a payload; other frames run the link itself.
+fn is_information(control: u16) -> bool {
+    control & 0x01 == 0 || control & 0xef == 0x03
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some((control, size)) = control(bytes) else {
+        let needed = if bytes.get(2).is_some_and(|b| b & 0x03 != 0x03) {
+            4
+        } else {
+            3
+        };
+        return Dissected::short(bytes, context, needed);
+    };
+    let mut header = 2 + size;
+    let next = if is_snap(bytes) {
+        let Some((oui, number)) = snap(bytes, header) else {
+            return Dissected::short(bytes, context, header + 5);
+        };
+        header += 5;
+        match (oui, number) {
+            _ if ETHERTYPE_OUIS.contains(&oui) => Next::Claim(Claim::EtherType(number)),
+            (BRIDGED, 0x0001 | 0x0007) => Next::Claim(Claim::Name("eth")),
+            _ => Next::Data,
+        }
+    } else {
+        Next::Claim(Claim::Llc(bytes[0]))
+    };
+    let next = if is_information(control) {
+        next
+    } else {
+        Next::Data
+    };
+    Dissected::new(header, next, context)
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let bytes = view.bytes();
+    let Some((control, size)) = control(bytes) else {
+        return ControlFlow::Continue(());
+    };
+    let at = view.bits(2, size);
+    visit.field(&CONTROL, Value::Uint(control.into()), at.clone())?;
+    let poll = if bytes[1] & 1 == 0 { &POLL } else { &FINAL };
+    if size == 1 {
+        visit.field(
+            poll,
+            Value::Bool(control & 0x10 != 0),
+            at.start + 3..at.start + 4,
+        )?;
+    } else {
+        visit.field(
+            &N_R,
+            Value::Uint((control >> 9).into()),
+            at.start + 8..at.start + 15,
+        )?;
+        if control & 1 == 0 {
+            let sent = Value::Uint((control >> 1 & 0x7f).into());
+            visit.field(&N_S, sent, at.start..at.start + 7)?;
+        }
+        visit.field(
+            poll,
+            Value::Bool(control & 0x100 != 0),
+            at.start + 15..at.start + 16,
+        )?;
+    }
+    if is_snap(bytes)
+        && let Some((oui, number)) = snap(bytes, 2 + size)
+    {
+        visit.field(&OUI, Value::Uint(oui.into()), view.bits(2 + size, 3))?;
+        let field = if ETHERTYPE_OUIS.contains(&oui) {
+            &TYPE
+        } else {
+            &PID
+        };
+        visit.field(field, Value::Uint(number.into()), view.bits(5 + size, 2))?;
+    }
+    ControlFlow::Continue(())
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let bytes = view.bytes();
+    let Some((control, size)) = control(bytes) else {
+        return;
+    };
+    match snap(bytes, 2 + size).filter(|_| is_snap(bytes)) {
+        Some((oui, number)) => line.say(format_args!(
+            "SNAP oui=0x{oui:06x} pid=0x{number:04x} len={}",
+            view.payload_wire()
+        )),
+        None => {
+            let kind = match control & 0x03 {
+                0x03 => COMMANDS
+                    .iter()
+                    .find(|(n, _)| *n == u64::from(control & 0xec))
+                    .map_or("U", |(_, name)| name),
+                0x01 => "S",
+                _ => "I",
+            };
+            line.say(format_args!(
+                "{kind} dsap=0x{:02x} ssap=0x{:02x} len={}",
+                bytes[0],
+                bytes[1],
+                view.payload_wire()
+            ));
+        }
+    }
+}

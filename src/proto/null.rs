@@ -1,0 +1,100 @@
+//! BSD loopback: a 4-byte address family before the packet, in the writer's byte order (NULL) or big endian (LOOP).
+//!
+//! Spec: LINKTYPE_NULL and LINKTYPE_LOOP of tcpdump.org.
+//!
+//! ```text
+//!  0                4
+//! | address family | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::View,
+    line::Line,
+    link::LinkType,
+    proto::ethertype::{LONGEST, NAMES},
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+const HEADER: usize = 4;
+
+/// NULL and LOOP.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "null",
+    label: "NULL",
+    title: "BSD loopback",
+    spec: "LINKTYPE_NULL, LINKTYPE_LOOP",
+    claims: &[Claim::Link(LinkType::NULL), Claim::Link(LinkType::LOOP)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+const FAMILIES: &[(u64, &str)] = &[
+    (2, "IPv4"),
+    (7, "OSI"),
+    (16, "AppleTalk"),
+    (23, "IPX"),
+    (24, "IPv6 (NetBSD, OpenBSD)"),
+    (28, "IPv6 (FreeBSD)"),
+    (30, "IPv6 (macOS)"),
+];
+
+crate::fields! {
+    FAMILY = Field::walked("null.family", "Family", Kind::Uint, "The address family (AF_) of the payload; each BSD has its own number for IPv6.").names(FAMILIES);
+    TYPE = Field::walked("null.type", "Type", Kind::Hex(4), "An EtherType in place of a family, as old Linux captures of the loopback have it.").names(NAMES);
+}
+
+/// The family or type. NULL does not tell its byte order, but no family needs more than 16 bits.
+fn family(bytes: [u8; HEADER], link: LinkType) -> u32 {
+    match u32::from_le_bytes(bytes) {
+        little @ ..=0xffff if link == LinkType::NULL => little,
+        _ => u32::from_be_bytes(bytes),
+    }
+}
+
+/// Only old Linux captures of NULL have a type here.
+fn is_type(family: u32, link: LinkType) -> bool {
+    link == LinkType::NULL && family > u32::from(LONGEST)
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(&header) = bytes.first_chunk::<HEADER>() else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    let link = match context.claim {
+        Claim::Link(link) => link,
+        _ => LinkType::NULL,
+    };
+    let next = match family(header, link) {
+        2 => Next::Claim(Claim::EtherType(0x0800)),
+        24 | 28 | 30 => Next::Claim(Claim::EtherType(0x86dd)),
+        kind if is_type(kind, link) => Next::Claim(Claim::EtherType(kind as u16)),
+        _ => Next::Data,
+    };
+    Dissected::new(HEADER, next, context)
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let Some(&header) = view.bytes().first_chunk::<HEADER>() else {
+        return ControlFlow::Continue(());
+    };
+    let link = view.packet.frame.link;
+    let number = family(header, link);
+    let field = if is_type(number, link) {
+        &TYPE
+    } else {
+        &FAMILY
+    };
+    visit.field(field, Value::Uint(number.into()), view.bits(0, HEADER))
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let Some(&header) = view.bytes().first_chunk::<HEADER>() {
+        let family = family(header, view.packet.frame.link);
+        line.say(format_args!("family={family} len={}", view.payload_wire()));
+    }
+}

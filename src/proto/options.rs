@@ -1,0 +1,141 @@
+//! The option lists of IPv4 and TCP headers: one kind byte, and for most kinds a length byte and data.
+
+use crate::{
+    field::{Field, Value, Visit},
+    layer::View,
+};
+use std::ops::ControlFlow;
+
+/// End of the list (RFC 791 §3.1, RFC 9293 §3.2).
+pub(super) const END: u8 = 0;
+/// Padding of one byte.
+pub(super) const NOP: u8 = 1;
+
+/// One option as it lies in the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opt<'a> {
+    /// Its first byte, counted from the start of the header.
+    pub(super) at: usize,
+    /// What it is.
+    pub(super) kind: u8,
+    /// Kind, length and data.
+    pub(super) bytes: &'a [u8],
+}
+
+impl Opt<'_> {
+    /// The big-endian number in the `len` bytes at `offset` from the kind byte; `None` when the option is shorter.
+    pub(super) fn uint(&self, offset: usize, len: usize) -> Option<u64> {
+        let bytes = self.bytes.get(offset..offset.checked_add(len)?)?;
+        Some(bytes.iter().take(8).fold(0, |n, &b| n << 8 | u64::from(b)))
+    }
+
+    /// Visits `field` with the `len` bytes at `at` from the kind byte, where the option has them.
+    pub(super) fn put(
+        &self,
+        view: &View<'_>,
+        (field, at, len): (&'static Field, usize, usize),
+        visit: &mut dyn Visit,
+    ) -> ControlFlow<()> {
+        let bits = (at * 8) as u32..((at + len) * 8) as u32;
+        match Value::read(field.kind, self.bytes, bits) {
+            Some(value) => visit.field(field, value, view.bits(self.at + at, len)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Visits two fields that share the byte at `at`: its upper `split` bits, and the rest.
+    pub(super) fn put_halves(
+        &self,
+        view: &View<'_>,
+        (upper, lower, at, split): (&'static Field, &'static Field, usize, u32),
+        visit: &mut dyn Visit,
+    ) -> ControlFlow<()> {
+        let Some(&byte) = self.bytes.get(at) else {
+            return ControlFlow::Continue(());
+        };
+        let bits = view.bits(self.at + at, 1);
+        let (middle, low) = (bits.start + split, 8 - split);
+        let byte = u64::from(byte);
+        visit.field(upper, Value::Uint(byte >> low), bits.start..middle)?;
+        visit.field(
+            lower,
+            Value::Uint(byte & ((1 << low) - 1)),
+            middle..bits.end,
+        )
+    }
+}
+
+/// Walks options one by one, up to the end mark, which is the last one given.
+#[derive(Clone, Debug)]
+pub(super) struct Options<'a> {
+    header: &'a [u8],
+    at: usize,
+    broken: bool,
+}
+
+impl<'a> Options<'a> {
+    /// The options of `header` that begin at byte `first` and end with the header.
+    pub(super) fn new(header: &'a [u8], first: usize) -> Self {
+        Self {
+            header,
+            at: first,
+            broken: false,
+        }
+    }
+
+    /// The walk ended at an option whose length byte is missing, too small, or leads past the header.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Opt<'a>;
+
+    fn next(&mut self) -> Option<Opt<'a>> {
+        let (at, rest) = (self.at, self.header.get(self.at..)?);
+        let kind = *rest.first()?;
+        let len = match (kind, rest.get(1)) {
+            (END | NOP, _) => 1,
+            (_, Some(&len)) if len >= 2 => usize::from(len),
+            _ => 0,
+        };
+        let Some(bytes) = rest.get(..len).filter(|bytes| !bytes.is_empty()) else {
+            self.broken = true;
+            self.at = self.header.len();
+            return None;
+        };
+        self.at = if kind == END {
+            self.header.len()
+        } else {
+            at + len
+        };
+        Some(Opt { at, kind, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walks_to_the_end_mark_and_no_further() {
+        let header = [9, 9, NOP, 2, 4, 5, 0xb4, END, 7, 7];
+        let kinds: Vec<(usize, u8, usize)> = Options::new(&header, 2)
+            .map(|o| (o.at, o.kind, o.bytes.len()))
+            .collect();
+        assert_eq!(kinds, [(2, NOP, 1), (3, 2, 4), (7, END, 1)]);
+    }
+
+    #[test]
+    fn a_length_that_is_missing_too_small_or_too_long_ends_the_walk() {
+        for header in [&[NOP, 2][..], &[NOP, 2, 1, 0], &[NOP, 2, 4, 5]] {
+            let mut options = Options::new(header, 0);
+            assert_eq!(options.by_ref().count(), 1);
+            assert!(options.is_broken(), "{header:?}");
+        }
+        let mut sound = Options::new(&[NOP, NOP], 0);
+        assert_eq!(sound.by_ref().count(), 2);
+        assert!(!sound.is_broken());
+    }
+}

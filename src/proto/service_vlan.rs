@@ -1,0 +1,53 @@
+//! The service tag of provider bridges (Q-in-Q): a VLAN tag of its own name and EtherType around the customer's.
+//!
+//! Spec: IEEE 802.1ad, now IEEE 802.1Q clause 9.6.
+//!
+//! ```text
+//!  0                         2        4
+//! | priority:3 DEI:1 VID:12 | type   | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value},
+    layer::View,
+    line::Line,
+    proto::ethertype::NAMES,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+
+const HEADER: usize = 4;
+
+/// The service tag.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "ieee8021ad",
+    label: "S-VLAN",
+    title: "802.1ad service VLAN",
+    spec: "IEEE 802.1ad",
+    claims: &[Claim::EtherType(0x88a8)],
+    fields: FIELDS,
+    dissect,
+    walk: None,
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    PRIORITY = Field::bits("ieee8021ad.priority", "Priority", Kind::Uint, (0, 0, 3), "Priority code point, 0 to 7; 1 is the lowest, 0 the default (IEEE 802.1Q clause 6.9.3).");
+    DEI = Field::bits("ieee8021ad.dei", "Drop eligible", Kind::Uint, (0, 3, 1), "The frame may be dropped first when there is congestion (IEEE 802.1Q clause 6.9.3).");
+    ID = Field::bits("ieee8021ad.id", "ID", Kind::Uint, (0, 4, 12), "Which of the provider's virtual LANs (IEEE 802.1Q clause 9.6).");
+    TYPE = Field::at("ieee8021ah.etype", "Type", Kind::Hex(4), 2, 16, "The protocol of the payload, mostly a customer's VLAN tag.").names(NAMES);
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(&[hi, lo]) = bytes.get(2..HEADER) else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    let kind = u16::from_be_bytes([hi, lo]);
+    Dissected::new(HEADER, Next::Claim(Claim::EtherType(kind)), context)
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let Some(Value::Uint(id)) = view.value(&ID) {
+        line.say(format_args!("svlan={id} len={}", view.payload_wire()));
+    }
+}

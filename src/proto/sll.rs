@@ -1,0 +1,234 @@
+//! Linux "cooked" captures, versions 1 and 2: what the kernel tells in place of a link header, as `-i any` records it.
+//!
+//! Spec: LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2 of tcpdump.org; the numbers are those of `packet(7)` and `<net/if_arp.h>`.
+//!
+//! ```text
+//! v1   0             2             4             6                14         16
+//!     | packet type | ARPHRD type | addr length | address (8)    | protocol | payload …
+//! v2   0          2          4                 8             10            11            12              20
+//!     | protocol | reserved | interface index | ARPHRD type | packet type | addr length | address (8)   | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::View,
+    line::Line,
+    link::LinkType,
+    proto::ethertype::{self, NAMES},
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+    text::Colons,
+};
+use std::{net::Ipv4Addr, ops::ControlFlow};
+
+/// Both versions: they have the same fields in different places.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "sll",
+    label: "SLL",
+    title: "Linux cooked capture",
+    spec: "LINKTYPE_LINUX_SLL, LINKTYPE_LINUX_SLL2",
+    claims: &[
+        Claim::Link(LinkType::LINUX_SLL),
+        Claim::Link(LinkType::LINUX_SLL2),
+    ],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+const PACKET_TYPES: &[(u64, &str)] = &[
+    (0, "To us"),
+    (1, "Broadcast"),
+    (2, "Multicast"),
+    (3, "To another host"),
+    (4, "Sent by us"),
+];
+const HARDWARE: &[(u64, &str)] = &[
+    (1, "Ethernet"),
+    (24, "IEEE 1394"),
+    (32, "InfiniBand"),
+    (512, "PPP"),
+    (768, "IP-in-IP tunnel"),
+    (769, "IPv6 tunnel"),
+    (772, "Loopback"),
+    (776, "IPv6-in-IPv4 tunnel"),
+    (778, "GRE tunnel"),
+    (801, "IEEE 802.11"),
+    (803, "IEEE 802.11 with radiotap"),
+    (823, "GRE over IPv6 tunnel"),
+    (824, "Netlink"),
+    (65534, "None (tun)"),
+];
+const LINUX_PROTOCOLS: &[(u64, &str)] = &[
+    (0x0001, "802.3 without LLC"),
+    (0x0003, "Ethernet"),
+    (0x0004, "802.2 LLC"),
+    (0x0007, "PPP"),
+    (0x000c, "CAN"),
+];
+
+/// `ARPHRD_IPGRE`: the protocol is GRE's.
+const GRE: u16 = 778;
+/// Up to this value the kernel means a protocol of its own, not an EtherType (`ETH_P_802_3_MIN`).
+const LAST_OWN: u16 = 1536;
+
+crate::fields! {
+    PKTTYPE = Field::walked("sll.pkttype", "Packet type", Kind::Uint, "For whom the packet was: this host, all, a group, another host, or sent by this host.").names(PACKET_TYPES);
+    IFINDEX = Field::walked("sll.ifindex", "Interface index", Kind::Uint, "The kernel's number of the interface (version 2 only).");
+    HATYPE = Field::walked("sll.hatype", "Hardware type", Kind::Uint, "What kind of device it crossed (ARPHRD_ numbers).").names(HARDWARE);
+    HALEN = Field::walked("sll.halen", "Address length", Kind::Uint, "Bytes of the sender's hardware address; only 8 are kept.");
+    SRC_ETH = Field::walked("sll.src.eth", "Source", Kind::Mac, "The sender's hardware address, where it has 6 bytes.");
+    SRC_IPV4 = Field::walked("sll.src.ipv4", "Source", Kind::Ipv4, "The sender's address on a tunnel, where it has 4 bytes.");
+    SRC_OTHER = Field::walked("sll.src.other", "Source", Kind::Bytes, "The sender's hardware address, where it is of another length.");
+    UNUSED = Field::walked("sll.unused", "Unused", Kind::Bytes, "The rest of the address field.");
+    ETYPE = Field::walked("sll.etype", "Protocol", Kind::Hex(4), "The EtherType of the payload.").names(NAMES);
+    GRETYPE = Field::walked("sll.gretype", "Protocol", Kind::Hex(4), "The protocol of the payload, as GRE numbers it.").names(NAMES);
+    LTYPE = Field::walked("sll.ltype", "Protocol", Kind::Hex(4), "The protocol of the payload, by a number of the kernel's own.").names(LINUX_PROTOCOLS);
+    TRAILER = Field::walked("sll.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload.");
+}
+
+/// Where a version keeps its fields: byte offsets.
+struct Layout {
+    header: usize,
+    protocol: usize,
+    ifindex: Option<usize>,
+    hatype: usize,
+    /// Packet type and address length are this many bytes each.
+    small: usize,
+    pkttype: usize,
+    halen: usize,
+    address: usize,
+}
+
+const V1: Layout = Layout {
+    header: 16,
+    protocol: 14,
+    ifindex: None,
+    hatype: 2,
+    small: 2,
+    pkttype: 0,
+    halen: 4,
+    address: 6,
+};
+const V2: Layout = Layout {
+    header: 20,
+    protocol: 0,
+    ifindex: Some(4),
+    hatype: 8,
+    small: 1,
+    pkttype: 10,
+    halen: 11,
+    address: 12,
+};
+
+const fn layout(link: LinkType) -> &'static Layout {
+    if link.0 == LinkType::LINUX_SLL2.0 {
+        &V2
+    } else {
+        &V1
+    }
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let layout = match context.claim {
+        Claim::Link(link) => layout(link),
+        _ => &V1,
+    };
+    if bytes.len() < layout.header {
+        return Dissected::short(bytes, context, layout.header);
+    }
+    let protocol = u16::from_be_bytes([bytes[layout.protocol], bytes[layout.protocol + 1]]);
+    let next = match protocol {
+        0x0003 => Next::Claim(Claim::Name("eth")),
+        0x0004 => Next::Claim(Claim::Name("llc")),
+        0x0007 => Next::Claim(Claim::Name("ppp")),
+        ..=LAST_OWN => Next::Data,
+        kind => Next::Claim(Claim::EtherType(kind)),
+    };
+    Dissected::new(layout.header, next, context)
+}
+
+/// The number of 1 or 2 bytes at `offset`.
+fn small(view: &View<'_>, offset: usize, size: usize) -> Option<u16> {
+    match size {
+        1 => view.u8(offset).map(u16::from),
+        _ => view.u16(offset),
+    }
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let layout = layout(view.packet.frame.link);
+    let at = |offset, len| view.bits(offset, len);
+    if let Some(kind) = small(view, layout.pkttype, layout.small) {
+        visit.field(
+            &PKTTYPE,
+            Value::Uint(kind.into()),
+            at(layout.pkttype, layout.small),
+        )?;
+    }
+    if let Some(offset) = layout.ifindex
+        && let Some(index) = view.u32(offset)
+    {
+        visit.field(&IFINDEX, Value::Uint(index.into()), at(offset, 4))?;
+    }
+    let hatype = view.u16(layout.hatype);
+    if let Some(hatype) = hatype {
+        visit.field(&HATYPE, Value::Uint(hatype.into()), at(layout.hatype, 2))?;
+    }
+    if let Some(halen) = small(view, layout.halen, layout.small) {
+        visit.field(
+            &HALEN,
+            Value::Uint(halen.into()),
+            at(layout.halen, layout.small),
+        )?;
+        address(view, visit, layout.address, halen)?;
+    }
+    if let Some(protocol) = view.u16(layout.protocol) {
+        let field = match protocol {
+            ..=LAST_OWN => &LTYPE,
+            _ if hatype == Some(GRE) => &GRETYPE,
+            _ => &ETYPE,
+        };
+        visit.field(field, Value::Uint(protocol.into()), at(layout.protocol, 2))?;
+    }
+    match ethertype::trailer(view) {
+        (_, []) => ControlFlow::Continue(()),
+        (offset, rest) => visit.field(&TRAILER, Value::Bytes(rest), at(offset, rest.len())),
+    }
+}
+
+/// The eight bytes of the address field.
+fn address(view: &View<'_>, visit: &mut dyn Visit, offset: usize, halen: u16) -> ControlFlow<()> {
+    let Some(field) = view.bytes().get(offset..offset + 8) else {
+        return ControlFlow::Continue(());
+    };
+    let len = usize::from(halen).min(field.len());
+    let bits = view.bits(offset, len);
+    let (address, unused) = field.split_at(len);
+    match *address {
+        [] => {}
+        [a, b, c, d] => visit.field(&SRC_IPV4, Value::Ipv4(Ipv4Addr::new(a, b, c, d)), bits)?,
+        [a, b, c, d, e, f] => visit.field(&SRC_ETH, Value::Mac([a, b, c, d, e, f]), bits)?,
+        _ => visit.field(&SRC_OTHER, Value::Bytes(address), bits)?,
+    }
+    if unused.is_empty() {
+        return ControlFlow::Continue(());
+    }
+    let bits = view.bits(offset + len, unused.len());
+    visit.field(&UNUSED, Value::Bytes(unused), bits)
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let layout = layout(view.packet.frame.link);
+    let halen = small(view, layout.halen, layout.small).unwrap_or(0);
+    let end = layout.address + usize::from(halen).min(8);
+    if let Some(address) = view.bytes().get(layout.address..end) {
+        line.ends(Colons(address), "");
+    }
+    let protocol = view.u16(layout.protocol).unwrap_or(0);
+    line.say(format_args!(
+        "type=0x{protocol:04x} len={}",
+        view.payload_wire()
+    ));
+}

@@ -1,0 +1,536 @@
+//! Transmission Control Protocol: a byte stream cut into numbered segments, acknowledged and paced.
+//!
+//! Spec: RFC 9293; the options are listed by IANA ("TCP Option Kind Numbers").
+//!
+//! ```text
+//!  0         2         4                   8                   12        14
+//! | src port | dst port | sequence number   | acknowledgment    | off,flags| window   |
+//!  16        18        20
+//! | checksum | urgent  | options (off * 4 - 20 bytes) | payload …
+//! ```
+
+use super::{
+    options::{Opt, Options},
+    verify::{self, status},
+};
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::{Problem, View},
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::{fmt::Write as _, ops::ControlFlow};
+
+const HEADER: usize = 20;
+const IP_PROTO: u8 = 6;
+
+/// TCP.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "tcp",
+    label: "TCP",
+    title: "Transmission Control Protocol",
+    spec: "RFC 9293",
+    claims: &[Claim::IpProto(IP_PROTO)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    SRCPORT = Field::at("tcp.srcport", "Source port", Kind::Uint, 0, 16, "The port of the sending socket (RFC 9293 §3.1).");
+    DSTPORT = Field::at("tcp.dstport", "Destination port", Kind::Uint, 2, 16, "The port of the receiving socket (RFC 9293 §3.1).");
+    STREAM = Field::derived("tcp.stream", "Stream", Kind::Uint, "Number of the connection, in order of first packets.");
+    SEQ = Field::derived("tcp.seq", "Sequence number", Kind::Uint, "Number of the first byte, counted from 0 at the connection's first sequence number.");
+    SEQ_RAW = Field::at("tcp.seq_raw", "Sequence number (raw)", Kind::Uint, 4, 32, "Number of the first byte of payload, or of the SYN (RFC 9293 §3.4).");
+    NXTSEQ = Field::derived("tcp.nxtseq", "Next sequence number", Kind::Uint, "The sequence number that the sender uses next.");
+    ACK = Field::derived("tcp.ack", "Acknowledgment number", Kind::Uint, "The next byte that the sender expects, counted from the other side's first sequence number.");
+    ACK_RAW = Field::at("tcp.ack_raw", "Acknowledgment number (raw)", Kind::Uint, 8, 32, "The next byte that the sender expects; without the ACK flag it means nothing (RFC 9293 §3.1).");
+    FLAGS_RES = Field::bits("tcp.flags.res", "Reserved", Kind::Flag, (12, 4, 3), "Bits kept for later use, zero today (RFC 9293 §3.1).");
+    FLAGS_AE = Field::bits("tcp.flags.ae", "Accurate ECN", Kind::Flag, (12, 7, 1), "Accurate ECN feedback; once the nonce sum (RFC 7560).");
+    FLAGS_CWR = Field::bits("tcp.flags.cwr", "Congestion window reduced", Kind::Flag, (13, 0, 1), "The sender has slowed down, as the echo asked (RFC 3168 §6.1).");
+    FLAGS_ECE = Field::bits("tcp.flags.ece", "ECN echo", Kind::Flag, (13, 1, 1), "A router marked congestion; on a SYN: ECN is offered (RFC 3168 §6.1).");
+    FLAGS_URG = Field::bits("tcp.flags.urg", "Urgent", Kind::Flag, (13, 2, 1), "The urgent pointer counts (RFC 9293 §3.8.5).");
+    FLAGS_ACK = Field::bits("tcp.flags.ack", "Acknowledgment", Kind::Flag, (13, 3, 1), "The acknowledgment number counts: set on all but the first segment (RFC 9293 §3.1).");
+    FLAGS_PUSH = Field::bits("tcp.flags.push", "Push", Kind::Flag, (13, 4, 1), "Hand the data to the program now (RFC 9293 §3.9.1.2).");
+    FLAGS_RESET = Field::bits("tcp.flags.reset", "Reset", Kind::Flag, (13, 5, 1), "The connection is refused or over, at once (RFC 9293 §3.5.2).");
+    FLAGS_SYN = Field::bits("tcp.flags.syn", "Syn", Kind::Flag, (13, 6, 1), "Opens: the sequence number is the sender's first (RFC 9293 §3.5).");
+    FLAGS_FIN = Field::bits("tcp.flags.fin", "Fin", Kind::Flag, (13, 7, 1), "Closes: the sender has no more data (RFC 9293 §3.6).");
+    WINDOW_SIZE_VALUE = Field::at("tcp.window_size_value", "Window", Kind::Uint, 14, 16, "Bytes that the sender has room for, before scaling (RFC 9293 §3.8.6).");
+    WINDOW_SIZE = Field::derived("tcp.window_size", "Calculated window size", Kind::Uint, "Bytes that the sender has room for, scaled where the handshake agreed on it (RFC 7323 §2).");
+    WINDOW_SIZE_SCALEFACTOR = Field::derived("tcp.window_size_scalefactor", "Window size scaling factor", Kind::Int, "What the window is multiplied by; -1 when the handshake was not seen, -2 when scaling is not used.");
+    CHECKSUM = Field::at("tcp.checksum", "Checksum", Kind::Hex(4), 16, 16, "Over pseudo-header, header and payload (RFC 9293 §3.1).");
+    URGENT_POINTER = Field::at("tcp.urgent_pointer", "Urgent pointer", Kind::Uint, 18, 16, "Where urgent data ends, from the sequence number; counts with URG only (RFC 9293 §3.8.5).");
+    HDR_LEN = Field::walked("tcp.hdr_len", "Header length", Kind::Uint, "Bytes of header with options: four times the data offset field (RFC 9293 §3.1).");
+    LEN = Field::walked("tcp.len", "Segment length", Kind::Uint, "Bytes of payload on the wire.");
+    CHECKSUM_STATUS = Field::walked("tcp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
+    VERDICT = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, left to the device, or cannot be told.");
+    OPTION_KIND = Field::walked("tcp.option_kind", "Option", Kind::Uint, "Which option (IANA TCP Option Kind Numbers).").many().names(KIND_NAMES);
+    OPTION_LEN = Field::walked("tcp.option_len", "Option length", Kind::Uint, "Bytes of option with kind and length (RFC 9293 §3.2).").many();
+    MSS_VAL = Field::walked("tcp.options.mss_val", "Maximum segment size", Kind::Uint, "The largest payload that the sender takes in one segment (RFC 9293 §3.7.1).").many();
+    WSCALE_SHIFT = Field::walked("tcp.options.wscale.shift", "Window shift count", Kind::Uint, "The sender's windows count in units of two to this power (RFC 7323 §2).").many();
+    SACK_LE = Field::walked("tcp.options.sack_le", "SACK left edge", Kind::Uint, "First byte of a block received out of order, counted as tcp.ack is (RFC 2018 §3).").many();
+    SACK_RE = Field::walked("tcp.options.sack_re", "SACK right edge", Kind::Uint, "First byte after that block (RFC 2018 §3).").many();
+    TSVAL = Field::walked("tcp.options.timestamp.tsval", "Timestamp", Kind::Uint, "The sender's clock (RFC 7323 §3).").many();
+    TSECR = Field::walked("tcp.options.timestamp.tsecr", "Timestamp echo", Kind::Uint, "The last timestamp received, sent back (RFC 7323 §3).").many();
+    ECHO_VALUE = Field::walked("tcp.options.echo_value", "Echo", Kind::Uint, "Data to echo, or echoed; made obsolete by timestamps (RFC 1072 §3).").many();
+    CC_VALUE = Field::walked("tcp.options.cc_value", "Connection count", Kind::Uint, "Of T/TCP, long out of use (RFC 1644 §3.1).").many();
+    MD5_DIGEST = Field::walked("tcp.options.md5.digest", "MD5 digest", Kind::Bytes, "Signs the segment with a shared secret (RFC 2385 §2).").many();
+    AO_KEYID = Field::walked("tcp.options.ao.keyid", "Key ID", Kind::Uint, "Which key signs the segment (RFC 5925 §2.2).").many();
+    AO_RNEXTKEYID = Field::walked("tcp.options.ao.rnextkeyid", "Next key ID", Kind::Uint, "Which key the sender wants to receive with next (RFC 5925 §2.2).").many();
+    AO_MAC = Field::walked("tcp.options.ao.mac", "Authentication code", Kind::Bytes, "Signs segment and connection (RFC 5925 §2.2).").many();
+    USER_TO_GRANULARITY = Field::walked("tcp.options.user_to_granularity", "User timeout in minutes", Kind::Flag, "The time-out counts minutes, not seconds (RFC 5482 §3).").many();
+    USER_TO_VAL = Field::walked("tcp.options.user_to_val", "User timeout", Kind::Uint, "How long unacknowledged data may stay out (RFC 5482 §3).").many();
+    QS_RATE = Field::walked("tcp.options.qs.rate", "Quick start rate", Kind::Uint, "The rate granted: 40 kbit/s times two to this power (RFC 4782 §3.2).").many();
+    QS_TTL_DIFF = Field::walked("tcp.options.qs.ttl_diff", "Quick start TTL difference", Kind::Uint, "The same on the whole way when every router agreed (RFC 4782 §3.2).").many();
+    TFO_REQUEST = Field::walked("tcp.options.tfo.request", "Fast open cookie request", Kind::Mark, "The client asks for a cookie (RFC 7413 §2).").many();
+    TFO_COOKIE = Field::walked("tcp.options.tfo.cookie", "Fast open cookie", Kind::Bytes, "Proves that the client's address is its own (RFC 7413 §2).").many();
+    EXP_EXID = Field::walked("tcp.options.experimental.exid", "Experiment", Kind::Hex(4), "Which experiment shares the option kind (RFC 6994 §3).").many();
+    EXP_DATA = Field::walked("tcp.options.experimental.data", "Experiment data", Kind::Bytes, "Data of the experiment.").many();
+    UNKNOWN_PAYLOAD = Field::walked("tcp.options.unknown.payload", "Option data", Kind::Bytes, "Data of an option that is not decoded.").many();
+    MPTCP_SUBTYPE = Field::walked("tcp.options.mptcp.subtype", "Multipath subtype", Kind::Uint, "What the multipath option does (RFC 8684 §8.1).").many().names(MPTCP_NAMES);
+    MPTCP_VERSION = Field::walked("tcp.options.mptcp.version", "Multipath version", Kind::Uint, "0 (RFC 6824) or 1 (RFC 8684 §3.1).").many();
+    MPTCP_FLAGS = Field::walked("tcp.options.mptcp.flags", "Multipath flags", Kind::Hex(2), "Flags of the subtype (RFC 8684 §3).").many();
+    MPTCP_SENDKEY = Field::walked("tcp.options.mptcp.sendkey", "Sender's key", Kind::Uint, "Proves later that further paths belong to this connection (RFC 8684 §3.1).").many();
+    MPTCP_RECVKEY = Field::walked("tcp.options.mptcp.recvkey", "Receiver's key", Kind::Uint, "The other side's key, sent back (RFC 8684 §3.1).").many();
+    MPTCP_ADDRID = Field::walked("tcp.options.mptcp.addrid", "Address ID", Kind::Uint, "Names an address without writing it (RFC 8684 §3.2).").many();
+    MPTCP_RECVTOK = Field::walked("tcp.options.mptcp.recvtok", "Receiver's token", Kind::Uint, "Names the connection to join (RFC 8684 §3.2).").many();
+    MPTCP_SENDRAND = Field::walked("tcp.options.mptcp.sendrand", "Sender's random number", Kind::Uint, "Makes the proof fresh (RFC 8684 §3.2).").many();
+    MPTCP_SENDHMAC = Field::walked("tcp.options.mptcp.sendhmac", "Sender's HMAC", Kind::Bytes, "The proof that the sender knows the keys (RFC 8684 §3.2).").many();
+    MPTCP_RST_REASON = Field::walked("tcp.options.mptcp.rst_reason", "Reset reason", Kind::Hex(2), "Why the path was closed (RFC 8684 §3.6).").many();
+    MPTCP_DATA = Field::walked("sockwire.tcp.mptcp.data", "Multipath data", Kind::Bytes, "What follows the subtype.").many();
+}
+
+/// The flag bits of bytes 12 and 13, as [`Segment::flags`] holds them.
+pub mod flag {
+    /// The sender has no more data.
+    pub const FIN: u16 = 0x01;
+    /// Opens a connection.
+    pub const SYN: u16 = 0x02;
+    /// Refuses or ends at once.
+    pub const RST: u16 = 0x04;
+    /// Hand the data to the program.
+    pub const PSH: u16 = 0x08;
+    /// The acknowledgment number counts.
+    pub const ACK: u16 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u16 = 0x20;
+    /// ECN echo.
+    pub const ECE: u16 = 0x40;
+    /// Congestion window reduced.
+    pub const CWR: u16 = 0x80;
+    /// Accurate ECN.
+    pub const AE: u16 = 0x100;
+}
+
+/// The order in which a line names flags.
+const FLAG_NAMES: &[(u16, &str)] = &[
+    (flag::SYN, "SYN"),
+    (flag::FIN, "FIN"),
+    (flag::RST, "RST"),
+    (flag::PSH, "PSH"),
+    (flag::ACK, "ACK"),
+    (flag::URG, "URG"),
+    (flag::ECE, "ECE"),
+    (flag::CWR, "CWR"),
+    (flag::AE, "AE"),
+];
+
+/// Option kinds with data of their own.
+mod kind {
+    pub(super) const MSS: u8 = 2;
+    pub(super) const WSCALE: u8 = 3;
+    pub(super) const SACK_PERMITTED: u8 = 4;
+    pub(super) const SACK: u8 = 5;
+    pub(super) const ECHO: u8 = 6;
+    pub(super) const ECHO_REPLY: u8 = 7;
+    pub(super) const TIMESTAMP: u8 = 8;
+    pub(super) const CC: u8 = 11;
+    pub(super) const CC_ECHO: u8 = 13;
+    pub(super) const MD5: u8 = 19;
+    pub(super) const QUICK_START: u8 = 27;
+    pub(super) const USER_TIMEOUT: u8 = 28;
+    pub(super) const AUTHENTICATION: u8 = 29;
+    pub(super) const MULTIPATH: u8 = 30;
+    pub(super) const FAST_OPEN: u8 = 34;
+    pub(super) const EXPERIMENT_1: u8 = 253;
+    pub(super) const EXPERIMENT_2: u8 = 254;
+}
+
+/// The experiment that became fast open (RFC 7413 appendix A).
+const FAST_OPEN_EXPERIMENT: u64 = 0xf989;
+
+const KIND_NAMES: &[(u64, &str)] = &[
+    (0, "end of options"),
+    (1, "no operation"),
+    (2, "maximum segment size"),
+    (3, "window scale"),
+    (4, "SACK permitted"),
+    (5, "SACK"),
+    (6, "echo"),
+    (7, "echo reply"),
+    (8, "timestamps"),
+    (11, "connection count"),
+    (12, "new connection count"),
+    (13, "connection count echo"),
+    (14, "alternate checksum request"),
+    (15, "alternate checksum"),
+    (19, "MD5 signature"),
+    (20, "SCPS capabilities"),
+    (21, "selective negative acknowledgment"),
+    (27, "quick start"),
+    (28, "user timeout"),
+    (29, "authentication"),
+    (30, "multipath TCP"),
+    (34, "fast open"),
+    (253, "experiment"),
+    (254, "experiment"),
+];
+
+const MPTCP_NAMES: &[(u64, &str)] = &[
+    (0, "MP_CAPABLE"),
+    (1, "MP_JOIN"),
+    (2, "DSS"),
+    (3, "ADD_ADDR"),
+    (4, "REMOVE_ADDR"),
+    (5, "MP_PRIO"),
+    (6, "MP_FAIL"),
+    (7, "MP_FASTCLOSE"),
+    (8, "MP_TCPRST"),
+];
+
+/// What the state of a connection depends on, read from one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Source and destination port.
+    pub ports: (u16, u16),
+    /// Sequence number as on the wire.
+    pub seq: u32,
+    /// Acknowledgment number as on the wire; means nothing without [`flag::ACK`].
+    pub ack: u32,
+    /// The twelve bits after the data offset: see [`flag`].
+    pub flags: u16,
+    /// Window as on the wire, not scaled.
+    pub window: u16,
+    /// Bytes of payload on the wire, also where the capture cut them.
+    pub len: u32,
+}
+
+impl Segment {
+    /// Reads the fixed part of the header; `None` where it was cut.
+    pub fn of(view: &View<'_>) -> Option<Self> {
+        let header = view.header().first_chunk::<HEADER>()?;
+        let u16_at = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let u32_at = |at: usize| u32::from(u16_at(at)) << 16 | u32::from(u16_at(at + 2));
+        Some(Self {
+            ports: (u16_at(0), u16_at(2)),
+            seq: u32_at(4),
+            ack: u32_at(8),
+            flags: u16_at(12) & 0xfff,
+            window: u16_at(14),
+            len: view.payload_wire(),
+        })
+    }
+
+    /// All of these flags are set.
+    pub const fn has(&self, flags: u16) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// The sequence number after this segment: SYN and FIN count as one byte each (RFC 9293 §3.4).
+    pub const fn next_seq(&self) -> u32 {
+        let phantom = (self.flags & (flag::SYN | flag::FIN) != 0) as u32;
+        self.seq.wrapping_add(self.len).wrapping_add(phantom)
+    }
+}
+
+/// What the options of a segment offer or report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// Maximum segment size, in bytes.
+    pub mss: Option<u16>,
+    /// Window shift count, as on the wire: only up to 14 makes sense.
+    pub window_scale: Option<u8>,
+    /// Selective acknowledgments are welcome.
+    pub sack_permitted: bool,
+    /// Timestamp and its echo.
+    pub timestamps: Option<(u32, u32)>,
+}
+
+impl Offers {
+    /// Reads the options of a segment.
+    pub fn of(view: &View<'_>) -> Self {
+        let mut offers = Self::default();
+        for option in options(view) {
+            match (option.kind, option.bytes.len()) {
+                (kind::MSS, 4) => offers.mss = option.uint(2, 2).map(|n| n as u16),
+                (kind::WSCALE, 3) => offers.window_scale = option.bytes.get(2).copied(),
+                (kind::SACK_PERMITTED, 2) => offers.sack_permitted = true,
+                (kind::TIMESTAMP, 10) => {
+                    offers.timestamps = option
+                        .uint(2, 4)
+                        .zip(option.uint(6, 4))
+                        .map(|(value, echo)| (value as u32, echo as u32));
+                }
+                _ => {}
+            }
+        }
+        offers
+    }
+}
+
+fn options<'a>(view: &View<'a>) -> Options<'a> {
+    Options::new(view.header(), HEADER)
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    use etherparse::{TcpHeaderSlice, err::tcp::HeaderSliceError};
+    match TcpHeaderSlice::from_slice(bytes) {
+        Ok(header) => {
+            let (a, b) = (header.source_port(), header.destination_port());
+            let next = Next::Either(Claim::TcpPort(a.min(b)), Claim::TcpPort(a.max(b)));
+            Dissected::new(header.slice().len(), next, context)
+        }
+        Err(HeaderSliceError::Len(missing)) => {
+            Dissected::short(bytes, context, missing.required_len)
+        }
+        Err(HeaderSliceError::Content(_)) => Dissected::new(HEADER, Next::End, context)
+            .with(Problem::malformed("data offset is below 5")),
+    }
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let Some(segment) = Segment::of(view) else {
+        return ControlFlow::Continue(());
+    };
+    let hdr_len = u64::from(view.u8(12).unwrap_or(0) >> 4) * 4;
+    let offset = view.bits(12, 1);
+    visit.field(
+        &HDR_LEN,
+        Value::Uint(hdr_len),
+        offset.start..offset.start + 4,
+    )?;
+    if !view.layer.quoted && !verify::is_fragment(view) {
+        visit.field(&LEN, Value::Uint(segment.len.into()), 0..0)?;
+    }
+    let verdict = verify::with_pseudo_header(view, IP_PROTO, 16);
+    verify::show(
+        (&CHECKSUM_STATUS, &VERDICT),
+        verify::number(verdict),
+        verdict,
+        visit,
+    )?;
+    let mut options = options(view);
+    for option in options.by_ref() {
+        walk_option(view, &option, visit)?;
+    }
+    if options.is_broken() && view.layer.problem.is_none() {
+        visit.problem(Problem::malformed("an option does not fit the header"));
+    }
+    ControlFlow::Continue(())
+}
+
+fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let len = option.bytes.len();
+    let mut put = |field, at, len| option.put(view, (field, at, len), visit);
+    put(&OPTION_KIND, 0, 1)?;
+    put(&OPTION_LEN, 1, 1)?;
+    match option.kind {
+        kind::MSS => put(&MSS_VAL, 2, 2),
+        kind::WSCALE => put(&WSCALE_SHIFT, 2, 1),
+        kind::SACK => {
+            let base = ack_base(view);
+            for block in (2..len.saturating_sub(7)).step_by(8) {
+                for (field, at) in [(&SACK_LE, block), (&SACK_RE, block + 4)] {
+                    let edge = option.uint(at, 4).unwrap_or(0) as u32;
+                    let value = Value::Uint(edge.wrapping_sub(base).into());
+                    visit.field(field, value, view.bits(option.at + at, 4))?;
+                }
+            }
+            ControlFlow::Continue(())
+        }
+        kind::ECHO | kind::ECHO_REPLY => put(&ECHO_VALUE, 2, 4),
+        kind::TIMESTAMP => {
+            put(&TSVAL, 2, 4)?;
+            put(&TSECR, 6, 4)
+        }
+        kind::CC..=kind::CC_ECHO => put(&CC_VALUE, 2, 4),
+        kind::MD5 => put(&MD5_DIGEST, 2, 16),
+        kind::QUICK_START => {
+            put(&QS_RATE, 2, 1)?;
+            put(&QS_TTL_DIFF, 3, 1)
+        }
+        kind::USER_TIMEOUT => {
+            let Some(value) = option.uint(2, 2) else {
+                return ControlFlow::Continue(());
+            };
+            let bits = view.bits(option.at + 2, 2);
+            let second = bits.start + 1;
+            visit.field(
+                &USER_TO_GRANULARITY,
+                Value::Bool(value >> 15 != 0),
+                bits.start..second,
+            )?;
+            visit.field(&USER_TO_VAL, Value::Uint(value & 0x7fff), second..bits.end)
+        }
+        kind::AUTHENTICATION => {
+            put(&AO_KEYID, 2, 1)?;
+            put(&AO_RNEXTKEYID, 3, 1)?;
+            put(&AO_MAC, 4, len.saturating_sub(4))
+        }
+        kind::MULTIPATH => walk_multipath(view, option, visit),
+        kind::FAST_OPEN => walk_fast_open(view, option, 2, visit),
+        kind::EXPERIMENT_1 | kind::EXPERIMENT_2 => {
+            put(&EXP_EXID, 2, 2)?;
+            if option.uint(2, 2) == Some(FAST_OPEN_EXPERIMENT) {
+                return walk_fast_open(view, option, 4, visit);
+            }
+            put(&EXP_DATA, 4, len.saturating_sub(4))
+        }
+        kind if KIND_NAMES
+            .iter()
+            .all(|(known, _)| *known != u64::from(kind)) =>
+        {
+            put(&UNKNOWN_PAYLOAD, 2, len - 2)
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// A request for a cookie is empty (RFC 7413 §4.1.1).
+fn walk_fast_open(
+    view: &View<'_>,
+    option: &Opt<'_>,
+    at: usize,
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
+    match option.bytes.len().saturating_sub(at) {
+        0 => visit.field(
+            &TFO_REQUEST,
+            Value::Mark,
+            view.bits(option.at, option.bytes.len()),
+        ),
+        len => option.put(view, (&TFO_COOKIE, at, len), visit),
+    }
+}
+
+fn walk_multipath(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let len = option.bytes.len();
+    let Some(subtype) = option.uint(2, 1).map(|byte| byte >> 4) else {
+        return ControlFlow::Continue(());
+    };
+    let upper = if subtype == 0 {
+        &MPTCP_VERSION
+    } else {
+        &MPTCP_FLAGS
+    };
+    option.put_halves(view, (&MPTCP_SUBTYPE, upper, 2, 4), visit)?;
+    let places: &[(&'static Field, usize, usize)] = match (subtype, len) {
+        // MP_CAPABLE (RFC 8684 §3.1): flags, and the keys known so far.
+        (0, _) => &[
+            (&MPTCP_FLAGS, 3, 1),
+            (&MPTCP_SENDKEY, 4, 8),
+            (&MPTCP_RECVKEY, 12, 8),
+        ],
+        // MP_JOIN (RFC 8684 §3.2) as SYN, SYN,ACK and ACK.
+        (1, 12) => &[
+            (&MPTCP_ADDRID, 3, 1),
+            (&MPTCP_RECVTOK, 4, 4),
+            (&MPTCP_SENDRAND, 8, 4),
+        ],
+        (1, 16) => &[
+            (&MPTCP_ADDRID, 3, 1),
+            (&MPTCP_SENDHMAC, 4, 8),
+            (&MPTCP_SENDRAND, 12, 4),
+        ],
+        (1, 24) => &[(&MPTCP_SENDHMAC, 4, 20)],
+        // MP_FASTCLOSE and MP_TCPRST (RFC 8684 §3.5, §3.6).
+        (7, 12) => &[(&MPTCP_RECVKEY, 4, 8)],
+        (8, 4) => &[(&MPTCP_RST_REASON, 3, 1)],
+        _ => return option.put(view, (&MPTCP_DATA, 3, len - 3), visit),
+    };
+    for &place in places {
+        option.put(view, place, visit)?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// What relative acknowledgment numbers count from; 0 where they are not relative.
+fn ack_base(view: &View<'_>) -> u32 {
+    match (view.u32(8), view.fact(&ACK)) {
+        (Some(raw), Some(Value::Uint(relative))) => raw.wrapping_sub(relative as u32),
+        _ => 0,
+    }
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let Some(segment) = Segment::of(view) else {
+        return;
+    };
+    line.sockets(view.addresses(), segment.ports);
+    line.info.clear();
+    if line.options.quick {
+        line.add(format_args!("len={}", segment.len));
+        return;
+    }
+    let flags = FLAG_NAMES.iter().filter(|(bit, _)| segment.has(*bit));
+    for (n, (_, name)) in flags.enumerate() {
+        line.info.push_str(if n == 0 { "" } else { "," });
+        line.info.push_str(name);
+    }
+    let relative = |field, raw: u32| match view.fact(field) {
+        Some(Value::Uint(n)) if !line.options.absolute => n,
+        _ => raw.into(),
+    };
+    let (seq, ack) = (relative(&SEQ, segment.seq), relative(&ACK, segment.ack));
+    let window = match view.fact(&WINDOW_SIZE) {
+        Some(Value::Uint(n)) => n,
+        _ => segment.window.into(),
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(line.info, "  seq={seq}");
+    if segment.has(flag::ACK) {
+        let _ = write!(line.info, " ack={ack}");
+    }
+    let _ = write!(line.info, " win={window}");
+    if segment.len > 0 {
+        let _ = write!(line.info, " len={}", segment.len);
+    }
+    let base = if line.options.absolute {
+        0
+    } else {
+        ack_base(view)
+    };
+    for option in options(view) {
+        line_option(&option, base, line);
+    }
+}
+
+/// SYN options as they are known, SACK blocks, timestamps; the others by their number in the tree only.
+fn line_option(option: &Opt<'_>, base: u32, line: &mut Line) {
+    let number = |at, len| option.uint(at, len).unwrap_or(0);
+    match (option.kind, option.bytes.len()) {
+        (kind::MSS, 4) => line.add(format_args!("mss={}", number(2, 2))),
+        (kind::WSCALE, 3) => line.add(format_args!("ws={}", number(2, 1))),
+        (kind::SACK_PERMITTED, 2) => line.add(format_args!("sackOK")),
+        (kind::TIMESTAMP, 10) => {
+            line.add(format_args!("ts={}/{}", number(2, 4), number(6, 4)));
+        }
+        (kind::SACK, len) => {
+            for at in (2..len.saturating_sub(7)).step_by(8) {
+                let edge = |at| (number(at, 4) as u32).wrapping_sub(base);
+                line.add(format_args!("sack={}-{}", edge(at), edge(at + 4)));
+            }
+        }
+        (kind::MD5, _) => line.add(format_args!("md5")),
+        (kind::AUTHENTICATION, _) => line.add(format_args!("tcp-ao")),
+        (kind::MULTIPATH, _) => match MPTCP_SUBTYPE.value_name(number(2, 1) >> 4) {
+            Some(name) => line.add(format_args!("mptcp={name}")),
+            None => line.add(format_args!("mptcp")),
+        },
+        (kind::FAST_OPEN, 2) => line.add(format_args!("tfo=request")),
+        (kind::FAST_OPEN, _) => line.add(format_args!("tfo=cookie")),
+        _ => {}
+    }
+}

@@ -1,0 +1,102 @@
+//! Whether a transport checksum is right: what TCP, UDP, ICMP and ICMPv6 have in common.
+
+use crate::{
+    checksum::{self, Verdict},
+    field::{Field, Value, Visit},
+    frame::KernelChecksum,
+    layer::{Problem, View},
+};
+use std::ops::ControlFlow;
+
+/// Wireshark's numbers for the state of a checksum (`tcp.checksum.status`).
+pub(super) mod status {
+    pub(in crate::proto) const BAD: u64 = 0;
+    pub(in crate::proto) const GOOD: u64 = 1;
+    pub(in crate::proto) const UNVERIFIED: u64 = 2;
+    pub(in crate::proto) const NOT_PRESENT: u64 = 3;
+    pub(in crate::proto) const ILLEGAL: u64 = 4;
+
+    /// What the numbers mean.
+    pub(in crate::proto) const NAMES: &[(u64, &str)] = &[
+        (BAD, "bad"),
+        (GOOD, "good"),
+        (UNVERIFIED, "unverified"),
+        (NOT_PRESENT, "not present"),
+        (ILLEGAL, "illegal"),
+    ];
+}
+
+/// A verdict in Wireshark's numbers, which know no "unfilled".
+pub(super) fn number(verdict: Verdict) -> u64 {
+    match verdict {
+        Verdict::Valid => status::GOOD,
+        Verdict::Wrong | Verdict::Unfilled => status::BAD,
+        Verdict::Unknown => status::UNVERIFIED,
+    }
+}
+
+/// Shows a verdict: Wireshark's number, the word, and a problem where it is wrong.
+pub(super) fn show(
+    (status, word): (&'static Field, &'static Field),
+    number: u64,
+    verdict: Verdict,
+    visit: &mut dyn Visit,
+) -> ControlFlow<()> {
+    visit.field(status, Value::Uint(number), 0..0)?;
+    visit.field(word, Value::Text(verdict.word().as_bytes()), 0..0)?;
+    if verdict == Verdict::Wrong {
+        visit.problem(Problem::malformed("checksum is wrong"));
+    }
+    ControlFlow::Continue(())
+}
+
+/// The checksum at byte `at` of `view`, over the pseudo-header for IP protocol `protocol` and everything in the layer.
+pub(super) fn with_pseudo_header(view: &View<'_>, protocol: u8, at: usize) -> Verdict {
+    if !view.layer.quoted && view.layer.buffer == 0 {
+        match view.packet.frame.checksum {
+            KernelChecksum::Valid => return Verdict::Valid,
+            KernelChecksum::Unfilled => return Verdict::Unfilled,
+            KernelChecksum::Unknown => {}
+        }
+    }
+    let (Some(found), Some((source, destination))) = (view.u16(at), view.addresses()) else {
+        return Verdict::Unknown;
+    };
+    let pseudo = checksum::pseudo(source, destination, protocol, view.layer.wire);
+    let verdict = sum_up(view, pseudo);
+    if verdict == Verdict::Wrong && checksum::fold(pseudo) == found {
+        return Verdict::Unfilled;
+    }
+    verdict
+}
+
+/// The checksum of `view` over everything in the layer, and no pseudo-header.
+pub(super) fn plain(view: &View<'_>) -> Verdict {
+    sum_up(view, 0)
+}
+
+/// With the checksum in it, a sound packet adds up to all ones.
+fn sum_up(view: &View<'_>, start: u32) -> Verdict {
+    if !view.is_whole() || is_fragment(view) {
+        return Verdict::Unknown;
+    }
+    match checksum::fold(checksum::sum(start, view.bytes())) {
+        0xffff => Verdict::Valid,
+        _ => Verdict::Wrong,
+    }
+}
+
+/// The layer lies in one fragment of a datagram, so that its end is elsewhere.
+pub(super) fn is_fragment(view: &View<'_>) -> bool {
+    view.packet.layers[..view.index]
+        .iter()
+        .enumerate()
+        .rev()
+        .take_while(|(_, below)| below.buffer == view.layer.buffer)
+        .filter_map(|(index, _)| view.packet.view(index))
+        .any(|below| match below.layer.protocol.name {
+            "ip" => below.u16(6).is_some_and(|bits| bits & 0x3fff != 0),
+            "ipv6.fraghdr" => below.u16(2).is_some_and(|bits| bits & 0xfff9 != 0),
+            _ => false,
+        })
+}

@@ -1,0 +1,90 @@
+//! VLAN tags: four bytes between the addresses and the type of an Ethernet frame, one or several of them.
+//!
+//! Spec: IEEE 802.1Q clause 9.6; the service tag (88a8) was 802.1ad, and 9100 its forerunner.
+//!
+//! ```text
+//!  0                         2        4
+//! | priority:3 DEI:1 VID:12 | type   | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::{Problem, View},
+    line::Line,
+    proto::ethertype::{self, FIRST_TYPE, LONGEST, NAMES},
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+const HEADER: usize = 4;
+
+/// The customer tag, and the unregistered stacked tag of 9100.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "vlan",
+    label: "VLAN",
+    title: "802.1Q virtual LAN",
+    spec: "IEEE 802.1Q",
+    claims: &[Claim::EtherType(0x8100), Claim::EtherType(0x9100)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    PRIORITY = Field::bits("vlan.priority", "Priority", Kind::Uint, (0, 0, 3), "Priority code point, 0 to 7; 1 is the lowest, 0 the default (IEEE 802.1Q clause 6.9.3).");
+    DEI = Field::bits("vlan.dei", "Drop eligible", Kind::Flag, (0, 3, 1), "The frame may be dropped first when there is congestion (IEEE 802.1Q clause 6.9.3).");
+    ID = Field::bits("vlan.id", "ID", Kind::Uint, (0, 4, 12), "Which virtual LAN; 0 means none, only a priority (IEEE 802.1Q clause 9.6).");
+    TYPE = Field::walked("vlan.etype", "Type", Kind::Hex(4), "The protocol of the payload.").names(NAMES);
+    LEN = Field::walked("vlan.len", "Length", Kind::Uint, "Bytes of payload, in IEEE 802.3.");
+    TRAILER = Field::walked("vlan.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload: padding of a short frame, mostly zeros.");
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(&[hi, lo]) = bytes.get(2..HEADER) else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    let kind = u16::from_be_bytes([hi, lo]);
+    if kind >= FIRST_TYPE {
+        return Dissected::new(HEADER, Next::Claim(Claim::EtherType(kind)), context);
+    }
+    if kind > LONGEST {
+        return Dissected::new(HEADER, Next::Data, context)
+            .with(Problem::malformed("neither a length nor a type"));
+    }
+    let mut found = Dissected::new(HEADER, Next::Claim(Claim::Name("llc")), context);
+    // Novell's IPX without LLC: see the Ethernet header.
+    if bytes.get(HEADER..HEADER + 2) == Some(&[0xff, 0xff]) {
+        found.next = Next::Data;
+    }
+    let length = u32::from(kind) + HEADER as u32;
+    if length > context.wire {
+        return found.with(Problem::malformed("length goes past the end of the frame"));
+    }
+    found.wire = length;
+    found
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let Some(kind) = view.u16(2) else {
+        return ControlFlow::Continue(());
+    };
+    let field = if kind > LONGEST { &TYPE } else { &LEN };
+    visit.field(field, Value::Uint(kind.into()), view.bits(2, 2))?;
+    let (offset, trailer) = ethertype::trailer(view);
+    if trailer.is_empty() {
+        return ControlFlow::Continue(());
+    }
+    visit.field(
+        &TRAILER,
+        Value::Bytes(trailer),
+        view.bits(offset, trailer.len()),
+    )
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let Some(Value::Uint(id)) = view.value(&ID) {
+        line.say(format_args!("vlan={id} len={}", view.payload_wire()));
+    }
+}

@@ -1,0 +1,272 @@
+//! Every field of a packet, header by header: name, value in words, title; derived values in brackets, faults in red.
+
+use std::{
+    fmt::{self, Write as _},
+    ops::{ControlFlow, Range},
+};
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::{Packet, Problem, ProblemKind},
+    proto::frame::{self, Around},
+    render::style::{Palette, push},
+    text::{Colons, Mac, Safe},
+};
+
+/// Column where titles begin, where the value leaves room.
+const TITLES: usize = 48;
+/// Bytes shown of a long value: the rest is there for `-x` and JSON.
+const SHOWN_BYTES: usize = 24;
+
+/// How the tree is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Colour or none.
+    pub palette: Palette,
+    /// Each field with the sentence that explains it (`-vv`).
+    pub explain: bool,
+}
+
+/// Appends the tree of `packet`.
+pub fn packet(packet: &Packet<'_>, around: &Around<'_>, options: Options, out: &mut String) {
+    let mut tree = Tree { options, out };
+    let size = packet.frame.bytes.len();
+    tree.heading(
+        &frame::PROTOCOL,
+        format_args!("{size} bytes, {}", packet.frame.link),
+    );
+    let _ = frame::visit(&packet.frame, around, &mut tree);
+    for view in packet.views() {
+        let layer = view.layer;
+        let place = Place {
+            start: layer.start,
+            len: layer.header,
+            buffer: layer.buffer,
+            quoted: layer.quoted,
+        };
+        tree.heading(layer.protocol, format_args!("{place}"));
+        let _ = view.visit(&mut tree);
+        if let Some(problem) = layer.problem {
+            tree.problem(problem);
+        }
+    }
+}
+
+/// Where a header lies, in words.
+struct Place {
+    start: u32,
+    len: u32,
+    buffer: u8,
+    quoted: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len {
+            0 => write!(f, "no bytes")?,
+            1 => write!(f, "byte {}", self.start)?,
+            len => write!(f, "bytes {}-{}", self.start, self.start + len - 1)?,
+        }
+        if self.buffer > 0 {
+            write!(f, " of reassembled buffer {}", self.buffer)?;
+        }
+        f.write_str(if self.quoted { ", quoted" } else { "" })
+    }
+}
+
+struct Tree<'o> {
+    options: Options,
+    out: &'o mut String,
+}
+
+impl Tree<'_> {
+    fn heading(&mut self, protocol: &crate::protocol::Protocol, place: fmt::Arguments<'_>) {
+        let palette = self.options.palette;
+        self.out.push_str("  ");
+        push(self.out, palette.heading(), protocol.title);
+        let comma = if protocol.spec.is_empty() { "" } else { ", " };
+        let faint = palette.faint();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            self.out,
+            " {faint}({}): {place}{comma}{}{faint:#}",
+            protocol.name, protocol.spec
+        );
+    }
+}
+
+impl Visit for Tree<'_> {
+    fn field(
+        &mut self,
+        field: &'static Field,
+        value: Value<'_>,
+        bits: Range<u32>,
+    ) -> ControlFlow<()> {
+        let from = self.out.len();
+        let (open, close) = if bits.is_empty() {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
+        let shown = Shown { field, value };
+        let colon = if value == Value::Mark { "" } else { ": " };
+        let _ = write!(self.out, "    {open}{}{colon}{shown}{close}", field.name);
+        for _ in self.out.len() - from..TITLES {
+            self.out.push(' ');
+        }
+        self.out.push_str("  ");
+        push(self.out, self.options.palette.faint(), field.title);
+        self.out.push('\n');
+        if self.options.explain {
+            self.out.push_str("        ");
+            push(self.out, self.options.palette.faint(), field.doc);
+            self.out.push('\n');
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        let (style, word) = match problem.kind {
+            ProblemKind::Malformed => (self.options.palette.problem(), "malformed"),
+            ProblemKind::Odd => (self.options.palette.problem(), "odd"),
+            ProblemKind::Cut => (self.options.palette.remark(), "not whole"),
+        };
+        let _ = writeln!(self.out, "    {style}! {word}: {}{style:#}", problem.text);
+    }
+}
+
+/// A value in the form of its field, with its name where it has one.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The field that holds it.
+    pub field: &'static Field,
+    /// The value.
+    pub value: Value<'a>,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.value, self.field.kind) {
+            (Value::Mark, _) => Ok(()),
+            (Value::Bool(value), _) => write!(f, "{value}"),
+            (Value::Uint(value), Kind::Hex(digits)) => {
+                write!(f, "0x{value:0width$x}", width = usize::from(digits))
+            }
+            (Value::Uint(value), _) => write!(f, "{value}"),
+            (Value::Int(value), _) => write!(f, "{value}"),
+            (Value::Mac(address), _) => Mac(address).fmt(f),
+            (Value::Ipv4(address), _) => address.fmt(f),
+            (Value::Ipv6(address), _) => address.fmt(f),
+            (Value::Bytes(bytes), _) => {
+                let (shown, rest) = bytes.split_at(bytes.len().min(SHOWN_BYTES));
+                Colons(shown).fmt(f)?;
+                if rest.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "… ({} bytes)", bytes.len())
+                }
+            }
+            (Value::Text(text), _) => write!(f, "\"{}\"", Safe(text)),
+            (Value::Time(time), _) => time.fmt(f),
+            (Value::Duration(nanos), _) => write!(f, "{} s", crate::time::Time::from_nanos(nanos)),
+        }?;
+        match self
+            .value
+            .as_u64()
+            .and_then(|value| self.field.value_name(value))
+        {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        link::LinkType,
+        render::testing::{UDP, batch},
+    };
+
+    fn tree(frame: &str, cut: usize, options: Options) -> String {
+        let (mut batch, decoded) = batch(LinkType::ETHERNET, &[frame], cut);
+        batch.comments.push(crate::frame::Comment {
+            record: 0,
+            text: "look\x1b[31m".to_owned(),
+        });
+        let around = Around::of(&[], &batch, 0);
+        let mut out = String::new();
+        super::packet(
+            &decoded.packet(&batch, 0).unwrap(),
+            &around,
+            options,
+            &mut out,
+        );
+        out
+    }
+
+    #[test]
+    fn every_header_has_its_place_and_every_field_its_value() {
+        let text = tree(UDP, usize::MAX, Options::default());
+        for line in [
+            "  Frame (frame): 47 bytes, EN10MB",
+            "    [frame.number: 1]                             Number",
+            "    [frame.comment: \"look\\x1b[31m\"]               Comment",
+            "  Ethernet (eth): bytes 0-13, IEEE 802.3",
+            "    eth.type: 0x0800                              Type",
+            "    ip.proto: 17 (UDP)                            Protocol",
+            "  User Datagram Protocol (udp): bytes 34-41, RFC 768",
+            "    udp.srcport: 5353                             Source port",
+            "    [udp.stream: 0]                               Stream",
+            "    data.data: 68:65:6c:6c:6f                     Data",
+        ] {
+            assert!(
+                text.lines().any(|have| have == line),
+                "{line:?} is not in\n{text}"
+            );
+        }
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn faults_and_explanations_are_words() {
+        let text = tree(
+            UDP,
+            38,
+            Options {
+                explain: true,
+                ..Options::default()
+            },
+        );
+        assert!(
+            text.contains("    ! not whole: cut by the snapshot length\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n        The port of the sending socket (RFC 768).\n"),
+            "{text}"
+        );
+        let colour = Options {
+            palette: Palette { on: true },
+            ..Options::default()
+        };
+        let wrong = UDP.replace("000d 0000", "0004 0000");
+        let text = tree(&wrong, usize::MAX, colour);
+        assert!(
+            text.contains("\x1b[31m! malformed: length does not fit the packet\x1b[0m\n"),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn long_bytes_are_folded() {
+        let value = Value::Bytes(&[0xab; 100]);
+        let shown = Shown {
+            field: &crate::proto::data::DATA,
+            value,
+        }
+        .to_string();
+        assert!(shown.ends_with(":ab… (100 bytes)"), "{shown}");
+    }
+}

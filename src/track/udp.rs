@@ -1,0 +1,60 @@
+//! UDP conversations: their numbers, in order of first packets.
+
+use super::flow::{FlowKey, Flows, Stage, Transport};
+use crate::{
+    field::{Field, Value},
+    layer::View,
+    proto::udp,
+};
+
+/// What is known of one conversation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conversation {
+    stream: u32,
+    /// The first datagram went from the lower to the higher socket.
+    forward: bool,
+}
+
+/// Numbers conversations.
+#[derive(Debug, Default)]
+pub(super) struct Datagrams {
+    flows: Flows<Conversation>,
+    streams: u32,
+}
+
+impl Datagrams {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            flows: Flows::new(capacity),
+            streams: 0,
+        }
+    }
+
+    pub(super) fn flows(&self) -> &Flows<Conversation> {
+        &self.flows
+    }
+
+    /// Tells which conversation this datagram belongs to, by `fact`.
+    pub(super) fn datagram(
+        &mut self,
+        view: &View<'_>,
+        mut fact: impl FnMut(&'static Field, Value<'static>),
+    ) {
+        let (Some(addresses), Some(source), Some(destination)) =
+            (view.addresses(), view.u16(0), view.u16(2))
+        else {
+            return;
+        };
+        let (key, forward) = FlowKey::new(Transport::Udp, addresses, (source, destination));
+        let streams = &mut self.streams;
+        let conversation = *self.flows.touch(key, || {
+            let stream = *streams;
+            *streams = streams.wrapping_add(1);
+            (Conversation { stream, forward }, Stage::HalfOpen)
+        });
+        if conversation.forward != forward {
+            self.flows.set_stage(key, Stage::Open);
+        }
+        fact(&udp::STREAM, Value::Uint(conversation.stream.into()));
+    }
+}

@@ -1,0 +1,291 @@
+//! `sockwire read` as a script meets it: exit codes, pipes that close, full disks, colour, and what is written where.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// Ethernet, IPv4, UDP from 10.0.0.1:5353 to 10.0.0.2:53 with `hello`.
+const UDP: &str = "02000000000202000000000108004500002100010000401166c90a0000010a00000214e90035000d000068656c6c6f";
+
+/// A pcap file of `count` such packets, 1 ms apart, its last `cut` bytes missing.
+fn pcap(name: &str, count: u32, cut: usize) -> PathBuf {
+    let frame = hex::decode(UDP).unwrap();
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 262_144, 1] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    for n in 0..count {
+        let length = frame.len() as u32;
+        for word in [1_700_000_000 + n / 1000, n % 1000 * 1000, length, length] {
+            file.extend_from_slice(&word.to_le_bytes());
+        }
+        file.extend_from_slice(&frame);
+    }
+    file.truncate(file.len() - cut);
+    let path = scratch(name);
+    fs::write(&path, file).unwrap();
+    path
+}
+
+/// A path for this test alone, where nothing stands yet.
+fn scratch(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_file(&path);
+    path
+}
+
+fn sockwire() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockwire"));
+    for name in ["NO_COLOR", "CLICOLOR_FORCE", "SUDO_UID", "SUDO_GID"] {
+        command.env_remove(name);
+    }
+    command.env("TZ", "UTC").stdin(Stdio::null());
+    command
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    assert_eq!(status.signal(), None, "{stderr:?}");
+    (
+        status.code(),
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    )
+}
+
+fn read(words: &[&str], file: &Path) -> (Option<i32>, String, String) {
+    run(sockwire().arg("read").args(words).arg(file))
+}
+
+#[test]
+fn one_line_a_packet_and_nothing_on_stderr() {
+    let (code, out, talk) = read(&[], &pcap("lines.pcap", 2, 0));
+    assert_eq!((code, talk.as_str()), (Some(0), ""));
+    assert_eq!(
+        out,
+        "    1  0.000000  10.0.0.1:5353 → 10.0.0.2:53  UDP  len=5\n    \
+             2  0.001000  10.0.0.1:5353 → 10.0.0.2:53  UDP  len=5\n"
+    );
+}
+
+#[test]
+fn the_letter_r_and_standard_input_read_the_same() {
+    let file = pcap("same.pcap", 3, 0);
+    let (_, plain, _) = read(&["-nn"], &file);
+    let (_, letter, _) = run(sockwire().args(["read", "udp", "-r"]).arg(&file));
+    assert_eq!(letter, plain);
+    let piped = sockwire()
+        .args(["read", "-"])
+        .stdin(fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), plain);
+}
+
+#[test]
+fn filters_count_and_keep_the_files_numbers() {
+    let file = pcap("count.pcap", 5, 0);
+    let (code, out, _) = run(sockwire()
+        .arg("read")
+        .arg(&file)
+        .args(["-c", "2", "port", "53"]));
+    assert_eq!((code, out.lines().count()), (Some(0), 2));
+    let (code, out, talk) = run(sockwire().arg("read").arg(&file).arg("tcp"));
+    assert_eq!((code, out.as_str(), talk.as_str()), (Some(1), "", ""));
+    let (code, _, talk) = run(sockwire().arg("read").arg(&file).args(["prt", "53"]));
+    assert_eq!(code, Some(2));
+    assert!(talk.contains("prt 53\n") && talk.contains("^^^"), "{talk}");
+}
+
+#[test]
+fn wrong_words_are_refused_with_the_near_one() {
+    let file = pcap("words.pcap", 1, 0);
+    let (code, out, talk) = read(&["--jsno"], &file);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(talk.contains("--json"), "{talk}");
+    assert_eq!(read(&["-c", "0"], &file).0, Some(2));
+    assert_eq!(read(&["-tttttt"], &file).0, Some(2));
+    assert_eq!(run(sockwire().arg("read")).0, Some(2));
+}
+
+#[test]
+fn a_missing_file_is_told_from_a_damaged_one() {
+    let (code, out, talk) = read(&[], Path::new("/no/such/file.pcap"));
+    assert_eq!((code, out.as_str()), (Some(4), ""));
+    assert!(talk.contains("/no/such/file.pcap"), "{talk}");
+    let text = scratch("text.pcap");
+    fs::write(&text, "not a capture at all").unwrap();
+    assert_eq!(read(&[], &text).0, Some(5));
+}
+
+#[test]
+fn what_was_good_before_the_fault_is_shown() {
+    let (code, out, talk) = read(&[], &pcap("damaged.pcap", 3, 10));
+    assert_eq!(code, Some(5));
+    assert!(out.lines().count() >= 2, "{out}");
+    assert!(talk.contains("packet 3, byte "), "{talk}");
+}
+
+#[test]
+fn a_closed_pipe_is_a_clean_end() {
+    let file = pcap("closed.pcap", 200_000, 0);
+    let mut child = sockwire()
+        .args(["read", "-v"])
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    assert!(first.starts_with("    1  "), "{first}");
+    // The pipe is closed here: the reader has been dropped.
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn a_full_disk_is_told_however_little_was_to_be_written() {
+    let file = pcap("full.pcap", 1, 0);
+    for words in [
+        vec!["read"],
+        vec!["read", "--json"],
+        vec!["read", "-w", "/dev/full"],
+        vec!["protocols"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = sockwire();
+        command.args(&words).stdout(full);
+        if words[0] == "read" {
+            command.arg("-r").arg(&file);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(6), "{words:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn escapes_are_written_only_where_they_are_wanted() {
+    let file = pcap("colour.pcap", 1, 0);
+    for (words, variable, wanted) in [
+        (&[][..], None, false),
+        (&["--color=always"][..], None, true),
+        (&["--color=always"][..], Some("NO_COLOR"), true),
+        (&["--color=never"][..], Some("CLICOLOR_FORCE"), false),
+        (&[][..], Some("CLICOLOR_FORCE"), true),
+    ] {
+        let mut command = sockwire();
+        command.args(["read", "-v"]).args(words).arg(&file);
+        if let Some(name) = variable {
+            command.env(name, "1");
+        }
+        let (_, out, _) = run(&mut command);
+        assert_eq!(out.contains('\x1b'), wanted, "{words:?} {variable:?}");
+    }
+    let (_, plain, _) = read(&["-v", "--ascii"], &file);
+    assert!(plain.is_ascii(), "{plain}");
+}
+
+#[test]
+fn bytes_look_as_tcpdump_shows_them() {
+    let (_, out, _) = read(&["-X"], &pcap("bytes.pcap", 1, 0));
+    assert!(
+        out.ends_with(
+            "\t0x0000:  4500 0021 0001 0000 4011 66c9 0a00 0001  E..!....@.f.....\n\
+             \t0x0010:  0a00 0002 14e9 0035 000d 0000 6865 6c6c  .......5....hell\n\
+             \t0x0020:  6f                                       o\n"
+        ),
+        "{out}"
+    );
+    let (_, out, _) = read(&["-xx"], &pcap("bytes2.pcap", 1, 0));
+    assert!(out.contains("\t0x0000:  0200 0000 0002 0200 "), "{out}");
+}
+
+#[test]
+fn json_is_one_object_a_line() {
+    let (_, out, _) = read(&["--json"], &pcap("json.pcap", 3, 0));
+    assert_eq!(out.lines().count(), 3);
+    for (index, line) in out.lines().enumerate() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(value["layers"][0]["frame.number"], index + 1);
+        assert_eq!(value["layers"][3]["udp.dstport"], 53);
+    }
+}
+
+#[test]
+fn what_is_recorded_reads_back_the_same() {
+    let file = pcap("original.pcap", 4, 0);
+    let (_, lines, _) = read(&[], &file);
+    for name in ["copy.pcapng", "copy.pcap"] {
+        let copy = scratch(name);
+        let (code, out, _) = run(sockwire().arg("read").arg("-w").arg(&copy).arg(&file));
+        assert_eq!((code, out.as_str()), (Some(0), ""));
+        assert_eq!(read(&[], &copy).1, lines);
+        // A file that is there stays as it is, unless --force says otherwise; and the input is never the output.
+        let before = fs::read(&copy).unwrap();
+        let (code, _, talk) = run(sockwire()
+            .args(["read", "-c", "1", "-w"])
+            .arg(&copy)
+            .arg(&file));
+        assert_eq!(code, Some(6));
+        assert!(talk.contains("--force"), "{talk}");
+        let (code, _, _) = run(sockwire()
+            .args(["read", "--force", "-w"])
+            .arg(&copy)
+            .arg(&copy));
+        assert_eq!(code, Some(2));
+        assert_eq!(fs::read(&copy).unwrap(), before);
+        let (code, out, _) = run(sockwire()
+            .args(["read", "-c", "1", "--force", "--print", "-w"])
+            .arg(&copy)
+            .arg(&file));
+        assert_eq!((code, out.lines().count()), (Some(0), 1));
+        assert_eq!(read(&[], &copy).1.lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_slow_pipe_is_shown_as_it_comes() {
+    let file = fs::read(pcap("slow.pcap", 2, 0)).unwrap();
+    let first = 24 + 16 + UDP.len() / 2;
+    let mut child = sockwire()
+        .args(["read", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = child.stdin.take().unwrap();
+    let mut from = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    to.write_all(&file[..first]).unwrap();
+    from.read_line(&mut line).unwrap();
+    assert!(line.starts_with("    1  "), "{line}");
+    to.write_all(&file[first..]).unwrap();
+    drop(to);
+    line.clear();
+    from.read_line(&mut line).unwrap();
+    assert!(line.starts_with("    2  "), "{line}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn help_begins_with_examples() {
+    for command in ["read", "protocols"] {
+        for asked in ["--help", "-h"] {
+            let (code, out, _) = run(sockwire().args([command, asked]));
+            assert_eq!(code, Some(0));
+            assert!(out.starts_with("Examples:\n  sockwire "), "{out}");
+        }
+    }
+}
