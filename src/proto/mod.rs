@@ -3,8 +3,8 @@
 // Links.
 pub mod arp;
 pub mod ethernet;
-pub mod frame;
 pub mod ethertype;
+pub mod frame;
 pub mod llc;
 pub mod null;
 pub mod raw;
