@@ -392,7 +392,7 @@ mod tests {
     use etherparse::{SlicedPacket, TransportSlice};
 
     use super::{
-        super::{Link, Scenario},
+        super::{Link, PRIVATE_IPV4, PRIVATE_IPV6, Scenario},
         *,
     };
 
@@ -408,7 +408,7 @@ mod tests {
             &Plan {
                 scenario,
                 link,
-                ipv6,
+                addresses: if ipv6 { PRIVATE_IPV6 } else { PRIVATE_IPV4 },
             },
             &mut |event| {
                 events.push(event);

@@ -14,9 +14,9 @@ use clap::{ValueEnum, builder::PossibleValuesParser};
 use sockwire::{
     decode::{Decoded, Decoder},
     file::{self, Create, Format, WriteError, Writer},
-    frame::{Batch, Direction, Frame, Interface, KernelChecksum, Record},
+    frame::{Batch, Direction, Frame, Interface, Record},
     lab::{
-        Drop, Event, Host, LabError, Link, Plan, Scenario, Transit, namespaces,
+        self, Drop, Event, Host, LabError, Link, Plan, Scenario, Transit, loopback, namespaces,
         refusal::{self, Refusal, Way},
         scenario, smoltcp,
     },
@@ -51,9 +51,9 @@ pub(crate) struct Args {
     /// Where to play it [default: namespaces, or smoltcp where the system refuses them]
     #[arg(long, value_enum, value_name = "GROUND")]
     ground: Option<Ground>,
-    /// Milliseconds from one host to the other
-    #[arg(long, value_name = "MS", default_value = "10", value_parser = milliseconds)]
-    delay: i64,
+    /// Milliseconds from one host to the other [default: 10; on loopback none]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    delay: Option<i64>,
     /// Over IPv6
     #[arg(short = '6', long)]
     ipv6: bool,
@@ -93,6 +93,8 @@ enum Ground {
     Namespaces,
     /// Two simulated hosts with a made-up clock: the same bytes every time
     Smoltcp,
+    /// This machine's own loopback interface; needs the right to capture
+    Loopback,
 }
 
 fn names() -> Vec<&'static str> {
@@ -131,7 +133,7 @@ fn list() -> Outcome {
     }
     writeln!(
         out,
-        "Options: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  (sockwire lab --help)"
+        "More: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help"
     )?;
     Ok(Exit::Done)
 }
@@ -140,6 +142,7 @@ fn list() -> Outcome {
 enum Chosen {
     Namespaces(Way),
     Smoltcp { why: Option<String> },
+    Loopback,
 }
 
 fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
@@ -164,18 +167,25 @@ fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
     let played = match ground {
         Chosen::Namespaces(way) => namespaces::play(&plan, way, &mut listener),
         Chosen::Smoltcp { .. } => smoltcp::play(&plan, &mut listener),
+        Chosen::Loopback => loopback::play(&plan, &mut listener),
     };
     if let Some(failure) = failure {
         return Err(failure);
     }
     played.map_err(|error| Failure::new(exit_of(&error), error))?;
-    telling.close(matches!(ground, Chosen::Namespaces(_)))?;
+    telling.close(!matches!(ground, Chosen::Smoltcp { .. }))?;
     Ok(Exit::Done)
 }
 
 fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
+    let on_loopback = args.ground == Some(Ground::Loopback);
+    let usual = if on_loopback {
+        0
+    } else {
+        Link::default().delay
+    };
     let link = Link {
-        delay: args.delay,
+        delay: args.delay.unwrap_or(usual),
         drops: [scenario.drops, &args.drop].concat(),
         loss: args.loss,
         duplicate: args.duplicate,
@@ -184,7 +194,12 @@ fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
     Plan {
         scenario,
         link,
-        ipv6: args.ipv6,
+        addresses: match (on_loopback, args.ipv6) {
+            (false, false) => lab::PRIVATE_IPV4,
+            (false, true) => lab::PRIVATE_IPV6,
+            (true, false) => loopback::IPV4,
+            (true, true) => loopback::IPV6,
+        },
     }
 }
 
@@ -195,13 +210,15 @@ fn general(error: anyhow::Error) -> Failure {
 fn exit_of(error: &LabError) -> Exit {
     match error {
         LabError::Unsuited(_) => Exit::Usage,
-        LabError::Refused(_) | LabError::Failed { .. } => Exit::NotPermitted,
+        LabError::Refused(_) | LabError::Failed { .. } | LabError::Capture(_) => Exit::NotPermitted,
     }
 }
 
 fn choose(scenario: &Scenario, asked: Option<Ground>) -> Result<Chosen, Failure> {
-    if asked == Some(Ground::Smoltcp) {
-        return Ok(Chosen::Smoltcp { why: None });
+    match asked {
+        Some(Ground::Smoltcp) => return Ok(Chosen::Smoltcp { why: None }),
+        Some(Ground::Loopback) => return Ok(Chosen::Loopback),
+        Some(Ground::Namespaces) | None => {}
     }
     let refusal: Result<Refusal, io::Error> = match refusal::test(&Machine::look()) {
         Ok(Ok(way)) => return Ok(Chosen::Namespaces(way)),
@@ -225,8 +242,12 @@ fn choose(scenario: &Scenario, asked: Option<Ground>) -> Result<Chosen, Failure>
 
 fn introduce(plan: &Plan, ground: &Chosen, out: &mut impl Write) -> io::Result<()> {
     let delay = plan.link.delay as f64 / MILLISECOND as f64;
-    write!(out, "two hosts, one cable, {delay} ms each way    ground: ")?;
     match ground {
+        Chosen::Loopback => write!(out, "one host and its loopback interface    ground: ")?,
+        _ => write!(out, "two hosts, one cable, {delay} ms each way    ground: ")?,
+    }
+    match ground {
+        Chosen::Loopback => writeln!(out, "loopback (Linux's own TCP)")?,
         Chosen::Namespaces(_) => writeln!(out, "namespaces (Linux's own TCP)")?,
         Chosen::Smoltcp { why } => {
             writeln!(out, "simulated (smoltcp, not Linux)")?;
@@ -353,7 +374,7 @@ impl Telling {
             link: LinkType::ETHERNET,
             interface: 0,
             direction: Direction::Unknown,
-            checksum: KernelChecksum::Unknown,
+            checksum: transit.checksum,
             wire_len: transit.bytes.len() as u32,
             start: 0,
             len: transit.bytes.len() as u32,
@@ -567,7 +588,7 @@ fn frame(transit: &Transit, time: Time, direction: Direction) -> Frame<'_> {
         link: LinkType::ETHERNET,
         interface: 0,
         direction,
-        checksum: KernelChecksum::Unknown,
+        checksum: transit.checksum,
         wire_len: transit.bytes.len() as u32,
         bytes: &transit.bytes,
     }
