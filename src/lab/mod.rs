@@ -1,13 +1,15 @@
 //! The lab: two hosts of its own and the wire between them, on which scenarios are played.
 //!
 //! A [`Scenario`] is data. Three grounds play it: Linux's own TCP in [`namespaces`], a simulation of two hosts with a
-//! made-up clock ([`smoltcp`]), and this machine's loopback interface. What happens comes out as [`Event`]s.
+//! made-up clock ([`smoltcp`]), and this machine's own [`loopback`] interface. What happens comes out as [`Event`]s.
 
 mod kernel;
+pub mod loopback;
 pub mod namespaces;
 pub mod refusal;
 pub mod scenario;
 pub mod smoltcp;
+mod threads;
 pub mod wire;
 
 use std::{
@@ -28,28 +30,37 @@ pub struct Plan {
     pub scenario: &'static Scenario,
     /// What the wire does.
     pub link: Link,
-    /// Over IPv6 rather than IPv4.
-    pub ipv6: bool,
+    /// Addresses of the hosts, in the order of [`Host::BOTH`], of one version of IP.
+    pub addresses: [IpAddr; 2],
 }
 
+/// Two hosts on a network of their own.
+pub const PRIVATE_IPV4: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+];
+
+/// Two hosts on a network of their own, of the documentation prefix (RFC 3849).
+pub const PRIVATE_IPV6: [IpAddr; 2] = [
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2)),
+];
+
 impl Plan {
-    /// The address of `host`, on both grounds that have two hosts.
+    /// The address of `host`.
     pub const fn address(&self, host: Host) -> IpAddr {
-        let last = match host {
-            Host::Client => 1,
-            Host::Server => 2,
-        };
-        if self.ipv6 {
-            // Documentation prefix (RFC 3849).
-            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last))
-        } else {
-            IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8))
+        match host {
+            Host::Client => self.addresses[0],
+            Host::Server => self.addresses[1],
         }
     }
 
     /// Bits of the network that both hosts are on.
     const fn prefix(&self) -> u8 {
-        if self.ipv6 { 64 } else { 24 }
+        match self.addresses[0] {
+            IpAddr::V4(_) => 24,
+            IpAddr::V6(_) => 64,
+        }
     }
 
     /// Nanoseconds that a host waits for a datagram: time enough for there and back, and a second more.
@@ -116,6 +127,9 @@ pub enum LabError {
         /// The cause.
         error: io::Error,
     },
+    /// The loopback interface cannot be watched.
+    #[error(transparent)]
+    Capture(#[from] crate::capture::CaptureError),
     /// The ground cannot play this scenario.
     #[error("{0}")]
     Unsuited(String),

@@ -5,26 +5,24 @@
 
 use std::{
     io,
-    net::IpAddr,
     ops::ControlFlow,
     os::fd::{AsFd, OwnedFd},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    thread,
+    sync::mpsc::{Sender, channel},
     time::{Duration, Instant},
 };
 
-use etherparse::{Icmpv6Slice, SlicedPacket, TransportSlice};
+use etherparse::{SlicedPacket, TransportSlice};
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
-    sys::{prctl, signal::SigSet, time::TimeSpec},
+    sys::{prctl, time::TimeSpec},
 };
 
 use super::{
-    Event, LabError, Listener, Plan, Trying, Wire,
-    kernel::Kernel,
-    mac,
+    Event, LabError, Listener, Plan, Trying, Wire, mac,
     refusal::Way,
-    scenario::{Call, Host},
+    scenario::Host,
+    threads::{TICK, Threads, Voice},
 };
 use crate::{
     sys::{
@@ -41,22 +39,10 @@ use crate::{
 const ETH0: (u32, &str) = (100, "eth0");
 /// Indices and names of the wire's ends, in the order of [`Host::BOTH`].
 const ENDS: [(u32, &str); 2] = [(101, "w0"), (102, "w1")];
-/// After such a time without a frame the listener hears that nothing happened; so the wire learns whether it still listens.
-const TICK: Duration = Duration::from_millis(20);
 /// Silence after which nothing more is to be expected: a kernel answers a frame at once.
 const SILENCE: Duration = Duration::from_millis(5);
 /// More than any frame of an interface without offloads.
 const FRAME: usize = 65536;
-
-/// What the threads say to the one that listens.
-enum Said {
-    /// The hosts' networks, ready to be entered.
-    Built([OwnedFd; 2]),
-    Event(Event),
-    /// This host has made all its calls, and its connections are over.
-    Done,
-    Failed(LabError),
-}
 
 /// Plays `plan`, telling `listener` what happens as it happens.
 ///
@@ -69,89 +55,26 @@ pub fn play(plan: &Plan, way: Way, listener: Listener<'_>) -> Result<(), LabErro
     if way == Way::User {
         netns::enter_user()?;
     }
-    let clock = Clock::start();
-    let (say, said) = channel();
-    spawn("wire", &say, {
-        let plan = plan.clone();
-        move |say| run_wire(&plan, clock, say)
+    let threads = Threads::new();
+    let (built, building) = channel();
+    threads.spawn("wire", {
+        let (plan, clock) = (plan.clone(), threads.clock);
+        move |voice| run_wire(&plan, clock, built, voice)
     })?;
     // Held until the end: when the last handle goes, so does the network, and with it the wire's end of the cable.
-    let networks = match said.recv() {
-        Ok(Said::Built(networks)) => networks,
-        Ok(Said::Failed(error)) => return Err(error),
-        _ => return Err(gone()),
-    };
-    let (ready, wait) = channel::<()>();
-    let [client, server] = &networks;
-    for (host, network, gate) in [
-        (Host::Server, server, Gate::Open(ready)),
-        (Host::Client, client, Gate::Wait(wait)),
-    ] {
-        let plan = plan.clone();
-        let network = network
-            .try_clone()
-            .trying("keep a handle on a host's network")?;
-        spawn(host.name(), &say, move |say| {
-            run_host(&plan, host, network, gate, clock, say)
-        })?;
-    }
-    drop(say);
+    let networks: [OwnedFd; 2] = building.recv().map_err(|_| threads.failure())?;
+    let [client, server] = networks.each_ref().map(|network| {
+        let network = network.try_clone().trying("keep a handle on a network");
+        move || {
+            netns::join(network?).trying("enter a host's network namespace")?;
+            ethtool::offloads_off(ETH0.1).trying("switch a host's offloads off")
+        }
+    });
+    threads.hosts(plan, [client, server])?;
     let took = i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX);
     match listener(Event::Up(took)) {
-        ControlFlow::Continue(()) => listen(&said, listener),
+        ControlFlow::Continue(()) => threads.listen(SILENCE, listener),
         ControlFlow::Break(()) => Ok(()),
-    }
-}
-
-/// Passes events on until both hosts are done, nothing is on the wire, and silence has set in.
-fn listen(said: &Receiver<Said>, listener: Listener<'_>) -> Result<(), LabError> {
-    let mut hosts = Host::BOTH.len();
-    let mut underway: i64 = 0;
-    loop {
-        let over = hosts == 0 && underway == 0;
-        let event = match said.recv_timeout(if over { SILENCE } else { Duration::MAX }) {
-            Ok(Said::Event(event)) => event,
-            Ok(Said::Done) => {
-                hosts -= 1;
-                continue;
-            }
-            Ok(Said::Failed(error)) => return Err(error),
-            Err(RecvTimeoutError::Timeout) => return Ok(()),
-            Ok(Said::Built(_)) | Err(RecvTimeoutError::Disconnected) => return Err(gone()),
-        };
-        underway += match &event {
-            Event::Sent(transit) if transit.dropped.is_some() => 0,
-            Event::Sent(transit) => 1 + i64::from(transit.twice),
-            Event::Delivered { .. } => -1,
-            _ => 0,
-        };
-        if listener(event).is_break() {
-            return Ok(());
-        }
-    }
-}
-
-/// Starts a thread that leaves signals to the first one, and says so when it fails.
-fn spawn(
-    name: &str,
-    say: &Sender<Said>,
-    run: impl FnOnce(&Sender<Said>) -> Result<(), LabError> + Send + 'static,
-) -> Result<(), LabError> {
-    let say = say.clone();
-    let body = move || {
-        let _ = SigSet::all().thread_block();
-        if let Err(error) = run(&say) {
-            let _ = say.send(Said::Failed(error));
-        }
-    };
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
-    thread.map(drop).trying("start a thread for the lab")
-}
-
-fn gone() -> LabError {
-    LabError::Failed {
-        what: "hear from the lab's threads",
-        error: io::ErrorKind::BrokenPipe.into(),
     }
 }
 
@@ -202,11 +125,16 @@ fn set_up_host(plan: &Plan, host: Host, link: &Netlink) -> io::Result<()> {
 }
 
 /// The wire's thread: frames in at one port, out at the other when they are due.
-fn run_wire(plan: &Plan, clock: Clock, say: &Sender<Said>) -> Result<(), LabError> {
+fn run_wire(
+    plan: &Plan,
+    clock: Clock,
+    built: Sender<[OwnedFd; 2]>,
+    voice: &Voice,
+) -> Result<(), LabError> {
     let (hosts, ports) = build(plan)?;
     // Wakes at the time asked for, not up to 50 µs later.
     let _ = prctl::set_timerslack(1);
-    if say.send(Said::Built(hosts)).is_err() {
+    if built.send(hosts).is_err() {
         return Ok(());
     }
     let mut wire = Wire::new(plan.link.clone());
@@ -251,7 +179,7 @@ fn run_wire(plan: &Plan, clock: Clock, say: &Sender<Said>) -> Result<(), LabErro
             events.push(Event::Quiet(last));
         }
         for event in events.drain(..) {
-            if say.send(Said::Event(event)).is_err() {
+            if !voice.tell(event) {
                 return Ok(());
             }
         }
@@ -266,7 +194,7 @@ fn wait(ports: &[Port; 2], nanos: Option<i64>) -> io::Result<()> {
         .each_ref()
         .map(|port| PollFd::new(port.as_fd(), PollFlags::POLLIN));
     match ppoll(&mut waiting, Some(TimeSpec::from_duration(limit)), None) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -277,67 +205,8 @@ fn is_housekeeping(frame: &[u8]) -> bool {
     const TYPES: &[u8] = &[130, 131, 132, 133, 134, 135, 136, 137, 143];
     let packet = SlicedPacket::from_ethernet(frame).ok();
     match packet.and_then(|packet| packet.transport) {
-        Some(TransportSlice::Icmpv6(icmp)) => TYPES.contains(&type_of(&icmp)),
+        Some(TransportSlice::Icmpv6(icmp)) => TYPES.contains(&icmp.type_u8()),
         _ => false,
-    }
-}
-
-fn type_of(icmp: &Icmpv6Slice<'_>) -> u8 {
-    icmp.type_u8()
-}
-
-/// The server opens the gate when it is ready; the client waits for that.
-enum Gate {
-    Open(Sender<()>),
-    Wait(Receiver<()>),
-}
-
-/// A host's thread.
-fn run_host(
-    plan: &Plan,
-    host: Host,
-    network: OwnedFd,
-    gate: Gate,
-    clock: Clock,
-    say: &Sender<Said>,
-) -> Result<(), LabError> {
-    netns::join(network).trying("enter a host's network namespace")?;
-    ethtool::offloads_off(ETH0.1).trying("switch a host's offloads off")?;
-    let patience = Duration::from_nanos(plan.patience().unsigned_abs());
-    let peer: IpAddr = plan.address(host.other());
-    let mut kernel = Kernel::new(plan.address(host), peer, patience);
-    if let Gate::Wait(ready) = &gate {
-        // The other end of the gate only closes when the server's thread has ended.
-        let _ = ready.recv();
-    }
-    let mut gate = Some(gate);
-    for &call in plan.scenario.calls(host) {
-        if !matches!(call, Call::Listen(_) | Call::Bind(_)) {
-            open(gate.take());
-        }
-        let error = kernel.call(call).err().map(|error| error.to_string());
-        let event = Event::Called {
-            time: clock.now(),
-            host,
-            call,
-            error,
-        };
-        if say.send(Said::Event(event)).is_err() {
-            return Ok(());
-        }
-    }
-    open(gate);
-    // The host's sockets are closed with its last call, whatever the scenario says.
-    kernel.call(Call::Close).trying("close a host's sockets")?;
-    kernel.settle().trying("ask for a connection's state")?;
-    // The listener may have gone: then nobody needs to know.
-    let _ = say.send(Said::Done);
-    Ok(())
-}
-
-fn open(gate: Option<Gate>) {
-    if let Some(Gate::Open(ready)) = gate {
-        let _ = ready.send(());
     }
 }
 

@@ -153,6 +153,14 @@ impl Scenario {
         }
     }
 
+    /// Ports of the server that the scenario names, whether somebody is there or not.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.client.iter().filter_map(|call| match call {
+            Call::Connect(port) | Call::SendTo(port, _) => Some(*port),
+            _ => None,
+        })
+    }
+
     /// Ports on which a TCP socket of the server listens.
     pub fn listening(&self) -> impl Iterator<Item = u16> {
         self.server.iter().filter_map(|call| match call {
@@ -182,7 +190,7 @@ const WORLD: &[Call] = &[
 pub static ALL: &[Scenario] = &[
     Scenario {
         name: "handshake",
-        title: "a TCP handshake, one line of data each way, the close",
+        title: "a TCP handshake, a line of data each way, the close",
         client: HELLO,
         server: WORLD,
         drops: &[],
@@ -191,7 +199,7 @@ pub static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "udp",
-        title: "a datagram and its reply, then one to a port where nobody listens",
+        title: "a datagram, its reply, then one to a closed port",
         client: &[
             Call::SendTo(5000, Content::Text("ping\n")),
             Call::ReceiveFrom,
@@ -212,7 +220,7 @@ pub static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "refused",
-        title: "a SYN to a port where nobody listens, and the RST that answers",
+        title: "a SYN to a closed port, and the RST that answers",
         client: &[Call::Connect(5000), Call::Close],
         server: &[],
         drops: &[],
@@ -221,7 +229,7 @@ pub static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "half-close",
-        title: "the client says that it is done, and still receives the answer",
+        title: "the client is done sending, and still receives",
         client: &[
             Call::Connect(5000),
             Call::Send("count\n"),
@@ -242,7 +250,7 @@ pub static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "lost-syn",
-        title: "the wire drops the first SYN: TCP waits, and tries again",
+        title: "the first SYN is lost: TCP waits, and tries again",
         client: HELLO,
         server: WORLD,
         drops: &[Drop {
@@ -254,7 +262,7 @@ pub static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "fragments",
-        title: "datagrams larger than the link carries, cut up by IP",
+        title: "a datagram too large for the link, cut up by IP",
         client: &[
             Call::SendTo(5000, Content::Letters(4000)),
             Call::ReceiveFrom,

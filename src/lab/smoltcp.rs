@@ -38,12 +38,7 @@ const ETHERNET: usize = 14;
 /// # Errors
 /// When the scenario needs what smoltcp has not.
 pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
-    if plan.scenario.kernel_only {
-        return Err(LabError::Unsuited(format!(
-            "the simulated network cannot play {}: it needs a kernel",
-            plan.scenario.name
-        )));
-    }
+    suits(plan)?;
     let mut world = World {
         hosts: Host::BOTH.map(|host| Simulated::new(plan, host)),
         wire: Wire::new(plan.link.clone()),
@@ -63,6 +58,20 @@ pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
         }
         world.events.push(Event::Quiet(world.now));
     }
+}
+
+/// Whether this ground can play `plan`.
+///
+/// # Errors
+/// When the scenario needs what smoltcp has not.
+pub fn suits(plan: &Plan) -> Result<(), LabError> {
+    if plan.scenario.kernel_only {
+        return Err(LabError::Unsuited(format!(
+            "the simulated network cannot play {}: it needs a kernel",
+            plan.scenario.name
+        )));
+    }
+    Ok(())
 }
 
 struct World {
@@ -392,7 +401,7 @@ mod tests {
     use etherparse::{SlicedPacket, TransportSlice};
 
     use super::{
-        super::{Link, Scenario},
+        super::{Link, PRIVATE_IPV4, PRIVATE_IPV6, Scenario},
         *,
     };
 
@@ -408,7 +417,7 @@ mod tests {
             &Plan {
                 scenario,
                 link,
-                ipv6,
+                addresses: if ipv6 { PRIVATE_IPV6 } else { PRIVATE_IPV4 },
             },
             &mut |event| {
                 events.push(event);

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 
 use super::scenario::Host;
-use crate::time::{MILLISECOND, Time};
+use crate::{
+    frame::KernelChecksum,
+    time::{MILLISECOND, Time},
+};
 
 /// What the wire does to frames.
 #[derive(Clone, Debug)]
@@ -148,6 +151,8 @@ pub struct Transit {
     pub from: Host,
     /// The whole frame.
     pub bytes: Arc<[u8]>,
+    /// What the kernel knows of its checksum.
+    pub checksum: KernelChecksum,
     /// The rule that dropped it, in words.
     pub dropped: Option<String>,
     /// It will be delivered twice.
@@ -224,6 +229,8 @@ impl Wire {
             time,
             from,
             bytes,
+            // The offloads are off: what is in the frame counts.
+            checksum: KernelChecksum::Unknown,
             dropped,
             twice,
         }

@@ -3,6 +3,7 @@
 // Links.
 pub mod arp;
 pub mod ethernet;
+pub mod ethertype;
 pub mod llc;
 pub mod null;
 pub mod raw;
@@ -40,7 +41,6 @@ pub mod data;
 pub mod frame;
 
 // No protocols, but what several of them share.
-pub mod ethertype;
 mod options;
 mod quote;
 mod verify;

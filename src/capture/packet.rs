@@ -1,0 +1,546 @@
+//! Packet sockets with rings, one an interface, as one source: blocks as they come, or merged by time.
+
+use std::{collections::VecDeque, io, os::fd::AsFd, sync::Arc, thread, time::Duration};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::{
+    ANY, CaptureError, Options, Ways,
+    links::Links,
+    list, now,
+    walk::{Shape, walk},
+};
+use crate::{
+    frame::{
+        Batch, Block, Counters, Interface, InterfaceState, Record, Source, SourceError,
+        SourceErrorKind, Step, Storage,
+    },
+    link::LinkType,
+    sys::{
+        packet::{Layer, PacketSocket},
+        ring::{Reader, RingBlock},
+    },
+    time::{MILLISECOND, SECOND, Time},
+};
+
+/// The kernel hands a block over at most so long after its first frame, give or take one period.
+const RETIRE_MS: u32 = 20;
+/// After this time, in nanoseconds, a frame has reached us for certain: two retire periods and some grace.
+const SETTLED: i64 = 50 * MILLISECOND;
+/// The longest wait in one piece, so that a signal between two waits is not missed for long.
+const NAP: i64 = 100 * MILLISECOND;
+/// The longest time, in nanoseconds, that draining may take.
+const DRAIN: i64 = SECOND;
+/// The kernel's counters have 32 bits: read often enough, they never overflow.
+const COUNT_EVERY: i64 = SECOND;
+/// The smallest block holds the largest frame that segmentation offload makes by default (64 KiB), and its headers.
+const SMALLEST_BLOCK: usize = 128 << 10;
+const LARGEST_BLOCK: usize = 1 << 20;
+/// Most bytes copied into one merged batch.
+const MERGED: usize = 1 << 20;
+
+/// Packet sockets of the named interfaces, or the one of `any`.
+pub(super) struct Capture {
+    taps: Vec<Tap>,
+    interfaces: Vec<Arc<Interface>>,
+    /// Which entry of `interfaces` an interface number has; the last one asked for is first.
+    known: Vec<(u32, u32)>,
+    snaplen: u32,
+    links: Links,
+    duplicate: u64,
+    next_number: u64,
+    counted: Time,
+    spare_records: Vec<Vec<Record>>,
+    spare_data: Vec<u8>,
+    /// Draining, at the latest until this time.
+    drain_until: Option<Time>,
+    told_gone: bool,
+}
+
+/// One socket and its ring.
+struct Tap {
+    socket: PacketSocket,
+    reader: Reader,
+    shape: Shape,
+    /// 0 for `any`.
+    ifindex: u32,
+    name: String,
+    gone: bool,
+    /// By the kernel's count, drops included.
+    seen: u64,
+    dropped: u64,
+    /// Frames found in the ring.
+    taken: u64,
+    /// Blocks that wait to be merged, oldest first.
+    waiting: VecDeque<Waiting>,
+}
+
+/// A walked block, and the first record of it that has not been delivered.
+struct Waiting {
+    block: RingBlock,
+    records: Vec<Record>,
+    next: usize,
+}
+
+impl Capture {
+    pub(super) fn open(options: &Options, notes: &mut Vec<String>) -> Result<Self, CaptureError> {
+        let mut capture = Self {
+            taps: Vec::new(),
+            interfaces: Vec::new(),
+            known: Vec::new(),
+            snaplen: options.snaplen.clamp(1, super::SNAPLEN),
+            links: Links::default(),
+            duplicate: 0,
+            next_number: 1,
+            counted: now(),
+            spare_records: Vec::new(),
+            spare_data: Vec::new(),
+            drain_until: None,
+            told_gone: false,
+        };
+        if options.interfaces.iter().any(|name| name == ANY) {
+            if options.interfaces.len() > 1 {
+                notes.push("any stands for all interfaces: the others named are in it".to_owned());
+            }
+            capture.tap(ANY, 0, options, notes)?;
+            for interface in list::available() {
+                capture
+                    .links
+                    .watch(interface.index, interface.name, interface.up);
+            }
+        } else {
+            for interface in list::find(&options.interfaces)? {
+                capture.tap(&interface.name, interface.index, options, notes)?;
+                // As if it were up, so that the first look tells when it is not.
+                capture.links.watch(interface.index, interface.name, true);
+            }
+        }
+        // Bound last, all at once: until here nothing was received.
+        for tap in &capture.taps {
+            tap.socket
+                .bind(tap.ifindex)
+                .map_err(CaptureError::net_raw(format!("bind to {}", tap.name)))?;
+        }
+        Ok(capture)
+    }
+
+    fn tap(
+        &mut self,
+        name: &str,
+        ifindex: u32,
+        options: &Options,
+        notes: &mut Vec<String>,
+    ) -> Result<(), CaptureError> {
+        let open = |layer| {
+            PacketSocket::open(layer).map_err(CaptureError::net_raw(format!(
+                "open a packet socket on {name}"
+            )))
+        };
+        let mut socket = open(Layer::Link)?;
+        let link = if name == ANY {
+            LinkType::LINUX_SLL2
+        } else {
+            let hardware = socket
+                .hardware_type(name)
+                .map_err(CaptureError::net_raw(format!("ask for the type of {name}")))?;
+            link_of(hardware)
+        };
+        if link == LinkType::LINUX_SLL2 {
+            socket = open(Layer::Network)?;
+        }
+        socket
+            .limit(self.snaplen, options.ways)
+            .map_err(CaptureError::net_raw(format!(
+                "attach the snapshot length to {name}"
+            )))?;
+        if options.promiscuous && ifindex != 0 {
+            socket
+                .promiscuous(ifindex)
+                .map_err(CaptureError::net_raw(format!(
+                    "make {name} promiscuous (-p leaves that out)"
+                )))?;
+        }
+        let reader = ring(&socket, options.buffer)
+            .map_err(CaptureError::net_raw(format!("make a ring for {name}")))?;
+        if reader.size() < options.buffer {
+            notes.push(format!(
+                "the ring of {name} has {} KiB: the kernel has no memory for {} KiB",
+                reader.size() >> 10,
+                options.buffer >> 10
+            ));
+        }
+        if ifindex != 0 {
+            self.describe(ifindex, Some(name.to_owned()), link);
+        }
+        self.taps.push(Tap {
+            shape: Shape {
+                link,
+                snaplen: self.snaplen,
+                loopback_once: options.ways == Ways::Both,
+            },
+            socket,
+            reader,
+            ifindex,
+            name: name.to_owned(),
+            gone: false,
+            seen: 0,
+            dropped: 0,
+            taken: 0,
+            waiting: VecDeque::new(),
+        });
+        Ok(())
+    }
+
+    fn describe(&mut self, ifindex: u32, name: Option<String>, link: LinkType) -> u32 {
+        let index = self.interfaces.len() as u32;
+        self.interfaces.push(Arc::new(Interface {
+            name,
+            description: None,
+            link,
+            snaplen: self.snaplen,
+            filter: None,
+        }));
+        self.known.push((ifindex, index));
+        index
+    }
+
+    /// Takes the next block of tap `at` and walks it.
+    fn take(&mut self, at: usize) -> Option<Waiting> {
+        let mut block = self.taps[at].reader.take()?;
+        let mut records = self.spare_records.pop().unwrap_or_default();
+        let before = records.len();
+        let shape = self.taps[at].shape;
+        let mut last = (u32::MAX, 0);
+        let duplicates = walk(
+            block.bytes_mut(),
+            shape,
+            |ifindex| {
+                if last.0 != ifindex {
+                    last = (ifindex, self.interface(at, ifindex));
+                }
+                last.1
+            },
+            &mut records,
+        );
+        self.duplicate += duplicates;
+        self.taps[at].taken += duplicates + (records.len() - before) as u64;
+        Some(Waiting {
+            block,
+            records,
+            next: 0,
+        })
+    }
+
+    /// The entry of `interfaces` for an interface number, made when it is first seen on `any`.
+    fn interface(&mut self, at: usize, ifindex: u32) -> u32 {
+        if let Some(&(_, index)) = self.known.iter().find(|(known, _)| *known == ifindex) {
+            return index;
+        }
+        let tap = &self.taps[at];
+        let (link, name) = (tap.shape.link, tap.socket.name_of(ifindex).ok());
+        if let Some(name) = &name {
+            self.links.watch(ifindex, name.clone(), true);
+        }
+        self.describe(ifindex, name, link)
+    }
+
+    /// One interface: a block is a batch.
+    fn single(&mut self) -> Option<Batch> {
+        loop {
+            let taken = self.take(0)?;
+            if taken.records.is_empty() {
+                self.spare_records.push(taken.records);
+                continue;
+            }
+            let data = Storage::Block(Box::new(taken.block));
+            return Some(self.deliver(data, taken.records));
+        }
+    }
+
+    /// Several interfaces: what has settled is copied in the order of time.
+    fn merged(&mut self, now: Time) -> Option<Batch> {
+        let mut settled = now.plus(-SETTLED);
+        for at in 0..self.taps.len() {
+            while let Some(taken) = self.take(at) {
+                if taken.records.is_empty() {
+                    self.spare_records.push(taken.records);
+                } else {
+                    self.taps[at].waiting.push_back(taken);
+                }
+            }
+        }
+        if self.is_drained() || self.taps.iter().any(Tap::is_crowded) {
+            settled = Time::MAX; // Better out of order than lost.
+        }
+        let mut data = std::mem::take(&mut self.spare_data);
+        let mut records = self.spare_records.pop().unwrap_or_default();
+        data.clear();
+        while data.len() < MERGED {
+            let heads = self.taps.iter_mut().filter_map(Tap::head);
+            let Some((time, tap)) = heads.min_by_key(|(time, _)| *time) else {
+                break;
+            };
+            if time > settled {
+                break;
+            }
+            if let Some(done) = tap.copy_head(&mut data, &mut records) {
+                self.spare_records.push(done);
+            }
+        }
+        if records.is_empty() {
+            self.spare_records.push(records);
+            self.spare_data = data;
+            return None;
+        }
+        Some(self.deliver(Storage::Owned(data), records))
+    }
+
+    fn deliver(&mut self, data: Storage, records: Vec<Record>) -> Batch {
+        let first = self.next_number;
+        self.next_number += records.len() as u64;
+        Batch {
+            data,
+            records,
+            first,
+            comments: Vec::new(),
+        }
+    }
+
+    fn count(&mut self) {
+        for tap in &mut self.taps {
+            tap.count();
+        }
+    }
+
+    /// Every frame that the kernel counted has been taken out of the rings; only asked when nothing more arrives.
+    fn is_drained(&self) -> bool {
+        (self.drain_until.is_some() || self.taps.iter().all(|tap| tap.gone))
+            && self
+                .taps
+                .iter()
+                .all(|tap| tap.taken >= tap.seen - tap.dropped)
+    }
+
+    fn counters(&self) -> Counters {
+        let sum = |of: fn(&Tap) -> u64| self.taps.iter().map(of).sum::<u64>();
+        let (seen, taken) = (sum(|tap| tap.seen), sum(|tap| tap.taken));
+        Counters {
+            seen,
+            duplicate: self.duplicate,
+            // What could not be drained in time is lost too.
+            dropped: seen.saturating_sub(taken),
+        }
+    }
+
+    /// A link change, and what it means for the capture.
+    fn link_change(&mut self, now: Time) -> Option<Step> {
+        let socket = &self.taps.first()?.socket;
+        let (change, ifindex) = self.links.next(socket, now)?;
+        if change.state == InterfaceState::Deleted {
+            for tap in self.taps.iter_mut().filter(|tap| tap.ifindex == ifindex) {
+                tap.gone = true;
+                tap.count();
+            }
+            if self.taps.iter().all(|tap| tap.gone) {
+                self.drain_until = Some(now.plus(DRAIN));
+            }
+        }
+        Some(Step::Link(change))
+    }
+
+    fn end(&mut self) -> Result<Step, SourceError> {
+        if self.taps.iter().all(|tap| tap.gone) && !self.told_gone {
+            self.told_gone = true;
+            let names: Vec<&str> = self.taps.iter().map(|tap| tap.name.as_str()).collect();
+            return Err(SourceError {
+                kind: SourceErrorKind::Gone,
+                source: format!("interface {} was deleted", names.join(", ")).into(),
+            });
+        }
+        Ok(Step::End(self.counters()))
+    }
+
+    /// Waits until a ring has something, at most `nanos`. False when a signal came.
+    fn wait(&self, nanos: i64) -> Result<bool, SourceError> {
+        let millis = nanos.clamp(0, NAP) / MILLISECOND + 1;
+        if self.taps.iter().any(|tap| !tap.waiting.is_empty()) {
+            // Blocks in our hands make every poll return at once.
+            thread::sleep(Duration::from_millis((millis as u64).min(5)));
+            return Ok(true);
+        }
+        let mut fds: Vec<PollFd<'_>> = self
+            .taps
+            .iter()
+            .map(|tap| PollFd::new(tap.socket.as_fd(), PollFlags::POLLIN))
+            .collect();
+        match poll(
+            &mut fds,
+            PollTimeout::try_from(millis).unwrap_or(PollTimeout::ZERO),
+        ) {
+            Ok(0) => Ok(true),
+            Ok(_) => {
+                for tap in &self.taps {
+                    // Left pending, the error of a link that went down would end every wait.
+                    tap.socket.take_error();
+                }
+                // The caller may still hold blocks of the ring, which poll takes for new ones.
+                thread::sleep(Duration::from_micros(500));
+                Ok(true)
+            }
+            Err(Errno::EINTR) => Ok(false),
+            Err(errno) => Err(SourceError {
+                kind: SourceErrorKind::Io,
+                source: format!("wait for frames: {errno}").into(),
+            }),
+        }
+    }
+}
+
+impl Source for Capture {
+    fn next(&mut self, until: Time) -> Result<Step, SourceError> {
+        let began = now();
+        loop {
+            let now = now();
+            if now.since(self.counted) > COUNT_EVERY || now < self.counted {
+                self.counted = now;
+                self.count();
+            }
+            if let Some(change) = self.link_change(now) {
+                return Ok(change);
+            }
+            let batch = if self.taps.len() == 1 {
+                self.single()
+            } else {
+                self.merged(now)
+            };
+            if let Some(batch) = batch {
+                return Ok(Step::Batch(batch));
+            }
+            if self.is_drained() || self.drain_until.is_some_and(|late| now > late) {
+                return self.end();
+            }
+            if self.drain_until.is_some() {
+                self.wait(MILLISECOND)?;
+                continue;
+            }
+            let left = until.plus(SETTLED).since(now);
+            if left <= 0 {
+                return Ok(Step::Quiet(until));
+            }
+            if now.since(began) > NAP || !self.wait(left)? {
+                return Ok(Step::Quiet(now.plus(-SETTLED)));
+            }
+        }
+    }
+
+    fn interfaces(&self) -> &[Arc<Interface>] {
+        &self.interfaces
+    }
+
+    fn recycle(&mut self, batch: Batch) {
+        let mut records = batch.records;
+        records.clear();
+        self.spare_records.push(records);
+        if let Storage::Owned(data) = batch.data {
+            self.spare_data = data;
+        }
+    }
+
+    fn stop(&mut self) {
+        if self.drain_until.is_some() {
+            return;
+        }
+        for tap in &self.taps {
+            // A socket that cannot be silenced is drained until the time is over.
+            let _ = tap.socket.silence(tap.ifindex);
+        }
+        self.count();
+        self.drain_until = Some(now().plus(DRAIN));
+    }
+}
+
+impl Tap {
+    fn count(&mut self) {
+        if let Ok(counted) = self.socket.statistics() {
+            self.seen += u64::from(counted.packets);
+            self.dropped += u64::from(counted.drops);
+        }
+    }
+
+    /// Half of the ring waits to be merged: the kernel needs the room.
+    fn is_crowded(&self) -> bool {
+        let size = self.reader.size();
+        self.waiting.len() * block_len(size) > size / 2
+    }
+
+    /// The time of the oldest frame that waits, and the tap itself.
+    fn head(&mut self) -> Option<(Time, &mut Self)> {
+        let waiting = self.waiting.front()?;
+        let record = waiting.records.get(waiting.next)?;
+        Some((record.time, self))
+    }
+
+    /// Copies the oldest waiting frame; returns its block's records when it was the last of them.
+    fn copy_head(&mut self, data: &mut Vec<u8>, records: &mut Vec<Record>) -> Option<Vec<Record>> {
+        let waiting = self.waiting.front_mut()?;
+        let record = *waiting.records.get(waiting.next)?;
+        waiting.next += 1;
+        let (start, len) = (record.start as usize, record.len as usize);
+        if let Some(bytes) = waiting.block.bytes().get(start..start + len) {
+            records.push(Record {
+                start: data.len() as u32,
+                ..record
+            });
+            data.extend_from_slice(bytes);
+        }
+        if waiting.next < waiting.records.len() {
+            return None;
+        }
+        let mut done = self.waiting.pop_front()?.records;
+        done.clear();
+        Some(done)
+    }
+}
+
+/// A ring of about `buffer` bytes, or a smaller one when the kernel has not so much memory.
+fn ring(socket: &PacketSocket, buffer: usize) -> io::Result<Reader> {
+    let mut size = buffer;
+    loop {
+        let block = block_len(size);
+        let blocks = (size / block).max(2);
+        let (Ok(count), Ok(len)) = (u32::try_from(blocks), u32::try_from(block)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        match socket.ring(count, len, RETIRE_MS) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && size > SMALLEST_BLOCK => {
+                size /= 2;
+            }
+            made => return made.map(Reader::new),
+        }
+    }
+}
+
+/// An eighth of the ring, within limits.
+fn block_len(ring: usize) -> usize {
+    (ring / 8)
+        .next_power_of_two()
+        .clamp(SMALLEST_BLOCK, LARGEST_BLOCK)
+}
+
+/// What frames of a device of this ARPHRD_ type begin with. Link headers that sockwire does not read are left to the
+/// kernel, which describes them (cooked), as libpcap does.
+pub(super) fn link_of(hardware: u16) -> LinkType {
+    const RAWIP: u16 = 519; // ARPHRD_RAWIP of linux/if_arp.h
+    match hardware {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => LinkType::ETHERNET,
+        libc::ARPHRD_NONE
+        | RAWIP
+        | libc::ARPHRD_TUNNEL
+        | libc::ARPHRD_TUNNEL6
+        | libc::ARPHRD_SIT => LinkType::RAW,
+        _ => LinkType::LINUX_SLL2,
+    }
+}

@@ -1,0 +1,305 @@
+//! The packet socket (AF_PACKET, packet(7)): every frame of an interface, in both directions.
+
+use std::{
+    io,
+    mem::size_of,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+};
+
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
+use super::{option, ring::Ring};
+
+/// Bytes kept free before each frame, for a VLAN tag that is put back in place.
+const RESERVE: libc::c_int = 4;
+/// An EtherType that nobody sends (reserved by RFC 1701).
+const NO_PROTOCOL: u16 = 0xffff;
+
+/// What a packet socket hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Whole frames, link header first (`SOCK_RAW`).
+    Link,
+    /// Packets without their link header, which is described beside them (`SOCK_DGRAM`).
+    Network,
+}
+
+/// Which copies the kernel hands over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ways {
+    /// Received and sent.
+    #[default]
+    Both,
+    /// Only received.
+    In,
+    /// Only sent.
+    Out,
+}
+
+/// What the kernel counted since the last reading (`PACKET_STATISTICS` starts again at each).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Frames that passed the filter, dropped ones included.
+    pub packets: u32,
+    /// Frames for which the ring had no room.
+    pub drops: u32,
+}
+
+/// A packet socket. It receives nothing before [`PacketSocket::bind`], so no foreign frame slips in during set-up.
+#[derive(Debug)]
+pub struct PacketSocket(Socket);
+
+impl PacketSocket {
+    /// Opens a socket that is bound to nothing.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_NET_RAW in the network namespace's user namespace.
+    pub fn open(layer: Layer) -> io::Result<Self> {
+        let kind = match layer {
+            Layer::Link => Type::RAW,
+            Layer::Network => Type::DGRAM,
+        };
+        Socket::new(Domain::PACKET, kind, Some(Protocol::from(0))).map(Self)
+    }
+
+    /// Lets the kernel cut frames to `snaplen` bytes and refuse those that go the other way.
+    ///
+    /// # Errors
+    /// When the kernel refuses the filter.
+    pub fn limit(&self, snaplen: u32, ways: Ways) -> io::Result<()> {
+        const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
+        const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+        const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+        let packet_type = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+        let (sent, received) = match ways {
+            Ways::Both => (snaplen, snaplen),
+            Ways::In => (0, snaplen),
+            Ways::Out => (snaplen, 0),
+        };
+        self.0.attach_filter(&[
+            SockFilter::new(LOAD_BYTE, 0, 0, packet_type),
+            SockFilter::new(JUMP_EQUAL, 0, 1, libc::PACKET_OUTGOING.into()),
+            SockFilter::new(RETURN, 0, 0, sent),
+            SockFilter::new(RETURN, 0, 0, received),
+        ])
+    }
+
+    /// Makes the interface accept frames for other hosts, as long as the socket lives.
+    ///
+    /// # Errors
+    /// When the interface is gone or refuses.
+    pub fn promiscuous(&self, ifindex: u32) -> io::Result<()> {
+        let request = libc::packet_mreq {
+            mr_ifindex: index(ifindex)?,
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        option::set(
+            self.as_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            request,
+        )
+    }
+
+    /// Gives the socket a receive ring of `blocks` blocks of `block_len` bytes (a power of two, at least a page),
+    /// which the kernel hands over when full, or `retire_ms` after it began to fill them.
+    ///
+    /// # Errors
+    /// `ENOMEM` when the kernel has no such memory.
+    pub fn ring(&self, blocks: u32, block_len: u32, retire_ms: u32) -> io::Result<Ring> {
+        const FRAME: u32 = 2048; // Only for the kernel's arithmetic: TPACKET_V3 packs frames of any size.
+        option::set(
+            self.as_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_VERSION,
+            libc::tpacket_versions::TPACKET_V3 as libc::c_int,
+        )?;
+        option::set(
+            self.as_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_RESERVE,
+            RESERVE,
+        )?;
+        let request = libc::tpacket_req3 {
+            tp_block_size: block_len,
+            tp_block_nr: blocks,
+            tp_frame_size: FRAME,
+            tp_frame_nr: (block_len / FRAME).saturating_mul(blocks),
+            tp_retire_blk_tov: retire_ms,
+            tp_sizeof_priv: 0,
+            tp_feature_req_word: 0,
+        };
+        option::set(
+            self.as_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_RX_RING,
+            request,
+        )?;
+        Ring::map(self.as_fd(), blocks as usize, block_len as usize)
+    }
+
+    /// Begins to receive: all protocols of the interface, or of all interfaces when `ifindex` is 0.
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub fn bind(&self, ifindex: u32) -> io::Result<()> {
+        self.bind_to(ifindex, libc::ETH_P_ALL as u16)
+    }
+
+    /// Ends receiving. When this returns, no frame is on its way into the ring any more.
+    ///
+    /// # Errors
+    /// When the kernel refuses the filter that lets nothing pass.
+    pub fn silence(&self, ifindex: u32) -> io::Result<()> {
+        self.limit(0, Ways::Both)?;
+        // Binding anew unhooks the socket and waits for every processor to leave it; a deleted interface has done so.
+        match self.bind_to(ifindex, NO_PROTOCOL) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => {
+                Ok(())
+            }
+            bound => bound,
+        }
+    }
+
+    /// What was counted since the last call.
+    ///
+    /// # Errors
+    /// Only when the socket is no packet socket, which cannot be.
+    pub fn statistics(&self) -> io::Result<Statistics> {
+        let counted: libc::tpacket_stats_v3 =
+            option::get(self.as_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
+        Ok(Statistics {
+            packets: counted.tp_packets,
+            drops: counted.tp_drops,
+        })
+    }
+
+    /// Takes the pending error (`ENETDOWN` after the interface went down), so that polling waits again.
+    pub fn take_error(&self) -> Option<io::Error> {
+        self.0.take_error().ok().flatten()
+    }
+
+    /// The ARPHRD_ type of an interface in the socket's network namespace.
+    ///
+    /// # Errors
+    /// `ENODEV` when there is no such interface.
+    pub fn hardware_type(&self, name: &str) -> io::Result<u16> {
+        let answer = InterfaceRequest::named(name)?.ask(&self.0, libc::SIOCGIFHWADDR)?;
+        Ok(answer.half())
+    }
+
+    /// Whether an interface in the socket's network namespace is set up (`IFF_UP`).
+    ///
+    /// # Errors
+    /// `ENODEV` when there is no such interface.
+    pub fn is_up(&self, name: &str) -> io::Result<bool> {
+        let answer = InterfaceRequest::named(name)?.ask(&self.0, libc::SIOCGIFFLAGS)?;
+        Ok(libc::c_int::from(answer.half()) & libc::IFF_UP != 0)
+    }
+
+    /// The present name of an interface in the socket's network namespace.
+    ///
+    /// # Errors
+    /// `ENODEV` when there is no such interface any more.
+    pub fn name_of(&self, ifindex: u32) -> io::Result<String> {
+        let mut request = InterfaceRequest::default();
+        request.data[..4].copy_from_slice(&index(ifindex)?.to_ne_bytes());
+        let answer = request.ask(&self.0, libc::SIOCGIFNAME)?;
+        let name = answer.name.split(|&b| b == 0).next().unwrap_or_default();
+        Ok(String::from_utf8_lossy(name).into_owned())
+    }
+
+    fn bind_to(&self, ifindex: u32, protocol: u16) -> io::Result<()> {
+        let address = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: protocol.to_be(),
+            sll_ifindex: index(ifindex)?,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 0,
+            sll_addr: [0; 8],
+        };
+        // SAFETY: `address` is a whole `sockaddr_ll` and outlives the call, which only reads it.
+        let failed = unsafe {
+            libc::bind(
+                self.0.as_raw_fd(),
+                (&raw const address).cast(),
+                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+            )
+        };
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The ARPHRD_ type of an interface in the calling thread's network namespace; needs no right.
+///
+/// # Errors
+/// `ENODEV` when there is no such interface.
+pub fn hardware_type(name: &str) -> io::Result<u16> {
+    let any = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    let answer = InterfaceRequest::named(name)?.ask(&any, libc::SIOCGIFHWADDR)?;
+    Ok(answer.half())
+}
+
+/// The longest packet, in bytes, that an interface in the calling thread's network namespace carries; needs no right.
+///
+/// # Errors
+/// `ENODEV` when there is no such interface.
+pub fn mtu(name: &str) -> io::Result<u32> {
+    let any = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    let answer = InterfaceRequest::named(name)?.ask(&any, libc::SIOCGIFMTU)?;
+    let [a, b, c, d, ..] = answer.data;
+    Ok(u32::from_ne_bytes([a, b, c, d]))
+}
+
+/// `struct ifreq` (netdevice(7)): a name, and a union of at most 24 bytes.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct InterfaceRequest {
+    name: [u8; libc::IFNAMSIZ],
+    data: [u8; 24],
+}
+
+const _: () = assert!(size_of::<InterfaceRequest>() >= size_of::<libc::ifreq>());
+
+impl InterfaceRequest {
+    fn named(name: &str) -> io::Result<Self> {
+        let mut request = Self::default();
+        if name.len() >= request.name.len() {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        }
+        request.name[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(request)
+    }
+
+    /// The first 16 bits of the union.
+    fn half(&self) -> u16 {
+        u16::from_ne_bytes([self.data[0], self.data[1]])
+    }
+
+    fn ask(mut self, socket: &Socket, what: u64) -> io::Result<Self> {
+        // SAFETY: these requests read and write one `struct ifreq`, which `InterfaceRequest` is laid out as.
+        let failed = unsafe { libc::ioctl(socket.as_raw_fd(), what as libc::Ioctl, &raw mut self) };
+        if failed == 0 {
+            Ok(self)
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}
+
+fn index(ifindex: u32) -> io::Result<libc::c_int> {
+    libc::c_int::try_from(ifindex).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))
+}
