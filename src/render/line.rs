@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     frame::{Direction, Interface},
     layer::{Packet, ProblemKind, View},
-    line::{Line, LineOptions, push_number},
+    line::{EndNames, Line, LineOptions, push_number},
     link::LinkType,
     proto,
     render::style::{Palette, push},
@@ -88,6 +88,11 @@ impl Lines {
         }
     }
 
+    /// Names hosts and services from now on.
+    pub fn set_names(&mut self, names: Box<dyn EndNames>) {
+        self.line.names = Some(names);
+    }
+
     /// Sets what relative times count from, if nothing has yet: the first packet of the source, shown or not.
     pub fn begin(&mut self, time: Time) {
         self.first.get_or_insert(time);
@@ -161,6 +166,9 @@ impl Lines {
         }
         out.push_str("  ");
         out.push_str(&self.line.source);
+        if self.line.destination.is_empty() {
+            return;
+        }
         out.push_str(if self.options.ascii { " > " } else { " → " });
         out.push_str(&self.line.destination);
     }

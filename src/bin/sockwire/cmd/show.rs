@@ -74,8 +74,8 @@ pub(crate) struct ShowArgs {
     /// Numbers, not names: always so, unless -N asks for names
     #[arg(short = 'n', action = clap::ArgAction::Count)]
     pub(crate) numeric: u8,
-    /// Names of hosts and services where this machine knows them
-    #[arg(short = 'N', long)]
+    /// Names of hosts and services where this machine knows them: asks the resolver, which takes time and is seen on the wire
+    #[arg(short = 'N', long, conflicts_with = "numeric")]
     pub(crate) names: bool,
     /// Packet numbers: always shown
     #[arg(short = '#', long = "number", hide = true)]
@@ -192,16 +192,11 @@ struct Tally {
 impl Show {
     /// Compiles the filter and opens the file of `-w`.
     pub(crate) fn new(args: &ShowArgs, global: &Global) -> Result<Self, Failure> {
-        if args.names {
-            return Err(usage(
-                "-N is not there yet: addresses and ports are shown as numbers",
-            ));
-        }
         if args.print && args.write.as_deref() == Some(Path::new("-")) {
             return Err(usage("-w - and --print both want standard output"));
         }
         let palette = output::palette(global);
-        let lines = Lines::new(Options {
+        let mut lines = Lines::new(Options {
             time: args.time_form()?,
             nano: args.nano,
             zone: TimeZone::system(),
@@ -213,6 +208,9 @@ impl Show {
                 quick: args.quick,
             },
         });
+        if args.names {
+            lines.set_names(Box::new(names::Ends::default()));
+        }
         let view = View {
             prints: args.write.is_none() || args.print,
             lines,
