@@ -43,6 +43,8 @@ fn pair() {
     assert!(ip(
         "link add va address 02:00:00:00:00:01 type veth peer name vb address 02:00:00:00:00:02"
     ));
+    // No neighbour discovery: only what the test sends.
+    assert!(ip("link set va addrgenmode none") && ip("link set vb addrgenmode none"));
     assert!(ip("addr add 10.9.0.1/24 dev va"));
     assert!(ip("link set va up") && ip("link set vb up"));
     assert!(ip("neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev va"));
@@ -326,9 +328,9 @@ fn quiet_is_true_no_earlier_frame_comes_after_it() {
     in_own_network(|| {
         let mut live = capture::open(&on(&["lo"])).unwrap();
         let sender = thread::spawn(|| {
-            for _ in 0..60 {
+            for round in 0..30 {
                 send(1);
-                thread::sleep(Duration::from_millis(7));
+                thread::sleep(Duration::from_millis(round % 10 * 13));
             }
         });
         let (mut quiet, mut frames) = (Time::default(), 0);
@@ -344,7 +346,7 @@ fn quiet_is_true_no_earlier_frame_comes_after_it() {
                 _ => {}
             }
         }
-        assert!(frames > 40 && quiet > Time::default());
+        assert!(frames > 20 && quiet > Time::default());
     });
 }
 
@@ -426,7 +428,7 @@ fn raw_sockets_see_what_is_received_with_kernel_times() {
                 .all(|f| f.link == LinkType::RAW && f.time >= began)
         );
         assert!(seen.iter().all(|f| f.interface.as_deref() == Some("lo")));
-        assert_eq!((counters.seen, counters.dropped), (21, 0));
+        assert_eq!((counters.seen, counters.dropped), (22, 0));
     });
 }
 
