@@ -124,20 +124,20 @@ impl Refusal {
     }
 }
 
-/// One line of at most 60 columns, to follow "why: ".
+/// One line of at most 51 columns, to follow "why: ".
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.cause {
-            Cause::SwitchedOff => "user namespaces are off (user.max_user_namespaces=0)",
+            Cause::SwitchedOff => "user namespaces are off (max_user_namespaces=0)",
             Cause::Limit => "no more namespaces allowed (user.max_*_namespaces)",
-            Cause::DebianSetting => "kernel.unprivileged_userns_clone=0 forbids namespaces",
+            Cause::DebianSetting => "kernel.unprivileged_userns_clone=0 forbids them",
             Cause::AppArmor => "Ubuntu's AppArmor blocks private networks here",
             Cause::Container => "this container forbids new user namespaces",
             Cause::PowerlessRoot => "this root has no CAP_SYS_ADMIN",
             Cause::Wsl1 => "WSL 1 has no network namespaces",
             Cause::Unknown => match self.refused.stage {
                 Stage::UserNamespace => "the kernel refuses a user namespace",
-                Stage::Map => "the kernel refuses to map this user (uid_map)",
+                Stage::Map => "the kernel refuses to map this user",
                 Stage::NetworkNamespace => "the kernel refuses a network namespace",
                 Stage::LoopbackUp => "the kernel refuses rights in a new network",
             },

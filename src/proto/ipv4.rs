@@ -367,7 +367,7 @@ fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> Cont
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = addresses(view) {
-        line.ends(source, destination);
+        line.addresses(source, destination);
     }
     match (Fragment::of(view), view.u8(9)) {
         (Some(fragment), _) => line.say(format_args!(

@@ -4,7 +4,6 @@
 pub mod arp;
 pub mod ethernet;
 pub mod ethertype;
-pub mod frame;
 pub mod llc;
 pub mod null;
 pub mod raw;
@@ -12,9 +11,21 @@ pub mod service_vlan;
 pub mod sll;
 pub mod vlan;
 
+// Tunnels.
+pub mod ah;
+pub mod erspan;
+pub mod geneve;
+pub mod gre;
+pub mod mpls;
+pub mod ppp;
+pub mod pppoe;
+pub mod pseudowire;
+pub mod vxlan;
+
 // Network.
 pub mod icmp;
 pub mod icmpv6;
+pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ipv6_fraghdr;
@@ -27,6 +38,7 @@ pub mod udp;
 
 // The rest.
 pub mod data;
+pub mod frame;
 
 // No protocols, but what several of them share.
 mod options;
@@ -49,9 +61,21 @@ pub static ALL: &[&Protocol] = &[
     &vlan::PROTOCOL,
     &service_vlan::PROTOCOL,
     &arp::PROTOCOL,
+    // Tunnels.
+    &mpls::PROTOCOL,
+    &pseudowire::PROTOCOL,
+    &pppoe::DISCOVERY,
+    &pppoe::SESSION,
+    &ppp::PROTOCOL,
+    &gre::PROTOCOL,
+    &erspan::PROTOCOL,
+    &vxlan::PROTOCOL,
+    &geneve::PROTOCOL,
+    &ah::PROTOCOL,
     // Network.
     &ipv4::PROTOCOL,
     &icmp::PROTOCOL,
+    &igmp::PROTOCOL,
     &ipv6::PROTOCOL,
     &ipv6_options::HOP_BY_HOP,
     &ipv6_options::DESTINATION,

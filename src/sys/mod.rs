@@ -3,8 +3,10 @@
 //! The only room where `unsafe` is allowed; every block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod clock;
 pub mod ethtool;
 pub mod machine;
+pub mod names;
 pub mod netlink;
 pub mod netns;
 mod option;
@@ -13,3 +15,4 @@ pub mod port;
 pub mod raw;
 pub mod ring;
 pub mod signal;
+pub mod sock_diag;

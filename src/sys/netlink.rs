@@ -21,6 +21,8 @@ pub struct Netlink(OwnedFd);
 /// One end of a pair of interfaces.
 #[derive(Clone, Copy, Debug)]
 pub struct End<'a> {
+    /// Its index in its namespace; must be free there.
+    pub index: u32,
     /// Its name, at most 15 bytes.
     pub name: &'a str,
     /// Its hardware address.
@@ -181,14 +183,14 @@ fn veth(here: End<'_>, there: End<'_>, namespace: BorrowedFd<'_>) -> Message {
     Message::new(
         libc::RTM_NEWLINK,
         libc::NLM_F_CREATE | libc::NLM_F_EXCL,
-        &ifinfo(0, 0, 0),
+        &ifinfo(here.index, 0, 0),
     )
     .put(libc::IFLA_IFNAME, &name(here))
     .put(libc::IFLA_ADDRESS, &here.mac)
     .nest(libc::IFLA_LINKINFO, &[], |info| {
         info.put(libc::IFLA_INFO_KIND, b"veth")
             .nest(libc::IFLA_INFO_DATA, &[], |data| {
-                data.nest(VETH_INFO_PEER, &ifinfo(0, 0, 0), |peer| {
+                data.nest(VETH_INFO_PEER, &ifinfo(there.index, 0, 0), |peer| {
                     peer.put(libc::IFLA_IFNAME, &name(there))
                         .put(libc::IFLA_ADDRESS, &there.mac)
                         .put(libc::IFLA_NET_NS_FD, &fd)
@@ -302,7 +304,11 @@ mod tests {
 
     #[test]
     fn nested_attributes_count_what_they_hold() {
-        let end = |name| End { name, mac: [2; 6] };
+        let end = |name| End {
+            index: 9,
+            name,
+            mac: [2; 6],
+        };
         let stdin = io::stdin();
         let bytes = veth(end("w0"), end("eth0"), stdin.as_fd()).finish();
         assert_eq!(bytes.len() % 4, 0);

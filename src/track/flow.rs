@@ -217,6 +217,33 @@ impl<V> Flows<V> {
     }
 }
 
+impl<V> Flows<V> {
+    /// The value of a known flow, which does not count as heard of.
+    pub fn get_mut(&mut self, key: &FlowKey) -> Option<&mut V> {
+        let at = *self.index.get(key)?;
+        self.entries.get_mut(at as usize).map(|e| &mut e.value)
+    }
+
+    /// The value that the next new flow takes the place of; `None` while there is room.
+    pub fn next_to_go(&mut self) -> Option<&mut V> {
+        if self.entries.len() < self.capacity {
+            return None;
+        }
+        let at = self.oldest();
+        self.entries.get_mut(at as usize).map(|e| &mut e.value)
+    }
+
+    /// Every value, in no particular order.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.iter().map(|entry| &entry.value)
+    }
+
+    /// Every value, to be changed, in no particular order.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.iter_mut().map(|entry| &mut entry.value)
+    }
+}
+
 impl<V> Default for Flows<V> {
     fn default() -> Self {
         Self::new(CAPACITY)

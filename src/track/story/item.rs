@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use crate::{time::Time, track::state::State};
 
 /// One end of a flow: who began it, or who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Side {
     /// Began the flow; the left column.
+    #[default]
     Client = 0,
     /// The right column.
     Server = 1,
@@ -38,8 +39,6 @@ pub enum Kind {
     Tcp,
     /// An exchange of UDP datagrams.
     Udp,
-    /// Echo requests and replies; the "ports" of both sockets are the identifier.
-    Echo,
 }
 
 impl Kind {
@@ -48,12 +47,11 @@ impl Kind {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
-            Self::Echo => "echo",
         }
     }
 }
 
-/// The name of a flow: `C1`, `U2`, `E1`.
+/// The name of a flow: `C1`, `U2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label {
     /// Its kind, which gives the letter.
@@ -67,7 +65,6 @@ impl std::fmt::Display for Label {
         let letter = match self.kind {
             Kind::Tcp => 'C',
             Kind::Udp => 'U',
-            Kind::Echo => 'E',
         };
         write!(f, "{letter}{}", self.number)
     }
@@ -172,15 +169,6 @@ pub enum What {
         /// Nanoseconds since the datagram that it answers.
         after: Option<i64>,
     },
-    /// An echo request or reply.
-    Echo {
-        /// A reply.
-        reply: bool,
-        /// Its sequence number.
-        seq: u16,
-        /// Nanoseconds since the request that it answers.
-        after: Option<i64>,
-    },
     /// An ICMP error about a packet of this flow.
     Error {
         /// What it says ("port unreachable").
@@ -196,6 +184,8 @@ pub enum What {
         segments: u32,
         /// Bytes of data in all.
         bytes: u64,
+        /// Pure acknowledgments of the other side between them.
+        acks: u32,
         /// The number of the last.
         last: u64,
     },

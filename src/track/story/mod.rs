@@ -1,15 +1,52 @@
 //! What a ladder tells: packets in, rows and sentences out, flow by flow.
+//!
+//! ```text
+//!  read     a packet's layers → what a story needs of it      item    what comes out
+//!  flow     one flow: rows and notes for each packet           queue   rows that wait for their fate
+//!  sender   what one side sent: order, repetitions             words   the sentences
+//! ```
+//!
+//! Everything is decided by the times of packets, never by a clock: the same packets tell the same story, live or from
+//! a file. A row that was told is never changed; where the next packet shows more (a SYN's far state), or more of the same
+//! follows (data), it is held back for [`HELD`].
 
+mod flow;
 mod item;
+mod queue;
+mod read;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod words;
 
-use std::net::SocketAddr;
+use std::{collections::VecDeque, net::SocketAddr};
 
-use crate::{layer::Packet, time::Time};
+use self::{
+    flow::{At, Flow, Told, Underway},
+    queue::{Hold, Queue},
+    read::{Matter, Seen},
+};
+use crate::{
+    layer::Packet,
+    time::{MILLISECOND, SECOND, Time},
+    track::flow::{FlowKey, Flows, Stage, Transport},
+};
 
 pub use item::{
     About, EXCERPT, Fate, Header, Item, Kind, Label, Note, Number, Order, Outcome, Row, Section,
     Side, Summary, Tcp, What,
 };
+pub use words::Span;
+
+/// How long a row may be held back, in nanoseconds of packet time.
+pub const HELD: i64 = 200 * MILLISECOND;
+/// After so long without an answer to a SYN, a note says so; systems repeat the SYN long before.
+const SYN_SILENCE: i64 = 5 * SECOND;
+/// The same for the first datagram of an exchange.
+const UDP_SILENCE: i64 = 2 * SECOND;
+/// The most items kept of a flow that is told when it ends.
+const KEPT: usize = 512;
+const PORT_UNREACHABLE: &str = "port unreachable";
 
 /// Where a packet was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +60,7 @@ pub enum Sight {
 /// How a story is told.
 #[derive(Clone, Debug)]
 pub struct StoryOptions {
-    /// The most flows followed at a time.
+    /// The most flows followed at a time; the oldest half-open or finished one makes room first.
     pub flows: usize,
     /// The sockets that are known to listen, where all of them are known (a lab); else the packets must tell.
     pub listening: Option<Vec<SocketAddr>>,
@@ -34,43 +71,366 @@ pub struct StoryOptions {
 impl Default for StoryOptions {
     fn default() -> Self {
         Self {
-            flows: 262_144,
+            flows: crate::track::flow::CAPACITY,
             listening: None,
             group: false,
         }
     }
 }
 
+/// A time at which silence is worth a note.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    time: Time,
+    key: FlowKey,
+    label: Label,
+}
+
+/// A packet whose fate is not known yet.
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    row: u64,
+    key: FlowKey,
+    label: Label,
+    underway: Underway,
+}
+
 /// Follows flows and tells what happens.
 #[derive(Debug)]
 pub struct Story {
-    _options: StoryOptions,
+    options: StoryOptions,
+    flows: Flows<Flow>,
+    labels: [u64; 2],
+    queue: Queue,
+    /// For TCP and UDP; each in order of time, since the wait is the same for all of a kind.
+    deadlines: [VecDeque<Deadline>; 2],
+    underway: VecDeque<Pending>,
+    now: Time,
+    /// The flow that the last item belongs to.
+    current: Option<Label>,
+    told: Told,
+    rows: u64,
 }
 
 impl Story {
     /// A story without flows yet.
     pub fn new(options: StoryOptions) -> Self {
-        Self { _options: options }
+        Self {
+            flows: Flows::new(options.flows),
+            options,
+            labels: [0; 2],
+            queue: Queue::default(),
+            deadlines: Default::default(),
+            underway: VecDeque::new(),
+            now: Time::from_nanos(i64::MIN),
+            current: None,
+            told: Told::default(),
+            rows: 0,
+        }
     }
 
-    /// A packet. Packets come in the order of their times.
-    pub fn packet(&mut self, _packet: &Packet<'_>, _sight: Sight, _out: &mut Vec<Item>) {}
+    /// A packet. Packets come in the order of their times; those that belong to no flow tell nothing.
+    pub fn packet(&mut self, packet: &Packet<'_>, sight: Sight, out: &mut Vec<Item>) {
+        self.advance(packet.frame.time, out);
+        let Some(seen) = Seen::of(packet) else {
+            return;
+        };
+        self.rows += 1;
+        let key = seen.key();
+        let at = At {
+            number: packet.frame.number,
+            time: packet.frame.time,
+            sent_only: sight == Sight::Sent,
+        };
+        self.begin(key, &seen, packet, out);
+        let mut told = std::mem::take(&mut self.told);
+        let (label, half_open, underway) = {
+            let Some(flow) = self.flows.get_mut(&key) else {
+                return;
+            };
+            let underway = flow.packet(&seen, at, &mut told);
+            (flow.header.label, flow.is_half_open(), underway)
+        };
+        let stage = if half_open {
+            Stage::HalfOpen
+        } else {
+            Stage::Open
+        };
+        self.flows.set_stage(key, stage);
+        let row = self.tell(key, &mut told, at);
+        self.told = told;
+        if at.sent_only
+            && let Some(row) = row
+        {
+            self.underway.push_back(Pending {
+                number: at.number,
+                row,
+                key,
+                label,
+                underway,
+            });
+            if self.underway.len() > queue::LONGEST {
+                self.underway.pop_front();
+            }
+        }
+        self.drain(out);
+    }
 
     /// Packet `number`, seen as it was sent, reached its receiver. Calls come in order of time, together with
     /// those of [`Story::packet`].
-    pub fn delivered(&mut self, _number: u64, _time: Time, _out: &mut Vec<Item>) {}
+    pub fn delivered(&mut self, number: u64, time: Time, out: &mut Vec<Item>) {
+        self.advance(time, out);
+        let Some(pending) = self.take_underway(number) else {
+            return;
+        };
+        let mut told = std::mem::take(&mut self.told);
+        let state = self
+            .flow_of(pending.key, pending.label)
+            .and_then(|flow| flow.arrives(&pending.underway, time, &mut told));
+        if let Some(row) = self.queue.row_mut(pending.row) {
+            pending.underway.complete(row, state, time);
+        }
+        self.queue.release(pending.row);
+        let at = At {
+            number,
+            time,
+            sent_only: true,
+        };
+        self.tell(pending.key, &mut told, at);
+        self.told = told;
+        self.drain(out);
+    }
 
-    /// Packet `number`, seen as it was sent, was dropped by `rule`.
-    pub fn dropped(&mut self, _number: u64, _rule: &str, _out: &mut Vec<Item>) {}
+    /// Packet `number`, seen as it was sent, was dropped by `rule` (in words that are safe to show; may be empty).
+    pub fn dropped(&mut self, number: u64, rule: &str, out: &mut Vec<Item>) {
+        let Some(pending) = self.take_underway(number) else {
+            return;
+        };
+        if let Some(row) = self.queue.row_mut(pending.row) {
+            row.fate = Fate::Dropped;
+        }
+        if let Some(flow) = self.flow_of(pending.key, pending.label) {
+            flow.drops(&pending.underway, number);
+        }
+        self.queue.release(pending.row);
+        if !rule.is_empty() {
+            self.note(
+                pending.key,
+                self.now,
+                About::Trouble,
+                words::dropped(number, rule),
+            );
+        }
+        self.drain(out);
+    }
 
     /// Nothing happened up to `until`: time-outs become notes, each stamped with its deadline.
-    pub fn quiet(&mut self, _until: Time, _out: &mut Vec<Item>) {}
+    pub fn quiet(&mut self, until: Time, out: &mut Vec<Item>) {
+        self.advance(until, out);
+    }
 
     /// No more packets: everything held back is told.
-    pub fn finish(&mut self, _out: &mut Vec<Item>) {}
+    pub fn finish(&mut self, out: &mut Vec<Item>) {
+        while let Some(entry) = self.queue.pop(None) {
+            self.hand_out(entry, out);
+        }
+        let mut kept: Vec<(Header, Vec<Item>)> = self
+            .flows
+            .values_mut()
+            .filter(|flow| !flow.told.is_empty())
+            .map(|flow| (flow.header.clone(), std::mem::take(&mut flow.told)))
+            .collect();
+        kept.sort_by_key(|(header, _)| header.label);
+        for (header, items) in kept {
+            self.emit_all(&header, items, out);
+        }
+    }
 
-    /// The flows still in the table, in order of their first packets.
+    /// The flows in the table, by their labels.
     pub fn summaries(&self) -> Vec<Summary> {
-        Vec::new()
+        let mut all: Vec<Summary> = self.flows.values().map(Flow::summary).collect();
+        all.sort_by_key(|summary| summary.label);
+        all
+    }
+
+    /// Packets that became rows, or part of one.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Flows followed, and flows forgotten to make room.
+    pub fn flows(&self) -> (usize, u64) {
+        (self.flows.len(), self.flows.evicted())
+    }
+
+    /// Makes the flow of a packet, where it is new.
+    fn begin(&mut self, key: FlowKey, seen: &Seen<'_>, packet: &Packet<'_>, out: &mut Vec<Item>) {
+        let kind = usize::from(seen.transport == Transport::Udp);
+        let succeeded = match self.flows.get_mut(&key) {
+            Some(flow) if !flow.is_succeeded_by(seen, packet.frame.time) => {
+                self.flows
+                    .touch(key, || (Flow::new(seen, 0, None), Stage::HalfOpen));
+                return;
+            }
+            Some(flow) => Some((flow.header.clone(), std::mem::take(&mut flow.told))),
+            None => self
+                .flows
+                .next_to_go()
+                .map(|flow| (flow.header.clone(), std::mem::take(&mut flow.told))),
+        };
+        if let Some((header, items)) = succeeded.filter(|(_, items)| !items.is_empty()) {
+            self.emit_all(&header, items, out);
+        }
+        self.labels[kind] += 1;
+        let mut flow = Flow::new(seen, self.labels[kind], self.options.listening.as_deref());
+        flow.header.interface = packet.frame.interface;
+        let label = flow.header.label;
+        if !matches!(seen.what, Matter::Error { .. }) {
+            let wait = [SYN_SILENCE, UDP_SILENCE][kind];
+            self.deadlines[kind].push_back(Deadline {
+                time: self.now.plus(wait),
+                key,
+                label,
+            });
+            // More deadlines than flows: the first ones belong to flows that were forgotten.
+            if self.deadlines[kind].len() > self.options.flows {
+                self.deadlines[kind].pop_front();
+            }
+        }
+        match self.flows.get_mut(&key) {
+            Some(old) => *old = flow,
+            None => {
+                self.flows.touch(key, || (flow, Stage::HalfOpen));
+            }
+        }
+    }
+
+    /// Queues what a packet told; returns the place of its row.
+    fn tell(&mut self, key: FlowKey, told: &mut Told, at: At) -> Option<u64> {
+        let Some(flow) = self.flows.get_mut(&key) else {
+            *told = Told::default();
+            return None;
+        };
+        let header = flow.header.clone();
+        if let Some(state) = told.settled.take()
+            && let Some(id) = flow.held.take()
+        {
+            self.queue.settle(id, state);
+        }
+        if let Some(section) = told.section.take() {
+            self.queue
+                .push(key, &header, Some(Item::Section(section)), Hold::Ready);
+        }
+        let row = told.row.take().and_then(|row| {
+            if !at.sent_only && self.queue.fold(&mut flow.run, &header, &row) {
+                return None;
+            }
+            let waits = !at.sent_only && queue::waits_for_far_state(&row);
+            let hold = match () {
+                () if at.sent_only => Hold::Fate,
+                () if waits => Hold::Until(at.time.plus(HELD)),
+                () if !at.sent_only && queue::opens_fold(flow.run, &row) => {
+                    Hold::Fold(at.time.plus(HELD))
+                }
+                () => Hold::Ready,
+            };
+            let id = self.queue.push(key, &header, Some(Item::Row(row)), hold);
+            flow.held = Some(id).filter(|_| waits).or(flow.held);
+            Some(id)
+        });
+        for (about, text) in told.notes.drain(..) {
+            let note = Note {
+                about,
+                time: at.time,
+                text,
+            };
+            self.queue
+                .push(key, &header, Some(Item::Note(note)), Hold::Ready);
+        }
+        if std::mem::take(&mut told.ended) && self.options.group {
+            self.queue.push(key, &header, None, Hold::Ready);
+        }
+        row
+    }
+
+    fn note(&mut self, key: FlowKey, time: Time, about: About, text: String) {
+        if let Some(flow) = self.flows.get_mut(&key) {
+            let note = Item::Note(Note { about, time, text });
+            self.queue
+                .push(key, &flow.header.clone(), Some(note), Hold::Ready);
+        }
+    }
+
+    /// Time goes on to `until`, never back: silences that are over become notes.
+    fn advance(&mut self, until: Time, out: &mut Vec<Item>) {
+        while let Some(deadline) = self.next_deadline(until) {
+            self.now = self.now.max(deadline.time);
+            let (key, label) = (deadline.key, deadline.label);
+            let wait = match label.kind {
+                Kind::Tcp => SYN_SILENCE,
+                Kind::Udp => UDP_SILENCE,
+            };
+            if let Some(text) = self.flow_of(key, label).and_then(|flow| flow.silence(wait)) {
+                self.note(key, deadline.time, About::Trouble, text);
+            }
+            self.drain(out);
+        }
+        self.now = self.now.max(until);
+        self.drain(out);
+    }
+
+    fn next_deadline(&mut self, until: Time) -> Option<Deadline> {
+        let queue = self
+            .deadlines
+            .iter_mut()
+            .filter(|queue| queue.front().is_some_and(|first| first.time < until))
+            .min_by_key(|queue| queue.front().map(|first| first.time))?;
+        queue.pop_front()
+    }
+
+    fn drain(&mut self, out: &mut Vec<Item>) {
+        while let Some(entry) = self.queue.pop(Some(self.now)) {
+            self.hand_out(entry, out);
+        }
+    }
+
+    fn hand_out(&mut self, entry: queue::Entry, out: &mut Vec<Item>) {
+        if self.options.group
+            && let Some(flow) = self.flow_of(entry.key, entry.header.label)
+        {
+            let over = entry.item.is_none();
+            flow.told.extend(entry.item);
+            if over || flow.told.len() >= KEPT {
+                let items = std::mem::take(&mut flow.told);
+                self.emit_all(&entry.header, items, out);
+            }
+        } else if let Some(item) = entry.item {
+            self.emit_all(&entry.header, [item], out);
+        }
+    }
+
+    fn emit_all(
+        &mut self,
+        header: &Header,
+        items: impl IntoIterator<Item = Item>,
+        out: &mut Vec<Item>,
+    ) {
+        if self.current != Some(header.label) {
+            self.current = Some(header.label);
+            out.push(Item::Flow(header.clone()));
+        }
+        out.extend(items);
+    }
+
+    fn flow_of(&mut self, key: FlowKey, label: Label) -> Option<&mut Flow> {
+        self.flows
+            .get_mut(&key)
+            .filter(|flow| flow.header.label == label)
+    }
+
+    fn take_underway(&mut self, number: u64) -> Option<Pending> {
+        let at = self.underway.iter().position(|p| p.number == number)?;
+        self.underway.remove(at)
     }
 }

@@ -1,12 +1,313 @@
-//! `sockwire lab`: to be written.
+//! `sockwire lab`: a scenario played in a private network, its packets drawn as a ladder while they travel.
 
-use super::{Exit, Global, Outcome};
+mod recording;
+mod telling;
 
-/// To be written
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+    path::PathBuf,
+};
+
+use anyhow::{Context, anyhow};
+use clap::{ValueEnum, builder::PossibleValuesParser};
+use sockwire::{
+    capture,
+    lab::{
+        self, Drop, Event, Host, LabError, Link, Plan, Scenario, loopback, namespaces,
+        refusal::{self, Refusal, Way},
+        scenario, smoltcp,
+    },
+    sys::{machine::Machine, signal::Stop},
+    time::MILLISECOND,
+};
+
+use self::{recording::Recording, telling::Telling};
+use super::{Exit, Failure, Global, Outcome, machine};
+
+const EXAMPLES: &str = "\
+Examples:
+  sockwire lab handshake                   a TCP connection from SYN to TIME-WAIT
+  sockwire lab lost-syn                    the same when the first SYN is lost
+  sockwire lab udp --ipv6 -w my.pcapng     datagrams over IPv6, kept in a file
+  sockwire lab handshake --delay 50 --drop data:1
+  sockwire lab list                        what there is
+";
+
+/// A private network of two hosts, and a scenario played in it; no root needed
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What to play; "list" says what there is
+    #[arg(value_parser = PossibleValuesParser::new(names()), hide_possible_values = true)]
+    scenario: Option<String>,
+    /// Where to play it [default: namespaces, or smoltcp where the system refuses them]
+    #[arg(long, value_enum, value_name = "GROUND")]
+    ground: Option<Ground>,
+    /// Milliseconds from one host to the other [default: 10; on loopback none]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    delay: Option<i64>,
+    /// Over IPv6
+    #[arg(short = '6', long)]
+    ipv6: bool,
+    /// The wire drops a frame: syn, syn-ack, data, ack, fin, udp or fragment; data:2 is the second with data
+    #[arg(long, value_name = "RULE")]
+    drop: Vec<Drop>,
+    /// The wire loses this share of all frames, by chance
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    loss: f64,
+    /// The wire delivers this share of all frames twice
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    duplicate: f64,
+    /// Where chance begins: the same seed loses the same frames
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Sequence numbers as they are on the wire, not counted from 0
+    #[arg(short = 'S', long)]
+    absolute: bool,
+    /// Shows each socket call as it returns
+    #[arg(long)]
+    calls: bool,
+    /// Keeps what the wire saw (.pcap writes pcap, other names pcapng)
+    #[arg(short = 'w', long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// With -w FILE.pcapng: each side's own view as well, in FILE.client.pcapng and FILE.server.pcapng
+    #[arg(long, requires = "write")]
+    ends: bool,
+    /// Lets -w replace a file
+    #[arg(long)]
+    force: bool,
+}
+
+/// Where a scenario is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ground {
+    /// Two private networks with Linux's own TCP
+    Namespaces,
+    /// Two simulated hosts with a made-up clock: the same bytes every time
+    Smoltcp,
+    /// This machine's own loopback interface; needs the right to capture
+    Loopback,
+}
+
+fn names() -> Vec<&'static str> {
+    let all = scenario::ALL.iter().map(|scenario| scenario.name);
+    all.chain(["list"]).collect()
+}
+
+fn milliseconds(text: &str) -> Result<i64, String> {
+    match text.parse::<f64>() {
+        Ok(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
+        _ => Err("a number of milliseconds from 0 to 60000".to_owned()),
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("a number from 0 to 100".to_owned()),
+    }
+}
 
 /// Runs the command.
-pub(crate) fn run(_args: Args, _global: &Global) -> Outcome {
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    match args.scenario.as_deref().and_then(Scenario::named) {
+        Some(scenario) => play(scenario, &args, global),
+        None => list(),
+    }
+}
+
+fn list() -> Outcome {
+    let mut out = io::stdout().lock();
+    writeln!(out, "Scenarios, each between two hosts of its own:")?;
+    for scenario in scenario::ALL {
+        let command = format!("sockwire lab {}", scenario.name);
+        writeln!(out, "  {command:<24} {}", scenario.title)?;
+    }
+    writeln!(
+        out,
+        "More: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help"
+    )?;
     Ok(Exit::Done)
+}
+
+/// The ground that was chosen, with what it needs.
+enum Chosen {
+    Namespaces(Way),
+    Smoltcp { why: Option<String> },
+    Loopback,
+}
+
+fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
+    let plan = plan(scenario, args);
+    let mut ground = choose(&plan, args.ground)?;
+    // Files are opened before anything is built, and before the process enters a user namespace.
+    let recording = Recording::open(args)?;
+    let stop = Stop::install()
+        .context("cannot catch signals")
+        .map_err(not_permitted)?;
+    let mut telling = Telling::new(&plan, args, global, recording);
+    let mut played = attempt(&plan, &ground, &mut telling, stop)?;
+    if let Err(error) = &played
+        && args.ground.is_none()
+        && !telling.has_begun()
+        && smoltcp::suits(&plan).is_ok()
+    {
+        // What the test has allowed did not work after all: a kernel without veth, for one.
+        let why = Some(error.to_string());
+        ground = Chosen::Smoltcp { why };
+        played = attempt(&plan, &ground, &mut telling, stop)?;
+    }
+    played.map_err(failed)?;
+    telling.close(!matches!(ground, Chosen::Smoltcp { .. }))?;
+    Ok(Exit::Done)
+}
+
+/// Plays once. The outer error is about the output.
+fn attempt(
+    plan: &Plan,
+    ground: &Chosen,
+    telling: &mut Telling,
+    stop: Stop,
+) -> Result<Result<(), LabError>, Failure> {
+    let mut told = Ok(());
+    let mut listener = |event: Event| {
+        if let Event::Up(_) = event {
+            told = introduce(plan, ground, &mut io::stdout().lock()).map_err(Failure::from);
+        }
+        if told.is_ok() {
+            told = telling.event(event);
+        }
+        if told.is_err() || stop.asked() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    let played = match ground {
+        Chosen::Namespaces(way) => namespaces::play(plan, *way, &mut listener),
+        Chosen::Smoltcp { .. } => smoltcp::play(plan, &mut listener),
+        Chosen::Loopback => loopback::play(plan, &mut listener),
+    };
+    told.map(|()| played)
+}
+
+fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
+    let on_loopback = args.ground == Some(Ground::Loopback);
+    let usual = if on_loopback {
+        0
+    } else {
+        Link::default().delay
+    };
+    let link = Link {
+        delay: args.delay.unwrap_or(usual),
+        drops: [scenario.drops, &args.drop].concat(),
+        loss: args.loss,
+        duplicate: args.duplicate,
+        seed: args.seed,
+    };
+    Plan {
+        scenario,
+        link,
+        addresses: match (on_loopback, args.ipv6) {
+            (false, false) => lab::PRIVATE_IPV4,
+            (false, true) => lab::PRIVATE_IPV6,
+            (true, false) => loopback::IPV4,
+            (true, true) => loopback::IPV6,
+        },
+    }
+}
+
+fn not_permitted(error: anyhow::Error) -> Failure {
+    Failure::new(Exit::NotPermitted, error)
+}
+
+fn failed(error: LabError) -> Failure {
+    let exit = match error {
+        LabError::Unsuited(_) => Exit::Usage,
+        LabError::Refused(_) | LabError::Failed { .. } | LabError::Capture(_) => Exit::NotPermitted,
+    };
+    Failure::new(exit, error)
+}
+
+fn choose(plan: &Plan, asked: Option<Ground>) -> Result<Chosen, Failure> {
+    match asked {
+        Some(Ground::Smoltcp) => {
+            smoltcp::suits(plan).map_err(failed)?;
+            return Ok(Chosen::Smoltcp { why: None });
+        }
+        Some(Ground::Loopback) => {
+            loopback::suits(plan).map_err(failed)?;
+            return may_capture().map(|()| Chosen::Loopback);
+        }
+        Some(Ground::Namespaces) | None => {}
+    }
+    let refusal: Result<Refusal, io::Error> = match refusal::test(&Machine::look()) {
+        Ok(Ok(way)) => return Ok(Chosen::Namespaces(way)),
+        Ok(Err(refusal)) => Ok(refusal),
+        Err(error) => Err(error),
+    };
+    let why = match &refusal {
+        Ok(refusal) => refusal.to_string(),
+        Err(error) => format!("private networks cannot be tested: {error}"),
+    };
+    if asked.is_none() && smoltcp::suits(plan).is_ok() {
+        return Ok(Chosen::Smoltcp { why: Some(why) });
+    }
+    let cures = refusal.map_or_else(|_| Vec::new(), |r| r.cures(&machine::program()));
+    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
+    let name = plan.scenario.name;
+    Err(not_permitted(anyhow!(
+        "cannot play {name} in a private network: {why}{cures}"
+    )))
+}
+
+/// The loopback ground watches a real interface.
+fn may_capture() -> Result<(), Failure> {
+    if capture::is_permitted() {
+        return Ok(());
+    }
+    let program = machine::program();
+    Err(not_permitted(anyhow!(
+        "cannot watch the loopback interface: CAP_NET_RAW is not in effect\n  \
+         this once:  sudo {program} lab --ground loopback\n  \
+         an administrator, for good:  setcap cap_net_raw+ep {program}\n  \
+         without any right:  leave out --ground"
+    )))
+}
+
+fn introduce(plan: &Plan, ground: &Chosen, out: &mut impl Write) -> io::Result<()> {
+    let delay = plan.link.delay as f64 / MILLISECOND as f64;
+    match ground {
+        Chosen::Loopback => write!(out, "one host and its loopback interface    ground: ")?,
+        _ => write!(out, "two hosts, one cable, {delay} ms each way    ground: ")?,
+    }
+    match ground {
+        Chosen::Loopback => writeln!(out, "loopback (Linux's own TCP)")?,
+        Chosen::Namespaces(_) => writeln!(out, "namespaces (Linux's own TCP)")?,
+        Chosen::Smoltcp { why } => {
+            writeln!(out, "simulated (smoltcp, not Linux)")?;
+            if let Some(why) = why {
+                writeln!(out, "  why: {why}; see: sockwire doctor")?;
+            }
+        }
+    }
+    for host in Host::BOTH {
+        let calls = plan.scenario.calls(host).iter().map(ToString::to_string);
+        let calls = calls.collect::<Vec<_>>().join(", ");
+        let calls = if calls.is_empty() { "nothing" } else { &calls };
+        writeln!(out, "{host}: {calls}")?;
+    }
+    let effects = effects(&plan.link);
+    if !effects.is_empty() {
+        writeln!(out, "wire: {}", effects.join(", "))?;
+    }
+    Ok(())
+}
+
+/// What the wire does besides delaying.
+fn effects(link: &Link) -> Vec<String> {
+    let drops = link.drops.iter().map(|rule| format!("drops the {rule}"));
+    let loss = (link.loss > 0.0).then(|| format!("loses {}%", link.loss * 100.0));
+    let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));
+    drops.chain(loss).chain(twice).collect()
 }

@@ -1,0 +1,195 @@
+//! The threads of a ground on which real sockets play: one for each host and one for the wire, and who listens to them.
+
+use std::{
+    io,
+    net::IpAddr,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::SigSet;
+
+use super::{
+    Event, LabError, Listener, Plan, Trying,
+    kernel::Kernel,
+    scenario::{Call, Host},
+};
+use crate::sys::clock::Clock;
+
+/// After such a time without a frame a wire says that nothing happened; so it learns whether anybody still listens.
+pub(super) const TICK: Duration = Duration::from_millis(20);
+
+/// What the threads say to the one that listens.
+pub(super) enum Said {
+    Event(Event),
+    /// This host has made all its calls, and its connections are over.
+    Done,
+    Failed(LabError),
+}
+
+/// A thread's way to say something.
+pub(super) struct Voice(Sender<Said>);
+
+impl Voice {
+    /// Tells the listener. False when there is none any more: then the thread may end.
+    pub(super) fn tell(&self, event: Event) -> bool {
+        self.0.send(Said::Event(event)).is_ok()
+    }
+}
+
+/// The threads of a lab.
+pub(super) struct Threads {
+    say: Sender<Said>,
+    said: Receiver<Said>,
+    /// The clock of all of them.
+    pub(super) clock: Clock,
+}
+
+impl Threads {
+    pub(super) fn new() -> Self {
+        let (say, said) = channel();
+        let clock = Clock::start();
+        Self { say, said, clock }
+    }
+
+    /// Starts a thread that leaves signals to the first one. When it fails, the lab fails.
+    pub(super) fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce(&Voice) -> Result<(), LabError> + Send + 'static,
+    ) -> Result<(), LabError> {
+        let voice = Voice(self.say.clone());
+        let body = move || {
+            let _ = SigSet::all().thread_block();
+            if let Err(error) = run(&voice) {
+                let _ = voice.0.send(Said::Failed(error));
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
+        thread.map(drop).trying("start a thread for the lab")
+    }
+
+    /// Starts both hosts; each does what `enter` says before its first call. The client begins when the server is ready.
+    pub(super) fn hosts<F>(&self, plan: &Plan, enter: [F; 2]) -> Result<(), LabError>
+    where
+        F: FnOnce() -> Result<(), LabError> + Send + 'static,
+    {
+        let clock = self.clock;
+        let (ready, wait) = channel::<()>();
+        let gates = [Gate::Wait(wait), Gate::Open(ready)];
+        for ((host, enter), gate) in Host::BOTH.into_iter().zip(enter).zip(gates) {
+            let plan = plan.clone();
+            self.spawn(host.name(), move |voice| {
+                enter()?;
+                run_host(&plan, host, gate, clock, voice)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The reason why a thread ended before it should have.
+    pub(super) fn failure(&self) -> LabError {
+        match self.said.try_recv() {
+            Ok(Said::Failed(error)) => error,
+            _ => LabError::Failed {
+                what: "hear from the lab's threads",
+                error: io::ErrorKind::BrokenPipe.into(),
+            },
+        }
+    }
+
+    /// Passes events on until both hosts are done, nothing is on the wire, and it has been silent for so long.
+    pub(super) fn listen(self, silence: Duration, listener: Listener<'_>) -> Result<(), LabError> {
+        let mut hosts = Host::BOTH.len();
+        let mut underway: i64 = 0;
+        let mut active = Instant::now();
+        loop {
+            let over = hosts == 0 && underway == 0;
+            let limit = if over {
+                silence.saturating_sub(active.elapsed())
+            } else {
+                Duration::MAX
+            };
+            let event = match self.said.recv_timeout(limit) {
+                Ok(Said::Event(event)) => event,
+                Ok(Said::Done) => {
+                    hosts -= 1;
+                    active = Instant::now();
+                    continue;
+                }
+                Ok(Said::Failed(error)) => return Err(error),
+                // This end keeps a sender, so the channel never closes.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            underway += match &event {
+                Event::Sent(transit) if transit.dropped.is_some() => 0,
+                Event::Sent(transit) => 1 + i64::from(transit.twice),
+                Event::Delivered { .. } => -1,
+                _ => 0,
+            };
+            if !matches!(event, Event::Quiet(_)) {
+                active = Instant::now();
+            }
+            if listener(event).is_break() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The server opens the gate when it is ready; the client waits for that.
+enum Gate {
+    Open(Sender<()>),
+    Wait(Receiver<()>),
+}
+
+/// A host's thread.
+fn run_host(
+    plan: &Plan,
+    host: Host,
+    gate: Gate,
+    clock: Clock,
+    voice: &Voice,
+) -> Result<(), LabError> {
+    let patience = Duration::from_nanos(plan.patience().unsigned_abs());
+    let peer: IpAddr = plan.address(host.other());
+    let mut kernel = Kernel::new(plan.address(host), peer, patience);
+    if let Gate::Wait(ready) = &gate {
+        // Fails when the server's thread has ended, and with it the lab.
+        let _ = ready.recv();
+    }
+    let mut gate = Some(gate);
+    for &call in plan.scenario.calls(host) {
+        let prepares = matches!(call, Call::Listen(_) | Call::Bind(_));
+        if !prepares {
+            open(gate.take());
+        }
+        let result = kernel.call(call);
+        let error = result.as_ref().err().map(ToString::to_string);
+        let told = voice.tell(Event::Called {
+            time: clock.now(),
+            host,
+            call,
+            error,
+        });
+        if !told {
+            return Ok(());
+        }
+        if prepares {
+            result.trying("take the scenario's port")?;
+        }
+    }
+    open(gate);
+    // The host's sockets are closed with its last call, whatever the scenario says.
+    kernel.call(Call::Close).trying("close a host's sockets")?;
+    kernel.settle().trying("ask for a connection's state")?;
+    let _ = voice.0.send(Said::Done);
+    Ok(())
+}
+
+fn open(gate: Option<Gate>) {
+    if let Some(Gate::Open(ready)) = gate {
+        let _ = ready.send(());
+    }
+}

@@ -1,0 +1,404 @@
+//! The wire between two hosts: delay, loss and drops by rule, decided by times that its caller brings.
+
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+
+use super::scenario::Host;
+use crate::{
+    frame::KernelChecksum,
+    time::{MILLISECOND, Time},
+};
+
+/// What the wire does to frames.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Nanoseconds from one end to the other.
+    pub delay: i64,
+    /// Frames that do not arrive.
+    pub drops: Vec<Drop>,
+    /// The share of frames lost by chance, 0 to 1.
+    pub loss: f64,
+    /// The share of frames delivered twice, 0 to 1.
+    pub duplicate: f64,
+    /// Where chance begins: the same seed loses the same frames.
+    pub seed: u64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            delay: 10 * MILLISECOND,
+            drops: Vec::new(),
+            loss: 0.0,
+            duplicate: 0.0,
+            seed: 1,
+        }
+    }
+}
+
+/// A rule: drop the `nth` frame of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// Of which kind.
+    pub what: What,
+    /// Which one, counted from 1 over both directions.
+    pub nth: u32,
+}
+
+/// Kinds of frames that a rule can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// A TCP segment with SYN and without ACK.
+    Syn,
+    /// A TCP segment with SYN and ACK.
+    SynAck,
+    /// A TCP segment with data.
+    Data,
+    /// A TCP segment with ACK and nothing else.
+    Ack,
+    /// A TCP segment with FIN.
+    Fin,
+    /// A UDP datagram.
+    Udp,
+    /// An IP fragment.
+    Fragment,
+}
+
+const WORDS: &[(&str, What, &str)] = &[
+    ("syn", What::Syn, "SYN"),
+    ("syn-ack", What::SynAck, "SYN,ACK"),
+    ("data", What::Data, "data segment"),
+    ("ack", What::Ack, "pure ACK"),
+    ("fin", What::Fin, "FIN"),
+    ("udp", What::Udp, "datagram"),
+    ("fragment", What::Fragment, "fragment"),
+];
+
+/// `syn`, `data:2`: the kind, and which one of it.
+impl FromStr for Drop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, nth) = text.split_once(':').unwrap_or((text, "1"));
+        let names = || WORDS.iter().map(|w| w.0).collect::<Vec<_>>().join(", ");
+        let &(_, what, _) = WORDS
+            .iter()
+            .find(|w| w.0 == word)
+            .ok_or_else(|| format!("no kind of frame is called {word:?}: {}", names()))?;
+        match nth.parse() {
+            Ok(nth) if nth > 0 => Ok(Self { what, nth }),
+            _ => Err(format!("{nth:?} is not a number from 1 on, as in data:2")),
+        }
+    }
+}
+
+/// "first SYN".
+impl fmt::Display for Drop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.nth {
+            1 => f.write_str("first ")?,
+            2 => f.write_str("second ")?,
+            3 => f.write_str("third ")?,
+            n => write!(f, "{n}th ")?,
+        }
+        let word = WORDS.iter().find(|w| w.1 == self.what);
+        f.write_str(word.map_or("", |w| w.2))
+    }
+}
+
+impl What {
+    /// The kinds that a frame is of.
+    fn of(frame: &[u8]) -> impl Iterator<Item = Self> {
+        let packet = SlicedPacket::from_ethernet(frame).ok();
+        let transport = packet.as_ref().and_then(|packet| packet.transport.as_ref());
+        let fragment = match packet.as_ref().and_then(|packet| packet.net.as_ref()) {
+            Some(NetSlice::Ipv4(ip)) => ip.payload().fragmented,
+            Some(NetSlice::Ipv6(ip)) => ip.payload().fragmented,
+            _ => false,
+        };
+        let [mut syn, mut syn_ack, mut data, mut ack, mut fin] = [false; 5];
+        if let Some(TransportSlice::Tcp(tcp)) = transport {
+            syn = tcp.syn() && !tcp.ack();
+            syn_ack = tcp.syn() && tcp.ack();
+            data = !tcp.payload().is_empty();
+            fin = tcp.fin();
+            ack = tcp.ack() && !(tcp.syn() || tcp.fin() || tcp.rst() || data);
+        }
+        let udp = matches!(transport, Some(TransportSlice::Udp(_)));
+        [
+            (Self::Syn, syn),
+            (Self::SynAck, syn_ack),
+            (Self::Data, data),
+            (Self::Ack, ack),
+            (Self::Fin, fin),
+            (Self::Udp, udp),
+            (Self::Fragment, fragment),
+        ]
+        .into_iter()
+        .filter_map(|(what, is)| is.then_some(what))
+    }
+}
+
+/// A frame as the wire saw it, once: the record of one transit.
+#[derive(Clone, Debug)]
+pub struct Transit {
+    /// Counted from 1.
+    pub number: u64,
+    /// When its sender sent it.
+    pub time: Time,
+    /// Its sender.
+    pub from: Host,
+    /// The whole frame.
+    pub bytes: Arc<[u8]>,
+    /// What the kernel knows of its checksum.
+    pub checksum: KernelChecksum,
+    /// The rule that dropped it, in words.
+    pub dropped: Option<String>,
+    /// It will be delivered twice.
+    pub twice: bool,
+}
+
+/// A frame that has come to the other end.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// [`Transit::number`].
+    pub number: u64,
+    /// When it is due.
+    pub due: Time,
+    /// Its receiver.
+    pub to: Host,
+    /// The whole frame.
+    pub bytes: Arc<[u8]>,
+    /// It is the second copy.
+    pub again: bool,
+}
+
+/// The wire. It reads no clock: every time is an argument.
+#[derive(Debug)]
+pub struct Wire {
+    link: Link,
+    chance: Chance,
+    seen: BTreeMap<What, u32>,
+    sent: u64,
+    /// By due time, and by a number that keeps equal times in order of sending.
+    underway: BTreeMap<(Time, u64), Arrival>,
+    order: u64,
+}
+
+impl Wire {
+    /// A wire with nothing on it.
+    pub fn new(link: Link) -> Self {
+        Self {
+            chance: Chance(link.seed),
+            link,
+            seen: BTreeMap::new(),
+            sent: 0,
+            underway: BTreeMap::new(),
+            order: 0,
+        }
+    }
+
+    /// `from` sends a frame at `time`; its fate is decided here.
+    pub fn send(&mut self, time: Time, from: Host, frame: &[u8]) -> Transit {
+        self.sent += 1;
+        let bytes: Arc<[u8]> = frame.into();
+        let dropped = self.drop_by_rule(frame).or_else(|| self.drop_by_chance());
+        let twice = dropped.is_none() && self.chance.happens(self.link.duplicate);
+        let copies = match (&dropped, twice) {
+            (Some(_), _) => 0,
+            (None, false) => 1,
+            (None, true) => 2,
+        };
+        for copy in 0..copies {
+            self.order += 1;
+            let due = time.plus(self.link.delay);
+            self.underway.insert(
+                (due, self.order),
+                Arrival {
+                    number: self.sent,
+                    due,
+                    to: from.other(),
+                    bytes: Arc::clone(&bytes),
+                    again: copy > 0,
+                },
+            );
+        }
+        Transit {
+            number: self.sent,
+            time,
+            from,
+            bytes,
+            // The offloads are off: what is in the frame counts.
+            checksum: KernelChecksum::Unknown,
+            dropped,
+            twice,
+        }
+    }
+
+    /// When the next frame arrives.
+    pub fn next(&self) -> Option<Time> {
+        self.underway.keys().next().map(|&(due, _)| due)
+    }
+
+    /// The next frame that has arrived by `now`, in order of due times.
+    pub fn arrived(&mut self, now: Time) -> Option<Arrival> {
+        if self.next()? > now {
+            return None;
+        }
+        self.underway.pop_first().map(|(_, arrival)| arrival)
+    }
+
+    fn drop_by_rule(&mut self, frame: &[u8]) -> Option<String> {
+        let mut rule = None;
+        for what in What::of(frame) {
+            let count = self.seen.entry(what).or_insert(0);
+            *count += 1;
+            let now = Drop { what, nth: *count };
+            if self.link.drops.contains(&now) {
+                rule.get_or_insert(now);
+            }
+        }
+        rule.map(|rule| rule.to_string())
+    }
+
+    fn drop_by_chance(&mut self) -> Option<String> {
+        self.chance
+            .happens(self.link.loss)
+            .then(|| format!("loss {}%", self.link.loss * 100.0))
+    }
+}
+
+/// Repeatable chance (SplitMix64, Steele, Lea, Flood 2014): good enough for loss, and short.
+#[derive(Debug)]
+struct Chance(u64);
+
+impl Chance {
+    /// True in this share of cases; draws nothing for a share of 0.
+    fn happens(&mut self, share: f64) -> bool {
+        if share <= 0.0 {
+            return false;
+        }
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        // The upper 53 bits as a fraction.
+        ((z >> 11) as f64) / ((1_u64 << 53) as f64) < share
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use etherparse::PacketBuilder;
+
+    use super::*;
+
+    fn tcp(flags: &str, payload: &[u8]) -> Vec<u8> {
+        let mut builder = PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+            .tcp(41000, 5000, 7, 1000);
+        for flag in flags.chars() {
+            builder = match flag {
+                'S' => builder.syn(),
+                'F' => builder.fin(),
+                _ => builder.ack(1),
+            };
+        }
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes, payload).unwrap();
+        bytes
+    }
+
+    fn at(ms: i64) -> Time {
+        Time::from_nanos(ms * MILLISECOND)
+    }
+
+    fn wire(change: impl FnOnce(&mut Link)) -> Wire {
+        let mut link = Link::default();
+        change(&mut link);
+        Wire::new(link)
+    }
+
+    #[test]
+    fn a_frame_arrives_after_the_delay_and_not_before() {
+        let mut wire = wire(|_| ());
+        let transit = wire.send(at(5), Host::Client, b"frame");
+        assert_eq!((transit.number, transit.dropped), (1, None));
+        assert_eq!(wire.next(), Some(at(15)));
+        assert!(wire.arrived(at(15).plus(-1)).is_none());
+        let arrival = wire.arrived(at(15)).unwrap();
+        assert_eq!((arrival.to, arrival.due), (Host::Server, at(15)));
+        assert_eq!(&*arrival.bytes, b"frame");
+        assert!(wire.arrived(at(99)).is_none());
+    }
+
+    #[test]
+    fn frames_arrive_in_the_order_of_sending_both_ways() {
+        let mut wire = wire(|_| ());
+        for (time, host) in [(1, Host::Client), (1, Host::Server), (2, Host::Client)] {
+            wire.send(at(time), host, &[]);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| wire.arrived(at(50)))
+            .map(|a| (a.number, a.to))
+            .collect();
+        assert_eq!(
+            order,
+            [(1, Host::Server), (2, Host::Client), (3, Host::Server)]
+        );
+    }
+
+    #[test]
+    fn a_rule_drops_the_frame_it_names_and_no_other() {
+        let mut wire =
+            wire(|link| link.drops = vec!["syn".parse().unwrap(), "data:2".parse().unwrap()]);
+        let mut dropped =
+            |flags, payload: &[u8]| wire.send(at(0), Host::Client, &tcp(flags, payload)).dropped;
+        assert_eq!(dropped("S", b"").as_deref(), Some("first SYN"));
+        assert_eq!(dropped("S", b""), None);
+        assert_eq!(dropped("SA", b""), None);
+        assert_eq!(dropped("A", b"one"), None);
+        assert_eq!(dropped("A", b"").as_deref(), None);
+        assert_eq!(
+            dropped("FA", b"two").as_deref(),
+            Some("second data segment")
+        );
+        assert_eq!(std::iter::from_fn(|| wire.arrived(at(50))).count(), 4);
+    }
+
+    #[test]
+    fn chance_repeats_with_its_seed_and_keeps_to_its_share() {
+        let lost = |seed| {
+            let mut wire = wire(|link| (link.loss, link.seed) = (0.1, seed));
+            (0..10_000)
+                .filter(|_| wire.send(at(0), Host::Client, &[]).dropped.is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lost(7), lost(7));
+        assert_ne!(lost(7), lost(8));
+        assert!((900..1100).contains(&lost(7).len()), "{}", lost(7).len());
+    }
+
+    #[test]
+    fn a_duplicate_arrives_twice_under_one_number() {
+        let mut wire = wire(|link| link.duplicate = 1.0);
+        assert!(wire.send(at(0), Host::Server, b"x").twice);
+        let again: Vec<_> = std::iter::from_fn(|| wire.arrived(at(10)))
+            .map(|a| (a.number, a.again))
+            .collect();
+        assert_eq!(again, [(1, false), (1, true)]);
+    }
+
+    #[test]
+    fn rules_are_read_and_named() {
+        assert_eq!(
+            "syn-ack:12".parse::<Drop>().unwrap().to_string(),
+            "12th SYN,ACK"
+        );
+        assert!("sin".parse::<Drop>().unwrap_err().contains("syn, syn-ack"));
+        assert!("syn:0".parse::<Drop>().is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! Ladders of made-up stories.

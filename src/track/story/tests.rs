@@ -1,0 +1,1 @@
+//! Stories from made-up packets.

@@ -1,0 +1,109 @@
+//! The sentences of a story.
+
+use std::{fmt, net::SocketAddr};
+
+use super::item::Side;
+use crate::time::{MILLISECOND, SECOND};
+
+/// A span for people: "0.02 ms", "20.11 ms", "1.02 s".
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub i64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Two decimals of the unit; the loss of precision beyond 2^53 ns (104 days) does not show.
+        if self.0.abs() < SECOND {
+            write!(f, "{:.2} ms", self.0 as f64 / MILLISECOND as f64)
+        } else {
+            write!(f, "{:.2} s", self.0 as f64 / SECOND as f64)
+        }
+    }
+}
+
+pub(super) fn refused(after: i64, server: SocketAddr) -> String {
+    format!("refused in {}: nothing listens on {server}", Span(after))
+}
+
+pub(super) fn lost(after: i64, number: u64) -> String {
+    format!(
+        "{} without an answer: packet {number}, or the answer to it, was lost",
+        Span(after)
+    )
+}
+
+pub(super) fn lost_on_the_wire(after: i64, number: u64) -> String {
+    format!(
+        "{} without an answer: the wire dropped packet {number}",
+        Span(after)
+    )
+}
+
+pub(super) fn sent_again(after: i64, number: u64) -> String {
+    format!(
+        "{} after packet {number}, which had arrived: its answer was late or lost",
+        Span(after)
+    )
+}
+
+pub(super) fn no_answer(after: i64) -> String {
+    format!(
+        "no answer in {}: the host is down, or something on the way drops it",
+        Span(after)
+    )
+}
+
+pub(super) fn no_reply(after: i64) -> String {
+    format!(
+        "no reply in {}: UDP does not tell whether the datagram arrived",
+        Span(after)
+    )
+}
+
+pub(super) fn open(after: i64) -> String {
+    format!("open after {}", Span(after))
+}
+
+pub(super) fn reset(by: Side) -> String {
+    format!("reset by the {}: nothing more is delivered", by.word())
+}
+
+pub(super) fn closed(began: Side, keeps: Option<Side>) -> String {
+    match keeps {
+        Some(keeps) => format!(
+            "closed: the {} began; the {} keeps TIME-WAIT",
+            began.word(),
+            keeps.word()
+        ),
+        None => format!("closed: the {} began", began.word()),
+    }
+}
+
+pub(super) fn half_close(closed: Side) -> String {
+    format!(
+        "half-close: the {} has closed its side and still receives",
+        closed.word()
+    )
+}
+
+pub(super) const MIDDLE: &str = "seen from the middle: its handshake came before the first packet";
+
+pub(super) fn window_zero(side: Side) -> String {
+    format!(
+        "window 0: the {} cannot take more data for now",
+        side.word()
+    )
+}
+
+pub(super) fn error(says: &str, server: SocketAddr, udp: bool) -> String {
+    match (udp, says == super::PORT_UNREACHABLE) {
+        (true, true) => {
+            format!("no UDP socket on {server}; sendto() had already succeeded")
+        }
+        (true, false) => format!("{says} on the way to {server}; sendto() had already succeeded"),
+        (false, _) => format!("{says} on the way to {server}"),
+    }
+}
+
+pub(super) fn dropped(number: u64, rule: &str) -> String {
+    format!("the wire dropped packet {number}: {rule}")
+}
