@@ -1,7 +1,7 @@
 //! Blocks with packets: enhanced, simple, and the obsolete one.
 
 use crate::{
-    file::{MAX_PACKET, error::Damage},
+    file::{MAX_PACKET, error::Damage, info::text},
     frame::{Comment, Direction, KernelChecksum, Record},
     time::Time,
 };
@@ -157,7 +157,7 @@ impl Section {
             match option.code {
                 COMMENT => sink.comments.push(Comment {
                     record: sink.record,
-                    text: option.text(),
+                    text: text(option.value),
                 }),
                 FLAGS if option.value.len() == 4 => {
                     let flags = self.order.u32(option.value, 0);
