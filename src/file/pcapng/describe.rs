@@ -123,11 +123,11 @@ impl Section {
                     .map(|(address, names)| ((*address).into(), names)),
                 _ => None,
             };
-            let (address, names) = named.unwrap_or(([0; 4].into(), &[]));
-            for name in names.split(|&b| b == 0) {
-                if let Some(name) = sink.info.text(name) {
-                    sink.info.names.push(HostName { address, name });
-                }
+            if let Some((address, names)) = named {
+                let names = names.split(|&b| b == 0);
+                let names = names.filter_map(|name| sink.info.text(name));
+                let named: Vec<_> = names.map(|name| HostName { address, name }).collect();
+                sink.info.names.extend(named);
             }
             rest = rest
                 .get(4 + length.next_multiple_of(4)..)
