@@ -1,7 +1,7 @@
 //! Damaged and odd files, one by one: how many packets each gives, and the words that end it.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 
 use crate::{
     frame::{Direction, KernelChecksum, Source, SourceErrorKind, Step},
@@ -565,4 +565,56 @@ fn metadata_is_kept_for_those_who_ask() {
         assert_eq!(info.statistics[0].received, Some(70));
         assert_eq!(info.statistics[0].dropped, Some(3));
     }
+}
+
+/// Gives one byte a read, and is interrupted by a signal once, at a byte of its choice.
+struct Dripping(Cursor<Vec<u8>>, u64);
+
+impl std::io::Read for Dripping {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.position() == self.1 {
+            self.1 = u64::MAX;
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        let most = into.len().min(1);
+        self.0.read(&mut into[..most])
+    }
+}
+
+#[test]
+fn a_slow_stream_gives_each_packet_when_it_is_there() {
+    for file in [LE.pcap(3), BE.pcapng(3)] {
+        let (expected, _) = read(&file);
+        let mut reader = Reader::new(Dripping(Cursor::new(file), u64::MAX), "-").unwrap();
+        for packet in &expected {
+            let Ok(Step::Batch(batch)) = reader.next(Time::MAX) else {
+                panic!("a packet was expected");
+            };
+            assert_eq!((batch.len(), batch.first), (1, packet.number));
+            assert_eq!(batch.frame(0).unwrap().bytes, packet.bytes);
+        }
+        assert!(matches!(reader.next(Time::MAX), Ok(Step::End(_))));
+    }
+}
+
+#[test]
+fn a_signal_is_noticed_and_loses_nothing() {
+    let file = LE.pcap(2);
+    let mut reader = Reader::new(Dripping(Cursor::new(file.clone()), 120), "-").unwrap();
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::Batch(_))));
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::Quiet(_))));
+    assert_eq!(drain_rest(&mut reader), 1);
+
+    let mut reader = Reader::new(Dripping(Cursor::new(file), 120), "-").unwrap();
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::Batch(_))));
+    reader.stop();
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::End(c)) if c.seen == 1));
+}
+
+fn drain_rest(reader: &mut Reader) -> usize {
+    let mut count = 0;
+    while let Ok(Step::Batch(batch)) = reader.next(Time::MAX) {
+        count += batch.len();
+    }
+    count
 }
