@@ -1,7 +1,7 @@
 //! Damaged and odd files, one by one: how many packets each gives, and the words that end it.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Write};
 
 use crate::{
     frame::{Direction, KernelChecksum, Source, SourceErrorKind, Step},
@@ -11,64 +11,8 @@ use crate::{
 
 use super::{
     Compression, FileError, Reader,
-    forge::{BE, Forge, Header, LE},
+    forge::{BE, Forge, Header, LE, drain, read},
 };
-
-/// One packet as the tests look at it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Packet {
-    pub(super) number: u64,
-    pub(super) time: Time,
-    pub(super) link: LinkType,
-    pub(super) interface: u32,
-    pub(super) direction: Direction,
-    pub(super) checksum: KernelChecksum,
-    pub(super) wire_len: u32,
-    pub(super) bytes: Vec<u8>,
-    pub(super) comments: Vec<String>,
-}
-
-/// All packets of a source, and how it ended.
-pub(super) fn drain(reader: &mut Reader) -> (Vec<Packet>, Option<(SourceErrorKind, String)>) {
-    let mut packets = Vec::new();
-    loop {
-        match reader.next(Time::MAX) {
-            Ok(Step::Batch(batch)) => {
-                for (index, frame) in batch.frames().enumerate() {
-                    packets.push(Packet {
-                        number: frame.number,
-                        time: frame.time,
-                        link: frame.link,
-                        interface: frame.interface,
-                        direction: frame.direction,
-                        checksum: frame.checksum,
-                        wire_len: frame.wire_len,
-                        bytes: frame.bytes.to_vec(),
-                        comments: batch.comments_of(index).map(str::to_owned).collect(),
-                    });
-                }
-                reader.recycle(batch);
-            }
-            Ok(Step::End(counters)) => {
-                assert_eq!(counters.seen, packets.len() as u64);
-                return (packets, None);
-            }
-            Ok(_) => {}
-            Err(error) => {
-                assert!(matches!(reader.next(Time::MAX), Ok(Step::End(_))));
-                return (packets, Some((error.kind, error.to_string())));
-            }
-        }
-    }
-}
-
-/// Reads a file in memory to its end, or to its fault at the very front.
-pub(super) fn read(bytes: &[u8]) -> (Vec<Packet>, Option<(SourceErrorKind, String)>) {
-    match Reader::new(Cursor::new(bytes.to_vec()), "f") {
-        Ok(mut reader) => drain(&mut reader),
-        Err(error) => (Vec::new(), Some((error.kind(), error.to_string()))),
-    }
-}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
