@@ -259,11 +259,11 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(&kind) = bytes.first() else {
         return Dissected::short(bytes, context, HEADER);
     };
-    let needed = first_option(kind).unwrap_or(if TYPE.value_name(kind.into()).is_some() {
-        HEADER
-    } else {
-        4
-    });
+    let needed = match (first_option(kind), TYPE.value_name(kind.into())) {
+        (Some(options), _) => options,
+        (None, Some(_)) => HEADER,
+        (None, None) => 4,
+    };
     if bytes.len() < needed {
         return Dissected::short(bytes, context, needed);
     }
@@ -396,10 +396,9 @@ fn put_flags(
     let Some(byte) = view.u8(at) else {
         return ControlFlow::Continue(());
     };
-    let mut bit = view.bits(at, 1).start;
-    for (n, flag) in flags.iter().enumerate() {
-        visit.field(flag, Value::Bool(byte << n & 0x80 != 0), bit..bit + 1)?;
-        bit += 1;
+    for (bit, flag) in view.bits(at, 1).zip(flags) {
+        let set = byte & 0x80 >> (bit % 8) != 0;
+        visit.field(flag, Value::Bool(set), bit..bit + 1)?;
     }
     ControlFlow::Continue(())
 }
@@ -578,10 +577,8 @@ fn line(view: &View<'_>, line: &mut Line) {
         (kind::REDIRECT, Some(target)) => line.add(format_args!("to {target}")),
         _ => {}
     }
-    if is_error(kind) || kind == kind::REDIRECT {
-        if let Some(subject) = Subject::of(view) {
-            line.add(format_args!("for {subject}"));
-        }
+    if let Some(subject) = Subject::of(view).filter(|_| is_error(kind) || kind == kind::REDIRECT) {
+        line.add(format_args!("for {subject}"));
     }
 }
 

@@ -92,7 +92,7 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let mut found = Dissected::new(HEADER, Next::Claim(Claim::IpProto(next)), context);
     let total = match (u32::from(header.payload_length()), next) {
         (0, HOP_BY_HOP) => {
-            let length = jumbo(bytes).unwrap_or(context.wire.saturating_sub(HEADER as u32));
+            let length = jumbo(bytes).unwrap_or_else(|| context.wire.saturating_sub(HEADER as u32));
             Some(length.saturating_add(HEADER as u32))
         }
         // Zero also comes from hosts that leave very large segments to the device: the frame's own length holds.

@@ -156,9 +156,10 @@ impl Connection {
         }
         self.ends[me].base.get_or_insert(first);
         if segment.has(flag::ACK) {
+            let ack = segment.ack;
             self.ends[other]
                 .base
-                .get_or_insert(segment.ack.wrapping_sub(1));
+                .get_or_insert_with(|| ack.wrapping_sub(1));
         }
     }
 
