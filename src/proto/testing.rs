@@ -2,10 +2,7 @@
 
 #![allow(clippy::expect_used)]
 
-use std::{
-    net::IpAddr,
-    ops::{ControlFlow, Range},
-};
+use std::ops::{ControlFlow, Range};
 
 use crate::{
     field::{Field, Kind, Value, Visit},
@@ -31,8 +28,6 @@ pub(crate) struct Seen {
     pub(crate) fields: Vec<(&'static str, String)>,
     /// Its part of the one-line form: `source → destination info`.
     pub(crate) line: String,
-    /// The addresses it gives, for protocols of the network layer.
-    pub(crate) addresses: Option<(IpAddr, IpAddr)>,
 }
 
 impl Seen {
@@ -147,7 +142,6 @@ pub(crate) fn chain_at(
         noticed: list.problems,
         fields: list.fields,
         line: format!("{} → {} {}", line.source, line.destination, line.info),
-        addresses: view.layer.protocol.addresses.and_then(|read| read(&view)),
     }
 }
 
