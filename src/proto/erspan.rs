@@ -34,6 +34,7 @@ crate::fields! {
     COS = Field::bits("erspan.cos", "Class of service", Kind::Uint, (2, 0, 3), "The priority of the mirrored frame (draft-foschiano-erspan-03 §4).");
     TRUNCATED = Field::bits("erspan.truncated", "Truncated", Kind::Uint, (2, 5, 1), "The mirrored frame was cut to fit (draft-foschiano-erspan-03 §4).");
     SPAN_ID = Field::bits("erspan.spanid", "Session", Kind::Uint, (2, 6, 10), "Which mirroring session it belongs to (draft-foschiano-erspan-03 §4).");
+    FRAME_TYPE = Field::bits("erspan.ft", "Frame type", Kind::Uint, (10, 1, 5), "0 is Ethernet, 2 is IP, in type III (draft-foschiano-erspan-03 §4.2).");
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -50,7 +51,12 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     if !matches!(version, 1 | 2) {
         return Dissected::new(4, Next::Data, context).with(Problem::odd("unknown version"));
     }
-    Dissected::new(needed, Next::Claim(Claim::Name("eth")), context)
+    // Only type III has a frame type, and only 0 is Ethernet.
+    let next = match bytes.get(10).filter(|_| version == 2) {
+        Some(kind) if kind & 0x7c != 0 => Next::Data,
+        _ => Next::Claim(Claim::Name("eth")),
+    };
+    Dissected::new(needed, next, context)
 }
 
 fn line(view: &View<'_>, line: &mut Line) {
@@ -61,5 +67,59 @@ fn line(view: &View<'_>, line: &mut Line) {
             "session={span} vlan={vlan} len={}",
             view.payload_wire()
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::EtherType(0x88be);
+
+    #[test]
+    fn shows_every_field_of_type_2() {
+        let bytes = [0x10, 0x05, 0x64, 0x65, 0, 0, 0, 0xff, 2];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("erspan.version", "1"),
+                ("erspan.vlan", "5"),
+                ("erspan.cos", "3"),
+                ("erspan.truncated", "1"),
+                ("erspan.spanid", "101"),
+            ]
+        );
+        assert_eq!(
+            (found.layer.header, found.next),
+            (8, Next::Claim(Claim::Name("eth")))
+        );
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 8);
+    }
+
+    #[test]
+    fn type_3_has_a_frame_type_and_may_be_longer() {
+        let mut bytes = [0; 21];
+        bytes[0] = 0x20;
+        assert_eq!(seen(&PROTOCOL, CLAIM, &bytes).layer.header, 12);
+        bytes[10] = 2 << 2;
+        bytes[11] = 1;
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(found.all("erspan.ft"), ["2"]);
+        assert_eq!((found.layer.header, found.next), (20, Next::Data));
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 20);
+    }
+
+    #[test]
+    fn an_unknown_version_is_odd() {
+        let found = seen(&PROTOCOL, CLAIM, &[0x70; 8]);
+        assert_eq!(
+            (found.problem(), found.next),
+            (Some(ProblemKind::Odd), Next::Data)
+        );
     }
 }

@@ -48,17 +48,27 @@ crate::fields! {
     TYPE = Field::walked("null.type", "Type", Kind::Hex(4), "An EtherType in place of a family, as old Linux captures of the loopback have it.").names(NAMES);
 }
 
-/// The family or type. NULL does not tell its byte order, but no family needs more than 16 bits.
-fn family(bytes: [u8; HEADER], link: LinkType) -> u32 {
-    match u32::from_le_bytes(bytes) {
-        little @ ..=0xffff if link == LinkType::NULL => little,
-        _ => u32::from_be_bytes(bytes),
-    }
+/// What the four bytes say.
+#[derive(Clone, Copy)]
+enum Content {
+    Family(u32),
+    EtherType(u16),
 }
 
-/// Only old Linux captures of NULL have a type here.
-fn is_type(family: u32, link: LinkType) -> bool {
-    link == LinkType::NULL && family > u32::from(LONGEST)
+/// NULL does not tell its byte order, but no family needs more than 16 bits. Old Linux captures have an EtherType in the
+/// last two bytes, which no family reaches.
+fn content(bytes: [u8; HEADER], link: LinkType) -> Content {
+    let big = u32::from_be_bytes(bytes);
+    if link != LinkType::NULL {
+        return Content::Family(big);
+    }
+    match u32::from_le_bytes(bytes) {
+        little @ ..=0xffff => Content::Family(little),
+        _ if big > u32::from(LONGEST) => {
+            Content::EtherType(u16::from_be_bytes([bytes[2], bytes[3]]))
+        }
+        _ => Content::Family(big),
+    }
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -69,11 +79,11 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
         Claim::Link(link) => link,
         _ => LinkType::NULL,
     };
-    let next = match family(header, link) {
-        2 => Next::Claim(Claim::EtherType(0x0800)),
-        24 | 28 | 30 => Next::Claim(Claim::EtherType(0x86dd)),
-        kind if is_type(kind, link) => Next::Claim(Claim::EtherType(kind as u16)),
-        _ => Next::Data,
+    let next = match content(header, link) {
+        Content::Family(2) => Next::Claim(Claim::EtherType(0x0800)),
+        Content::Family(24 | 28 | 30) => Next::Claim(Claim::EtherType(0x86dd)),
+        Content::Family(_) => Next::Data,
+        Content::EtherType(kind) => Next::Claim(Claim::EtherType(kind)),
     };
     Dissected::new(HEADER, next, context)
 }
@@ -82,19 +92,67 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let Some(&header) = view.bytes().first_chunk::<HEADER>() else {
         return ControlFlow::Continue(());
     };
-    let link = view.packet.frame.link;
-    let number = family(header, link);
-    let field = if is_type(number, link) {
-        &TYPE
-    } else {
-        &FAMILY
+    let (field, number) = match content(header, view.packet.frame.link) {
+        Content::Family(family) => (&FAMILY, family),
+        Content::EtherType(kind) => (&TYPE, kind.into()),
     };
     visit.field(field, Value::Uint(number.into()), view.bits(0, HEADER))
 }
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(&header) = view.bytes().first_chunk::<HEADER>() {
-        let family = family(header, view.packet.frame.link);
-        line.say(format_args!("family={family} len={}", view.payload_wire()));
+        match content(header, view.packet.frame.link) {
+            Content::Family(family) => line.say(format_args!("family={family}")),
+            Content::EtherType(kind) => line.say(format_args!("type=0x{kind:04x}")),
+        }
+        line.add(format_args!("len={}", view.payload_wire()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, on_link};
+
+    #[test]
+    fn the_byte_order_of_a_family_is_found_out() {
+        for (bytes, family) in [
+            ([2, 0, 0, 0], "2"),
+            ([0, 0, 0, 2], "2"),
+            ([30, 0, 0, 0], "30"),
+            ([0, 0, 0, 24], "24"),
+        ] {
+            let found = on_link(&PROTOCOL, LinkType::NULL, &bytes);
+            assert_eq!(found.pairs(), [("null.family", family)]);
+            let kind = if family == "2" { 0x0800 } else { 0x86dd };
+            assert_eq!(found.next, Next::Claim(Claim::EtherType(kind)));
+        }
+    }
+
+    #[test]
+    fn a_type_stands_in_old_linux_captures() {
+        let found = on_link(&PROTOCOL, LinkType::NULL, &[0, 0, 0x86, 0xdd]);
+        assert_eq!(found.pairs(), [("null.type", "0x86dd")]);
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x86dd)));
+        assert_eq!(found.line, " →  type=0x86dd len=0");
+    }
+
+    #[test]
+    fn loop_is_big_endian_and_has_no_types() {
+        let found = on_link(&PROTOCOL, LinkType::LOOP, &[0, 0, 0, 2]);
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        let found = on_link(&PROTOCOL, LinkType::LOOP, &[2, 0, 0, 0]);
+        assert_eq!(found.pairs(), [("null.family", "33554432")]);
+        assert_eq!(found.next, Next::Data);
+    }
+
+    #[test]
+    fn cut_at_every_length() {
+        cut_everywhere(
+            &PROTOCOL,
+            Claim::Link(LinkType::NULL),
+            &[2, 0, 0, 0, 0x45],
+            4,
+        );
     }
 }
