@@ -216,9 +216,9 @@ fn line(view: &View<'_>, line: &mut Line) {
     let [gratuitous, probe, announcement] = parts.meanings();
     match parts.opcode {
         REQUEST if announcement => line.say(format_args!("announcement {spa} is at {sha}")),
+        REQUEST | REPLY if gratuitous => line.say(format_args!("gratuitous {spa} is at {sha}")),
         REQUEST if probe => line.say(format_args!("probe who has {tpa}?")),
         REQUEST => line.say(format_args!("who has {tpa}? tell {spa}")),
-        REPLY if gratuitous => line.say(format_args!("gratuitous {spa} is at {sha}")),
         REPLY => line.say(format_args!("{spa} is at {sha}")),
         3 => line.say(format_args!("who is {tha}? tell {sha}")),
         4 => line.say(format_args!("{tha} is {tpa}")),

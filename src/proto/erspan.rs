@@ -63,10 +63,7 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let (Some(Value::Uint(span)), Some(Value::Uint(vlan))) =
         (view.value(&SPAN_ID), view.value(&VLAN))
     {
-        line.say(format_args!(
-            "session={span} vlan={vlan} len={}",
-            view.payload_wire()
-        ));
+        line.say(format_args!("session={span} vlan={vlan}"));
     }
 }
 

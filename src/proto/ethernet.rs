@@ -113,10 +113,8 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.ends(Mac(src), Mac(dst));
     }
     match view.u16(12) {
-        Some(kind) if kind > LONGEST => {
-            line.say(format_args!("type=0x{kind:04x} len={}", view.layer.wire))
-        }
-        _ => line.say(format_args!("len={}", view.layer.wire)),
+        Some(kind) if kind > LONGEST => line.say(format_args!("type=0x{kind:04x}")),
+        _ => line.say(format_args!("802.3")),
     }
 }
 
@@ -153,7 +151,7 @@ mod tests {
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
         assert_eq!(
             found.line,
-            "02:00:00:00:00:01 → ff:ff:ff:ff:ff:ff type=0x0800 len=15"
+            "02:00:00:00:00:01 → ff:ff:ff:ff:ff:ff type=0x0800"
         );
     }
 

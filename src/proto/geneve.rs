@@ -127,10 +127,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let (Some(Value::Uint(vni)), Some(kind)) = (view.value(&VNI), view.u16(2)) {
-        line.say(format_args!(
-            "vni={vni} proto=0x{kind:04x} len={}",
-            view.payload_wire()
-        ));
+        line.say(format_args!("vni={vni} proto=0x{kind:04x}"));
     }
 }
 

@@ -278,7 +278,6 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some(number) = places.ack.and_then(|at| view.u32(at)) {
         line.add(format_args!("ack={number}"));
     }
-    line.add(format_args!("len={}", view.payload_wire()));
 }
 
 #[cfg(test)]
@@ -320,7 +319,7 @@ mod tests {
             (found.layer.header, found.next),
             (16, Next::Claim(Claim::EtherType(0x0800)))
         );
-        assert_eq!(found.line, " →  proto=0x0800 key=0x00000007 seq=42 len=2");
+        assert_eq!(found.line, " →  proto=0x0800 key=0x00000007 seq=42");
         cut_everywhere(&PROTOCOL, CLAIM, &bytes, 16);
     }
 

@@ -227,10 +227,7 @@ fn line(view: &View<'_>, line: &mut Line) {
         return;
     };
     match snap(bytes, 2 + size).filter(|_| is_snap(bytes)) {
-        Some((oui, number)) => line.say(format_args!(
-            "SNAP oui=0x{oui:06x} pid=0x{number:04x} len={}",
-            view.payload_wire()
-        )),
+        Some((oui, number)) => line.say(format_args!("SNAP oui=0x{oui:06x} pid=0x{number:04x}")),
         None => {
             let kind = match control & 0x03 {
                 0x03 => COMMANDS
@@ -241,10 +238,8 @@ fn line(view: &View<'_>, line: &mut Line) {
                 _ => "I",
             };
             line.say(format_args!(
-                "{kind} dsap=0x{:02x} ssap=0x{:02x} len={}",
-                bytes[0],
-                bytes[1],
-                view.payload_wire()
+                "{kind} dsap=0x{:02x} ssap=0x{:02x}",
+                bytes[0], bytes[1]
             ));
         }
     }
@@ -329,7 +324,7 @@ mod tests {
     #[test]
     fn unnumbered_commands_are_named_in_the_line() {
         let found = seen(&PROTOCOL, CLAIM, &[0x00, 0x01, 0xbf]);
-        assert_eq!(found.line, " →  XID dsap=0x00 ssap=0x01 len=0");
+        assert_eq!(found.line, " →  XID dsap=0x00 ssap=0x01");
         assert_eq!(found.all("llc.control.u_modifier_resp"), ["0x2b"]);
     }
 }

@@ -105,7 +105,6 @@ fn line(view: &View<'_>, line: &mut Line) {
             Content::Family(family) => line.say(format_args!("family={family}")),
             Content::EtherType(kind) => line.say(format_args!("type=0x{kind:04x}")),
         }
-        line.add(format_args!("len={}", view.payload_wire()));
     }
 }
 
@@ -134,7 +133,7 @@ mod tests {
         let found = on_link(&PROTOCOL, LinkType::NULL, &[0, 0, 0x86, 0xdd]);
         assert_eq!(found.pairs(), [("null.type", "0x86dd")]);
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x86dd)));
-        assert_eq!(found.line, " →  type=0x86dd len=0");
+        assert_eq!(found.line, " →  type=0x86dd");
     }
 
     #[test]

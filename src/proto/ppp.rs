@@ -112,11 +112,8 @@ fn line(view: &View<'_>, line: &mut Line) {
         return;
     };
     match PROTOCOL_NUMBER.value_name(number.into()) {
-        Some(name) => line.say(format_args!("{name} len={}", view.payload_wire())),
-        None => line.say(format_args!(
-            "protocol=0x{number:04x} len={}",
-            view.payload_wire()
-        )),
+        Some(name) => line.say(format_args!("{name}")),
+        None => line.say(format_args!("protocol=0x{number:04x}")),
     }
 }
 
@@ -162,7 +159,7 @@ mod tests {
         }
         assert_eq!(
             seen(&PROTOCOL, PLAIN, &[0xc0, 0x21]).line,
-            " →  Link control (LCP) len=0"
+            " →  Link control (LCP)"
         );
     }
 }

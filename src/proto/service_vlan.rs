@@ -48,7 +48,7 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(id)) = view.value(&ID) {
-        line.say(format_args!("svlan={id} len={}", view.payload_wire()));
+        line.say(format_args!("svlan={id}"));
     }
 }
 

@@ -227,10 +227,7 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.ends(Colons(address), "");
     }
     let protocol = view.u16(layout.protocol).unwrap_or(0);
-    line.say(format_args!(
-        "type=0x{protocol:04x} len={}",
-        view.payload_wire()
-    ));
+    line.say(format_args!("type=0x{protocol:04x}"));
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(id)) = view.value(&ID) {
-        line.say(format_args!("vlan={id} len={}", view.payload_wire()));
+        line.say(format_args!("vlan={id}"));
     }
 }
 
@@ -126,6 +126,22 @@ mod tests {
             seen(&PROTOCOL, CLAIM, &[0, 1, 0, 2, 0xff, 0xff]).next,
             Next::Data
         );
+    }
+
+    #[test]
+    fn the_frame_around_a_tag_leaves_the_trailer_to_it() {
+        let frame = [&[2; 12][..], &[0x81, 0, 0, 1, 0, 3, 0x42, 0x42, 0x03, 7, 8]].concat();
+        let link = Claim::Link(crate::link::LinkType::ETHERNET);
+        let layers = [
+            (&crate::proto::ethernet::PROTOCOL, link),
+            (&PROTOCOL, CLAIM),
+        ];
+        let trailers = |index, name| -> usize {
+            let found = crate::proto::testing::chain_at(&layers, &frame, frame.len(), index);
+            found.all(name).len()
+        };
+        assert_eq!(trailers(0, "eth.trailer") + trailers(0, "eth.padding"), 0);
+        assert_eq!(trailers(1, "vlan.trailer"), 1);
     }
 
     #[test]

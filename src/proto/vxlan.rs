@@ -50,7 +50,7 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(vni)) = view.value(&VNI) {
-        line.say(format_args!("vni={vni} len={}", view.payload_wire()));
+        line.say(format_args!("vni={vni}"));
     }
 }
 
