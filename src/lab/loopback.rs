@@ -11,7 +11,7 @@ use std::{
 use etherparse::{SlicedPacket, TransportSlice};
 
 use super::{
-    Event, LabError, Listener, Plan, Transit,
+    Event, LabError, Link, Listener, Plan, Transit,
     scenario::Host,
     threads::{TICK, Threads, Voice},
 };
@@ -63,10 +63,14 @@ pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
 /// # Errors
 /// When the plan wants delay or loss.
 pub fn suits(plan: &Plan) -> Result<(), LabError> {
-    let link = &plan.link;
-    if link.delay != 0 || !link.drops.is_empty() || link.loss > 0.0 || link.duplicate > 0.0 {
+    let bare = Link {
+        delay: 0,
+        seed: plan.link.seed,
+        ..Link::default()
+    };
+    if plan.link != bare {
         return Err(LabError::Unsuited(format!(
-            "the loopback interface delays and loses nothing: {} needs another ground",
+            "loopback has no wire to delay, lose or change packets: {} needs another ground",
             plan.scenario.name
         )));
     }

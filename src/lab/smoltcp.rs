@@ -319,7 +319,7 @@ impl Simulated {
 
     /// The call goes on until `nanos` after it began.
     fn waits(&mut self, now: Time, nanos: i64) -> bool {
-        *self.deadline.get_or_insert(now.plus(nanos)) > now
+        *self.deadline.get_or_insert_with(|| now.plus(nanos)) > now
     }
 
     /// When this host has something to do by itself.

@@ -34,6 +34,7 @@ crate::fields! {
     COS = Field::bits("erspan.cos", "Class of service", Kind::Uint, (2, 0, 3), "The priority of the mirrored frame (draft-foschiano-erspan-03 §4).");
     TRUNCATED = Field::bits("erspan.truncated", "Truncated", Kind::Uint, (2, 5, 1), "The mirrored frame was cut to fit (draft-foschiano-erspan-03 §4).");
     SPAN_ID = Field::bits("erspan.spanid", "Session", Kind::Uint, (2, 6, 10), "Which mirroring session it belongs to (draft-foschiano-erspan-03 §4).");
+    FRAME_TYPE = Field::bits("erspan.ft", "Frame type", Kind::Uint, (10, 1, 5), "0 is Ethernet, 2 is IP, in type III (draft-foschiano-erspan-03 §4.2).");
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -50,7 +51,12 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     if !matches!(version, 1 | 2) {
         return Dissected::new(4, Next::Data, context).with(Problem::odd("unknown version"));
     }
-    Dissected::new(needed, Next::Claim(Claim::Name("eth")), context)
+    // Only type III has a frame type, and only 0 is Ethernet.
+    let next = match bytes.get(10).filter(|_| version == 2) {
+        Some(kind) if kind & 0x7c != 0 => Next::Data,
+        _ => Next::Claim(Claim::Name("eth")),
+    };
+    Dissected::new(needed, next, context)
 }
 
 fn line(view: &View<'_>, line: &mut Line) {

@@ -41,6 +41,7 @@ crate::fields! {
     FLAGS_RESERVED = Field::bits("geneve.flags.reserved", "Reserved", Kind::Flag, (1, 2, 6), "Zero (RFC 8926 §3.4).");
     PROTO = Field::at("geneve.proto_type", "Protocol", Kind::Hex(4), 2, 16, "The EtherType of the payload; 0x6558 is Ethernet (RFC 8926 §3.4).").names(NAMES);
     VNI = Field::at("geneve.vni", "Network", Kind::Hex(6), 4, 24, "Which virtual network the payload belongs to (RFC 8926 §3.4).");
+    RESERVED = Field::at("geneve.reserved", "Reserved", Kind::Hex(2), 7, 8, "Zero (RFC 8926 §3.4).");
     OPTIONS = Field::walked("geneve.options", "Options", Kind::Bytes, "All options (RFC 8926 §3.5).");
     CLASS = Field::walked("geneve.option.class", "Class", Kind::Hex(4), "Who defined the option (RFC 8926 §3.5).").many();
     TYPE = Field::walked("geneve.option.type", "Type", Kind::Hex(2), "Which option of that class; the high bit marks it critical (RFC 8926 §3.5).").many();

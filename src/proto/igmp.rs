@@ -124,17 +124,25 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let number = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
     let needed = match form {
         Some(Form::Query3) => QUERY3 + 4 * number(10),
-        Some(Form::Report3) => (0..number(6))
-            .try_fold(HEADER, |at, _| {
-                Some(record_end(bytes, at)).filter(|_| at < bytes.len())
-            })
-            .unwrap_or(bytes.len() + 1),
+        Some(Form::Report3) => records_end(bytes, number(6)),
         _ => HEADER,
     };
     if bytes.len() < needed {
         return Dissected::short(bytes, context, needed);
     }
     Dissected::new(bytes.len(), Next::End, context)
+}
+
+/// Where `count` group records end; past the end of `bytes` when there are fewer.
+fn records_end(bytes: &[u8], count: usize) -> usize {
+    let mut at = HEADER;
+    for _ in 0..count {
+        if at >= bytes.len() {
+            return bytes.len() + RECORD;
+        }
+        at = record_end(bytes, at);
+    }
+    at
 }
 
 /// Where the group record at `at` ends by its own numbers, as far as they were captured.

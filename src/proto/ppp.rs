@@ -11,6 +11,7 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::View,
     line::Line,
+    link::LinkType,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
 use std::ops::ControlFlow;
@@ -25,6 +26,9 @@ pub static PROTOCOL: Protocol = Protocol {
         Claim::Name("ppp"),
         Claim::Name("ppp_hdlc"),
         Claim::EtherType(0x880b),
+        // LINKTYPE_PPP and LINKTYPE_PPP_HDLC.
+        Claim::Link(LinkType(9)),
+        Claim::Link(LinkType(50)),
     ],
     fields: FIELDS,
     dissect,

@@ -9,7 +9,7 @@ const GROUPS: usize = 40;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Headers that tcpdump counts to the link header when they follow it.
-const LINK_EXTRAS: &[&str] = &["vlan", "llc", "snap"];
+const LINK_EXTRAS: &[&str] = &["vlan", "ieee8021ad", "llc"];
 
 /// What is shown of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Form {
     Ascii,
 }
 
-/// Appends the frame's bytes from the network layer on, or from the link header on, and after them every
-/// reassembled buffer.
+/// Appends the frame's bytes from the network layer on, or from the link header on; in the form with both, every
+/// reassembled buffer follows.
 pub fn packet(packet: &Packet<'_>, form: Form, link_header: bool, out: &mut String) {
     let skip = if link_header { 0 } else { link_length(packet) };
     bytes(
@@ -36,6 +36,9 @@ pub fn packet(packet: &Packet<'_>, form: Form, link_header: bool, out: &mut Stri
         out.push_str(&format!(
             "\t[{missing} more bytes were on the wire, not captured]\n"
         ));
+    }
+    if form != Form::HexAscii {
+        return;
     }
     for number in 1..=packet.buffers.len() as u8 {
         let buffer = packet.buffer(number);

@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// Where chance begins: the same seed loses the same frames
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// The cable is a trunk: frames on it carry this VLAN's tag
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    vlan: Option<u16>,
     /// Sequence numbers as they are on the wire, not counted from 0
     #[arg(short = 'S', long)]
     absolute: bool,
@@ -204,6 +207,7 @@ fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
         loss: args.loss,
         duplicate: args.duplicate,
         seed: args.seed,
+        vlan: args.vlan,
     };
     Plan {
         scenario,
@@ -309,5 +313,6 @@ fn effects(link: &Link) -> Vec<String> {
     let drops = link.drops.iter().map(|rule| format!("drops the {rule}"));
     let loss = (link.loss > 0.0).then(|| format!("loses {}%", link.loss * 100.0));
     let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));
-    drops.chain(loss).chain(twice).collect()
+    let tag = link.vlan.map(|vlan| format!("tags frames for VLAN {vlan}"));
+    drops.chain(loss).chain(twice).chain(tag).collect()
 }

@@ -226,7 +226,7 @@ impl Show {
             decoder: Decoder::default(),
             tracker: Tracker::default(),
             view,
-            output: Output::stdout()?,
+            output: Output::stdout(global.ascii)?,
             recorder: Recorder::new(args)?,
             limit: args.count.unwrap_or(u64::MAX),
             tally: Tally::default(),
