@@ -120,6 +120,8 @@ mod tests {
                 up,
                 running: up,
                 loopback,
+                mtu: None,
+                link: None,
                 mac: None,
                 addresses: Vec::new(),
             })

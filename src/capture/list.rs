@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use pnet::datalink;
 
-use super::{ANY, CaptureError};
+use super::{ANY, CaptureError, packet::link_of};
+use crate::{link::LinkType, sys::packet};
 
 /// One interface of this network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct Available {
     pub running: bool,
     /// Frames sent come back to this host.
     pub loopback: bool,
+    /// The longest packet that it carries, link header not counted, in bytes.
+    pub mtu: Option<u32>,
+    /// What its frames begin with, when captured on.
+    pub link: Option<LinkType>,
     /// Its hardware address, where it has one.
     pub mac: Option<[u8; 6]>,
     /// Its addresses with the length of their network prefix.
@@ -34,6 +39,8 @@ pub fn available() -> Vec<Available> {
             up: interface.is_up(),
             running: interface.is_running(),
             loopback: interface.is_loopback(),
+            mtu: packet::mtu(&interface.name).ok(),
+            link: packet::hardware_type(&interface.name).ok().map(link_of),
             mac: interface.mac.map(|mac| mac.octets()),
             addresses: interface.ips.iter().map(|n| (n.ip(), n.prefix())).collect(),
             name: interface.name,

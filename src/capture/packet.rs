@@ -532,7 +532,7 @@ fn block_len(ring: usize) -> usize {
 
 /// What frames of a device of this ARPHRD_ type begin with. Link headers that sockwire does not read are left to the
 /// kernel, which describes them (cooked), as libpcap does.
-fn link_of(hardware: u16) -> LinkType {
+pub(super) fn link_of(hardware: u16) -> LinkType {
     const RAWIP: u16 = 519; // ARPHRD_RAWIP of linux/if_arp.h
     match hardware {
         libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => LinkType::ETHERNET,

@@ -186,8 +186,8 @@ impl PacketSocket {
     /// # Errors
     /// `ENODEV` when there is no such interface.
     pub fn hardware_type(&self, name: &str) -> io::Result<u16> {
-        let answer = self.ask(libc::SIOCGIFHWADDR, InterfaceRequest::named(name)?)?;
-        Ok(u16::from_ne_bytes([answer.data[0], answer.data[1]]))
+        let answer = InterfaceRequest::named(name)?.ask(&self.0, libc::SIOCGIFHWADDR)?;
+        Ok(answer.half())
     }
 
     /// Whether an interface in the socket's network namespace is set up (`IFF_UP`).
@@ -195,9 +195,8 @@ impl PacketSocket {
     /// # Errors
     /// `ENODEV` when there is no such interface.
     pub fn is_up(&self, name: &str) -> io::Result<bool> {
-        let answer = self.ask(libc::SIOCGIFFLAGS, InterfaceRequest::named(name)?)?;
-        let flags = u16::from_ne_bytes([answer.data[0], answer.data[1]]);
-        Ok(libc::c_int::from(flags) & libc::IFF_UP != 0)
+        let answer = InterfaceRequest::named(name)?.ask(&self.0, libc::SIOCGIFFLAGS)?;
+        Ok(libc::c_int::from(answer.half()) & libc::IFF_UP != 0)
     }
 
     /// The present name of an interface in the socket's network namespace.
@@ -207,20 +206,9 @@ impl PacketSocket {
     pub fn name_of(&self, ifindex: u32) -> io::Result<String> {
         let mut request = InterfaceRequest::default();
         request.data[..4].copy_from_slice(&index(ifindex)?.to_ne_bytes());
-        let answer = self.ask(libc::SIOCGIFNAME, request)?;
+        let answer = request.ask(&self.0, libc::SIOCGIFNAME)?;
         let name = answer.name.split(|&b| b == 0).next().unwrap_or_default();
         Ok(String::from_utf8_lossy(name).into_owned())
-    }
-
-    fn ask(&self, what: u64, mut request: InterfaceRequest) -> io::Result<InterfaceRequest> {
-        // SAFETY: these requests read and write one `struct ifreq`, which `InterfaceRequest` is laid out as.
-        let failed =
-            unsafe { libc::ioctl(self.0.as_raw_fd(), what as libc::Ioctl, &raw mut request) };
-        if failed == 0 {
-            Ok(request)
-        } else {
-            Err(io::Error::last_os_error())
-        }
     }
 
     fn bind_to(&self, ifindex: u32, protocol: u16) -> io::Result<()> {
@@ -255,6 +243,27 @@ impl AsFd for PacketSocket {
     }
 }
 
+/// The ARPHRD_ type of an interface in the calling thread's network namespace; needs no right.
+///
+/// # Errors
+/// `ENODEV` when there is no such interface.
+pub fn hardware_type(name: &str) -> io::Result<u16> {
+    let any = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    let answer = InterfaceRequest::named(name)?.ask(&any, libc::SIOCGIFHWADDR)?;
+    Ok(answer.half())
+}
+
+/// The longest packet, in bytes, that an interface in the calling thread's network namespace carries; needs no right.
+///
+/// # Errors
+/// `ENODEV` when there is no such interface.
+pub fn mtu(name: &str) -> io::Result<u32> {
+    let any = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    let answer = InterfaceRequest::named(name)?.ask(&any, libc::SIOCGIFMTU)?;
+    let [a, b, c, d, ..] = answer.data;
+    Ok(u32::from_ne_bytes([a, b, c, d]))
+}
+
 /// `struct ifreq` (netdevice(7)): a name, and a union of at most 24 bytes.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
@@ -273,6 +282,21 @@ impl InterfaceRequest {
         }
         request.name[..name.len()].copy_from_slice(name.as_bytes());
         Ok(request)
+    }
+
+    /// The first 16 bits of the union.
+    fn half(&self) -> u16 {
+        u16::from_ne_bytes([self.data[0], self.data[1]])
+    }
+
+    fn ask(mut self, socket: &Socket, what: u64) -> io::Result<Self> {
+        // SAFETY: these requests read and write one `struct ifreq`, which `InterfaceRequest` is laid out as.
+        let failed = unsafe { libc::ioctl(socket.as_raw_fd(), what as libc::Ioctl, &raw mut self) };
+        if failed == 0 {
+            Ok(self)
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 }
 

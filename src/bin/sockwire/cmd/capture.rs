@@ -1,12 +1,142 @@
-//! `sockwire capture`: to be written.
+//! `sockwire capture`: packets of an interface as they come.
 
-use super::{Exit, Global, Outcome};
+use clap::ValueEnum;
+use sockwire::capture::{self, Options, Purpose, Via, Ways};
 
-/// To be written
+use super::{
+    Failure, Global, Outcome, interfaces, permission,
+    show::{Show, ShowArgs},
+    waiting::Waiting,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo sockwire capture -i lo port 5000      one line a packet, on loopback
+  sudo sockwire port 80                      the same on the default route's interface
+  sudo sockwire -i any -w all.pcapng         record every interface
+  sudo sockwire -i lo -c 5 -v -X udp         five datagrams, every field and byte
+  sudo sockwire capture --netns 4242         what the container of process 4242 sees
+  sudo sockwire capture --via raw icmp       through raw IP sockets instead";
+
+/// Shows the packets of an interface as they come
+///
+/// Without -i: the default route's interface, or loopback when the filter names a loopback address.
+/// Ctrl-C ends, with the counters on stderr.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) from: LiveArgs,
+    /// Lists the interfaces
+    #[arg(short = 'D', long)]
+    list_interfaces: bool,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+/// Where live packets come from.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct LiveArgs {
+    /// An interface by name or number, or "any"; can be given several times
+    #[arg(short = 'i', long = "interface", value_name = "IF")]
+    pub(crate) interfaces: Vec<String>,
+    /// Only frames for this host: the interface is not made promiscuous
+    #[arg(short = 'p', long)]
+    pub(crate) no_promiscuous_mode: bool,
+    /// Keeps this many bytes of each packet; 0 means all
+    #[arg(short = 's', long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) snapshot_length: u32,
+    /// Only packets received, or only those sent
+    #[arg(short = 'Q', long, value_name = "WAY", value_enum, default_value_t = Way::Inout)]
+    pub(crate) direction: Way,
+    /// Buffer for each interface in KiB (256 at least)
+    #[arg(short = 'B', long, value_name = "KIB", default_value_t = (capture::BUFFER >> 10) as u32,
+          value_parser = clap::value_parser!(u32).range(1..=2_097_152))]
+    pub(crate) buffer_size: u32,
+    /// The kind of socket: packet, or raw (raw IP sockets, which see less)
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Kind::Packet)]
+    pub(crate) via: Kind,
+    /// Captures in another network namespace, by name or by process id
+    #[arg(long, value_name = "NAME|PID")]
+    pub(crate) netns: Option<String>,
+}
+
+/// tcpdump's words for [`Ways`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// Received
+    In,
+    /// Sent
+    Out,
+    /// Both
+    Inout,
+}
+
+/// The words for [`Via`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A packet socket: every frame, both ways
+    Packet,
+    /// Raw IP sockets: received IPv4 packets of TCP, UDP and ICMP
+    Raw,
+}
+
+impl LiveArgs {
+    /// Opens the source, after saying on stderr which interfaces were chosen and what the kernel refused.
+    pub(crate) fn open(
+        &self,
+        purpose: Purpose,
+        filter: &[String],
+        global: &Global,
+    ) -> Result<Waiting<capture::Live>, Failure> {
+        let talk = |message: &str| {
+            if !global.quiet {
+                eprintln!("{message}");
+            }
+        };
+        let mut interfaces = self.interfaces.clone();
+        if interfaces.is_empty() {
+            let choice =
+                capture::inside(self.netns.as_deref(), || capture::choose(purpose, filter))
+                    .map_err(permission::failure)?;
+            talk(&format!("watching {}", choice.reason));
+            interfaces = choice.interfaces;
+        }
+        let live = capture::open(&Options {
+            interfaces,
+            snaplen: match self.snapshot_length {
+                0 => capture::SNAPLEN,
+                len => len,
+            },
+            promiscuous: !self.no_promiscuous_mode,
+            buffer: (self.buffer_size as usize) << 10,
+            ways: match self.direction {
+                Way::In => Ways::In,
+                Way::Out => Ways::Out,
+                Way::Inout => Ways::Both,
+            },
+            netns: self.netns.clone(),
+            via: match self.via {
+                Kind::Packet => Via::Packet,
+                Kind::Raw => Via::Raw,
+            },
+        })
+        .map_err(permission::failure)?;
+        for note in live.notes() {
+            talk(&format!("note: {note}"));
+        }
+        Ok(Waiting::new(live, filter, self.netns.clone(), global.quiet))
+    }
+}
 
 /// Runs the command.
-pub(crate) fn run(_args: Args, _global: &Global) -> Outcome {
-    Ok(Exit::Done)
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    if args.list_interfaces {
+        return interfaces::list(args.from.netns.as_deref(), false);
+    }
+    // The filter and the output first: a mistake there is told before any right is needed.
+    let filter = args.show.filter_words()?;
+    let show = Show::new(&args.show, global)?;
+    let mut source = args.from.open(Purpose::Packets, &filter, global)?;
+    show.run(&mut source, true)
 }

@@ -7,9 +7,11 @@ mod lab;
 mod machine;
 mod names;
 mod output;
+mod permission;
 mod protocols;
 mod read;
 mod show;
+mod waiting;
 mod watch;
 mod welcome;
 

@@ -1,0 +1,89 @@
+//! Without the right to capture: one message with what is missing and the ways out.
+
+use anyhow::anyhow;
+use sockwire::capture::CaptureError;
+
+use super::{Exit, Failure, machine};
+
+/// The failure that `error` asks for.
+pub(crate) fn failure(error: CaptureError) -> Failure {
+    let exit = match &error {
+        CaptureError::NotPermitted {
+            capability,
+            effective,
+            ..
+        } => {
+            let message = ways_out(&error, capability, *effective);
+            return Failure::new(Exit::NotPermitted, anyhow!(message));
+        }
+        CaptureError::NoSuchInterface { .. } | CaptureError::NoSuchNamespace { .. } => Exit::NoSuch,
+        CaptureError::Kernel { .. } => Exit::NoMatch,
+    };
+    Failure::new(exit, error)
+}
+
+/// The message: what is missing, then sudo, setcap and the lab, with the program's real path (sudo's own path hides
+/// `~/.cargo/bin`).
+fn ways_out(error: &CaptureError, capability: &str, effective: bool) -> String {
+    let program = machine::program();
+    let words: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
+    let again = words.join(" ");
+    let mut message = format!("{error}\n  once:          sudo {program} {again}");
+    if capability == "CAP_NET_RAW" && !effective {
+        message.push_str(&format!(
+            "\n  for good:      sudo setcap cap_net_raw+ep {program}\
+             \n                 (again after each rebuild; no effect on a nosuid mount)"
+        ));
+    }
+    message.push_str("\n  without root:  sockwire lab");
+    message
+}
+
+/// A word as a shell must be given it.
+fn quoted(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&b);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn message(capability: &'static str, effective: bool) -> String {
+        let failure = failure(CaptureError::NotPermitted {
+            operation: "open a packet socket on lo".to_owned(),
+            capability,
+            effective,
+        });
+        assert_eq!(failure.exit, Exit::NotPermitted);
+        failure.error.to_string()
+    }
+
+    #[test]
+    fn names_the_capability_and_three_ways_with_the_real_path() {
+        let text = message("CAP_NET_RAW", false);
+        let path = std::env::current_exe().unwrap();
+        let path = path.to_str().unwrap();
+        assert!(text.contains("missing capability CAP_NET_RAW (effective)"));
+        assert!(text.contains(&format!("sudo {path} ")));
+        assert!(text.contains(&format!("sudo setcap cap_net_raw+ep {path}")));
+        assert!(text.contains("sockwire lab"));
+    }
+
+    #[test]
+    fn setcap_is_not_offered_where_it_would_not_help() {
+        assert!(!message("CAP_NET_RAW", true).contains("setcap"));
+        assert!(!message("CAP_SYS_ADMIN", false).contains("setcap"));
+    }
+
+    #[test]
+    fn words_survive_the_shell() {
+        assert_eq!(quoted("port"), "port");
+        assert_eq!(quoted("it's (a) b"), "'it'\\''s (a) b'");
+    }
+}
