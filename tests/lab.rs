@@ -197,6 +197,7 @@ fn what_there_is_and_what_there_is_not() {
 }
 
 /// A lab that runs for more than a second, once its networks are up; with the inodes of its namespaces.
+#[allow(clippy::zombie_processes)] // every caller waits for it
 fn running_lab() -> (Child, BTreeSet<String>) {
     let child = Command::new(PROGRAM)
         .args(["lab", "lost-syn", "--delay", "50"])
