@@ -90,7 +90,8 @@ impl Threads {
 
     /// The reason why a thread ended before it should have.
     pub(super) fn failure(&self) -> LabError {
-        match self.said.try_recv() {
+        // The thread speaks right after it has ended; one that panicked says nothing.
+        match self.said.recv_timeout(Duration::from_secs(1)) {
             Ok(Said::Failed(error)) => error,
             _ => LabError::Failed {
                 what: "hear from the lab's threads",
