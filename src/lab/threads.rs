@@ -187,8 +187,11 @@ fn run_host(
         if !told {
             return Ok(());
         }
-        if prepares {
-            result.trying("take the scenario's port")?;
+        match result {
+            Ok(()) => {}
+            Err(error) if prepares => return Err(error).trying("take the scenario's port"),
+            // A failed call ends the program, and the system closes what it leaves.
+            Err(_) => break,
         }
     }
     open(gate);
