@@ -134,10 +134,11 @@ fn linux_shakes_hands_over_the_wire() {
             "{shown}"
         );
         let segments = segments(&file);
-        assert_eq!(segments[..4], [">S0", "<SA0", ">A0", ">A6"], "{segments:?}");
-        assert!(segments.contains(&"<A6".to_owned()), "{segments:?}");
-        let fins: Vec<_> = segments.iter().filter(|s| s.contains('F')).collect();
-        assert_eq!(fins, [">FA0", "<FA0"], "{segments:?}");
+        // On a busy machine a kernel may repeat a segment: what counts is when each is first seen.
+        let steps = [">S0", "<SA0", ">A0", ">A6", "<A6", ">FA0", "<FA0"];
+        let first = steps.map(|step| segments.iter().position(|segment| segment == step));
+        assert!(first.iter().all(Option::is_some), "{segments:?}");
+        assert!(first.is_sorted(), "{segments:?}");
         assert_eq!(segments.last().unwrap(), ">A0", "{segments:?}");
         // Neither ARP nor neighbour discovery, nor anything else that the scenario does not say.
         assert!(!segments.contains(&"other".to_owned()), "{segments:?}");
@@ -196,6 +197,7 @@ fn what_there_is_and_what_there_is_not() {
 }
 
 /// A lab that runs for more than a second, once its networks are up; with the inodes of its namespaces.
+#[allow(clippy::zombie_processes)] // every caller waits for it
 fn running_lab() -> (Child, BTreeSet<String>) {
     let child = Command::new(PROGRAM)
         .args(["lab", "lost-syn", "--delay", "50"])

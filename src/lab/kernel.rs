@@ -68,7 +68,9 @@ impl Kernel {
                 self.datagrams()?.send_to(&content.bytes(), to)?;
             }
             Call::ReceiveFrom => {
-                let (_, from) = self.datagrams()?.recv_from(&mut [0; 65536])?;
+                let patience = self.patience;
+                let received = self.datagrams()?.recv_from(&mut [0; 65536]);
+                let (_, from) = received.map_err(|error| too_late(error, patience))?;
                 self.last_sender = Some(from);
             }
             Call::Wait(milliseconds) => thread::sleep(Duration::from_millis(milliseconds)),
@@ -116,6 +118,15 @@ impl Kernel {
         socket.set_read_timeout(Some(self.patience))?;
         Ok(self.datagrams.insert(socket))
     }
+}
+
+/// The time limit of a socket shows as EAGAIN (socket(7), SO_RCVTIMEO).
+fn too_late(error: io::Error, patience: Duration) -> io::Error {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        return error;
+    }
+    let words = format!("nothing came in {:.2} s", patience.as_secs_f64());
+    io::Error::new(io::ErrorKind::TimedOut, words)
 }
 
 fn not_connected() -> io::Error {

@@ -103,7 +103,9 @@ impl Refusal {
                 "this once:  sudo PROGRAM lab",
             ],
             Cause::AppArmor => &[
-                "an administrator, for good: an AppArmor profile with \"userns,\" for PROGRAM",
+                "an administrator, for good, in a root shell:",
+                "  printf 'abi <abi/4.0>,\\nprofile sockwire PROGRAM flags=(unconfined) { userns, }\\n' > /etc/apparmor.d/sockwire",
+                "  apparmor_parser -r /etc/apparmor.d/sockwire",
                 "until the next start:  sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
                 "this once:  sudo PROGRAM lab",
             ],
@@ -236,7 +238,7 @@ mod tests {
         };
         let cures = refusal.cures("/home/ana/.cargo/bin/sockwire");
         assert!(
-            cures[0].ends_with("for /home/ana/.cargo/bin/sockwire"),
+            cures[1].contains("profile sockwire /home/ana/.cargo/bin/sockwire "),
             "{cures:?}"
         );
     }

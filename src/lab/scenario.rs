@@ -40,7 +40,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// A socket call, made when the one before it has returned. A host has one stream and one datagram socket.
+/// A socket call, made when the one before it has returned; one that fails is the host's last.
+/// A host has one stream and one datagram socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// A TCP socket listens on a port.

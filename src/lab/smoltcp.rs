@@ -212,6 +212,10 @@ impl Simulated {
                 Some((call, result)) => {
                     self.calls.pop_front();
                     self.deadline = None;
+                    if result.is_err() {
+                        // A failed call ends the program, and the system closes what it leaves.
+                        self.calls.retain(|call| *call == Call::Close);
+                    }
                     events.push(Event::Called {
                         time: now,
                         host: self.host,
@@ -274,7 +278,10 @@ impl Simulated {
             Call::ReceiveFrom => match self.datagrams().recv().map(|(_, sender)| sender) {
                 Ok(sender) => self.last_sender = Some(sender),
                 Err(_) if self.waits(now, self.patience) => return None,
-                Err(_) => return Some(Err("no datagram came in time".to_owned())),
+                Err(_) => {
+                    let seconds = self.patience as f64 / SECOND as f64;
+                    return Some(Err(format!("nothing came in {seconds:.2} s")));
+                }
             },
             Call::Wait(milliseconds) => {
                 let nanos = i64::try_from(milliseconds).unwrap_or(i64::MAX);

@@ -24,7 +24,7 @@ pub(super) const TICK: Duration = Duration::from_millis(20);
 pub(super) enum Said {
     Event(Event),
     /// This host has made all its calls, and its connections are over.
-    Done,
+    Done(Host),
     Failed(LabError),
 }
 
@@ -90,7 +90,8 @@ impl Threads {
 
     /// The reason why a thread ended before it should have.
     pub(super) fn failure(&self) -> LabError {
-        match self.said.try_recv() {
+        // The thread speaks right after it has ended; one that panicked says nothing.
+        match self.said.recv_timeout(Duration::from_secs(1)) {
             Ok(Said::Failed(error)) => error,
             _ => LabError::Failed {
                 what: "hear from the lab's threads",
@@ -101,11 +102,11 @@ impl Threads {
 
     /// Passes events on until both hosts are done, nothing is on the wire, and it has been silent for so long.
     pub(super) fn listen(self, silence: Duration, listener: Listener<'_>) -> Result<(), LabError> {
-        let mut hosts = Host::BOTH.len();
+        let mut awaited = Host::BOTH.to_vec();
         let mut underway: i64 = 0;
         let mut active = Instant::now();
         loop {
-            let over = hosts == 0 && underway == 0;
+            let over = awaited.is_empty() && underway == 0;
             let limit = if over {
                 silence.saturating_sub(active.elapsed())
             } else {
@@ -113,8 +114,8 @@ impl Threads {
             };
             let event = match self.said.recv_timeout(limit) {
                 Ok(Said::Event(event)) => event,
-                Ok(Said::Done) => {
-                    hosts -= 1;
+                Ok(Said::Done(host)) => {
+                    awaited.retain(|&other| other != host);
                     active = Instant::now();
                     continue;
                 }
@@ -122,6 +123,16 @@ impl Threads {
                 // This end keeps a sender, so the channel never closes.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
             };
+            if let Event::Called {
+                host,
+                call: Call::Connect(_),
+                error: Some(_),
+                ..
+            } = &event
+            {
+                // Nobody will come any more to a server that waits in accept().
+                awaited.retain(|other| other == host);
+            }
             underway += match &event {
                 Event::Sent(transit) if transit.dropped.is_some() => 0,
                 Event::Sent(transit) => 1 + i64::from(transit.twice),
@@ -176,15 +187,18 @@ fn run_host(
         if !told {
             return Ok(());
         }
-        if prepares {
-            result.trying("take the scenario's port")?;
+        match result {
+            Ok(()) => {}
+            Err(error) if prepares => return Err(error).trying("take the scenario's port"),
+            // A failed call ends the program, and the system closes what it leaves.
+            Err(_) => break,
         }
     }
     open(gate);
     // The host's sockets are closed with its last call, whatever the scenario says.
     kernel.call(Call::Close).trying("close a host's sockets")?;
     kernel.settle().trying("ask for a connection's state")?;
-    let _ = voice.0.send(Said::Done);
+    let _ = voice.0.send(Said::Done(host));
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use sockwire::{
-    capture,
+    capture::{self, CaptureError},
     lab::{
         self, Drop, Event, Host, LabError, Link, Plan, Scenario, loopback, namespaces,
         refusal::{self, Refusal, Way},
@@ -23,7 +23,7 @@ use sockwire::{
 };
 
 use self::{recording::Recording, telling::Telling};
-use super::{Exit, Failure, Global, Outcome, machine};
+use super::{Exit, Failure, Global, Outcome, machine, permission};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -227,8 +227,9 @@ fn not_permitted(error: anyhow::Error) -> Failure {
 
 fn failed(error: LabError) -> Failure {
     let exit = match error {
+        LabError::Capture(error) => return permission::failure(error),
         LabError::Unsuited(_) => Exit::Usage,
-        LabError::Refused(_) | LabError::Failed { .. } | LabError::Capture(_) => Exit::NotPermitted,
+        LabError::Refused(_) | LabError::Failed { .. } => Exit::NotPermitted,
     };
     Failure::new(exit, error)
 }
@@ -270,13 +271,11 @@ fn may_capture() -> Result<(), Failure> {
     if capture::is_permitted() {
         return Ok(());
     }
-    let program = machine::program();
-    Err(not_permitted(anyhow!(
-        "cannot watch the loopback interface: CAP_NET_RAW is not in effect\n  \
-         this once:  sudo {program} lab --ground loopback\n  \
-         an administrator, for good:  setcap cap_net_raw+ep {program}\n  \
-         without any right:  leave out --ground"
-    )))
+    Err(permission::failure(CaptureError::NotPermitted {
+        operation: "watch the loopback interface".to_owned(),
+        capability: "CAP_NET_RAW",
+        effective: false,
+    }))
 }
 
 fn introduce(plan: &Plan, ground: &Chosen, out: &mut impl Write) -> io::Result<()> {

@@ -72,12 +72,13 @@ fn capture(marks: &Marks, program: &str) -> Ability {
             cures.push(
                 "no_new_privs is set: start it from a process that may gain rights".to_owned(),
             );
+        } else {
+            cures.push(format!("this once:  sudo {program} watch port 5000"));
+            cures.push(format!(
+                "an administrator, for good:  setcap cap_net_raw+ep {program}"
+            ));
         }
-        cures.push(format!("this once:  sudo {program} watch port 5000"));
-        cures.push(format!(
-            "an administrator, for good:  setcap cap_net_raw+ep {program}"
-        ));
-        cures.push("without any right, in a private network:  sockwire lab".to_owned());
+        cures.push("without any right:  sockwire lab".to_owned());
     }
     Ability {
         id: "capture",
