@@ -259,7 +259,12 @@ impl Ladder {
             to_the_right: row.from == Side::Client,
             stroke: stroke(row, self.glyphs),
             dropped: row.fate == Fate::Dropped,
-            lead: if c.short { 2 } else { 4 },
+            lead: match &row.what {
+                // The words of an error are worth more than its shaft.
+                What::Error { .. } if c.arrow < 36 => 1,
+                _ if c.short => 2,
+                _ => 4,
+            },
             room,
         };
         let most = arrow.most_text();
