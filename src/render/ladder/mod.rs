@@ -262,6 +262,8 @@ impl Ladder {
             lead: match &row.what {
                 // The words of an error are worth more than its shaft.
                 What::Error { .. } if c.arrow < 36 => 1,
+                // So are a short reply's.
+                What::Datagram { after: Some(_), .. } => 2,
                 _ if c.short => 2,
                 _ => 4,
             },

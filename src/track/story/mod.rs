@@ -15,8 +15,6 @@ mod item;
 mod queue;
 mod read;
 mod sender;
-#[cfg(test)]
-mod tests;
 mod words;
 
 use std::{collections::VecDeque, net::SocketAddr};
@@ -114,7 +112,7 @@ pub struct Story {
     told: Told,
     rows: u64,
     /// Flows that made room for others, as many as [`PAST`].
-    past: Vec<Summary>,
+    past: Vec<(u64, Summary)>,
 }
 
 impl Story {
@@ -252,12 +250,12 @@ impl Story {
         }
     }
 
-    /// The flows in the table, and the first ones that left it, by their labels.
+    /// The flows in the table, and the first ones that left it, in order of their first packets.
     pub fn summaries(&self) -> Vec<Summary> {
         let mut all = self.past.clone();
-        all.extend(self.flows.values().map(Flow::summary));
-        all.sort_by_key(|summary| summary.label);
-        all
+        all.extend(self.flows.values().map(|flow| (flow.order, flow.summary())));
+        all.sort_by_key(|(order, _)| *order);
+        all.into_iter().map(|(_, summary)| summary).collect()
     }
 
     /// Packets that became rows, or part of one.
@@ -286,7 +284,7 @@ impl Story {
         if let Some(flow) = goes {
             let (header, items) = (flow.header.clone(), std::mem::take(&mut flow.told));
             if self.past.len() < PAST {
-                self.past.push(flow.summary());
+                self.past.push((flow.order, flow.summary()));
             }
             if !items.is_empty() {
                 self.emit_all(&header, items, out);
@@ -295,6 +293,7 @@ impl Story {
         self.labels[kind] += 1;
         let mut flow = Flow::new(seen, self.labels[kind], self.options.listening.as_deref());
         flow.header.interface = packet.frame.interface;
+        flow.order = self.labels.iter().sum();
         let label = flow.header.label;
         if !matches!(seen.what, Matter::Error { .. }) {
             let wait = [SYN_SILENCE, UDP_SILENCE][kind];

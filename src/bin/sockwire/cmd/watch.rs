@@ -224,7 +224,10 @@ impl Watch {
         }
         let mut last = endings(&self.story.summaries(), self.story.flows().1);
         if live && !recorded && !last.is_empty() {
-            last.push_str("  Keep it next time: -w FILE.pcapng");
+            let hint = "Keep it next time: -w FILE.pcapng";
+            let fits = last.chars().count() + 2 + hint.len() <= 80;
+            last.push_str(if fits { "  " } else { "\n" });
+            last.push_str(hint);
         }
         if !last.is_empty() {
             self.talk(&last);
