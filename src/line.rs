@@ -14,6 +14,14 @@ pub struct LineOptions {
     pub quick: bool,
 }
 
+/// Names for addresses and ports, asked for each end of a line (`-N`). The library itself asks nobody.
+pub trait EndNames: fmt::Debug + Send {
+    /// Appends the name of a host; false when it has none.
+    fn host(&mut self, address: IpAddr, out: &mut String) -> bool;
+    /// Appends the name of a service; false when it has none.
+    fn service(&mut self, port: u16, out: &mut String) -> bool;
+}
+
 /// The parts of a line, reused from packet to packet.
 ///
 /// Layers are asked from the innermost outwards, until both ends and the words are known; what one layer has written,
@@ -22,6 +30,8 @@ pub struct LineOptions {
 pub struct Line {
     /// How to write.
     pub options: LineOptions,
+    /// Who knows names; without it, ends are numbers.
+    pub names: Option<Box<dyn EndNames>>,
     /// Source, as `address` or `address:port`.
     pub source: String,
     /// Destination, likewise.
@@ -79,15 +89,18 @@ impl Line {
         }
         self.source.clear();
         self.destination.clear();
+        let names = &mut self.names;
         push_socket(
             &mut self.source,
-            addresses.map(|(source, _)| source),
+            addresses.map(|both| both.0),
             ports.0,
+            names,
         );
         push_socket(
             &mut self.destination,
-            addresses.map(|(_, destination)| destination),
+            addresses.map(|both| both.1),
             ports.1,
+            names,
         );
     }
 
@@ -98,8 +111,8 @@ impl Line {
         }
         self.source.clear();
         self.destination.clear();
-        push_address(&mut self.source, source);
-        push_address(&mut self.destination, destination);
+        push_host(&mut self.source, source, &mut self.names);
+        push_host(&mut self.destination, destination, &mut self.names);
     }
 
     /// Replaces what the line says. Text from packets goes through [`crate::text`] first.
@@ -177,21 +190,31 @@ pub fn push_address(out: &mut String, address: IpAddr) {
     }
 }
 
-/// Appends `address:port`, IPv6 in brackets, or the port alone.
-fn push_socket(out: &mut String, address: Option<IpAddr>, port: u16) {
-    match address {
-        Some(address @ IpAddr::V4(_)) => {
-            push_address(out, address);
-            out.push(':');
-        }
-        Some(address @ IpAddr::V6(_)) => {
-            out.push('[');
-            push_address(out, address);
-            out.push_str("]:");
-        }
-        None => {}
+type Names = Option<Box<dyn EndNames>>;
+
+/// Appends a host by its name, where it has one, or by its address.
+fn push_host(out: &mut String, address: IpAddr, names: &mut Names) {
+    let named = names.as_mut().is_some_and(|names| names.host(address, out));
+    if !named {
+        push_address(out, address);
     }
-    push_number(out, port.into());
+}
+
+/// Appends `address:port`, IPv6 in brackets, or the port alone; names where they are known.
+fn push_socket(out: &mut String, address: Option<IpAddr>, port: u16, names: &mut Names) {
+    if let Some(address) = address {
+        let from = out.len();
+        push_host(out, address, names);
+        if out[from..].contains(':') {
+            out.insert(from, '[');
+            out.push(']');
+        }
+        out.push(':');
+    }
+    let named = names.as_mut().is_some_and(|names| names.service(port, out));
+    if !named {
+        push_number(out, port.into());
+    }
 }
 
 #[cfg(test)]
@@ -210,9 +233,44 @@ mod tests {
                 panic!("{address} is an address");
             };
             let mut out = String::new();
-            push_socket(&mut out, Some(address), port);
+            push_socket(&mut out, Some(address), port, &mut None);
             assert_eq!(out, std::net::SocketAddr::new(address, port).to_string());
         }
+    }
+
+    #[derive(Debug)]
+    struct Few;
+
+    impl EndNames for Few {
+        fn host(&mut self, address: IpAddr, out: &mut String) -> bool {
+            out.push_str(if address.is_loopback() {
+                "localhost"
+            } else {
+                ""
+            });
+            address.is_loopback()
+        }
+
+        fn service(&mut self, port: u16, out: &mut String) -> bool {
+            out.push_str(if port == 53 { "domain" } else { "" });
+            port == 53
+        }
+    }
+
+    #[test]
+    fn names_stand_where_they_are_known() {
+        let mut line = Line {
+            names: Some(Box::new(Few)),
+            ..Line::default()
+        };
+        line.sockets(
+            Some(([0, 0, 0, 0, 0, 0, 0, 1].into(), [10, 0, 0, 1].into())),
+            (5000, 53),
+        );
+        assert_eq!(
+            (line.source.as_str(), line.destination.as_str()),
+            ("localhost:5000", "10.0.0.1:domain")
+        );
     }
 
     #[test]

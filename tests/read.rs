@@ -1,4 +1,5 @@
 //! `sockwire read` as a script meets it: exit codes, pipes that close, full disks, colour, and what is written where.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

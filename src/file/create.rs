@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::text::Safe;
+use crate::{sys::signal::survive_file_size_limit, text::Safe};
 
 use super::{Format, WriteError, Writer};
 
@@ -37,6 +37,7 @@ pub fn create(path: &Path, how: Create) -> Result<Writer, WriteError> {
         name: name.clone(),
         source,
     };
+    survive_file_size_limit().map_err(failed)?;
     let new = OpenOptions::new().write(true).create_new(true).open(path);
     match new {
         Ok(file) => {

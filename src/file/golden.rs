@@ -426,25 +426,21 @@ fn bombs_are_stopped_unless_told_otherwise() {
     // Sixteen packets of 65,520 zeros, packed once and repeated to 80 MiB.
     let header = LE.header(Header::default());
     let mebibyte = LE.record(&[0; 65_520]).repeat(16);
-    let bombs = [
-        [gzip(&header), gzip(&mebibyte).repeat(80)].concat(),
-        [
-            zstd::encode_all(header.as_slice(), 3).unwrap(),
-            zstd::encode_all(mebibyte.as_slice(), 3).unwrap().repeat(80),
-        ]
-        .concat(),
-    ];
-    for bomb in bombs {
-        let (packets, fault) = read(&bomb);
-        let (kind, words) = fault.unwrap();
-        assert_eq!(kind, SourceErrorKind::Damaged);
-        assert!(words.contains("--no-limit"), "{words}");
-        assert!((63 * 16..=65 * 16).contains(&packets.len()), "{words}");
+    // Packed with zstd only: the guard does not know what unpacks, and debug builds unpack gzip slowly.
+    let bomb = [
+        zstd::encode_all(header.as_slice(), 3).unwrap(),
+        zstd::encode_all(mebibyte.as_slice(), 3).unwrap().repeat(80),
+    ]
+    .concat();
+    let (packets, fault) = read(&bomb);
+    let (kind, words) = fault.unwrap();
+    assert_eq!(kind, SourceErrorKind::Damaged);
+    assert!(words.contains("--no-limit"), "{words}");
+    assert!((63 * 16..=65 * 16).contains(&packets.len()), "{words}");
 
-        let mut reader = Reader::new(Cursor::new(bomb), "f").unwrap().no_limit();
-        let (packets, fault) = drain(&mut reader);
-        assert_eq!((packets.len(), fault), (80 * 16, None));
-    }
+    let mut reader = Reader::new(Cursor::new(bomb), "f").unwrap().no_limit();
+    let (packets, fault) = drain(&mut reader);
+    assert_eq!((packets.len(), fault), (80 * 16, None));
 }
 
 #[test]

@@ -46,12 +46,49 @@ pub struct Info {
     pub sections: Vec<Section>,
     /// One for each of [`Source::interfaces`](crate::frame::Source::interfaces).
     pub interfaces: Vec<InterfaceDetail>,
-    /// Names of addresses that the file carries (name resolution blocks); at most 65,536.
+    /// Names of addresses that the file carries (name resolution blocks).
     pub names: Vec<HostName>,
-    /// The last statistics of each interface that has some.
+    /// The last statistics of each interface that has some, in order of the interfaces.
     pub statistics: Vec<Statistics>,
     /// Blocks of other kinds (secrets, custom, journal, unknown) that were passed over.
     pub skipped: u64,
+    /// Bytes of text that are still kept.
+    room: usize,
+}
+
+impl Info {
+    /// The most bytes of text that are kept of one file; what comes after is left out.
+    const MAX_TEXT: usize = 8 << 20;
+
+    pub(super) fn new(compression: Compression) -> Self {
+        Self {
+            format: Format::PcapNg,
+            compression,
+            sections: Vec::new(),
+            interfaces: Vec::new(),
+            names: Vec::new(),
+            statistics: Vec::new(),
+            skipped: 0,
+            room: Self::MAX_TEXT,
+        }
+    }
+
+    /// The text in some bytes; `None` when there is none, or no room for it.
+    pub(super) fn text(&mut self, bytes: &[u8]) -> Option<String> {
+        let text = text(bytes);
+        let cost = text.len() + size_of::<String>();
+        if text.is_empty() || cost > self.room {
+            return None;
+        }
+        self.room -= cost;
+        Some(text)
+    }
+}
+
+/// Bytes as text, with replacement marks where they are not UTF-8, up to the zero that some writers end it with.
+pub(super) fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&b| b == 0);
+    String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())]).into_owned()
 }
 
 /// Who wrote a section, and its comments (section header block).

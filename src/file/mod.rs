@@ -29,6 +29,8 @@ mod writer;
 mod forge;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod roundtrip;
 
 pub use self::{
     create::{Create, create},

@@ -105,15 +105,7 @@ impl Reader {
             size: None,
             layout: Layout::PcapNg(pcapng::Section::none()),
             interfaces: Vec::new(),
-            info: Info {
-                format: Format::PcapNg,
-                compression: input.compression(),
-                sections: Vec::new(),
-                interfaces: Vec::new(),
-                names: Vec::new(),
-                statistics: Vec::new(),
-                skipped: 0,
-            },
+            info: Info::new(input.compression()),
             chunk: vec![0; CHUNK],
             at: 0,
             end: 0,
@@ -266,7 +258,8 @@ impl Reader {
                 // Grown as bytes arrive, not by what a length claims.
                 self.chunk.resize(need.min(2 * self.chunk.len()), 0);
             }
-            match self.input.read(&mut self.chunk[self.end..]) {
+            let most = self.chunk.len().min(need.max(CHUNK));
+            match self.input.read(&mut self.chunk[self.end..most]) {
                 Ok(0) => return Ok(false),
                 Ok(n) => self.end += n,
                 Err(fault) => return Err(self.failed(fault)),

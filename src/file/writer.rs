@@ -1,6 +1,7 @@
 //! The writer: frames into a file, a FIFO or a stream, which at every moment ends with a whole packet.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{self, Seek, SeekFrom, Write},
     mem,
@@ -51,35 +52,38 @@ enum Layout {
     PcapNg(Described),
 }
 
-/// The interfaces that have a description in the file: their place in that list is their number there.
+/// The interfaces that have a description in the file.
 #[derive(Default)]
 struct Described {
     begun: bool,
-    interfaces: Vec<(u32, LinkType)>,
+    /// An interface of the source, with its frames' link type, and its number in the file.
+    numbers: HashMap<(u32, LinkType), u32>,
+    /// The last one asked for.
+    last: Option<((u32, LinkType), u32)>,
 }
 
 impl Described {
     /// The number in the file of a source's interface, which is described first where it has to be.
+    #[inline]
     fn number(
         &mut self,
         into: &mut Vec<u8>,
-        index: u32,
-        link: LinkType,
+        key: (u32, LinkType),
         interfaces: &[Arc<Interface>],
         snaplen: u32,
     ) -> u32 {
-        let key = (index, link);
-        // Most often both count alike.
-        if self.interfaces.get(index as usize) == Some(&key) {
-            return index;
+        match self.last {
+            Some((last, number)) if last == key => return number,
+            _ => {}
         }
-        if let Some(number) = self.interfaces.iter().position(|&known| known == key) {
-            return number as u32;
-        }
-        let interface = interfaces.get(index as usize);
-        write::interface(into, interface.map(Arc::as_ref), link, snaplen);
-        self.interfaces.push(key);
-        self.interfaces.len() as u32 - 1
+        let next = self.numbers.len() as u32;
+        let number = *self.numbers.entry(key).or_insert_with(|| {
+            let interface = interfaces.get(key.0 as usize).map(Arc::as_ref);
+            write::interface(into, interface, key.1, snaplen);
+            next
+        });
+        self.last = Some((key, number));
+        number
     }
 }
 
@@ -146,13 +150,8 @@ impl Writer {
                     write::section(&mut self.buffer);
                 }
                 for (index, interface) in interfaces.iter().enumerate() {
-                    described.number(
-                        &mut self.buffer,
-                        index as u32,
-                        interface.link,
-                        interfaces,
-                        self.snaplen,
-                    );
+                    let key = (index as u32, interface.link);
+                    described.number(&mut self.buffer, key, interfaces, self.snaplen);
                 }
             }
         }
@@ -177,13 +176,8 @@ impl Writer {
         };
         match &mut self.layout {
             Layout::PcapNg(described) if described.begun => {
-                let number = described.number(
-                    &mut self.buffer,
-                    frame.interface,
-                    frame.link,
-                    interfaces,
-                    self.snaplen,
-                );
+                let key = (frame.interface, frame.link);
+                let number = described.number(&mut self.buffer, key, interfaces, self.snaplen);
                 write::packet(&mut self.buffer, number, frame, comments);
             }
             &mut Layout::Pcap(Some(first)) if first == frame.link => {
@@ -281,7 +275,7 @@ impl Writer {
     pub fn finish(mut self, statistics: &[(u32, Counters)]) -> Result<u64, WriteError> {
         let empty = match &self.layout {
             Layout::Pcap(link) => link.is_none(),
-            Layout::PcapNg(described) => described.interfaces.is_empty(),
+            Layout::PcapNg(described) => described.numbers.is_empty(),
         };
         if empty {
             // tcpdump reads no file without an interface.
@@ -296,10 +290,13 @@ impl Writer {
         }
         if let Layout::PcapNg(described) = &self.layout {
             for (interface, counters) in statistics {
-                let known = described.interfaces.iter();
-                let number = known.clone().position(|(index, _)| index == interface);
+                let of_it = described
+                    .numbers
+                    .iter()
+                    .filter(|(key, _)| key.0 == *interface);
+                let number = of_it.map(|(_, &number)| number).min();
                 if let Some(number) = number {
-                    write::statistics(&mut self.buffer, number as u32, self.span, counters);
+                    write::statistics(&mut self.buffer, number, self.span, counters);
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::{
 use etherparse::{SlicedPacket, TransportSlice};
 
 use super::{
-    Event, LabError, Listener, Plan, Transit,
+    Event, LabError, Link, Listener, Plan, Transit,
     scenario::Host,
     threads::{TICK, Threads, Voice},
 };
@@ -33,13 +33,7 @@ const SILENCE: Duration = Duration::from_millis(150);
 /// # Errors
 /// Without the right to capture, when a port of the scenario is taken, or when the plan wants delay or loss.
 pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
-    let link = &plan.link;
-    if link.delay != 0 || !link.drops.is_empty() || link.loss > 0.0 || link.duplicate > 0.0 {
-        return Err(LabError::Unsuited(format!(
-            "the loopback interface delays and loses nothing: {} needs another ground",
-            plan.scenario.name
-        )));
-    }
+    suits(plan)?;
     let start = Instant::now();
     let capture = capture::open(&capture::Options {
         interfaces: vec!["lo".to_owned()],
@@ -62,6 +56,25 @@ pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
         ControlFlow::Continue(()) => threads.listen(SILENCE, listener),
         ControlFlow::Break(()) => Ok(()),
     }
+}
+
+/// Whether this ground can play `plan`.
+///
+/// # Errors
+/// When the plan wants delay or loss.
+pub fn suits(plan: &Plan) -> Result<(), LabError> {
+    let bare = Link {
+        delay: 0,
+        seed: plan.link.seed,
+        ..Link::default()
+    };
+    if plan.link != bare {
+        return Err(LabError::Unsuited(format!(
+            "loopback has no wire to delay, lose or change packets: {} needs another ground",
+            plan.scenario.name
+        )));
+    }
+    Ok(())
 }
 
 /// Picks the scenario's frames from everything that crosses `lo`.

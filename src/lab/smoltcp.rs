@@ -38,12 +38,7 @@ const ETHERNET: usize = 14;
 /// # Errors
 /// When the scenario needs what smoltcp has not.
 pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
-    if plan.scenario.kernel_only {
-        return Err(LabError::Unsuited(format!(
-            "the simulated network cannot play {}: it needs a kernel",
-            plan.scenario.name
-        )));
-    }
+    suits(plan)?;
     let mut world = World {
         hosts: Host::BOTH.map(|host| Simulated::new(plan, host)),
         wire: Wire::new(plan.link.clone()),
@@ -63,6 +58,20 @@ pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
         }
         world.events.push(Event::Quiet(world.now));
     }
+}
+
+/// Whether this ground can play `plan`.
+///
+/// # Errors
+/// When the scenario needs what smoltcp has not.
+pub fn suits(plan: &Plan) -> Result<(), LabError> {
+    if plan.scenario.kernel_only {
+        return Err(LabError::Unsuited(format!(
+            "the simulated network cannot play {}: it needs a kernel",
+            plan.scenario.name
+        )));
+    }
+    Ok(())
 }
 
 struct World {
@@ -310,7 +319,7 @@ impl Simulated {
 
     /// The call goes on until `nanos` after it began.
     fn waits(&mut self, now: Time, nanos: i64) -> bool {
-        *self.deadline.get_or_insert(now.plus(nanos)) > now
+        *self.deadline.get_or_insert_with(|| now.plus(nanos)) > now
     }
 
     /// When this host has something to do by itself.

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What the wire does to frames.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Link {
     /// Nanoseconds from one end to the other.
     pub delay: i64,
@@ -23,6 +23,8 @@ pub struct Link {
     pub duplicate: f64,
     /// Where chance begins: the same seed loses the same frames.
     pub seed: u64,
+    /// The cable is a trunk between switches: frames on it carry this VLAN's tag (IEEE 802.1Q, 1 to 4094).
+    pub vlan: Option<u16>,
 }
 
 impl Default for Link {
@@ -33,6 +35,7 @@ impl Default for Link {
             loss: 0.0,
             duplicate: 0.0,
             seed: 1,
+            vlan: None,
         }
     }
 }
@@ -149,7 +152,7 @@ pub struct Transit {
     pub time: Time,
     /// Its sender.
     pub from: Host,
-    /// The whole frame.
+    /// The whole frame, as it is on the wire.
     pub bytes: Arc<[u8]>,
     /// What the kernel knows of its checksum.
     pub checksum: KernelChecksum,
@@ -168,7 +171,7 @@ pub struct Arrival {
     pub due: Time,
     /// Its receiver.
     pub to: Host,
-    /// The whole frame.
+    /// The whole frame, as its sender sent it.
     pub bytes: Arc<[u8]>,
     /// It is the second copy.
     pub again: bool,
@@ -228,7 +231,7 @@ impl Wire {
             number: self.sent,
             time,
             from,
-            bytes,
+            bytes: self.link.vlan.map_or(bytes, |vlan| tagged(frame, vlan)),
             // The offloads are off: what is in the frame counts.
             checksum: KernelChecksum::Unknown,
             dropped,
@@ -267,6 +270,14 @@ impl Wire {
             .happens(self.link.loss)
             .then(|| format!("loss {}%", self.link.loss * 100.0))
     }
+}
+
+/// The frame with an 802.1Q tag behind its addresses.
+fn tagged(frame: &[u8], vlan: u16) -> Arc<[u8]> {
+    let (addresses, rest) = frame.split_at(frame.len().min(12));
+    [addresses, &[0x81, 0x00], &vlan.to_be_bytes(), rest]
+        .concat()
+        .into()
 }
 
 /// Repeatable chance (SplitMix64, Steele, Lea, Flood 2014): good enough for loss, and short.
@@ -390,6 +401,15 @@ mod tests {
             .map(|a| (a.number, a.again))
             .collect();
         assert_eq!(again, [(1, false), (1, true)]);
+    }
+
+    #[test]
+    fn a_trunk_shows_tagged_frames_and_delivers_plain_ones() {
+        let mut wire = wire(|link| link.vlan = Some(10));
+        let frame = tcp("S", b"");
+        let transit = wire.send(at(0), Host::Client, &frame);
+        assert_eq!(transit.bytes[12..18], [0x81, 0x00, 0, 10, 0x08, 0x00]);
+        assert_eq!(*wire.arrived(at(50)).unwrap().bytes, frame[..]);
     }
 
     #[test]

@@ -95,33 +95,39 @@ impl fmt::Display for Address<'_> {
     }
 }
 
-/// The parts of a packet that stand after the fixed header, as far as captured whole.
+/// The parts of a packet that stand after the fixed header.
 struct Parts<'a> {
     hardware: u16,
     protocol: u16,
     opcode: u16,
     /// Sender hardware, sender protocol, target hardware, target protocol: offset and bytes.
-    addresses: [Option<(usize, &'a [u8])>; 4],
+    addresses: [(usize, &'a [u8]); 4],
 }
 
 impl<'a> Parts<'a> {
+    /// `None` when the packet is not whole, and for ATM, which has another form.
     fn read(view: &View<'a>) -> Option<Self> {
+        let hardware = view.u16(0).filter(|&hardware| hardware != ATM)?;
+        let (hw, pr) = (usize::from(view.u8(4)?), usize::from(view.u8(5)?));
         let header = view.header();
-        let (hw, pr) = (view.u8(4)?.into(), view.u8(5)?.into());
-        let offsets = [0, hw, hw + pr, hw + pr + hw].map(|offset: usize| FIXED + offset);
-        let part =
-            |i: usize, len: usize| Some((offsets[i], header.get(offsets[i]..offsets[i] + len)?));
+        let part = |at: usize, len: usize| Some((at, header.get(at..at + len)?));
+        let target = FIXED + hw + pr;
         Some(Self {
-            hardware: view.u16(0)?,
+            hardware,
             protocol: view.u16(2)?,
             opcode: view.u16(6)?,
-            addresses: [part(0, hw), part(1, pr), part(2, hw), part(3, pr)],
+            addresses: [
+                part(FIXED, hw)?,
+                part(FIXED + hw, pr)?,
+                part(target, hw)?,
+                part(target + hw, pr)?,
+            ],
         })
     }
 
-    fn address(&self, index: usize) -> Option<Address<'a>> {
-        let (_, bytes) = self.addresses[index]?;
-        Some(match *bytes {
+    fn address(&self, index: usize) -> Address<'a> {
+        let (_, bytes) = self.addresses[index];
+        match *bytes {
             [a, b, c, d, e, f] if matches!((index, self.hardware), (0 | 2, 1 | 6)) => {
                 Address::Mac([a, b, c, d, e, f])
             }
@@ -129,14 +135,12 @@ impl<'a> Parts<'a> {
                 Address::Ipv4(Ipv4Addr::new(a, b, c, d))
             }
             _ => Address::Other(bytes),
-        })
+        }
     }
 
     /// Gratuitous, probe, announcement.
     fn meanings(&self) -> [bool; 3] {
-        let [_, Some((_, sender)), Some((_, hardware)), Some((_, target))] = self.addresses else {
-            return [false; 3];
-        };
+        let [_, (_, sender), (_, hardware), (_, target)] = self.addresses;
         let asks = self.opcode == REQUEST;
         let gratuitous = (asks || self.opcode == REPLY) && !sender.is_empty() && sender == target;
         let nobody = asks && !hardware.is_empty() && is_zero(hardware);
@@ -178,7 +182,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     if let Some(opcode) = view.u16(6) {
         visit.field(&OPCODE, Value::Uint(opcode.into()), view.bits(6, 2))?;
     }
-    let Some(parts) = Parts::read(view).filter(|_| !atm) else {
+    let Some(parts) = Parts::read(view) else {
         return ControlFlow::Continue(());
     };
     for (holds, field) in parts
@@ -192,12 +196,8 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     }
     let known = [&SRC_HW_MAC, &SRC_PROTO_IPV4, &DST_HW_MAC, &DST_PROTO_IPV4];
     let other = [&SRC_HW, &SRC_PROTO, &DST_HW, &DST_PROTO];
-    for index in 0..4 {
-        let (Some((offset, bytes)), Some(address)) = (parts.addresses[index], parts.address(index))
-        else {
-            continue;
-        };
-        let (field, value) = match address {
+    for (index, (offset, bytes)) in parts.addresses.into_iter().enumerate() {
+        let (field, value) = match parts.address(index) {
             Address::Mac(mac) => (known[index], Value::Mac(mac)),
             Address::Ipv4(ip) => (known[index], Value::Ipv4(ip)),
             Address::Other([]) => continue,
@@ -212,10 +212,7 @@ fn line(view: &View<'_>, line: &mut Line) {
     let Some(parts) = Parts::read(view) else {
         return;
     };
-    let [Some(sha), Some(spa), Some(tha), Some(tpa)] = [0, 1, 2, 3].map(|i| parts.address(i))
-    else {
-        return;
-    };
+    let [sha, spa, tha, tpa] = [0, 1, 2, 3].map(|index| parts.address(index));
     let [gratuitous, probe, announcement] = parts.meanings();
     match parts.opcode {
         REQUEST if announcement => line.say(format_args!("announcement {spa} is at {sha}")),

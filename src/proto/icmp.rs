@@ -342,7 +342,7 @@ fn walk_label(view: &View<'_>, at: usize, visit: &mut dyn Visit) -> ControlFlow<
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = view.addresses() {
-        line.ends(source, destination);
+        line.addresses(source, destination);
     }
     let (Some(kind), code) = (view.u8(0), view.u8(1).unwrap_or(0)) else {
         return;

@@ -540,7 +540,7 @@ fn walk_option(view: &View<'_>, option: &NdOption<'_>, visit: &mut dyn Visit) ->
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = view.addresses() {
-        line.ends(source, destination);
+        line.addresses(source, destination);
     }
     let (Some(kind), code) = (view.u8(0), view.u8(1).unwrap_or(0)) else {
         return;

@@ -258,7 +258,7 @@ fn addresses(view: &View<'_>) -> Option<(IpAddr, IpAddr)> {
     };
     let mut destination = address(16)?;
     if header.len() > HEADER {
-        let route = Options::new(header, HEADER)
+        let route = Options::of_ipv4(header)
             .find(|o| matches!(o.kind, option::LOOSE_ROUTE | option::STRICT_ROUTE));
         if let Some(Opt { at, bytes, .. }) = route {
             let pointer = bytes.get(2).copied().map_or(0, usize::from);
@@ -287,17 +287,17 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         Value::Uint(hdr_len as u64),
         ihl.start + 4..ihl.end,
     )?;
-    if header.len() < HEADER {
+    if header.len() < 12 {
         return ControlFlow::Continue(());
     }
-    let verdict = if header.len() < hdr_len {
+    let verdict = if header.len() < hdr_len.max(HEADER) {
         Verdict::Unknown
     } else {
         header_verdict(header)
     };
     visit.field(&CHECKSUM_STATUS, Value::Uint(verify::number(verdict)), 0..0)?;
     visit.field(&VERDICT, Value::Text(verdict.word().as_bytes()), 0..0)?;
-    let mut options = Options::new(header, HEADER);
+    let mut options = Options::of_ipv4(header);
     for option in options.by_ref() {
         walk_option(view, &option, visit)?;
     }
@@ -367,7 +367,7 @@ fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> Cont
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = addresses(view) {
-        line.ends(source, destination);
+        line.addresses(source, destination);
     }
     match (Fragment::of(view), view.u8(9)) {
         (Some(fragment), _) => line.say(format_args!(

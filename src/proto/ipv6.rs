@@ -143,7 +143,7 @@ fn addresses(view: &View<'_>) -> Option<(IpAddr, IpAddr)> {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = addresses(view) {
-        line.ends(source, destination);
+        line.addresses(source, destination);
     }
     let Some(next) = view.u8(6) else {
         return;

@@ -17,8 +17,8 @@ use crate::{
 use std::ops::ControlFlow;
 
 const SNAP: u8 = 0xaa;
-/// Organization codes that put an EtherType into the protocol field: RFC 1042, 802.1H bridge tunnels, AppleTalk.
-const ETHERTYPE_OUIS: [u32; 3] = [0x00_0000, 0x00_00f8, 0x08_0007];
+/// Organization codes that put an EtherType into the protocol field: RFC 1042, and 802.1H bridge tunnels.
+const ETHERTYPE_OUIS: [u32; 2] = [0x00_0000, 0x00_00f8];
 /// The organization code of IEEE 802.1 bridging (RFC 2684 §5.2).
 const BRIDGED: u32 = 0x00_80c2;
 
@@ -56,28 +56,62 @@ const SAPS: &[(u64, &str)] = &[
 ];
 const COMMANDS: &[(u64, &str)] = &[
     (0x00, "UI"),
-    (0x0c, "DM"),
-    (0x40, "DISC"),
-    (0x60, "UA"),
-    (0x6c, "SABME"),
-    (0x84, "FRMR"),
-    (0xac, "XID"),
-    (0xe0, "TEST"),
+    (0x03, "DM"),
+    (0x10, "DISC"),
+    (0x18, "UA"),
+    (0x1b, "SABME"),
+    (0x21, "FRMR"),
+    (0x2b, "XID"),
+    (0x38, "TEST"),
+];
+
+const SUPERVISORY: &[(u64, &str)] = &[(0x00, "RR"), (0x01, "RNR"), (0x02, "REJ")];
+const CISCO: &[(u64, &str)] = &[
+    (0x0104, "PAgP"),
+    (0x010b, "PVST+"),
+    (0x010c, "VLAN bridge"),
+    (0x0111, "UDLD"),
+    (0x2000, "CDP"),
+    (0x2003, "VTP"),
+    (0x2004, "DTP"),
 ];
 
 crate::fields! {
     DSAP = Field::at("llc.dsap", "Destination access point", Kind::Hex(2), 0, 8, "The service that the frame is for (IEEE 802.2 clause 3.3.1).").names(SAPS);
+    DSAP_SAP = Field::bits("llc.dsap.sap", "Service", Kind::Hex(2), (0, 0, 7), "The service without its last bit (IEEE 802.2 clause 3.3.1).");
     DSAP_IG = Field::bits("llc.dsap.ig", "Group", Kind::Flag, (0, 7, 1), "The frame is for a group of services (IEEE 802.2 clause 3.3.1).");
     SSAP = Field::at("llc.ssap", "Source access point", Kind::Hex(2), 1, 8, "The service that sent the frame (IEEE 802.2 clause 3.3.1).").names(SAPS);
+    SSAP_SAP = Field::bits("llc.ssap.sap", "Service", Kind::Hex(2), (1, 0, 7), "The service without its last bit (IEEE 802.2 clause 3.3.1).");
     SSAP_CR = Field::bits("llc.ssap.cr", "Response", Kind::Flag, (1, 7, 1), "Set in responses, clear in commands (IEEE 802.2 clause 3.3.1).");
     CONTROL = Field::walked("llc.control", "Control", Kind::Hex(4), "What kind of frame it is, and its numbers (IEEE 802.2 clause 5.3).");
     N_R = Field::walked("llc.control.n_r", "Expected number", Kind::Uint, "The number of the next frame expected (IEEE 802.2 clause 5.3).");
     N_S = Field::walked("llc.control.n_s", "Sent number", Kind::Uint, "The number of this frame (IEEE 802.2 clause 5.3).");
     POLL = Field::walked("llc.control.p", "Poll", Kind::Flag, "A command that asks for an answer at once (IEEE 802.2 clause 5.3).");
     FINAL = Field::walked("llc.control.f", "Final", Kind::Flag, "The response that answers a poll (IEEE 802.2 clause 5.3).");
+    S_FTYPE = Field::walked("llc.control.s_ftype", "Supervisory", Kind::Hex(4), "Ready, not ready, or rejected (IEEE 802.2 clause 5.4.2.3).").names(SUPERVISORY);
+    COMMAND = Field::walked("llc.control.u_modifier_cmd", "Command", Kind::Hex(2), "Which unnumbered command (IEEE 802.2 clause 5.4).").names(COMMANDS);
+    RESPONSE = Field::walked("llc.control.u_modifier_resp", "Response", Kind::Hex(2), "Which unnumbered response (IEEE 802.2 clause 5.4).").names(COMMANDS);
+    FTYPE = Field::walked("llc.control.ftype", "Frame type", Kind::Hex(4), "Information (even), supervisory (1) or unnumbered (3) (IEEE 802.2 clause 5.2).");
     OUI = Field::walked("llc.oui", "Organization code", Kind::Hex(6), "Whose protocol numbers follow (IEEE 802 clause 9).");
     TYPE = Field::walked("llc.type", "Type", Kind::Hex(4), "The EtherType of the payload (RFC 1042).").names(NAMES);
+    CISCO_PID = Field::walked("llc.cisco_pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by Cisco's count: 0x2000 is CDP.").names(CISCO);
+    NORTEL_PID = Field::walked("llc.nortel_pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by Nortel's count.");
+    IANA_PID = Field::walked("llc.iana_pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by IANA's count (RFC 9542 §3).");
+    APPLE_PID = Field::walked("llc.apple_atalk_pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by Apple's count: 0x809b is AppleTalk.");
+    EXTREME_PID = Field::walked("llc.extreme_pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by Extreme Networks' count.");
     PID = Field::walked("llc.pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by that organization's count (IEEE 802 clause 9).");
+}
+
+/// The field that shows the protocol number of an organization.
+const fn pid_field(oui: u32) -> &'static Field {
+    match oui {
+        0x00_000c => &CISCO_PID,
+        0x00_0081 => &NORTEL_PID,
+        0x00_005e => &IANA_PID,
+        0x08_0007 => &APPLE_PID,
+        0x00_e02b => &EXTREME_PID,
+        _ => &PID,
+    }
 }
 
 /// The control field: its value, and how many bytes it takes. Unnumbered frames have one, others two (clause 5.2).
@@ -147,28 +181,31 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     };
     let at = view.bits(2, size);
     visit.field(&CONTROL, Value::Uint(control.into()), at.clone())?;
-    let poll = if bytes[1] & 1 == 0 { &POLL } else { &FINAL };
-    if size == 1 {
-        visit.field(
-            poll,
-            Value::Bool(control & 0x10 != 0),
-            at.start + 3..at.start + 4,
-        )?;
+    let bit = |first: u32, len: u32| at.start + first..at.start + first + len;
+    let response = bytes[1] & 1 != 0;
+    let (poll, place) = if size == 1 {
+        (control & 0x10, bit(3, 1))
     } else {
-        visit.field(
-            &N_R,
-            Value::Uint((control >> 9).into()),
-            at.start + 8..at.start + 15,
-        )?;
+        (control & 0x100, bit(15, 1))
+    };
+    if poll != 0 {
+        let field = if response { &FINAL } else { &POLL };
+        visit.field(field, Value::Bool(true), place)?;
+    }
+    let number = |n: u16| Value::Uint(n.into());
+    if size == 1 {
+        let field = if response { &RESPONSE } else { &COMMAND };
+        visit.field(field, number((control & 0xec) >> 2), bit(0, 8))?;
+        visit.field(&FTYPE, number(control & 0x03), bit(6, 2))?;
+    } else {
+        visit.field(&N_R, number(control >> 9), bit(8, 7))?;
         if control & 1 == 0 {
-            let sent = Value::Uint((control >> 1 & 0x7f).into());
-            visit.field(&N_S, sent, at.start..at.start + 7)?;
+            visit.field(&N_S, number(control >> 1 & 0x7f), bit(0, 7))?;
+            visit.field(&FTYPE, number(control & 0x01), bit(7, 1))?;
+        } else {
+            visit.field(&S_FTYPE, number(control >> 2 & 0x03), bit(4, 2))?;
+            visit.field(&FTYPE, number(control & 0x03), bit(6, 2))?;
         }
-        visit.field(
-            poll,
-            Value::Bool(control & 0x100 != 0),
-            at.start + 15..at.start + 16,
-        )?;
     }
     if is_snap(bytes)
         && let Some((oui, number)) = snap(bytes, 2 + size)
@@ -177,7 +214,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         let field = if ETHERTYPE_OUIS.contains(&oui) {
             &TYPE
         } else {
-            &PID
+            pid_field(oui)
         };
         visit.field(field, Value::Uint(number.into()), view.bits(5 + size, 2))?;
     }
@@ -198,7 +235,7 @@ fn line(view: &View<'_>, line: &mut Line) {
             let kind = match control & 0x03 {
                 0x03 => COMMANDS
                     .iter()
-                    .find(|(n, _)| *n == u64::from(control & 0xec))
+                    .find(|(n, _)| *n == u64::from((control & 0xec) >> 2))
                     .map_or("U", |(_, name)| name),
                 0x01 => "S",
                 _ => "I",

@@ -48,17 +48,27 @@ crate::fields! {
     TYPE = Field::walked("null.type", "Type", Kind::Hex(4), "An EtherType in place of a family, as old Linux captures of the loopback have it.").names(NAMES);
 }
 
-/// The family or type. NULL does not tell its byte order, but no family needs more than 16 bits.
-fn family(bytes: [u8; HEADER], link: LinkType) -> u32 {
-    match u32::from_le_bytes(bytes) {
-        little @ ..=0xffff if link == LinkType::NULL => little,
-        _ => u32::from_be_bytes(bytes),
-    }
+/// What the four bytes say.
+#[derive(Clone, Copy)]
+enum Content {
+    Family(u32),
+    EtherType(u16),
 }
 
-/// Only old Linux captures of NULL have a type here.
-fn is_type(family: u32, link: LinkType) -> bool {
-    link == LinkType::NULL && family > u32::from(LONGEST)
+/// NULL does not tell its byte order, but no family needs more than 16 bits. Old Linux captures have an EtherType in the
+/// last two bytes, which no family reaches.
+fn content(bytes: [u8; HEADER], link: LinkType) -> Content {
+    let big = u32::from_be_bytes(bytes);
+    if link != LinkType::NULL {
+        return Content::Family(big);
+    }
+    match u32::from_le_bytes(bytes) {
+        little @ ..=0xffff => Content::Family(little),
+        _ if big > u32::from(LONGEST) => {
+            Content::EtherType(u16::from_be_bytes([bytes[2], bytes[3]]))
+        }
+        _ => Content::Family(big),
+    }
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -69,11 +79,11 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
         Claim::Link(link) => link,
         _ => LinkType::NULL,
     };
-    let next = match family(header, link) {
-        2 => Next::Claim(Claim::EtherType(0x0800)),
-        24 | 28 | 30 => Next::Claim(Claim::EtherType(0x86dd)),
-        kind if is_type(kind, link) => Next::Claim(Claim::EtherType(kind as u16)),
-        _ => Next::Data,
+    let next = match content(header, link) {
+        Content::Family(2) => Next::Claim(Claim::EtherType(0x0800)),
+        Content::Family(24 | 28 | 30) => Next::Claim(Claim::EtherType(0x86dd)),
+        Content::Family(_) => Next::Data,
+        Content::EtherType(kind) => Next::Claim(Claim::EtherType(kind)),
     };
     Dissected::new(HEADER, next, context)
 }
@@ -82,19 +92,19 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let Some(&header) = view.bytes().first_chunk::<HEADER>() else {
         return ControlFlow::Continue(());
     };
-    let link = view.packet.frame.link;
-    let number = family(header, link);
-    let field = if is_type(number, link) {
-        &TYPE
-    } else {
-        &FAMILY
+    let (field, number) = match content(header, view.packet.frame.link) {
+        Content::Family(family) => (&FAMILY, family),
+        Content::EtherType(kind) => (&TYPE, kind.into()),
     };
     visit.field(field, Value::Uint(number.into()), view.bits(0, HEADER))
 }
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(&header) = view.bytes().first_chunk::<HEADER>() {
-        let family = family(header, view.packet.frame.link);
-        line.say(format_args!("family={family} len={}", view.payload_wire()));
+        match content(header, view.packet.frame.link) {
+            Content::Family(family) => line.say(format_args!("family={family}")),
+            Content::EtherType(kind) => line.say(format_args!("type=0x{kind:04x}")),
+        }
+        line.add(format_args!("len={}", view.payload_wire()));
     }
 }

@@ -6,6 +6,8 @@ use crate::{
 };
 use std::ops::ControlFlow;
 
+/// Both headers have 20 bytes before their options.
+const FIXED: usize = 20;
 /// End of the list (RFC 791 §3.1, RFC 9293 §3.2).
 pub(super) const END: u8 = 0;
 /// Padding of one byte.
@@ -65,21 +67,31 @@ impl Opt<'_> {
     }
 }
 
-/// Walks options one by one, up to the end mark, which is the last one given.
+/// Walks options one by one, up to the end mark, which is the last one given; in TCP with the end marks that pad it.
 #[derive(Clone, Debug)]
 pub(super) struct Options<'a> {
     header: &'a [u8],
     at: usize,
+    padded: bool,
     broken: bool,
 }
 
 impl<'a> Options<'a> {
-    /// The options of `header` that begin at byte `first` and end with the header.
-    pub(super) fn new(header: &'a [u8], first: usize) -> Self {
+    /// The options of an IPv4 header.
+    pub(super) fn of_ipv4(header: &'a [u8]) -> Self {
         Self {
             header,
-            at: first,
+            at: FIXED,
+            padded: false,
             broken: false,
+        }
+    }
+
+    /// The options of a TCP header.
+    pub(super) fn of_tcp(header: &'a [u8]) -> Self {
+        Self {
+            padded: true,
+            ..Self::of_ipv4(header)
         }
     }
 
@@ -105,7 +117,8 @@ impl<'a> Iterator for Options<'a> {
             self.at = self.header.len();
             return None;
         };
-        self.at = if kind == END {
+        let goes_on = self.padded && rest.get(1) == Some(&END);
+        self.at = if kind == END && !goes_on {
             self.header.len()
         } else {
             at + len
@@ -118,23 +131,32 @@ impl<'a> Iterator for Options<'a> {
 mod tests {
     use super::*;
 
+    fn header(options: &[u8]) -> Vec<u8> {
+        [&[9; FIXED], options].concat()
+    }
+
     #[test]
-    fn walks_to_the_end_mark_and_no_further() {
-        let header = [9, 9, NOP, 2, 4, 5, 0xb4, END, 7, 7];
-        let kinds: Vec<(usize, u8, usize)> = Options::new(&header, 2)
-            .map(|o| (o.at, o.kind, o.bytes.len()))
-            .collect();
-        assert_eq!(kinds, [(2, NOP, 1), (3, 2, 4), (7, END, 1)]);
+    fn walks_to_the_end_mark_and_in_tcp_over_its_padding() {
+        let header = header(&[NOP, 2, 4, 5, 0xb4, END, END, 7]);
+        let walk = |options: Options<'_>| -> Vec<(usize, u8, usize)> {
+            options.map(|o| (o.at, o.kind, o.bytes.len())).collect()
+        };
+        let ipv4 = [(20, NOP, 1), (21, 2, 4), (25, END, 1)];
+        assert_eq!(walk(Options::of_ipv4(&header)), ipv4);
+        let tcp = [(20, NOP, 1), (21, 2, 4), (25, END, 1), (26, END, 1)];
+        assert_eq!(walk(Options::of_tcp(&header)), tcp);
     }
 
     #[test]
     fn a_length_that_is_missing_too_small_or_too_long_ends_the_walk() {
-        for header in [&[NOP, 2][..], &[NOP, 2, 1, 0], &[NOP, 2, 4, 5]] {
-            let mut options = Options::new(header, 0);
+        for bytes in [&[NOP, 2][..], &[NOP, 2, 1, 0], &[NOP, 2, 4, 5]] {
+            let header = header(bytes);
+            let mut options = Options::of_tcp(&header);
             assert_eq!(options.by_ref().count(), 1);
-            assert!(options.is_broken(), "{header:?}");
+            assert!(options.is_broken(), "{bytes:?}");
         }
-        let mut sound = Options::new(&[NOP, NOP], 0);
+        let header = header(&[NOP, NOP]);
+        let mut sound = Options::of_ipv4(&header);
         assert_eq!(sound.by_ref().count(), 2);
         assert!(!sound.is_broken());
     }

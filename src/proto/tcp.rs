@@ -215,6 +215,8 @@ pub struct Segment {
     pub window: u16,
     /// Bytes of payload on the wire, also where the capture cut them.
     pub len: u32,
+    /// How long it is cannot be told: it is quoted, lies in a fragment, or says so wrongly.
+    pub partial: bool,
 }
 
 impl Segment {
@@ -223,13 +225,17 @@ impl Segment {
         let header = view.header().first_chunk::<HEADER>()?;
         let u16_at = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let u32_at = |at: usize| u32::from(u16_at(at)) << 16 | u32::from(u16_at(at + 2));
+        let hdr_len = u32::from(header[12] >> 4) * 4;
         Some(Self {
             ports: (u16_at(0), u16_at(2)),
             seq: u32_at(4),
             ack: u32_at(8),
             flags: u16_at(12) & 0xfff,
             window: u16_at(14),
-            len: view.payload_wire(),
+            len: view.layer.wire.saturating_sub(hdr_len),
+            partial: view.layer.quoted
+                || !(HEADER as u32..=view.layer.wire).contains(&hdr_len)
+                || verify::is_fragment(view),
         })
     }
 
@@ -281,7 +287,7 @@ impl Offers {
 }
 
 fn options<'a>(view: &View<'a>) -> Options<'a> {
-    Options::new(view.header(), HEADER)
+    Options::of_tcp(view.header())
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -311,7 +317,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         Value::Uint(hdr_len),
         offset.start..offset.start + 4,
     )?;
-    if !view.layer.quoted && !verify::is_fragment(view) {
+    if !segment.partial {
         visit.field(&LEN, Value::Uint(segment.len.into()), 0..0)?;
     }
     let verdict = verify::with_pseudo_header(view, IP_PROTO, 16);
@@ -336,10 +342,10 @@ fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> Cont
     let mut put = |field, at, len| option.put(view, (field, at, len), visit);
     put(&OPTION_KIND, 0, 1)?;
     put(&OPTION_LEN, 1, 1)?;
-    match option.kind {
-        kind::MSS => put(&MSS_VAL, 2, 2),
-        kind::WSCALE => put(&WSCALE_SHIFT, 2, 1),
-        kind::SACK => {
+    match (option.kind, len) {
+        (kind::MSS, 4) => put(&MSS_VAL, 2, 2),
+        (kind::WSCALE, 3) => put(&WSCALE_SHIFT, 2, 1),
+        (kind::SACK, _) => {
             let base = ack_base(view);
             for block in (2..len.saturating_sub(7)).step_by(8) {
                 for (field, at) in [(&SACK_LE, block), (&SACK_RE, block + 4)] {
@@ -350,18 +356,18 @@ fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> Cont
             }
             ControlFlow::Continue(())
         }
-        kind::ECHO | kind::ECHO_REPLY => put(&ECHO_VALUE, 2, 4),
-        kind::TIMESTAMP => {
+        (kind::ECHO | kind::ECHO_REPLY, 6) => put(&ECHO_VALUE, 2, 4),
+        (kind::TIMESTAMP, 10) => {
             put(&TSVAL, 2, 4)?;
             put(&TSECR, 6, 4)
         }
-        kind::CC..=kind::CC_ECHO => put(&CC_VALUE, 2, 4),
-        kind::MD5 => put(&MD5_DIGEST, 2, 16),
-        kind::QUICK_START => {
+        (kind::CC..=kind::CC_ECHO, 6) => put(&CC_VALUE, 2, 4),
+        (kind::MD5, 18) => put(&MD5_DIGEST, 2, 16),
+        (kind::QUICK_START, 8) => {
             put(&QS_RATE, 2, 1)?;
             put(&QS_TTL_DIFF, 3, 1)
         }
-        kind::USER_TIMEOUT => {
+        (kind::USER_TIMEOUT, 4) => {
             let Some(value) = option.uint(2, 2) else {
                 return ControlFlow::Continue(());
             };
@@ -374,23 +380,24 @@ fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> Cont
             )?;
             visit.field(&USER_TO_VAL, Value::Uint(value & 0x7fff), second..bits.end)
         }
-        kind::AUTHENTICATION => {
+        (kind::AUTHENTICATION, _) => {
             put(&AO_KEYID, 2, 1)?;
             put(&AO_RNEXTKEYID, 3, 1)?;
             put(&AO_MAC, 4, len.saturating_sub(4))
         }
-        kind::MULTIPATH => walk_multipath(view, option, visit),
-        kind::FAST_OPEN => walk_fast_open(view, option, 2, visit),
-        kind::EXPERIMENT_1 | kind::EXPERIMENT_2 => {
+        (kind::MULTIPATH, _) => walk_multipath(view, option, visit),
+        (kind::FAST_OPEN, _) => walk_fast_open(view, option, 2, visit),
+        (kind::EXPERIMENT_1 | kind::EXPERIMENT_2, _) => {
             put(&EXP_EXID, 2, 2)?;
             if option.uint(2, 2) == Some(FAST_OPEN_EXPERIMENT) {
                 return walk_fast_open(view, option, 4, visit);
             }
             put(&EXP_DATA, 4, len.saturating_sub(4))
         }
-        kind if KIND_NAMES
-            .iter()
-            .all(|(known, _)| *known != u64::from(kind)) =>
+        (kind, _)
+            if KIND_NAMES
+                .iter()
+                .all(|(known, _)| *known != u64::from(kind)) =>
         {
             put(&UNKNOWN_PAYLOAD, 2, len - 2)
         }

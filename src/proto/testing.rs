@@ -200,7 +200,6 @@ impl Visit for List {
             Value::Text(text) => Safe(text).to_string(),
             Value::Time(time) => time.to_string(),
             Value::Duration(nanos) => format!("{nanos} ns"),
-            Value::Int(value) => value.to_string(),
         };
         self.fields.push((field.name, text));
         ControlFlow::Continue(())

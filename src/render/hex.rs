@@ -9,7 +9,7 @@ const GROUPS: usize = 40;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Headers that tcpdump counts to the link header when they follow it.
-const LINK_EXTRAS: &[&str] = &["vlan", "llc", "snap"];
+const LINK_EXTRAS: &[&str] = &["vlan", "ieee8021ad", "llc"];
 
 /// What is shown of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -183,10 +183,12 @@ impl fmt::Display for Shown<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::{
         link::LinkType,
-        render::testing::{UDP, batch},
+        track::testing::{UDP, batch},
     };
 
     fn tree(frame: &str, cut: usize, options: Options) -> String {
@@ -214,7 +216,7 @@ mod tests {
             "    [frame.number: 1]                             Number",
             "    [frame.comment: \"look\\x1b[31m\"]               Comment",
             "  Ethernet (eth): bytes 0-13, IEEE 802.3",
-            "    eth.type: 0x0800                              Type",
+            "    eth.type: 0x0800 (IPv4)                       Type",
             "    ip.proto: 17 (UDP)                            Protocol",
             "  User Datagram Protocol (udp): bytes 34-41, RFC 768",
             "    udp.srcport: 5353                             Source port",
@@ -253,10 +255,7 @@ mod tests {
         };
         let wrong = UDP.replace("000d 0000", "0004 0000");
         let text = tree(&wrong, usize::MAX, colour);
-        assert!(
-            text.contains("\x1b[31m! malformed: length does not fit the packet\x1b[0m\n"),
-            "{text:?}"
-        );
+        assert!(text.contains("\x1b[31m! malformed: length"), "{text:?}");
     }
 
     #[test]

@@ -2,26 +2,26 @@
 
 use std::{
     io::{self, IoSliceMut},
-    mem,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 use nix::{
     errno::Errno,
     sys::{
-        socket::{
-            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send,
-            setsockopt, socket, sockopt,
-        },
+        socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt},
         time::TimeSpec,
     },
 };
 
+use super::{
+    option,
+    packet::{Layer, PacketSocket},
+};
 use crate::time::Time;
 
 /// A packet socket that receives what arrives at one interface, never what it sends itself.
 #[derive(Debug)]
-pub struct Port(OwnedFd);
+pub struct Port(PacketSocket);
 
 impl Port {
     /// Opens a port on the interface with this index, in the network namespace of this thread.
@@ -29,17 +29,13 @@ impl Port {
     /// # Errors
     /// When the kernel refuses: packet sockets need CAP_NET_RAW in the namespace.
     pub fn open(index: u32) -> io::Result<Self> {
-        // Protocol 0 hears nothing until it is bound, so that no frame of another interface slips in.
-        let fd = socket(
-            AddressFamily::Packet,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-            None,
-        )?;
-        setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
-        ignore_outgoing(&fd)?;
-        bind(&fd, index)?;
-        Ok(Self(fd))
+        let socket = PacketSocket::open(Layer::Link)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        let on: libc::c_int = 1;
+        let name = libc::PACKET_IGNORE_OUTGOING;
+        option::set(socket.as_fd(), libc::SOL_PACKET, name, on)?;
+        socket.bind(index)?;
+        Ok(Self(socket))
     }
 
     /// The next frame that has arrived, put into `buffer`: its length and when the kernel saw it. `None`: none waits.
@@ -50,10 +46,10 @@ impl Port {
         let mut space = nix::cmsg_space!(TimeSpec);
         let mut parts = [IoSliceMut::new(buffer)];
         let message = match recvmsg::<()>(
-            self.0.as_raw_fd(),
+            self.0.as_fd().as_raw_fd(),
             &mut parts,
             Some(&mut space),
-            MsgFlags::empty(),
+            MsgFlags::MSG_DONTWAIT,
         ) {
             Ok(message) => message,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
@@ -73,7 +69,7 @@ impl Port {
     /// # Errors
     /// The kernel's answer, such as `ENOBUFS`.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
-        send(self.0.as_raw_fd(), frame, MsgFlags::empty())?;
+        send(self.0.as_fd().as_raw_fd(), frame, MsgFlags::empty())?;
         Ok(())
     }
 }
@@ -82,43 +78,4 @@ impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-fn ignore_outgoing(fd: &OwnedFd) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the kernel reads one int, which outlives the call.
-    let answer = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_IGNORE_OUTGOING,
-            (&raw const on).cast(),
-            mem::size_of_val(&on) as libc::socklen_t,
-        )
-    };
-    check(answer)
-}
-
-fn bind(fd: &OwnedFd, index: u32) -> io::Result<()> {
-    // SAFETY: `sockaddr_ll` is plain data for which all zeros is a valid value.
-    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    address.sll_ifindex = index as libc::c_int;
-    // SAFETY: the kernel reads one `sockaddr_ll`, which outlives the call.
-    let answer = unsafe {
-        libc::bind(
-            fd.as_raw_fd(),
-            (&raw const address).cast(),
-            mem::size_of_val(&address) as libc::socklen_t,
-        )
-    };
-    check(answer)
-}
-
-fn check(answer: libc::c_int) -> io::Result<()> {
-    if answer < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }

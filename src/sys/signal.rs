@@ -43,6 +43,25 @@ impl Stop {
     }
 }
 
+/// Makes a write past the file size limit (`ulimit -f`) fail with `EFBIG`; without this the kernel ends the program.
+///
+/// A handler that does nothing, not "ignored", so that programs started later keep the default.
+///
+/// # Errors
+/// When the kernel refuses the handler.
+pub fn survive_file_size_limit() -> io::Result<()> {
+    let action = SigAction::new(
+        SigHandler::Handler(on_nothing),
+        SaFlags::SA_RESTART,
+        SigSet::empty(),
+    );
+    // SAFETY: `on_nothing` does nothing.
+    unsafe { sigaction(Signal::SIGXFSZ, &action)? };
+    Ok(())
+}
+
+extern "C" fn on_nothing(_: libc::c_int) {}
+
 extern "C" fn on_signal(_: libc::c_int) {
     if ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
         // SAFETY: `_exit` may be called from a signal handler and does not return.

@@ -67,6 +67,10 @@ impl Connections {
         mut fact: impl FnMut(&'static Field, Value<'static>),
     ) {
         let (Some(addresses), Some(segment)) = (view.addresses(), Segment::of(view)) else {
+            // Most ICMP errors quote just the ports and the sequence number.
+            if let Some(seq) = view.u32(4).filter(|_| view.layer.quoted) {
+                fact(&tcp::SEQ, Value::Uint(seq.into()));
+            }
             return;
         };
         let (key, forward) = FlowKey::new(Transport::Tcp, addresses, segment.ports);
@@ -76,12 +80,12 @@ impl Connections {
             let stage = if opens { Stage::HalfOpen } else { Stage::Open };
             (Connection::new(streams), stage)
         });
-        let quoted = view.layer.quoted;
+        let partial = segment.partial;
         let (me, other) = if forward { (0, 1) } else { (1, 0) };
         if opens && connection.ends[me].base.is_some_and(|b| b != segment.seq) {
             *connection = Connection::new(streams);
         }
-        if !quoted {
+        if !partial {
             connection.learn(&segment, me, other);
         }
         let connection = *connection;
@@ -92,7 +96,7 @@ impl Connections {
         let uint = |n: u32| Value::Uint(n.into());
         fact(&tcp::STREAM, uint(connection.stream));
         let scale = connection.ends[me].scale;
-        if quoted {
+        if partial {
             fact(&tcp::SEQ, uint(segment.seq));
             fact(&tcp::ACK, uint(segment.ack));
         } else {
@@ -110,7 +114,7 @@ impl Connections {
         }
         let syn = segment.has(flag::SYN);
         let shift = match scale {
-            Scale::Shift(shift) if !syn && !quoted => shift,
+            Scale::Shift(shift) if !syn && !partial => shift,
             _ => 0,
         };
         fact(&tcp::WINDOW_SIZE, uint(u32::from(segment.window) << shift));
@@ -122,7 +126,7 @@ impl Connections {
             };
             fact(&tcp::WINDOW_SIZE_SCALEFACTOR, Value::Int(factor));
         }
-        if syn && !quoted {
+        if syn && !partial {
             self.learn_scale(key, me, other, &segment, Offers::of(view).window_scale);
         }
     }

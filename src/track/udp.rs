@@ -7,6 +7,8 @@ use crate::{
     proto::udp,
 };
 
+const HEADER: usize = 8;
+
 /// What is known of one conversation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conversation {
@@ -40,11 +42,16 @@ impl Datagrams {
         view: &View<'_>,
         mut fact: impl FnMut(&'static Field, Value<'static>),
     ) {
-        let (Some(addresses), Some(source), Some(destination)) =
-            (view.addresses(), view.u16(0), view.u16(2))
+        let (Some(addresses), Some(&[s, t, d, e, ..])) =
+            (view.addresses(), view.header().first_chunk::<HEADER>())
         else {
             return;
         };
+        if view.layer.problem.is_some() && view.u16(4).is_some_and(|len| usize::from(len) < HEADER)
+        {
+            return;
+        }
+        let (source, destination) = (u16::from_be_bytes([s, t]), u16::from_be_bytes([d, e]));
         let (key, forward) = FlowKey::new(Transport::Udp, addresses, (source, destination));
         let streams = &mut self.streams;
         let conversation = *self.flows.touch(key, || {

@@ -16,7 +16,7 @@ use super::{
     option::{COMMENT, options},
 };
 
-/// The most interfaces, sections and names of a whole file, so that no file can fill the memory.
+/// The most interfaces, and the most sections, of a whole file, so that no file can fill the memory.
 const MAX_LISTED: usize = 65_536;
 
 impl Section {
@@ -35,10 +35,10 @@ impl Section {
         for option in options(self.order, &body[FIXED..]) {
             let option = option?;
             match option.code {
-                COMMENT => section.comments.push(option.text()),
-                2 => section.hardware = Some(option.text()),
-                3 => section.os = Some(option.text()),
-                4 => section.application = Some(option.text()),
+                COMMENT => section.comments.extend(sink.info.text(option.value)),
+                2 => section.hardware = sink.info.text(option.value),
+                3 => section.os = sink.info.text(option.value),
+                4 => section.application = sink.info.text(option.value),
                 _ => {}
             }
         }
@@ -75,19 +75,19 @@ impl Section {
         for option in options(order, &body[FIXED..]) {
             let option = option?;
             match (option.code, option.value) {
-                (COMMENT, _) => detail.comments.push(option.text()),
-                (2, _) => interface.name = Some(option.text()),
-                (3, _) => interface.description = Some(option.text()),
+                (COMMENT, _) => detail.comments.extend(sink.info.text(option.value)),
+                (2, _) => interface.name = sink.info.text(option.value),
+                (3, _) => interface.description = sink.info.text(option.value),
                 (9, &[resolution]) => detail.resolution = resolution,
                 // The first byte says how the filter is written; 0 is libpcap's language.
                 (11, [0, filter @ ..]) => {
-                    interface.filter = Some(String::from_utf8_lossy(filter).into_owned());
+                    interface.filter = sink.info.text(filter);
                 }
-                (12, _) => detail.os = Some(option.text()),
+                (12, _) => detail.os = sink.info.text(option.value),
                 (14, &[_, _, _, _, _, _, _, _]) => {
                     detail.offset = order.u64(option.value, 0).cast_signed();
                 }
-                (15, _) => detail.hardware = Some(option.text()),
+                (15, _) => detail.hardware = sink.info.text(option.value),
                 _ => {}
             }
         }
@@ -115,19 +115,19 @@ impl Section {
                     format!("a length of {length}"),
                 ));
             };
-            let (address, names): (IpAddr, _) = match (kind, record) {
+            let named: Option<(IpAddr, &[u8])> = match (kind, record) {
                 (0, _) => break,
-                (1, [a, b, c, d, names @ ..]) => ([*a, *b, *c, *d].into(), names),
-                (2, _) if let Some((address, names)) = record.split_first_chunk::<16>() => {
-                    ((*address).into(), names)
-                }
-                _ => ([0; 4].into(), &[][..]),
+                (1, [a, b, c, d, names @ ..]) => Some(([*a, *b, *c, *d].into(), names)),
+                (2, _) => record
+                    .split_first_chunk::<16>()
+                    .map(|(address, names)| ((*address).into(), names)),
+                _ => None,
             };
-            for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
-                if sink.info.names.len() < MAX_LISTED {
-                    let name = String::from_utf8_lossy(name).into_owned();
-                    sink.info.names.push(HostName { address, name });
-                }
+            if let Some((address, names)) = named {
+                let names = names.split(|&b| b == 0);
+                let names = names.filter_map(|name| sink.info.text(name));
+                let named: Vec<_> = names.map(|name| HostName { address, name }).collect();
+                sink.info.names.extend(named);
             }
             rest = rest
                 .get(4 + length.next_multiple_of(4)..)
@@ -174,12 +174,9 @@ impl Section {
             }
         }
         let all = &mut sink.info.statistics;
-        match all
-            .iter_mut()
-            .rfind(|s| s.interface == statistics.interface)
-        {
-            Some(known) => *known = statistics,
-            None => all.push(statistics),
+        match all.binary_search_by_key(&statistics.interface, |known| known.interface) {
+            Ok(at) => all[at] = statistics,
+            Err(at) => all.insert(at, statistics),
         }
         Ok(())
     }

@@ -17,15 +17,6 @@ pub(super) struct Opt<'a> {
     pub(super) value: &'a [u8],
 }
 
-impl Opt<'_> {
-    /// The value as text, with replacement marks where it is not UTF-8, up to the zero that some writers end it with.
-    pub(super) fn text(&self) -> String {
-        let end = self.value.iter().position(|&b| b == 0);
-        let text = &self.value[..end.unwrap_or(self.value.len())];
-        String::from_utf8_lossy(text).into_owned()
-    }
-}
-
 /// The options in `bytes`, which are the rest of a block up to its trailer.
 pub(super) fn options(order: Order, bytes: &[u8]) -> impl Iterator<Item = Result<Opt<'_>, Damage>> {
     let mut rest = bytes;

@@ -1,7 +1,7 @@
 //! Blocks with packets: enhanced, simple, and the obsolete one.
 
 use crate::{
-    file::{MAX_PACKET, error::Damage},
+    file::{MAX_PACKET, error::Damage, info::text},
     frame::{Comment, Direction, KernelChecksum, Record},
     time::Time,
 };
@@ -68,7 +68,6 @@ struct Fields {
     ticks: Option<u64>,
     captured: u32,
     original: u32,
-    data: usize,
 }
 
 impl Section {
@@ -81,7 +80,7 @@ impl Section {
             kind::SIMPLE_PACKET => 4,
             _ => return Err(Damage::new("a packet", format!("block type {kind}"))),
         };
-        if body.len() < fixed {
+        if body.len().min(room) < fixed {
             return Err(Damage::new(
                 format!("a packet block with {fixed} bytes before the packet"),
                 body.len().to_string(),
@@ -97,7 +96,6 @@ impl Section {
                 ticks: None,
                 captured: original.min(kept).min(room),
                 original,
-                data: fixed,
             }
         } else {
             Fields {
@@ -108,20 +106,19 @@ impl Section {
                 ticks: Some(u64::from(order.u32(body, 4)) << 32 | u64::from(order.u32(body, 8))),
                 captured: order.u32(body, 12),
                 original: order.u32(body, 16),
-                data: fixed,
             }
         };
         let seen = self.seen(fields.interface)?;
-        if fields.captured > MAX_PACKET || fields.captured as usize > room - fields.data {
+        if fields.captured > MAX_PACKET || fields.captured as usize > room - fixed {
             return Err(Damage::new(
                 format!(
                     "a packet of at most {} bytes",
-                    (MAX_PACKET as usize).min(room - fields.data)
+                    (MAX_PACKET as usize).min(room - fixed)
                 ),
                 format!("a captured length of {}", fields.captured),
             ));
         }
-        let have = (body.len() - fields.data).min(fields.captured as usize);
+        let have = (body.len() - fixed).min(fields.captured as usize);
         Ok(Packet {
             record: Record {
                 time: fields
@@ -132,12 +129,12 @@ impl Section {
                 direction: Direction::Unknown,
                 checksum: KernelChecksum::Unknown,
                 wire_len: fields.original,
-                start: (HEAD + fields.data) as u32,
+                start: (HEAD + fixed) as u32,
                 len: have as u32,
             },
             options: match kind {
                 kind::SIMPLE_PACKET => body.len(),
-                _ => fields.data + (fields.captured as usize).next_multiple_of(4),
+                _ => fixed + (fields.captured as usize).next_multiple_of(4),
             },
         })
     }
@@ -157,7 +154,7 @@ impl Section {
             match option.code {
                 COMMENT => sink.comments.push(Comment {
                     record: sink.record,
-                    text: option.text(),
+                    text: text(option.value),
                 }),
                 FLAGS if option.value.len() == 4 => {
                     let flags = self.order.u32(option.value, 0);

@@ -1,36 +1,29 @@
 //! `sockwire lab`: a scenario played in a private network, its packets drawn as a ladder while they travel.
 
+mod recording;
+mod telling;
+
 use std::{
-    collections::HashMap,
     io::{self, Write},
-    net::SocketAddr,
     ops::ControlFlow,
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::PathBuf,
 };
 
 use anyhow::{Context, anyhow};
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use sockwire::{
-    decode::{Decoded, Decoder},
-    file::{self, Create, Format, WriteError, Writer},
-    frame::{Batch, Direction, Frame, Interface, Record},
+    capture,
     lab::{
-        self, Drop, Event, Host, LabError, Link, Plan, Scenario, Transit, loopback, namespaces,
+        self, Drop, Event, Host, LabError, Link, Plan, Scenario, loopback, namespaces,
         refusal::{self, Refusal, Way},
         scenario, smoltcp,
     },
-    link::LinkType,
-    render::ladder::{Ladder, LadderOptions, Layout},
     sys::{machine::Machine, signal::Stop},
-    time::{MILLISECOND, Time},
-    track::{
-        Tracker,
-        story::{Item, Side, Sight, Story, StoryOptions, Summary},
-    },
+    time::MILLISECOND,
 };
 
-use super::{Exit, Failure, Global, Outcome, machine, output};
+use self::{recording::Recording, telling::Telling};
+use super::{Exit, Failure, Global, Outcome, machine};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,6 +62,9 @@ pub(crate) struct Args {
     /// Where chance begins: the same seed loses the same frames
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// The cable is a trunk: frames on it carry this VLAN's tag
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    vlan: Option<u16>,
     /// Sequence numbers as they are on the wire, not counted from 0
     #[arg(short = 'S', long)]
     absolute: bool,
@@ -147,34 +143,55 @@ enum Chosen {
 
 fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
     let plan = plan(scenario, args);
-    let ground = choose(scenario, args.ground)?;
+    let mut ground = choose(&plan, args.ground)?;
     // Files are opened before anything is built, and before the process enters a user namespace.
     let recording = Recording::open(args)?;
     let stop = Stop::install()
         .context("cannot catch signals")
-        .map_err(general)?;
-    introduce(&plan, &ground, &mut io::stdout().lock())?;
+        .map_err(not_permitted)?;
     let mut telling = Telling::new(&plan, args, global, recording);
-    let mut failure = None;
-    let mut listener = |event| match telling.event(event) {
-        Ok(()) if !stop.asked() => ControlFlow::Continue(()),
-        Ok(()) => ControlFlow::Break(()),
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
-        }
-    };
-    let played = match ground {
-        Chosen::Namespaces(way) => namespaces::play(&plan, way, &mut listener),
-        Chosen::Smoltcp { .. } => smoltcp::play(&plan, &mut listener),
-        Chosen::Loopback => loopback::play(&plan, &mut listener),
-    };
-    if let Some(failure) = failure {
-        return Err(failure);
+    let mut played = attempt(&plan, &ground, &mut telling, stop)?;
+    if let Err(error) = &played
+        && args.ground.is_none()
+        && !telling.has_begun()
+        && smoltcp::suits(&plan).is_ok()
+    {
+        // What the test has allowed did not work after all: a kernel without veth, for one.
+        let why = Some(error.to_string());
+        ground = Chosen::Smoltcp { why };
+        played = attempt(&plan, &ground, &mut telling, stop)?;
     }
-    played.map_err(|error| Failure::new(exit_of(&error), error))?;
+    played.map_err(failed)?;
     telling.close(!matches!(ground, Chosen::Smoltcp { .. }))?;
     Ok(Exit::Done)
+}
+
+/// Plays once. The outer error is about the output.
+fn attempt(
+    plan: &Plan,
+    ground: &Chosen,
+    telling: &mut Telling,
+    stop: Stop,
+) -> Result<Result<(), LabError>, Failure> {
+    let mut told = Ok(());
+    let mut listener = |event: Event| {
+        if let Event::Up(_) = event {
+            told = introduce(plan, ground, &mut io::stdout().lock()).map_err(Failure::from);
+        }
+        if told.is_ok() {
+            told = telling.event(event);
+        }
+        if told.is_err() || stop.asked() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    let played = match ground {
+        Chosen::Namespaces(way) => namespaces::play(plan, *way, &mut listener),
+        Chosen::Smoltcp { .. } => smoltcp::play(plan, &mut listener),
+        Chosen::Loopback => loopback::play(plan, &mut listener),
+    };
+    told.map(|()| played)
 }
 
 fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
@@ -190,6 +207,7 @@ fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
         loss: args.loss,
         duplicate: args.duplicate,
         seed: args.seed,
+        vlan: args.vlan,
     };
     Plan {
         scenario,
@@ -203,21 +221,28 @@ fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
     }
 }
 
-fn general(error: anyhow::Error) -> Failure {
+fn not_permitted(error: anyhow::Error) -> Failure {
     Failure::new(Exit::NotPermitted, error)
 }
 
-fn exit_of(error: &LabError) -> Exit {
-    match error {
+fn failed(error: LabError) -> Failure {
+    let exit = match error {
         LabError::Unsuited(_) => Exit::Usage,
         LabError::Refused(_) | LabError::Failed { .. } | LabError::Capture(_) => Exit::NotPermitted,
-    }
+    };
+    Failure::new(exit, error)
 }
 
-fn choose(scenario: &Scenario, asked: Option<Ground>) -> Result<Chosen, Failure> {
+fn choose(plan: &Plan, asked: Option<Ground>) -> Result<Chosen, Failure> {
     match asked {
-        Some(Ground::Smoltcp) => return Ok(Chosen::Smoltcp { why: None }),
-        Some(Ground::Loopback) => return Ok(Chosen::Loopback),
+        Some(Ground::Smoltcp) => {
+            smoltcp::suits(plan).map_err(failed)?;
+            return Ok(Chosen::Smoltcp { why: None });
+        }
+        Some(Ground::Loopback) => {
+            loopback::suits(plan).map_err(failed)?;
+            return may_capture().map(|()| Chosen::Loopback);
+        }
         Some(Ground::Namespaces) | None => {}
     }
     let refusal: Result<Refusal, io::Error> = match refusal::test(&Machine::look()) {
@@ -227,16 +252,30 @@ fn choose(scenario: &Scenario, asked: Option<Ground>) -> Result<Chosen, Failure>
     };
     let why = match &refusal {
         Ok(refusal) => refusal.to_string(),
-        Err(error) => format!("no private network could be tried: {error}"),
+        Err(error) => format!("private networks cannot be tested: {error}"),
     };
-    if asked.is_none() && !scenario.kernel_only {
+    if asked.is_none() && smoltcp::suits(plan).is_ok() {
         return Ok(Chosen::Smoltcp { why: Some(why) });
     }
     let cures = refusal.map_or_else(|_| Vec::new(), |r| r.cures(&machine::program()));
     let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let name = scenario.name;
-    Err(general(anyhow!(
+    let name = plan.scenario.name;
+    Err(not_permitted(anyhow!(
         "cannot play {name} in a private network: {why}{cures}"
+    )))
+}
+
+/// The loopback ground watches a real interface.
+fn may_capture() -> Result<(), Failure> {
+    if capture::is_permitted() {
+        return Ok(());
+    }
+    let program = machine::program();
+    Err(not_permitted(anyhow!(
+        "cannot watch the loopback interface: CAP_NET_RAW is not in effect\n  \
+         this once:  sudo {program} lab --ground loopback\n  \
+         an administrator, for good:  setcap cap_net_raw+ep {program}\n  \
+         without any right:  leave out --ground"
     )))
 }
 
@@ -274,339 +313,6 @@ fn effects(link: &Link) -> Vec<String> {
     let drops = link.drops.iter().map(|rule| format!("drops the {rule}"));
     let loss = (link.loss > 0.0).then(|| format!("loses {}%", link.loss * 100.0));
     let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));
-    drops.chain(loss).chain(twice).collect()
-}
-
-/// Turns events into the ladder, the recording and the closing lines.
-struct Telling {
-    decoder: Decoder,
-    decoded: Decoded,
-    tracker: Tracker,
-    story: Story,
-    ladder: Ladder,
-    items: Vec<Item>,
-    recording: Recording,
-    calls: bool,
-    absolute: bool,
-    next: &'static str,
-    failed_calls: Vec<String>,
-    start: Option<Time>,
-}
-
-impl Telling {
-    fn new(plan: &Plan, args: &Args, global: &Global, recording: Recording) -> Self {
-        let server = plan.address(Host::Server);
-        let listening = plan.scenario.listening();
-        Self {
-            decoder: Decoder::default(),
-            decoded: Decoded::default(),
-            tracker: Tracker::default(),
-            story: Story::new(StoryOptions {
-                listening: Some(
-                    listening
-                        .map(|port| SocketAddr::new(server, port))
-                        .collect(),
-                ),
-                ..StoryOptions::default()
-            }),
-            ladder: Ladder::new(LadderOptions {
-                ascii: global.ascii,
-                colour: output::palette(global).on,
-                absolute: args.absolute,
-                layout: Layout::Lab,
-                ..LadderOptions::default()
-            }),
-            items: Vec::new(),
-            recording,
-            calls: args.calls,
-            absolute: args.absolute,
-            next: plan.scenario.next,
-            failed_calls: Vec::new(),
-            start: None,
-        }
-    }
-
-    fn event(&mut self, event: Event) -> Result<(), Failure> {
-        match event {
-            Event::Up(nanos) if self.calls => {
-                println!("hosts up in {:.2} ms", nanos as f64 / MILLISECOND as f64);
-            }
-            Event::Up(_) => {}
-            Event::Sent(transit) => {
-                self.start.get_or_insert(transit.time);
-                self.sent(&transit);
-                self.recording.sent(transit)?;
-            }
-            Event::Delivered {
-                number,
-                time,
-                to,
-                again,
-            } => {
-                self.recording.delivered(number, time, to)?;
-                if !again {
-                    self.story.delivered(number, time, &mut self.items);
-                }
-            }
-            Event::Called {
-                time,
-                host,
-                call,
-                error,
-            } => {
-                let said = format!("{host}: {call}: {}", error.as_deref().unwrap_or("ok"));
-                if self.calls {
-                    let at = self.start.map_or(0, |start| time.since(start));
-                    println!("{:>7.2} {said}", at as f64 / MILLISECOND as f64);
-                }
-                if error.is_some() {
-                    self.failed_calls.push(said);
-                }
-            }
-            Event::Quiet(time) => self.story.quiet(time, &mut self.items),
-        }
-        self.draw()
-    }
-
-    fn sent(&mut self, transit: &Transit) {
-        let record = Record {
-            time: transit.time,
-            link: LinkType::ETHERNET,
-            interface: 0,
-            direction: Direction::Unknown,
-            checksum: transit.checksum,
-            wire_len: transit.bytes.len() as u32,
-            start: 0,
-            len: transit.bytes.len() as u32,
-        };
-        let batch = Batch::owned(transit.bytes.to_vec(), vec![record], transit.number);
-        self.decoder.batch(&batch, &mut self.decoded);
-        self.tracker
-            .packet(&self.decoder, &batch, &mut self.decoded, 0);
-        if let Some(packet) = self.decoded.packet(&batch, 0) {
-            self.story.packet(&packet, Sight::Sent, &mut self.items);
-        }
-        if let Some(rule) = &transit.dropped {
-            self.story.dropped(transit.number, rule, &mut self.items);
-        }
-    }
-
-    fn draw(&mut self) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        for item in self.items.drain(..) {
-            self.ladder.write(&item, &mut out)?;
-        }
-        Ok(out.flush()?)
-    }
-
-    /// What is left of the ladder, and the closing lines.
-    fn close(mut self, linux: bool) -> Result<(), Failure> {
-        self.story.finish(&mut self.items);
-        self.draw()?;
-        let kept = self.recording.finish()?;
-        let mut out = io::stdout().lock();
-        for call in &self.failed_calls {
-            writeln!(out, "{call}")?;
-        }
-        let summaries = self.story.summaries();
-        if let [summary] = &summaries[..] {
-            opening(summary, self.absolute, &mut out)?;
-        }
-        writeln!(out, "{}", totals(&summaries, linux))?;
-        match kept {
-            Some(name) => writeln!(
-                out,
-                "kept: {name}    next: sockwire read -v {name}    sockwire lab {}",
-                self.next
-            )?,
-            None => writeln!(
-                out,
-                "next: -w my.pcapng    sockwire lab {}    sockwire read -v my.pcapng",
-                self.next
-            )?,
-        }
-        Ok(out.flush()?)
-    }
-}
-
-/// How long the handshake took, and what the numbers count from.
-fn opening(summary: &Summary, absolute: bool, out: &mut impl Write) -> io::Result<()> {
-    let ms = |nanos: i64| format!("{:.2} ms", nanos as f64 / MILLISECOND as f64);
-    if let [Some(client), Some(server)] = summary.open {
-        let (client, server) = (ms(client), ms(server));
-        write!(
-            out,
-            "open after {client} at the client, {server} at the server"
-        )?;
-        if let Some(rtt) = summary.rtt {
-            write!(out, "; RTT {}", ms(rtt))?;
-        }
-        writeln!(out)?;
-    }
-    match summary.isn {
-        [Some(client), Some(server)] if !absolute => writeln!(
-            out,
-            "seq and ack count from 0; real ISNs: client {client}, server {server} (-S)"
-        ),
-        _ => Ok(()),
-    }
-}
-
-/// "10 packets, 6 bytes each way, none lost; the client keeps TIME-WAIT for 60 s"
-fn totals(summaries: &[Summary], linux: bool) -> String {
-    let sum = |number: fn(&Summary) -> u64| summaries.iter().map(number).sum::<u64>();
-    let packets = sum(|s| s.packets[0] + s.packets[1]);
-    let bytes = match (sum(|s| s.bytes[0]), sum(|s| s.bytes[1])) {
-        (0, 0) => "no data".to_owned(),
-        (there, back) if there == back => format!("{there} bytes each way"),
-        (there, back) => format!("{there} bytes there, {back} back"),
-    };
-    let lost = match sum(|s| s.lost) {
-        0 => "none lost".to_owned(),
-        lost => format!("{lost} lost"),
-    };
-    let noun = if packets == 1 { "packet" } else { "packets" };
-    let time_wait = match summaries.iter().find_map(Summary::time_wait) {
-        Some(side) => {
-            let side = match side {
-                Side::Client => "client",
-                Side::Server => "server",
-            };
-            // Linux's TCP_TIMEWAIT_LEN; smoltcp's CLOSE_DELAY.
-            let seconds = if linux { 60 } else { 10 };
-            format!("; the {side} keeps TIME-WAIT for {seconds} s")
-        }
-        None => String::new(),
-    };
-    format!("{packets} {noun}, {bytes}, {lost}{time_wait}")
-}
-
-/// The capture files of a run; all of them optional.
-struct Recording {
-    interface: [Arc<Interface>; 1],
-    wire: Option<(Writer, String)>,
-    /// The views of both hosts, and the frames that one has sent and the other not yet received.
-    ends: Option<[Writer; 2]>,
-    underway: HashMap<u64, Transit>,
-}
-
-impl Recording {
-    fn open(args: &Args) -> Result<Self, Failure> {
-        let open = |path: &Path| {
-            let how = Create {
-                format: Format::from_name(path),
-                force: args.force,
-                owner: output::caller(),
-            };
-            file::create(path, how).map_err(write_failed)
-        };
-        let wire = match &args.write {
-            Some(path) => Some((open(path)?, path.display().to_string())),
-            None => None,
-        };
-        let ends = match &args.write {
-            Some(path) if args.ends => {
-                let [client, server] = Host::BOTH.map(|host| open(&of_host(path, host)));
-                Some([client?, server?])
-            }
-            _ => None,
-        };
-        let interface = Interface {
-            name: Some("wire".to_owned()),
-            description: None,
-            link: LinkType::ETHERNET,
-            snaplen: 0,
-            filter: None,
-        };
-        Ok(Self {
-            interface: [Arc::new(interface)],
-            wire,
-            ends,
-            underway: HashMap::new(),
-        })
-    }
-
-    fn sent(&mut self, transit: Transit) -> Result<(), Failure> {
-        if let Some((writer, _)) = &mut self.wire {
-            let comment = transit
-                .dropped
-                .as_ref()
-                .map(|rule| format!("the wire dropped this packet: {rule}"));
-            let frame = frame(&transit, transit.time, Direction::Unknown);
-            let written = writer.write(&frame, &self.interface, comment.as_deref());
-            written.map_err(write_failed)?;
-        }
-        if let Some([client, server]) = &mut self.ends {
-            let writer = match transit.from {
-                Host::Client => client,
-                Host::Server => server,
-            };
-            let frame = frame(&transit, transit.time, Direction::Out);
-            let written = writer.write(&frame, &self.interface, None);
-            written.map_err(write_failed)?;
-            if transit.dropped.is_none() {
-                self.underway.insert(transit.number, transit);
-            }
-        }
-        Ok(())
-    }
-
-    fn delivered(&mut self, number: u64, time: Time, to: Host) -> Result<(), Failure> {
-        let (Some([client, server]), Some(transit)) = (&mut self.ends, self.underway.get(&number))
-        else {
-            return Ok(());
-        };
-        let writer = match to {
-            Host::Client => client,
-            Host::Server => server,
-        };
-        let written = writer.write(&frame(transit, time, Direction::In), &self.interface, None);
-        written.map_err(write_failed)?;
-        if !transit.twice {
-            self.underway.remove(&number);
-        }
-        Ok(())
-    }
-
-    /// Ends the files; the name of the wire's.
-    fn finish(&mut self) -> Result<Option<String>, Failure> {
-        for writer in self.ends.take().into_iter().flatten() {
-            writer.finish(&[]).map_err(write_failed)?;
-        }
-        let Some((writer, name)) = self.wire.take() else {
-            return Ok(None);
-        };
-        writer.finish(&[]).map_err(write_failed)?;
-        Ok(Some(name))
-    }
-}
-
-fn frame(transit: &Transit, time: Time, direction: Direction) -> Frame<'_> {
-    Frame {
-        number: transit.number,
-        time,
-        link: LinkType::ETHERNET,
-        interface: 0,
-        direction,
-        checksum: transit.checksum,
-        wire_len: transit.bytes.len() as u32,
-        bytes: &transit.bytes,
-    }
-}
-
-/// `my.pcapng` → `my.client.pcapng`.
-fn of_host(path: &Path, host: Host) -> PathBuf {
-    let extension = path
-        .extension()
-        .map_or_else(Default::default, |e| e.to_string_lossy().into_owned());
-    let extension = if extension.is_empty() {
-        "pcapng".to_owned()
-    } else {
-        extension
-    };
-    path.with_extension(format!("{host}.{extension}"))
-}
-
-fn write_failed(error: WriteError) -> Failure {
-    Failure::new(Exit::WriteFailed, error)
+    let tag = link.vlan.map(|vlan| format!("tags frames for VLAN {vlan}"));
+    drops.chain(loss).chain(twice).chain(tag).collect()
 }

@@ -1,11 +1,17 @@
-//! Names from this machine for filters: services from its table, hosts from its resolver.
+//! Names from this machine, for filters and for lines: services from its table, hosts from its resolver.
 
 use std::{
+    collections::HashMap,
     fs,
     net::{IpAddr, ToSocketAddrs},
 };
 
-use sockwire::filter::{Filter, Names};
+use sockwire::{
+    filter::{Filter, Names},
+    line::EndNames,
+    sys,
+    text::Safe,
+};
 
 use super::{Exit, Failure};
 
@@ -47,4 +53,55 @@ impl Names for System {
 pub(crate) fn filter(words: &[String], resolve: bool) -> Result<Filter, Failure> {
     Filter::compile(&words.join(" "), &System { resolve })
         .map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+/// Hosts that are remembered: beyond them, addresses are shown as numbers.
+const REMEMBERED: usize = 65_536;
+
+/// Names for the ends of lines (`-N`). Each host is asked for once.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    hosts: HashMap<IpAddr, Option<String>>,
+    services: HashMap<u16, String>,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        let table = fs::read_to_string("/etc/services").unwrap_or_default();
+        let mut services = HashMap::new();
+        for line in table.lines() {
+            let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+            let (name, port) = (words.next(), words.next());
+            let port = port.and_then(|port| port.split('/').next()?.parse().ok());
+            if let (Some(name), Some(port)) = (name, port) {
+                services.entry(port).or_insert_with(|| name.to_owned());
+            }
+        }
+        Self {
+            hosts: HashMap::new(),
+            services,
+        }
+    }
+}
+
+impl EndNames for Ends {
+    fn host(&mut self, address: IpAddr, out: &mut String) -> bool {
+        if !self.hosts.contains_key(&address) {
+            if self.hosts.len() >= REMEMBERED {
+                return false;
+            }
+            // Whoever owns the address owns its name: untrusted text.
+            let name = sys::names::host(address).map(|name| Safe(name.as_bytes()).to_string());
+            self.hosts.insert(address, name);
+        }
+        let name = self.hosts.get(&address).and_then(Option::as_deref);
+        out.push_str(name.unwrap_or_default());
+        name.is_some()
+    }
+
+    fn service(&mut self, port: u16, out: &mut String) -> bool {
+        let name = self.services.get(&port);
+        out.push_str(name.map_or("", String::as_str));
+        name.is_some()
+    }
 }

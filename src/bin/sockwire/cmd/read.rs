@@ -12,7 +12,7 @@ use sockwire::file::{self, FileError, Reader};
 
 use super::{
     Exit, Failure, Global, Outcome,
-    show::{Show, ShowArgs},
+    show::{self, ShowArgs},
 };
 
 const EXAMPLES: &str = "\
@@ -73,7 +73,6 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             anyhow!("-w names the file that is read: choose another name"),
         ));
     }
-    let show = Show::new(&show, global)?;
     let reader = match open(Path::new(&path)) {
         Err(error) if error.io_kind() == Some(ErrorKind::Interrupted) => return Ok(Exit::Done),
         opened => opened.map_err(failure)?,
@@ -83,7 +82,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     } else {
         reader
     };
-    show.run(&mut reader, false)
+    show::run(&mut reader, &show, global, false)
 }
 
 pub(super) fn open(path: &Path) -> Result<Reader, FileError> {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -16,7 +16,8 @@ use sockwire::{
     file::{self, Create, Format, WriteError, Writer},
     filter::Filter,
     frame::{
-        Batch, Counters, Interface, InterfaceChange, InterfaceState, Source, SourceErrorKind, Step,
+        Batch, Counters, Interface, InterfaceChange, InterfaceState, Source, SourceError,
+        SourceErrorKind, Step,
     },
     layer::Packet,
     line::LineOptions,
@@ -73,8 +74,8 @@ pub(crate) struct ShowArgs {
     /// Numbers, not names: always so, unless -N asks for names
     #[arg(short = 'n', action = clap::ArgAction::Count)]
     pub(crate) numeric: u8,
-    /// Names of hosts and services where this machine knows them
-    #[arg(short = 'N', long)]
+    /// Names of hosts and services where this machine knows them: asks the resolver, which takes time and is seen on the wire
+    #[arg(short = 'N', long, conflicts_with = "numeric")]
     pub(crate) names: bool,
     /// Packet numbers: always shown
     #[arg(short = '#', long = "number", hide = true)]
@@ -176,6 +177,9 @@ struct View {
     bytes: Option<(hex::Form, bool)>,
 }
 
+/// How a source ended: with counters, without (it was left), or by a fault.
+type End = Result<Option<Counters>, SourceError>;
+
 /// Where frames went.
 #[derive(Default)]
 struct Tally {
@@ -188,13 +192,11 @@ struct Tally {
 impl Show {
     /// Compiles the filter and opens the file of `-w`.
     pub(crate) fn new(args: &ShowArgs, global: &Global) -> Result<Self, Failure> {
-        if args.names {
-            return Err(usage(
-                "-N is not there yet: addresses and ports are shown as numbers",
-            ));
+        if args.print && args.write.as_deref() == Some(Path::new("-")) {
+            return Err(usage("-w - and --print both want standard output"));
         }
         let palette = output::palette(global);
-        let lines = Lines::new(Options {
+        let mut lines = Lines::new(Options {
             time: args.time_form()?,
             nano: args.nano,
             zone: TimeZone::system(),
@@ -206,6 +208,9 @@ impl Show {
                 quick: args.quick,
             },
         });
+        if args.names {
+            lines.set_names(Box::new(names::Ends::default()));
+        }
         let view = View {
             prints: args.write.is_none() || args.print,
             lines,
@@ -232,37 +237,10 @@ impl Show {
     /// Shows everything that `source` yields. `live` sources are stopped by `-c` and by signals, drained, and end
     /// with their counters on stderr; anything else is left where it stands.
     pub(crate) fn run(mut self, source: &mut dyn Source, live: bool) -> Outcome {
-        let stop = Stop::install()?;
-        let mut decoded = Decoded::default();
-        let mut stopping = false;
         if let Some(recorder) = self.recorder.as_mut().filter(|_| live) {
             recorder.writer.begin(source.interfaces())?;
         }
-        let end = loop {
-            if (stop.asked() || self.is_full()) && !stopping {
-                stopping = true;
-                source.stop();
-                if !live {
-                    break Ok(None);
-                }
-            }
-            let now = now();
-            match source.next(now.plus(SECOND)) {
-                Ok(Step::Batch(batch)) => {
-                    self.batch(source.interfaces(), &batch, &mut decoded)?;
-                    source.recycle(batch);
-                }
-                Ok(Step::Quiet(_)) => {}
-                Ok(Step::Link(change)) => self.talk(&in_words(&change)),
-                Ok(Step::End(counters)) => break Ok(Some(counters)),
-                Err(error) => break Err(error),
-            }
-            self.output.flush()?;
-            if let Some(recorder) = &mut self.recorder {
-                recorder.flush(now)?;
-            }
-        };
-        self.output.flush()?;
+        let end = self.drive(source, live)?;
         let counters = end.as_ref().ok().copied().flatten();
         if let Some(recorder) = self.recorder.take() {
             // A file's counters are not this capture's, and those of several interfaces are known only in sum.
@@ -280,6 +258,39 @@ impl Show {
         }
     }
 
+    /// Takes what the source has until its end, its fault, or a stop; all of it has been written out then.
+    fn drive(&mut self, source: &mut dyn Source, live: bool) -> Result<End, Failure> {
+        let stop = Stop::install()?;
+        let mut decoded = Decoded::default();
+        let mut stopping = false;
+        loop {
+            if !stopping && (stop.asked() || self.is_full()) {
+                if !live {
+                    return Ok(Ok(None));
+                }
+                stopping = true;
+                source.stop();
+            }
+            let now = now();
+            let step = source.next(now.plus(SECOND));
+            if let Ok(Step::Batch(batch)) = step {
+                self.batch(source.interfaces(), &batch, &mut decoded)?;
+                self.output.flush()?;
+                source.recycle(batch);
+            } else {
+                match step {
+                    Ok(Step::Link(change)) => self.talk(&in_words(&change)),
+                    Ok(Step::End(counters)) => return Ok(Ok(Some(counters))),
+                    Err(error) => return Ok(Err(error)),
+                    Ok(Step::Quiet(_) | Step::Batch(_)) => {}
+                }
+            }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.flush(now)?;
+            }
+        }
+    }
+
     fn is_full(&self) -> bool {
         self.tally.shown >= self.limit
     }
@@ -291,40 +302,43 @@ impl Show {
         decoded: &mut Decoded,
     ) -> Result<(), Failure> {
         self.tally.delivered += batch.len() as u64;
-        if self.is_full() {
-            self.tally.left += batch.len() as u64;
-            return Ok(());
-        }
         if let Some(record) = batch.records.first() {
             self.view.lines.begin(record.time);
         }
-        self.decoder.batch(batch, decoded);
+        // A recording of everything needs no layers.
+        let decodes = self.view.prints || !self.filter.is_empty();
+        if decodes && !self.is_full() {
+            self.decoder.batch(batch, decoded);
+        }
         for index in 0..batch.len() {
-            let Some(packet) = decoded.packet(batch, index) else {
+            let Some(frame) = batch.frame(index) else {
                 continue;
             };
-            if !self.filter.matches(&packet) {
+            if self.is_full() {
+                self.tally.left += (batch.len() - index) as u64;
+                return Ok(());
+            }
+            let wanted = !decodes
+                || decoded
+                    .packet(batch, index)
+                    .is_some_and(|packet| self.filter.matches(&packet));
+            if !wanted {
                 self.tally.refused += 1;
                 continue;
             }
             self.tally.shown += 1;
+            let around = Around::of(interfaces, batch, index);
             if let Some(recorder) = &mut self.recorder {
-                let around = Around::of(interfaces, batch, index);
                 let comments = around.comments.iter().map(|comment| comment.text.as_str());
-                recorder.writer.write(&packet.frame, interfaces, comments)?;
+                recorder.writer.write(&frame, interfaces, comments)?;
             }
             if self.view.prints {
                 self.tracker.packet(&self.decoder, batch, decoded, index);
                 if let Some(packet) = decoded.packet(batch, index) {
-                    let around = Around::of(interfaces, batch, index);
                     self.view
                         .packet(&packet, &around, interfaces.len(), &mut self.output);
                 }
                 self.output.flush_when_full()?;
-            }
-            if self.is_full() {
-                self.tally.left += (batch.len() - index - 1) as u64;
-                break;
             }
         }
         Ok(())
@@ -406,7 +420,7 @@ impl View {
 impl Tally {
     /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen.
     fn sum(&self, counters: Option<Counters>) -> String {
-        let counters = counters.unwrap_or(Counters {
+        let counters = counters.unwrap_or_else(|| Counters {
             seen: self.delivered,
             ..Counters::default()
         });
@@ -454,4 +468,138 @@ pub(crate) fn run(
     live: bool,
 ) -> Outcome {
     Show::new(args, global)?.run(source, live)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use sockwire::{
+        frame::{Direction, KernelChecksum, Record},
+        link::LinkType,
+    };
+
+    use super::*;
+    use crate::cmd::ColorWhen;
+
+    /// Yields made-up batches of frames of one byte, and counts whether it was stopped.
+    struct MadeUp {
+        batches: Vec<usize>,
+        given: u64,
+        stopped: bool,
+        end: Option<SourceErrorKind>,
+    }
+
+    impl Source for MadeUp {
+        fn next(&mut self, _: Time) -> Result<Step, SourceError> {
+            if self.batches.is_empty() {
+                return match self.end {
+                    Some(kind) => Err(SourceError {
+                        kind,
+                        source: "made up".into(),
+                    }),
+                    None => Ok(Step::End(Counters {
+                        seen: self.given + 7,
+                        duplicate: 4,
+                        dropped: 3,
+                    })),
+                };
+            }
+            let frames = self.batches.remove(0);
+            let records = (0..frames).map(|start| Record {
+                time: Time::from_nanos(0),
+                link: LinkType::ETHERNET,
+                interface: 0,
+                direction: Direction::Unknown,
+                checksum: KernelChecksum::Unknown,
+                wire_len: 1,
+                start: start as u32,
+                len: 1,
+            });
+            let batch = Batch::owned(vec![0; frames], records.collect(), self.given + 1);
+            self.given += frames as u64;
+            Ok(Step::Batch(batch))
+        }
+
+        fn interfaces(&self) -> &[Arc<Interface>] {
+            &[]
+        }
+
+        fn stop(&mut self) {
+            self.stopped = true;
+        }
+    }
+
+    /// A run over two batches of five frames that prints nothing.
+    fn run(
+        count: Option<u64>,
+        filter: &[&str],
+        end: Option<SourceErrorKind>,
+        live: bool,
+    ) -> (MadeUp, Show, End) {
+        let mut source = MadeUp {
+            batches: vec![5, 5],
+            given: 0,
+            stopped: false,
+            end,
+        };
+        let args = ShowArgs {
+            count,
+            filter: filter.iter().map(|&word| word.to_owned()).collect(),
+            ..ShowArgs::default()
+        };
+        let global = Global {
+            color: ColorWhen::Never,
+            ascii: false,
+            quiet: true,
+        };
+        let mut show = Show::new(&args, &global).unwrap();
+        show.view.prints = false;
+        let end = show.drive(&mut source, live).unwrap();
+        (source, show, end)
+    }
+
+    fn sum(show: &Show, end: &End) -> String {
+        show.tally.sum(end.as_ref().ok().copied().flatten())
+    }
+
+    #[test]
+    fn the_counters_of_a_live_run_add_up() {
+        let (source, show, end) = run(None, &[], None, true);
+        assert!(!source.stopped);
+        assert_eq!(
+            sum(&show, &end),
+            "17 seen = 10 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped"
+        );
+        // A stop by -c drains what has arrived.
+        let (source, show, end) = run(Some(3), &[], None, true);
+        assert!(source.stopped && source.batches.is_empty());
+        assert_eq!(
+            sum(&show, &end),
+            "17 seen = 3 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped + 7 left behind by -c"
+        );
+        // What the capture filter refuses was never seen.
+        let (_, show, end) = run(None, &["tcp"], None, true);
+        assert_eq!(
+            sum(&show, &end),
+            "7 seen = 0 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped"
+        );
+        // An interface that is gone leaves no counters.
+        let (_, show, end) = run(None, &[], Some(SourceErrorKind::Gone), true);
+        assert!(matches!(&end, Err(error) if exit_of(error.kind) == Exit::NoSuch));
+        assert_eq!(
+            sum(&show, &end),
+            "10 seen = 10 shown + 0 filtered + 0 duplicate (loopback copies) + 0 dropped"
+        );
+    }
+
+    #[test]
+    fn a_file_is_read_no_further_than_asked() {
+        let (source, show, end) = run(Some(2), &[], Some(SourceErrorKind::Damaged), false);
+        assert_eq!((source.batches.len(), show.tally.shown), (1, 2));
+        assert!(matches!(end, Ok(None)));
+        let (_, show, end) = run(None, &[], Some(SourceErrorKind::Damaged), false);
+        assert_eq!(show.tally.shown, 10);
+        assert!(matches!(&end, Err(error) if exit_of(error.kind) == Exit::Damaged));
+    }
 }

@@ -1,0 +1,73 @@
+//! The IP authentication header: who sent the packet is proved, and nothing is hidden, so decoding goes on behind it.
+//!
+//! Spec: RFC 4302 §2.
+//!
+//! ```text
+//!  0             1        2          4     8          12
+//! | next header | length | reserved | SPI | sequence | check value … | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::{Problem, View},
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+/// Up to the integrity check value.
+const FIXED: usize = 12;
+
+/// AH.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "ah",
+    label: "AH",
+    title: "Authentication Header",
+    spec: "RFC 4302",
+    claims: &[Claim::IpProto(51)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    NEXT = Field::at("ah.next_header", "Next header", Kind::Uint, 0, 8, "The IP protocol of the payload (RFC 4302 §2.1).");
+    LENGTH = Field::at("ah.length", "Length", Kind::Uint, 1, 8, "Words of 4 bytes in this header, less 2 (RFC 4302 §2.2).");
+    RESERVED = Field::at("ah.reserved", "Reserved", Kind::Bytes, 2, 16, "Zero (RFC 4302 §2.3).");
+    SPI = Field::at("ah.spi", "Security parameters index", Kind::Hex(8), 4, 32, "Which security association the packet belongs to (RFC 4302 §2.4).");
+    SEQUENCE = Field::at("ah.sequence", "Sequence number", Kind::Uint, 8, 32, "Counts packets, against replay (RFC 4302 §2.5).");
+    ICV = Field::walked("ah.icv", "Integrity check value", Kind::Bytes, "The proof: a keyed checksum over the packet (RFC 4302 §2.6).");
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(fixed) = bytes.first_chunk::<FIXED>() else {
+        return Dissected::short(bytes, context, FIXED);
+    };
+    let header = (usize::from(fixed[1]) + 2) * 4;
+    if bytes.len() < header {
+        return Dissected::short(bytes, context, header);
+    }
+    let next = Next::Claim(Claim::IpProto(fixed[0]));
+    if header < FIXED {
+        return Dissected::new(FIXED, next, context)
+            .with(Problem::malformed("length is shorter than the header"));
+    }
+    Dissected::new(header, next, context)
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    match view.header().get(FIXED..) {
+        Some(icv) if !icv.is_empty() => {
+            visit.field(&ICV, Value::Bytes(icv), view.bits(FIXED, icv.len()))
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let (Some(spi), Some(sequence)) = (view.u32(4), view.u32(8)) {
+        line.say(format_args!("spi=0x{spi:08x} seq={sequence}"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Generic network virtualization encapsulation: any EtherType inside UDP, with a network number and options.
+//!
+//! Spec: RFC 8926 §3.4 and §3.5.
+//!
+//! ```text
+//!  0                            1       2          4      7          8
+//! | version:2 options length:6 | flags | protocol | VNI  | reserved | options … | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::{Problem, View},
+    line::Line,
+    proto::ethertype::NAMES,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+const FIXED: usize = 8;
+const OPTION_HEADER: usize = 4;
+
+/// Geneve.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "geneve",
+    label: "GENEVE",
+    title: "Generic Network Virtualization Encapsulation",
+    spec: "RFC 8926",
+    claims: &[Claim::UdpPort(6081)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    VERSION = Field::bits("geneve.version", "Version", Kind::Uint, (0, 0, 2), "Always 0 (RFC 8926 §3.4).");
+    FLAGS = Field::at("geneve.flags", "Flags", Kind::Hex(2), 1, 8, "Control packet, critical options (RFC 8926 §3.4).");
+    OAM = Field::bits("geneve.flags.oam", "Control packet", Kind::Flag, (1, 0, 1), "For the tunnel's ends, not for the tenant (RFC 8926 §3.4).");
+    CRITICAL = Field::bits("geneve.flags.critical", "Critical options", Kind::Flag, (1, 1, 1), "An option must be understood, or the packet dropped (RFC 8926 §3.4).");
+    FLAGS_RESERVED = Field::bits("geneve.flags.reserved", "Reserved", Kind::Flag, (1, 2, 6), "Zero (RFC 8926 §3.4).");
+    PROTO = Field::at("geneve.proto_type", "Protocol", Kind::Hex(4), 2, 16, "The EtherType of the payload; 0x6558 is Ethernet (RFC 8926 §3.4).").names(NAMES);
+    VNI = Field::at("geneve.vni", "Network", Kind::Hex(6), 4, 24, "Which virtual network the payload belongs to (RFC 8926 §3.4).");
+    RESERVED = Field::at("geneve.reserved", "Reserved", Kind::Hex(2), 7, 8, "Zero (RFC 8926 §3.4).");
+    OPTIONS = Field::walked("geneve.options", "Options", Kind::Bytes, "All options (RFC 8926 §3.5).");
+    CLASS = Field::walked("geneve.option.class", "Class", Kind::Hex(4), "Who defined the option (RFC 8926 §3.5).").many();
+    TYPE = Field::walked("geneve.option.type", "Type", Kind::Hex(2), "Which option of that class; the high bit marks it critical (RFC 8926 §3.5).").many();
+    TYPE_CRITICAL = Field::walked("geneve.option.type.critical", "Critical", Kind::Flag, "The option must be understood (RFC 8926 §3.5).").many();
+    LENGTH = Field::walked("geneve.option.length", "Length", Kind::Uint, "Bytes of all options, then of each with its header (RFC 8926 §3.4, §3.5).").many();
+    DATA = Field::walked("geneve.option.unknown.data", "Data", Kind::Bytes, "The option's value (RFC 8926 §3.5).").many();
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(fixed) = bytes.first_chunk::<FIXED>() else {
+        return Dissected::short(bytes, context, FIXED);
+    };
+    let header = FIXED + usize::from(fixed[0] & 0x3f) * 4;
+    if bytes.len() < header {
+        return Dissected::short(bytes, context, header);
+    }
+    let kind = u16::from_be_bytes([fixed[2], fixed[3]]);
+    let found = Dissected::new(header, Next::Claim(Claim::EtherType(kind)), context);
+    if fixed[0] >> 6 != 0 {
+        return found.with(Problem::malformed("unknown version"));
+    }
+    if !fills(&bytes[FIXED..header]) {
+        return found.with(Problem::malformed("option is longer than the header"));
+    }
+    found
+}
+
+/// Bytes of the option that begins `options`, with its header, by its own length; the caller checks that they are there.
+fn option_len(options: &[u8]) -> Option<usize> {
+    let head = options.first_chunk::<OPTION_HEADER>()?;
+    Some(OPTION_HEADER + usize::from(head[3] & 0x1f) * 4)
+}
+
+/// The options end where the header does.
+fn fills(mut options: &[u8]) -> bool {
+    while let Some(rest) = option_len(options).and_then(|len| options.get(len..)) {
+        options = rest;
+    }
+    options.is_empty()
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let header = view.header();
+    let Some(options) = header.get(FIXED..) else {
+        return ControlFlow::Continue(());
+    };
+    let whole = u64::from(header[0] & 0x3f) * 4;
+    let start = view.bits(0, 0).start;
+    visit.field(&LENGTH, Value::Uint(whole), start + 2..start + 8)?;
+    if options.len() as u64 != whole || options.is_empty() {
+        return ControlFlow::Continue(());
+    }
+    visit.field(
+        &OPTIONS,
+        Value::Bytes(options),
+        view.bits(FIXED, options.len()),
+    )?;
+    let mut at = FIXED;
+    while let Some(len) = option_len(&header[at..]) {
+        let Some(option) = header.get(at..at + len) else {
+            break;
+        };
+        let class = u16::from_be_bytes([option[0], option[1]]);
+        visit.field(&CLASS, Value::Uint(class.into()), view.bits(at, 2))?;
+        visit.field(&TYPE, Value::Uint(option[2].into()), view.bits(at + 2, 1))?;
+        let bits = view.bits(at + 2, 2).start;
+        visit.field(
+            &TYPE_CRITICAL,
+            Value::Bool(option[2] & 0x80 != 0),
+            bits..bits + 1,
+        )?;
+        visit.field(&LENGTH, Value::Uint(len as u64), bits + 11..bits + 16)?;
+        let data = &option[OPTION_HEADER..];
+        visit.field(
+            &DATA,
+            Value::Bytes(data),
+            view.bits(at + OPTION_HEADER, data.len()),
+        )?;
+        at += len;
+    }
+    ControlFlow::Continue(())
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let (Some(Value::Uint(vni)), Some(kind)) = (view.value(&VNI), view.u16(2)) {
+        line.say(format_args!(
+            "vni={vni} proto=0x{kind:04x} len={}",
+            view.payload_wire()
+        ));
+    }
+}

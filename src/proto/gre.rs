@@ -1,0 +1,280 @@
+//! Generic routing encapsulation: any EtherType inside IP, with an optional checksum, key and sequence number.
+//!
+//! Spec: RFC 2784 and RFC 2890; source routes RFC 1701; version 1, which PPTP uses, RFC 2637 §4.1.
+//!
+//! ```text
+//!  0              2          4
+//! | flags, version | protocol | [checksum, offset (4)] | [key (4)] | [sequence (4)] | [ack (4), v1] | [routes] | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::View,
+    line::Line,
+    proto::{
+        ethertype::NAMES,
+        verify::{self, status},
+    },
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+const FIXED: usize = 4;
+/// A source route entry's family, offset and length (RFC 1701).
+const ROUTE_HEADER: usize = 4;
+
+/// GRE.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "gre",
+    label: "GRE",
+    title: "Generic Routing Encapsulation",
+    spec: "RFC 2784",
+    claims: &[Claim::IpProto(47)],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    FLAGS = Field::at("gre.flags_and_version", "Flags and version", Kind::Hex(4), 0, 16, "Which optional fields follow, and the version (RFC 2784 §2.1).");
+    HAS_CHECKSUM = Field::bits("gre.flags.checksum", "Checksum present", Kind::Flag, (0, 0, 1), "A checksum and an offset follow (RFC 2784 §2.2).");
+    HAS_ROUTING = Field::bits("gre.flags.routing", "Routing present", Kind::Flag, (0, 1, 1), "Source routes follow (RFC 1701; withdrawn by RFC 2784).");
+    HAS_KEY = Field::bits("gre.flags.key", "Key present", Kind::Flag, (0, 2, 1), "A key follows (RFC 2890 §2).");
+    HAS_SEQUENCE = Field::bits("gre.flags.sequence_number", "Sequence number present", Kind::Flag, (0, 3, 1), "A sequence number follows (RFC 2890 §2).");
+    STRICT = Field::bits("gre.flags.strict_source_route", "Strict source route", Kind::Flag, (0, 4, 1), "All source routes are strict (RFC 1701).");
+    RECURSION = Field::bits("gre.flags.recursion_control", "Recursion", Kind::Uint, (0, 5, 3), "How many more encapsulations are allowed (RFC 1701).");
+    HAS_ACK = Field::walked("gre.flags.ack", "Acknowledgment present", Kind::Flag, "An acknowledgment number follows, in version 1 (RFC 2637 §4.1).");
+    RESERVED = Field::walked("gre.flags.reserved", "Reserved", Kind::Uint, "Zero (RFC 2784 §2.3).");
+    VERSION = Field::walked("gre.flags.version", "Version", Kind::Uint, "0, or 1 for PPTP (RFC 2637 §4.1).");
+    PROTO = Field::walked("gre.proto", "Protocol", Kind::Hex(4), "The EtherType of the payload (RFC 2784 §2.4).").names(NAMES);
+    CHECKSUM = Field::walked("gre.checksum", "Checksum", Kind::Hex(4), "Over the GRE header and the payload (RFC 2784 §2.5).");
+    CHECKSUM_STATUS = Field::walked("gre.checksum.status", "Checksum status", Kind::Uint, "Whether the checksum is right.").names(status::NAMES);
+    CHECKSUM_WORD = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "valid, wrong, or unknown where the packet was cut.");
+    OFFSET = Field::walked("gre.offset", "Offset", Kind::Uint, "Where the active source route stands (RFC 1701).");
+    KEY = Field::walked("gre.key", "Key", Kind::Hex(8), "Which tunnel or flow the packet belongs to (RFC 2890 §2.1).");
+    PAYLOAD_LENGTH = Field::walked("gre.key.payload_length", "Payload length", Kind::Uint, "Bytes after this header, in version 1 (RFC 2637 §4.1).");
+    CALL_ID = Field::walked("gre.key.call_id", "Call", Kind::Uint, "The receiver's number of the PPTP session, in version 1 (RFC 2637 §4.1).");
+    SEQUENCE = Field::walked("gre.sequence_number", "Sequence number", Kind::Uint, "Counts packets (RFC 2890 §2.2).");
+    ACK = Field::walked("gre.ack_number", "Acknowledgment", Kind::Uint, "The highest sequence number received, in version 1 (RFC 2637 §4.1).");
+    ROUTE_FAMILY = Field::walked("gre.routing.address_family", "Address family", Kind::Uint, "Of a source route; 0 ends the list (RFC 1701).").many();
+    ROUTE_OFFSET = Field::walked("gre.routing.sre_offset", "Route offset", Kind::Uint, "The next hop within the source route (RFC 1701).").many();
+    ROUTE_LENGTH = Field::walked("gre.routing.src_length", "Route length", Kind::Uint, "Bytes of the source route (RFC 1701).").many();
+    ROUTE = Field::walked("gre.routing.information", "Route", Kind::Bytes, "The source route itself (RFC 1701).").many();
+}
+
+/// Where the optional fields stand, by the flags: offsets from the start of the header.
+struct Places {
+    version: u8,
+    checksum: Option<usize>,
+    key: Option<usize>,
+    sequence: Option<usize>,
+    ack: Option<usize>,
+    routes: Option<usize>,
+    /// The first byte after all but the routes.
+    end: usize,
+}
+
+impl Places {
+    fn read(flags: [u8; 2]) -> Self {
+        let version = flags[1] & 0x07;
+        let mut end = FIXED;
+        let mut place = |there: bool| -> Option<usize> {
+            if !there {
+                return None;
+            }
+            end += 4;
+            Some(end - 4)
+        };
+        let routing = flags[0] & 0x40 != 0;
+        // Routing needs the offset that stands beside the checksum.
+        let checksum = place(flags[0] & 0x80 != 0 || routing);
+        let key = place(flags[0] & 0x20 != 0);
+        let sequence = place(flags[0] & 0x10 != 0);
+        let ack = place(version == 1 && flags[1] & 0x80 != 0);
+        Self {
+            version,
+            checksum,
+            key,
+            sequence,
+            ack,
+            routes: if routing { Some(end) } else { None },
+            end,
+        }
+    }
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(&[flags, more, hi, lo]) = bytes.first_chunk::<FIXED>() else {
+        return Dissected::short(bytes, context, FIXED);
+    };
+    let places = Places::read([flags, more]);
+    let mut header = places.end;
+    if let Some(mut at) = places.routes {
+        while let Some(route) = Route::read(bytes, at) {
+            at = route.end();
+            if route.is_last() {
+                break;
+            }
+        }
+        header = at;
+    }
+    if bytes.len() < header {
+        return Dissected::short(bytes, context, header);
+    }
+    let next = match u16::from_be_bytes([hi, lo]) {
+        // WCCP version 2 puts a redirect header of 4 bytes before the packet.
+        0x883e => {
+            if bytes.get(header).is_some_and(|first| first >> 4 != 4) && bytes.len() >= header + 4 {
+                header += 4;
+            }
+            Next::Claim(Claim::EtherType(0x0800))
+        }
+        // Without a sequence number ERSPAN is of type I, which has no header of its own.
+        0x88be if places.sequence.is_none() => Next::Claim(Claim::Name("eth")),
+        0x6400 => Next::Claim(Claim::Name("eth")),
+        kind => Next::Claim(Claim::EtherType(kind)),
+    };
+    Dissected::new(header, next, context)
+}
+
+/// A source route entry (RFC 1701).
+struct Route<'a> {
+    at: usize,
+    family: u16,
+    offset: u8,
+    length: u8,
+    hops: &'a [u8],
+}
+
+impl<'a> Route<'a> {
+    fn read(bytes: &'a [u8], at: usize) -> Option<Self> {
+        let rest = bytes.get(at..)?;
+        let &[hi, lo, offset, length] = rest.first_chunk::<ROUTE_HEADER>()?;
+        let hops = &rest[ROUTE_HEADER..];
+        Some(Self {
+            at,
+            family: u16::from_be_bytes([hi, lo]),
+            offset,
+            length,
+            hops: &hops[..hops.len().min(length.into())],
+        })
+    }
+
+    /// Where it ends, by its own length.
+    fn end(&self) -> usize {
+        self.at + ROUTE_HEADER + usize::from(self.length)
+    }
+
+    const fn is_last(&self) -> bool {
+        self.family == 0 && self.length == 0
+    }
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let header = view.header();
+    let Some(&[flags, more, hi, lo]) = header.first_chunk::<FIXED>() else {
+        return ControlFlow::Continue(());
+    };
+    let places = Places::read([flags, more]);
+    let start = view.bits(0, 0).start;
+    let reserved = if places.version == 1 {
+        visit.field(
+            &HAS_ACK,
+            Value::Bool(more & 0x80 != 0),
+            start + 8..start + 9,
+        )?;
+        (u64::from(more >> 3 & 0x0f), start + 9..start + 13)
+    } else {
+        (u64::from(more >> 3), start + 8..start + 13)
+    };
+    visit.field(&RESERVED, Value::Uint(reserved.0), reserved.1)?;
+    visit.field(
+        &VERSION,
+        Value::Uint(places.version.into()),
+        start + 13..start + 16,
+    )?;
+    let kind = u16::from_be_bytes([hi, lo]);
+    visit.field(&PROTO, Value::Uint(kind.into()), view.bits(2, 2))?;
+    if let Some(at) = places.checksum
+        && let (Some(sum), Some(offset)) = (view.u16(at), view.u16(at + 2))
+    {
+        visit.field(&CHECKSUM, Value::Uint(sum.into()), view.bits(at, 2))?;
+        if flags & 0x80 != 0 {
+            let verdict = verify::plain(view);
+            let fields = (&CHECKSUM_STATUS, &CHECKSUM_WORD);
+            verify::show(fields, verify::number(verdict), verdict, visit)?;
+        }
+        visit.field(&OFFSET, Value::Uint(offset.into()), view.bits(at + 2, 2))?;
+    }
+    if let Some(at) = places.key
+        && let (Some(length), Some(call), Some(key)) =
+            (view.u16(at), view.u16(at + 2), view.u32(at))
+    {
+        if places.version == 1 {
+            visit.field(
+                &PAYLOAD_LENGTH,
+                Value::Uint(length.into()),
+                view.bits(at, 2),
+            )?;
+            visit.field(&CALL_ID, Value::Uint(call.into()), view.bits(at + 2, 2))?;
+        } else {
+            visit.field(&KEY, Value::Uint(key.into()), view.bits(at, 4))?;
+        }
+    }
+    for (place, field) in [(places.sequence, &SEQUENCE), (places.ack, &ACK)] {
+        if let Some(at) = place
+            && let Some(number) = view.u32(at)
+        {
+            visit.field(field, Value::Uint(number.into()), view.bits(at, 4))?;
+        }
+    }
+    let mut next = places.routes;
+    while let Some(route) = next.and_then(|at| Route::read(header, at)) {
+        let at = route.at;
+        visit.field(
+            &ROUTE_FAMILY,
+            Value::Uint(route.family.into()),
+            view.bits(at, 2),
+        )?;
+        visit.field(
+            &ROUTE_OFFSET,
+            Value::Uint(route.offset.into()),
+            view.bits(at + 2, 1),
+        )?;
+        visit.field(
+            &ROUTE_LENGTH,
+            Value::Uint(route.length.into()),
+            view.bits(at + 3, 1),
+        )?;
+        next = None;
+        if !route.is_last() {
+            let bits = view.bits(at + ROUTE_HEADER, route.hops.len());
+            visit.field(&ROUTE, Value::Bytes(route.hops), bits)?;
+            next = Some(route.end());
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let (Some(flags), Some(kind)) = (view.u16(0), view.u16(2)) else {
+        return;
+    };
+    line.say(format_args!("proto=0x{kind:04x}"));
+    let places = Places::read(flags.to_be_bytes());
+    if let Some(key) = places.key.and_then(|at| view.u32(at)) {
+        match places.version {
+            1 => line.add(format_args!("call={}", key & 0xffff)),
+            _ => line.add(format_args!("key=0x{key:08x}")),
+        }
+    }
+    if let Some(number) = places.sequence.and_then(|at| view.u32(at)) {
+        line.add(format_args!("seq={number}"));
+    }
+    if let Some(number) = places.ack.and_then(|at| view.u32(at)) {
+        line.add(format_args!("ack={number}"));
+    }
+    line.add(format_args!("len={}", view.payload_wire()));
+}

@@ -1,0 +1,81 @@
+//! Multiprotocol label switching: one label stack entry, and after the last one a guess at what was labelled.
+//!
+//! Spec: RFC 3032 §2.1; nothing names the payload, so its first nibble decides (RFC 4928 §2).
+//!
+//! ```text
+//!  0                                    4
+//! | label:20 | class:3 | bottom:1 | TTL:8 | next entry or payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value},
+    layer::View,
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+
+const ENTRY: usize = 4;
+
+/// One label.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "mpls",
+    label: "MPLS",
+    title: "Multiprotocol Label Switching",
+    spec: "RFC 3032",
+    claims: &[
+        Claim::EtherType(0x8847),
+        Claim::EtherType(0x8848),
+        Claim::Ppp(0x0281),
+        Claim::Ppp(0x0283),
+        Claim::IpProto(137),
+        Claim::UdpPort(6635),
+        Claim::Name("mpls"),
+    ],
+    fields: FIELDS,
+    dissect,
+    walk: None,
+    line,
+    addresses: None,
+};
+
+const RESERVED: &[(u64, &str)] = &[
+    (0, "IPv4 explicit null"),
+    (1, "Router alert"),
+    (2, "IPv6 explicit null"),
+    (3, "Implicit null"),
+    (7, "Entropy label indicator"),
+    (13, "Generic associated channel"),
+    (14, "OAM alert"),
+];
+
+crate::fields! {
+    LABEL = Field::at("mpls.label", "Label", Kind::Uint, 0, 20, "By what the next router forwards; 0 to 15 are reserved (RFC 3032 §2.1).").names(RESERVED);
+    EXP = Field::bits("mpls.exp", "Traffic class", Kind::Uint, (2, 4, 3), "Class of service, once called experimental (RFC 5462).");
+    BOTTOM = Field::bits("mpls.bottom", "Bottom of stack", Kind::Uint, (2, 7, 1), "1 on the last label (RFC 3032 §2.1).");
+    TTL = Field::at("mpls.ttl", "TTL", Kind::Uint, 3, 8, "Routers that may still forward the packet (RFC 3032 §2.4).");
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(entry) = bytes.first_chunk::<ENTRY>() else {
+        return Dissected::short(bytes, context, ENTRY);
+    };
+    let next = if entry[2] & 1 == 0 {
+        Next::Claim(Claim::Name("mpls"))
+    } else {
+        match bytes.get(ENTRY).map(|first| first >> 4) {
+            Some(4) => Next::Claim(Claim::EtherType(0x0800)),
+            Some(6) => Next::Claim(Claim::EtherType(0x86dd)),
+            Some(0) => Next::Claim(Claim::Name("pwethcw")),
+            _ => Next::Data,
+        }
+    };
+    Dissected::new(ENTRY, next, context)
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let (Some(Value::Uint(label)), Some(Value::Uint(ttl))) =
+        (view.value(&LABEL), view.value(&TTL))
+    {
+        line.say(format_args!("label={label} ttl={ttl}"));
+    }
+}

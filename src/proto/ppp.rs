@@ -1,0 +1,120 @@
+//! The header of a PPP packet: address and control where the link has them, and the protocol number.
+//!
+//! Spec: RFC 1661 §2; RFC 1662 §3.1 for address and control; one-byte protocol numbers RFC 1661 §6.5.
+//!
+//! ```text
+//! | ff address | 03 control |   only on HDLC-like links and in GRE, and often left out there
+//! | protocol (1 or 2 bytes) | payload …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::View,
+    line::Line,
+    link::LinkType,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+/// PPP.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "ppp",
+    label: "PPP",
+    title: "Point-to-Point Protocol",
+    spec: "RFC 1661",
+    claims: &[
+        Claim::Name("ppp"),
+        Claim::Name("ppp_hdlc"),
+        Claim::EtherType(0x880b),
+        // LINKTYPE_PPP and LINKTYPE_PPP_HDLC.
+        Claim::Link(LinkType(9)),
+        Claim::Link(LinkType(50)),
+    ],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+const PROTOCOLS: &[(u64, &str)] = &[
+    (0x0021, "IPv4"),
+    (0x002d, "Compressed TCP"),
+    (0x003d, "Multilink"),
+    (0x0057, "IPv6"),
+    (0x00fd, "Compressed data"),
+    (0x0281, "MPLS"),
+    (0x8021, "IP control (IPCP)"),
+    (0x8057, "IPv6 control (IPV6CP)"),
+    (0x80fd, "Compression control (CCP)"),
+    (0xc021, "Link control (LCP)"),
+    (0xc023, "Password authentication (PAP)"),
+    (0xc025, "Link quality report"),
+    (0xc223, "Challenge authentication (CHAP)"),
+    (0xc227, "Extensible authentication (EAP)"),
+];
+
+crate::fields! {
+    ADDRESS = Field::walked("ppp.address", "Address", Kind::Hex(2), "Always ff, all stations (RFC 1662 §3.1).");
+    CONTROL = Field::walked("ppp.control", "Control", Kind::Hex(2), "Always 03, unnumbered information (RFC 1662 §3.1).");
+    PROTOCOL_NUMBER = Field::walked("ppp.protocol", "Protocol", Kind::Hex(4), "What the packet carries (RFC 1661 §2).").names(PROTOCOLS);
+}
+
+/// Bytes before the protocol number: address and control are there or not, which only the bytes tell.
+fn prefix(bytes: &[u8], claim: Claim) -> usize {
+    if claim != Claim::Name("ppp") && bytes.starts_with(&[0xff, 0x03]) {
+        2
+    } else {
+        0
+    }
+}
+
+/// The protocol number at `at` and its length: a first byte that is odd is also the last.
+fn number(bytes: &[u8], at: usize) -> Option<(u16, usize)> {
+    match *bytes.get(at..)? {
+        [one, ..] if one & 1 == 1 => Some((one.into(), 1)),
+        [hi, lo, ..] => Some((u16::from_be_bytes([hi, lo]), 2)),
+        _ => None,
+    }
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let at = prefix(bytes, context.claim);
+    match number(bytes, at) {
+        Some((number, len)) => Dissected::new(at + len, Next::Claim(Claim::Ppp(number)), context),
+        None => Dissected::short(bytes, context, at + 2),
+    }
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let header = view.header();
+    // With address and control the header has 3 or 4 bytes, without 1 or 2.
+    let at = if header.len() > 2 { 2 } else { 0 };
+    if at == 2 {
+        visit.field(&ADDRESS, Value::Uint(header[0].into()), view.bits(0, 1))?;
+        visit.field(&CONTROL, Value::Uint(header[1].into()), view.bits(1, 1))?;
+    }
+    match number(header, at) {
+        Some((number, len)) => visit.field(
+            &PROTOCOL_NUMBER,
+            Value::Uint(number.into()),
+            view.bits(at, len),
+        ),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let header = view.header();
+    let at = if header.len() > 2 { 2 } else { 0 };
+    let Some((number, _)) = number(header, at) else {
+        return;
+    };
+    match PROTOCOL_NUMBER.value_name(number.into()) {
+        Some(name) => line.say(format_args!("{name} len={}", view.payload_wire())),
+        None => line.say(format_args!(
+            "protocol=0x{number:04x} len={}",
+            view.payload_wire()
+        )),
+    }
+}

@@ -1,0 +1,226 @@
+//! PPP over Ethernet: discovery of an access concentrator with its tags, and the session that carries PPP.
+//!
+//! Spec: RFC 2516.
+//!
+//! ```text
+//!  0                 1      2            4        6
+//! | version:4 type:4 | code | session id | length | tags, or PPP …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::{Problem, View},
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+const HEADER: usize = 6;
+/// A tag's type and length (§4).
+const TAG_HEADER: usize = 4;
+/// The End-Of-List tag.
+const END: u16 = 0;
+
+/// The session stage.
+pub static SESSION: Protocol = Protocol {
+    name: "pppoes",
+    label: "PPPoE",
+    title: "PPP-over-Ethernet session",
+    spec: "RFC 2516",
+    claims: &[Claim::EtherType(0x8864)],
+    fields: FIELDS,
+    dissect: dissect_session,
+    walk: None,
+    line,
+    addresses: None,
+};
+
+/// The discovery stage.
+pub static DISCOVERY: Protocol = Protocol {
+    name: "pppoed",
+    label: "PPPoE",
+    title: "PPP-over-Ethernet discovery",
+    spec: "RFC 2516",
+    claims: &[Claim::EtherType(0x8863)],
+    fields: FIELDS,
+    dissect: dissect_discovery,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+const CODES: &[(u64, &str)] = &[
+    (0x00, "Session data"),
+    (0x07, "Offer (PADO)"),
+    (0x09, "Initiation (PADI)"),
+    (0x19, "Request (PADR)"),
+    (0x65, "Session confirmation (PADS)"),
+    (0xa7, "Terminate (PADT)"),
+];
+
+crate::fields! {
+    VERSION = Field::bits("pppoe.version", "Version", Kind::Uint, (0, 0, 4), "Always 1 (RFC 2516 §4).");
+    TYPE = Field::bits("pppoe.type", "Type", Kind::Uint, (0, 4, 4), "Always 1 (RFC 2516 §4).");
+    CODE = Field::at("pppoe.code", "Code", Kind::Hex(2), 1, 8, "Which step of discovery, or 0 in a session (RFC 2516 §4).").names(CODES);
+    SESSION_ID = Field::at("pppoe.session_id", "Session", Kind::Hex(4), 2, 16, "With both Ethernet addresses it names the session; 0 before there is one (RFC 2516 §4).");
+    LENGTH = Field::at("pppoe.payload_length", "Payload length", Kind::Uint, 4, 16, "Bytes after this header (RFC 2516 §4).");
+    SERVICE_NAME = Field::walked("pppoed.tags.service_name", "Service name", Kind::Text, "The service that is asked for or offered (RFC 2516 appendix A).").many();
+    AC_NAME = Field::walked("pppoed.tags.ac_name", "Concentrator", Kind::Text, "The name of the access concentrator (RFC 2516 appendix A).").many();
+    HOST_UNIQ = Field::walked("pppoed.tags.host_uniq", "Host-Uniq", Kind::Bytes, "By what the host knows the answers to its own requests (RFC 2516 appendix A).").many();
+    AC_COOKIE = Field::walked("pppoed.tags.ac_cookie", "Cookie", Kind::Bytes, "Sent back by the host, against floods of requests (RFC 2516 appendix A).").many();
+    RELAY = Field::walked("pppoed.tags.relay_session_id", "Relay session", Kind::Bytes, "Added and removed by a relay in between (RFC 2516 appendix A).").many();
+    MAX_PAYLOAD = Field::walked("pppoed.tags.max_payload", "Largest payload", Kind::Bytes, "PPP packets above 1492 bytes are possible, up to this size (RFC 4638).").many();
+    SERVICE_ERROR = Field::walked("pppoed.tags.service_name_error", "Service error", Kind::Text, "Why the service cannot be given (RFC 2516 appendix A).").many();
+    SYSTEM_ERROR = Field::walked("pppoed.tags.ac_system_error", "Concentrator error", Kind::Text, "Why the concentrator cannot serve (RFC 2516 appendix A).").many();
+    GENERIC_ERROR = Field::walked("pppoed.tags.generic_error", "Error", Kind::Text, "Any other error (RFC 2516 appendix A).").many();
+    TAG = Field::walked("pppoed.tag", "Tag", Kind::Hex(4), "A tag that is not known here (RFC 2516 appendix A).").many();
+    TAG_LENGTH = Field::walked("pppoed.tag_length", "Tag length", Kind::Uint, "Bytes of that tag (RFC 2516 §4).").many();
+    TAG_DATA = Field::walked("pppoed.tag.unknown_data", "Tag data", Kind::Bytes, "Its bytes.").many();
+}
+
+/// Which field shows a tag.
+const TAGS: &[(u16, &Field)] = &[
+    (0x0101, &SERVICE_NAME),
+    (0x0102, &AC_NAME),
+    (0x0103, &HOST_UNIQ),
+    (0x0104, &AC_COOKIE),
+    (0x0110, &RELAY),
+    (0x0120, &MAX_PAYLOAD),
+    (0x0201, &SERVICE_ERROR),
+    (0x0202, &SYSTEM_ERROR),
+    (0x0203, &GENERIC_ERROR),
+];
+
+fn dissect_session(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    dissect(bytes, context, Next::Claim(Claim::Name("ppp")))
+}
+
+fn dissect_discovery(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let mut found = dissect(bytes, context, Next::End);
+    if found.problem.is_some() {
+        return found;
+    }
+    let payload = found.wire as usize - HEADER;
+    let captured = &bytes[HEADER..bytes.len().min(HEADER + payload)];
+    found.header = (HEADER + captured.len()) as u32;
+    if captured.len() < payload {
+        return found.with(Problem::CUT);
+    }
+    let mut tags = Tags::new(captured);
+    let last = tags.by_ref().take_while(|tag| tag.kind != END).last();
+    let whole = last.is_none_or(|tag| tag.whole) && (tags.ended || tags.rest().is_empty());
+    if !whole {
+        return found.with(Problem::malformed("tag is longer than the packet"));
+    }
+    found
+}
+
+/// The header that both stages share.
+fn dissect(bytes: &[u8], context: &Context<'_>, next: Next) -> Dissected {
+    let Some(header) = bytes.first_chunk::<HEADER>() else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    let mut found = Dissected::new(HEADER, next, context);
+    let length = HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
+    if length > context.wire {
+        return found.with(Problem::malformed(
+            "payload length goes past the end of the packet",
+        ));
+    }
+    found.wire = length;
+    found
+}
+
+/// The tags of a discovery packet, one after the other.
+struct Tags<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// An End-Of-List tag was seen: what follows is padding.
+    ended: bool,
+}
+
+struct Tag<'a> {
+    at: usize,
+    kind: u16,
+    length: u16,
+    value: &'a [u8],
+    whole: bool,
+}
+
+impl<'a> Tags<'a> {
+    const fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            ended: false,
+        }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or(&[])
+    }
+}
+
+impl<'a> Iterator for Tags<'a> {
+    type Item = Tag<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (at, rest) = (self.at, self.rest());
+        let &[kind_hi, kind_lo, hi, lo] = rest.first_chunk::<TAG_HEADER>()?;
+        let (kind, length) = (
+            u16::from_be_bytes([kind_hi, kind_lo]),
+            u16::from_be_bytes([hi, lo]),
+        );
+        let value = &rest[TAG_HEADER..];
+        let len = value.len().min(length.into());
+        self.at += TAG_HEADER + len;
+        self.ended |= kind == END;
+        Some(Tag {
+            at,
+            kind,
+            length,
+            value: &value[..len],
+            whole: len == usize::from(length),
+        })
+    }
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let Some(bytes) = view.header().get(HEADER..) else {
+        return ControlFlow::Continue(());
+    };
+    for tag in Tags::new(bytes) {
+        if tag.kind == END {
+            break;
+        }
+        let at = HEADER + tag.at;
+        let value = view.bits(at + TAG_HEADER, tag.value.len());
+        match TAGS.iter().find(|(kind, _)| *kind == tag.kind) {
+            _ if tag.length == 0 || !tag.whole => {}
+            Some((_, field)) if field.kind == Kind::Text => {
+                visit.field(field, Value::Text(tag.value), value)?;
+            }
+            Some((_, field)) => visit.field(field, Value::Bytes(tag.value), value)?,
+            None => {
+                visit.field(&TAG, Value::Uint(tag.kind.into()), view.bits(at, 2))?;
+                visit.field(
+                    &TAG_LENGTH,
+                    Value::Uint(tag.length.into()),
+                    view.bits(at + 2, 2),
+                )?;
+                visit.field(&TAG_DATA, Value::Bytes(tag.value), value)?;
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    let (Some(code), Some(session)) = (view.u8(1), view.u16(2)) else {
+        return;
+    };
+    match CODE.value_name(code.into()) {
+        Some(name) => line.say(format_args!("{name} session=0x{session:04x}")),
+        None => line.say(format_args!("code=0x{code:02x} session=0x{session:04x}")),
+    }
+}

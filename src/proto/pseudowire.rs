@@ -1,0 +1,74 @@
+//! Ethernet over MPLS: an optional control word, whose first nibble is zero, and then an Ethernet frame.
+//!
+//! Spec: RFC 4448 §4.6.
+//!
+//! ```text
+//!  0                               4
+//! | 0:4 | reserved:12 | sequence:16 | Ethernet frame …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value, Visit},
+    layer::View,
+    line::Line,
+    proto::ethertype::{LONGEST, NAMES},
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+use std::ops::ControlFlow;
+
+const WORD: usize = 4;
+
+/// The control word, empty where the frame begins at once.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "pwethcw",
+    label: "PW",
+    title: "Ethernet pseudowire control word",
+    spec: "RFC 4448",
+    claims: &[Claim::Name("pwethcw")],
+    fields: FIELDS,
+    dissect,
+    walk: Some(walk),
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    SEQUENCE = Field::walked("pwethcw.cw.sequence_number", "Sequence number", Kind::Uint, "Counts frames so that order can be checked; 0 means not used (RFC 4448 §4.6).");
+}
+
+/// The type or length of an Ethernet frame that begins at `start` is one that makes sense.
+fn is_frame(bytes: &[u8], start: usize) -> bool {
+    bytes
+        .get(start + 12..)
+        .and_then(|rest| rest.first_chunk())
+        .map(|two| u16::from_be_bytes(*two))
+        .is_some_and(|kind| match kind {
+            // A length fits the frame, give or take the padding.
+            1..=LONGEST => usize::from(kind) <= bytes.len() - start - 14,
+            _ => NAMES.iter().any(|(name, _)| *name == u64::from(kind)),
+        })
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    if bytes.len() < WORD {
+        return Dissected::short(bytes, context, WORD);
+    }
+    // Nothing says whether the word is there: it is left out only where the frame plainly begins without it.
+    let plain = is_frame(bytes, 0) && !is_frame(bytes, WORD);
+    let header = if plain { 0 } else { WORD };
+    Dissected::new(header, Next::Claim(Claim::Name("eth")), context)
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    if view.layer.header != WORD as u32 {
+        return ControlFlow::Continue(());
+    }
+    match view.u16(2) {
+        Some(number) => visit.field(&SEQUENCE, Value::Uint(number.into()), view.bits(2, 2)),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    line.say(format_args!("len={}", view.payload_wire()));
+}

@@ -1,0 +1,55 @@
+//! Virtual extensible LAN: an Ethernet frame inside UDP, with the number of its virtual network.
+//!
+//! Spec: RFC 7348 §5; the group policy bits draft-smith-vxlan-group-policy-05.
+//!
+//! ```text
+//!  0       2               4      7          8
+//! | flags | group policy  | VNI  | reserved | Ethernet frame …
+//! ```
+
+use crate::{
+    field::{Field, Kind, Value},
+    layer::View,
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+
+const HEADER: usize = 8;
+
+/// VXLAN on its registered port; Linux's own default, 8472, belongs to OTV and is not claimed.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "vxlan",
+    label: "VXLAN",
+    title: "Virtual eXtensible Local Area Network",
+    spec: "RFC 7348",
+    claims: &[Claim::UdpPort(4789)],
+    fields: FIELDS,
+    dissect,
+    walk: None,
+    line,
+    addresses: None,
+};
+
+crate::fields! {
+    FLAGS = Field::at("vxlan.flags", "Flags", Kind::Hex(4), 0, 16, "Which of the fields hold (RFC 7348 §5).");
+    FLAG_G = Field::bits("vxlan.flag_g", "Group policy", Kind::Flag, (0, 0, 1), "The group policy field holds (draft-smith-vxlan-group-policy-05).");
+    FLAG_I = Field::bits("vxlan.flag_i", "Network number present", Kind::Flag, (0, 4, 1), "Must be set for the VNI to hold (RFC 7348 §5).");
+    FLAG_D = Field::bits("vxlan.flag_d", "Don't learn", Kind::Flag, (1, 1, 1), "The receiver must not learn the sender's address (draft-smith-vxlan-group-policy-05).");
+    FLAG_A = Field::bits("vxlan.flag_a", "Policy applied", Kind::Flag, (1, 4, 1), "The group policy has been applied (draft-smith-vxlan-group-policy-05).");
+    GBP = Field::at("vxlan.gbp", "Group policy", Kind::Uint, 2, 16, "The sender's group (draft-smith-vxlan-group-policy-05).");
+    VNI = Field::at("vxlan.vni", "Network", Kind::Uint, 4, 24, "Which virtual network the frame belongs to (RFC 7348 §5).");
+    RESERVED = Field::at("vxlan.reserved8", "Reserved", Kind::Uint, 7, 8, "Zero (RFC 7348 §5).");
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    if bytes.len() < HEADER {
+        return Dissected::short(bytes, context, HEADER);
+    }
+    Dissected::new(HEADER, Next::Claim(Claim::Name("eth")), context)
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let Some(Value::Uint(vni)) = view.value(&VNI) {
+        line.say(format_args!("vni={vni} len={}", view.payload_wire()));
+    }
+}

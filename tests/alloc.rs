@@ -1,0 +1,165 @@
+//! Decoding, tracking and writing lines allocate nothing per packet, once their buffers have grown.
+//!
+//! The counting allocator is the one place outside `src/sys` where unsafe code stands.
+#![allow(unsafe_code, clippy::unwrap_used)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use sockwire::{
+    decode::{Decoded, Decoder},
+    export::json::Records,
+    filter::Filter,
+    frame::{Batch, Direction, KernelChecksum, Record},
+    link::LinkType,
+    proto::frame::Around,
+    render::line::{Lines, Options},
+    time::Time,
+    track::Tracker,
+};
+
+/// Counts what this thread allocates.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed to the system's allocator unchanged; counting touches only a thread-local number
+// without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A mix of what a lab sees.
+const FRAMES: &[&str] = &[
+    // UDP over IPv4, with data.
+    "02000000000202000000000108004500002100010000401166c90a0000010a00000214e90035000d000068656c6c6f",
+    // TCP SYN with options.
+    "0200000000020200000000010800 4500003c000140004006 26b9 0a000001 0a000002 a0281388 00000001 00000000 a002ffff \
+     00000000 020405b4 0402080a 00000001 00000000 01030307",
+    // Its answer, and the third step.
+    "0200000000010200000000020800 4500002c000140004006 26c9 0a000002 0a000001 1388a028 0000000a 00000002 6012ffff \
+     00000000 020405b4",
+    "0200000000020200000000010800 45000028000140004006 26cd 0a000001 0a000002 a0281388 00000002 0000000b 5010ffff 00000000",
+    // UDP over IPv6.
+    "020000000002020000000001 86dd 60000000 000d1140 fd000000000000000000000000000001 fd000000000000000000000000000002 \
+     14e90035 000d 0000 68656c6c6f",
+    // An ICMP error that quotes a datagram, behind a VLAN tag.
+    "020000000001020000000002 8100 0064 0800 45000038000100004001 66bd 0a000002 0a000001 0303 0000 00000000 \
+     4500002100010000401166c90a0000010a00000214e90035000d0000",
+    // ARP.
+    "ffffffffffff020000000001 0806 0001080006040001 020000000001 0a000001 000000000000 0a000002",
+    // What nobody claims, and what is cut.
+    "020000000002020000000001 9999 0102030405",
+    "020000000002020000000001 0800 4500",
+];
+
+fn batch(rounds: usize) -> Batch {
+    let mut data = Vec::new();
+    let mut records = Vec::new();
+    for round in 0..rounds {
+        for digits in FRAMES {
+            let digits: String = digits.split_whitespace().collect();
+            let bytes = hex::decode(digits).unwrap();
+            records.push(Record {
+                time: Time::from_nanos(1_700_000_000_000_000_000 + 1000 * records.len() as i64),
+                link: LinkType::ETHERNET,
+                interface: 0,
+                direction: Direction::Unknown,
+                checksum: KernelChecksum::Unknown,
+                wire_len: bytes.len() as u32 + (round % 2) as u32,
+                start: data.len() as u32,
+                len: bytes.len() as u32,
+            });
+            data.extend_from_slice(&bytes);
+        }
+    }
+    Batch::owned(data, records, 1)
+}
+
+/// What a view makes of every packet of a batch, and how often that allocated.
+struct Pipeline {
+    decoder: Decoder,
+    tracker: Tracker,
+    decoded: Decoded,
+    filter: Filter,
+    lines: Lines,
+    records: Records,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+impl Pipeline {
+    fn new() -> Self {
+        struct NoNames;
+        impl sockwire::filter::Names for NoNames {
+            fn port(&self, _: &str) -> Option<u16> {
+                None
+            }
+            fn host(&self, _: &str) -> Vec<std::net::IpAddr> {
+                Vec::new()
+            }
+        }
+        Self {
+            decoder: Decoder::default(),
+            tracker: Tracker::default(),
+            decoded: Decoded::default(),
+            filter: Filter::compile("not port 1 and not host 192.0.2.1", &NoNames).unwrap(),
+            lines: Lines::new(Options::default()),
+            records: Records::default(),
+            text: String::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, batch: &Batch) -> u64 {
+        self.text.clear();
+        self.bytes.clear();
+        let before = COUNT.get();
+        self.decoder.batch(batch, &mut self.decoded);
+        for index in 0..batch.len() {
+            let packet = self.decoded.packet(batch, index).unwrap();
+            assert!(self.filter.matches(&packet));
+            self.tracker
+                .packet(&self.decoder, batch, &mut self.decoded, index);
+            let packet = self.decoded.packet(batch, index).unwrap();
+            self.lines.packet(&packet, None, &mut self.text);
+            let around = Around::of(&[], batch, index);
+            self.records.packet(&packet, &around, &mut self.bytes);
+        }
+        COUNT.get() - before
+    }
+}
+
+#[test]
+fn a_warm_pipeline_allocates_nothing_per_packet() {
+    let batch = batch(100);
+    let mut pipeline = Pipeline::new();
+    let cold = pipeline.run(&batch);
+    assert!(cold > 0, "the allocator does not count");
+    pipeline.run(&batch);
+    assert_eq!(pipeline.text.lines().count(), batch.len());
+    let warm = pipeline.run(&batch);
+    assert_eq!(warm, 0, "{} packets", batch.len());
+}
