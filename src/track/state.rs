@@ -321,7 +321,9 @@ mod tests {
 
         fn step(&mut self, step: &str) {
             let side = usize::from(step.starts_with('B'));
-            let (how, flags) = step[1..].split_once(' ').unwrap_or((&step[1..], ""));
+            let (how, flags) = step[1..]
+                .split_once(' ')
+                .unwrap_or_else(|| (&step[1..], ""));
             if how != "." {
                 let has = |flag| flags.contains(flag);
                 let s = Segment {

@@ -2,6 +2,8 @@
 
 mod arrow;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 
 use std::{fmt::Write as _, io};

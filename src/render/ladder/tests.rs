@@ -27,7 +27,7 @@ fn ip(from: [u8; 4], to: [u8; 4], protocol: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A packet between the two sockets, as `> SYN seq=1000 ack=5 mss=1460 win=0 "data"` or `< udp "data"`.
-fn packet(words: &str) -> Vec<u8> {
+pub(super) fn packet(words: &str) -> Vec<u8> {
     let (from, to) = match words.as_bytes()[0] {
         b'>' => (CLIENT, SERVER),
         _ => (SERVER, CLIENT),
@@ -78,24 +78,24 @@ fn packet(words: &str) -> Vec<u8> {
 }
 
 /// An ICMP error from `by` about a packet.
-fn error(by: [u8; 4], kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
+pub(super) fn error(by: [u8; 4], kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
     let icmp = [&[kind, code, 0, 0, 0, 0, 0, 0], &about[..28]].concat();
     ip(by, CLIENT.0, 1, &icmp)
 }
 
 /// A story being told and drawn.
-struct Show {
-    story: Story,
+pub(super) struct Show {
+    pub(super) story: Story,
     ladder: Ladder,
     decoder: Decoder,
     decoded: Decoded,
     number: u64,
-    items: Vec<Item>,
+    pub(super) items: Vec<Item>,
     text: Vec<u8>,
 }
 
 impl Show {
-    fn new(story: StoryOptions, ladder: LadderOptions) -> Self {
+    pub(super) fn new(story: StoryOptions, ladder: LadderOptions) -> Self {
         Self {
             story: Story::new(story),
             ladder: Ladder::new(ladder),
@@ -112,7 +112,7 @@ impl Show {
     }
 
     /// A packet `micros` after the start.
-    fn at(&mut self, micros: i64, bytes: &[u8], sight: Sight) -> &mut Self {
+    pub(super) fn at(&mut self, micros: i64, bytes: &[u8], sight: Sight) -> &mut Self {
         self.number += 1;
         self.decoded.clear();
         let frame = Frame {
@@ -152,13 +152,13 @@ impl Show {
         String::from_utf8(std::mem::take(&mut self.text)).unwrap()
     }
 
-    fn end(&mut self) -> String {
+    pub(super) fn end(&mut self) -> String {
         self.story.finish(&mut self.items);
         self.text()
     }
 }
 
-fn time(micros: i64) -> Time {
+pub(super) fn time(micros: i64) -> Time {
     Time::from_nanos(START + micros * 1000)
 }
 
@@ -557,97 +557,6 @@ fn colour_is_an_addition() {
     plain += rest;
     assert!(coloured.contains('\x1b'));
     assert_eq!(plain, handshake_in_a_lab(LadderOptions::default()));
-}
-
-/// Small made-up numbers, the same every time.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
-
-#[test]
-fn random_packets_never_panic_and_every_row_fits() {
-    let mut chance = Chance(1);
-    for sight in [Sight::Tap, Sight::Sent] {
-        let mut show = Show::new(
-            StoryOptions {
-                flows: 3,
-                ..StoryOptions::default()
-            },
-            LadderOptions::default(),
-        );
-        let mut micros = 0;
-        for n in 0..20_000 {
-            let side = [">", "<"][chance.below(2) as usize];
-            let flags = ["", "SYN", "FIN", "RST", "SYN FIN", "udp"][chance.below(6) as usize];
-            let (seq, ack) = (chance.below(4), chance.below(4));
-            let ack = if chance.below(3) == 0 {
-                String::new()
-            } else {
-                format!("ack={ack}")
-            };
-            let mut bytes = packet(&format!(
-                "{side} {flags} seq={seq} {ack} win={} \"{}\"",
-                chance.below(2),
-                ["", "x", "yz"][chance.below(3) as usize]
-            ));
-            if chance.below(4) == 0 {
-                bytes = error(
-                    [10, 0, 0, chance.below(4) as u8],
-                    chance.below(13) as u8,
-                    chance.below(5) as u8,
-                    &[bytes, vec![0; 28]].concat(),
-                );
-            }
-            if chance.below(4) == 0 {
-                let at = chance.below(bytes.len() as u64) as usize;
-                bytes[at] = chance.below(256) as u8;
-                bytes.truncate(chance.below(80) as usize);
-            }
-            micros += chance.below(300_000) as i64 - 20_000;
-            show.at(micros, &bytes, sight);
-            if sight == Sight::Sent && chance.below(3) > 0 {
-                let number = (n + 1_u64).saturating_sub(chance.below(5));
-                match chance.below(4) {
-                    0 => show.story.dropped(number, "rule", &mut show.items),
-                    _ => show
-                        .story
-                        .delivered(number, time(micros + 5), &mut show.items),
-                }
-            }
-        }
-        let told = show.end();
-        assert!(told.lines().count() > 1_000);
-        for line in told.lines() {
-            assert!(arrow::width(line) <= 80, "{line}");
-        }
-    }
-}
-
-#[test]
-fn a_flood_of_syns_keeps_the_table_small() {
-    let mut show = Show::new(
-        StoryOptions {
-            flows: 100,
-            ..StoryOptions::default()
-        },
-        LadderOptions::default(),
-    );
-    let mut bytes = packet("> SYN seq=1");
-    for n in 0..20_000_u32 {
-        bytes[12..16].copy_from_slice(&(0x0b00_0000 + n).to_be_bytes());
-        show.at(n.into(), &bytes, Sight::Tap);
-        show.items.clear();
-    }
-    assert_eq!(show.story.flows(), (100, 19_900));
-    assert!(show.story.summaries().len() <= 100 + 1024);
 }
 
 #[test]

@@ -300,7 +300,7 @@ impl Watch {
 
     /// The sum at the end of a live run, which always adds up.
     fn sum(&self, counters: Option<Counters>) -> String {
-        let counters = counters.unwrap_or(Counters {
+        let counters = counters.unwrap_or_else(|| Counters {
             seen: self.tally.delivered,
             ..Counters::default()
         });
