@@ -138,6 +138,7 @@ pub mod vlan;
 
 // Tunnels.
 pub mod ah;
+pub mod cmd;
 pub mod erspan;
 pub mod geneve;
 pub mod gre;
@@ -198,6 +199,7 @@ pub static ALL: &[&Protocol] = &[
     &gre::PROTOCOL,
     &erspan::PROTOCOL,
     &vxlan::PROTOCOL,
+    &cmd::PROTOCOL,
     &gtp::PROTOCOL,
     &lisp::PROTOCOL,
     &geneve::PROTOCOL,
