@@ -141,6 +141,8 @@ pub mod ah;
 pub mod erspan;
 pub mod geneve;
 pub mod gre;
+pub mod gtp;
+pub mod lisp;
 pub mod mpls;
 pub mod ppp;
 pub mod pppoe;
@@ -156,6 +158,7 @@ pub mod ipv6;
 pub mod ipv6_fraghdr;
 pub mod ipv6_options;
 pub mod ipv6_routing;
+pub mod pim;
 
 // Transport.
 pub mod tcp;
@@ -195,6 +198,8 @@ pub static ALL: &[&Protocol] = &[
     &gre::PROTOCOL,
     &erspan::PROTOCOL,
     &vxlan::PROTOCOL,
+    &gtp::PROTOCOL,
+    &lisp::PROTOCOL,
     &geneve::PROTOCOL,
     &ah::PROTOCOL,
     // Network.
@@ -206,6 +211,7 @@ pub static ALL: &[&Protocol] = &[
     &ipv6_options::DESTINATION,
     &ipv6_routing::PROTOCOL,
     &ipv6_fraghdr::PROTOCOL,
+    &pim::PROTOCOL,
     &icmpv6::PROTOCOL,
     // Transport.
     &tcp::PROTOCOL,
