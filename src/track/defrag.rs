@@ -121,7 +121,7 @@ impl Defrag {
             return None;
         }
         self.expire(&key, now);
-        self.make_room(last + OVERHEAD, &key);
+        self.make_room(last + OVERHEAD);
         let serial = self.serial;
         let (ages, held) = (&mut self.ages, &mut self.held);
         let partial = self.partial.entry(key).or_insert_with(|| {
@@ -201,21 +201,17 @@ impl Defrag {
         }
     }
 
-    /// Gives up the oldest datagrams but `key` until `bytes` more fit.
-    fn make_room(&mut self, bytes: usize, key: &Datagram) {
+    /// Gives up the oldest datagrams until `bytes` more fit.
+    fn make_room(&mut self, bytes: usize) {
         while self.held + bytes > self.memory {
             let Some((oldest, serial)) = self.ages.pop_front() else {
                 return;
             };
-            let alive = self
+            if self
                 .partial
                 .get(&oldest)
-                .is_some_and(|p| p.serial == serial);
-            if alive && oldest == *key {
-                // It would be pushed out by itself: start it anew.
-                self.remove(&oldest);
-                self.dropped += 1;
-            } else if alive {
+                .is_some_and(|p| p.serial == serial)
+            {
                 self.remove(&oldest);
                 self.dropped += 1;
             }
