@@ -208,8 +208,8 @@ impl Defrag {
     fn compact(&mut self) {
         if self.ages.len() > 2 * self.partial.len() + STALE {
             let partial = &self.partial;
-            let alive = |key, serial| partial.get(key).is_some_and(|p| p.serial == serial);
-            self.ages.retain(|(key, serial)| alive(key, *serial));
+            self.ages
+                .retain(|(key, serial)| partial.get(key).is_some_and(|p| p.serial == *serial));
         }
     }
 
