@@ -14,6 +14,8 @@ pub(super) const MEMORY: usize = 64 << 20;
 const MOST_FRAGMENTS: usize = 8192;
 /// A datagram's payload: what the offset field can reach.
 const LARGEST: usize = 0xffff;
+/// Finished datagrams that may stay in the list of ages.
+const STALE: usize = 1024;
 /// What an unfinished datagram costs beside its bytes.
 const OVERHEAD: usize = 256;
 /// How long the fragments of an IPv4 datagram are waited for (Linux' `ipfrag_time`).
@@ -121,7 +123,8 @@ impl Defrag {
             return None;
         }
         self.expire(&key, now);
-        self.make_room(last + OVERHEAD, &key);
+        self.compact();
+        self.make_room(last + OVERHEAD);
         let serial = self.serial;
         let (ages, held) = (&mut self.ages, &mut self.held);
         let partial = self.partial.entry(key).or_insert_with(|| {
@@ -201,21 +204,26 @@ impl Defrag {
         }
     }
 
-    /// Gives up the oldest datagrams but `key` until `bytes` more fit.
-    fn make_room(&mut self, bytes: usize, key: &Datagram) {
+    /// Clears finished datagrams out of the list of ages, once they are the greater part of it.
+    fn compact(&mut self) {
+        if self.ages.len() > 2 * self.partial.len() + STALE {
+            let partial = &self.partial;
+            self.ages
+                .retain(|(key, serial)| partial.get(key).is_some_and(|p| p.serial == *serial));
+        }
+    }
+
+    /// Gives up the oldest datagrams until `bytes` more fit.
+    fn make_room(&mut self, bytes: usize) {
         while self.held + bytes > self.memory {
             let Some((oldest, serial)) = self.ages.pop_front() else {
                 return;
             };
-            let alive = self
+            if self
                 .partial
                 .get(&oldest)
-                .is_some_and(|p| p.serial == serial);
-            if alive && oldest == *key {
-                // It would be pushed out by itself: start it anew.
-                self.remove(&oldest);
-                self.dropped += 1;
-            } else if alive {
+                .is_some_and(|p| p.serial == serial)
+            {
                 self.remove(&oldest);
                 self.dropped += 1;
             }
@@ -382,6 +390,19 @@ mod tests {
                 .add(key(99), &piece(1008, false, b"x"), START)
                 .is_some()
         );
+    }
+
+    #[test]
+    fn finished_datagrams_behind_an_unfinished_one_leave_nothing() {
+        let mut defrag = Defrag::default();
+        defrag.add(key(0), &piece(0, true, b"aaaaaaaa"), START);
+        for id in 1..10_000 {
+            defrag.add(key(id), &piece(0, true, b"aaaaaaaa"), START);
+            assert!(defrag.add(key(id), &piece(8, false, b"b"), START).is_some());
+        }
+        assert!(defrag.ages.len() <= STALE + 4);
+        assert_eq!(defrag.held, 8 + OVERHEAD);
+        assert!(defrag.add(key(0), &piece(8, false, b"b"), START).is_some());
     }
 
     #[test]

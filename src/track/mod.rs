@@ -31,7 +31,7 @@ pub struct Tracker {
     facts: Vec<Fact>,
 }
 
-/// What was found in one layer, to go on from.
+/// A datagram that a fragment completed, and the fields that tell of it.
 struct Completed<'a> {
     whole: defrag::Whole<'a>,
     count: &'static Field,
@@ -79,9 +79,8 @@ impl Tracker {
                 "ip" | "ipv6.fraghdr" if !view.layer.quoted => {
                     if let Some(done) = fragment(&mut self.fragments, &view) {
                         let mut fact = fact;
-                        let uint = |n: u64| Value::Uint(n);
-                        fact(done.count, uint(done.whole.fragments.into()));
-                        fact(done.length, uint(done.whole.payload.len() as u64));
+                        fact(done.count, Value::Uint(done.whole.fragments.into()));
+                        fact(done.length, Value::Uint(done.whole.payload.len() as u64));
                         let claim = Claim::IpProto(done.whole.protocol);
                         decoder.resume(decoded, index, claim, done.whole.payload);
                     }
