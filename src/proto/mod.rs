@@ -139,9 +139,12 @@ pub mod vlan;
 
 // Tunnels.
 pub mod ah;
+pub mod cmd;
 pub mod erspan;
 pub mod geneve;
 pub mod gre;
+pub mod gtp;
+pub mod lisp;
 pub mod mpls;
 pub mod ppp;
 pub mod pppoe;
@@ -157,6 +160,7 @@ pub mod ipv6;
 pub mod ipv6_fraghdr;
 pub mod ipv6_options;
 pub mod ipv6_routing;
+pub mod pim;
 
 // Transport.
 pub mod tcp;
@@ -196,6 +200,9 @@ pub static ALL: &[&Protocol] = &[
     &gre::PROTOCOL,
     &erspan::PROTOCOL,
     &vxlan::PROTOCOL,
+    &cmd::PROTOCOL,
+    &gtp::PROTOCOL,
+    &lisp::PROTOCOL,
     &geneve::PROTOCOL,
     &ah::PROTOCOL,
     // Network.
@@ -207,6 +214,7 @@ pub static ALL: &[&Protocol] = &[
     &ipv6_options::DESTINATION,
     &ipv6_routing::PROTOCOL,
     &ipv6_fraghdr::PROTOCOL,
+    &pim::PROTOCOL,
     &icmpv6::PROTOCOL,
     // Transport.
     &tcp::PROTOCOL,

@@ -1,0 +1,143 @@
+//! GPRS tunnelling, user plane: how mobile networks carry a phone's packets over UDP.
+//!
+//! Spec: 3GPP TS 29.281 §5.1.
+//!
+//! ```text
+//!  0       1      2        4          8 (where a flag asks for it)          12
+//! | flags | type | length | tunnel   | sequence | n-pdu | extension type | extensions, packet …
+//! ```
+
+use crate::{
+    field::{Field, Kind},
+    layer::View,
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next, Protocol},
+};
+
+const HEADER: usize = 8;
+/// With sequence number, N-PDU number and the type of the first extension.
+const LONG: usize = 12;
+const PACKET: u8 = 255;
+
+/// GTP-U.
+pub static PROTOCOL: Protocol = Protocol {
+    name: "gtp",
+    label: "GTP",
+    title: "GPRS Tunnelling Protocol, user plane",
+    spec: "3GPP TS 29.281",
+    claims: &[Claim::UdpPort(2152)],
+    fields: FIELDS,
+    dissect,
+    walk: None,
+    line,
+    addresses: None,
+};
+
+const MESSAGES: &[(u64, &str)] = &[
+    (1, "echo request"),
+    (2, "echo response"),
+    (26, "error indication"),
+    (31, "supported extension headers"),
+    (254, "end marker"),
+    (255, "packet"),
+];
+
+crate::fields! {
+    VERSION = Field::bits("gtp.flags.version", "Version", Kind::Uint, (0, 0, 3), "Always 1 in the user plane (TS 29.281 §5.1).");
+    PAYLOAD = Field::bits("gtp.flags.payload", "Protocol type", Kind::Uint, (0, 3, 1), "1 for GTP, 0 for GTP' (TS 29.281 §5.1).");
+    E = Field::bits("gtp.flags.e", "Extension header", Kind::Flag, (0, 5, 1), "Extension headers follow (TS 29.281 §5.1).");
+    S = Field::bits("gtp.flags.s", "Sequence number", Kind::Flag, (0, 6, 1), "The sequence number counts (TS 29.281 §5.1).");
+    PN = Field::bits("gtp.flags.pn", "N-PDU number", Kind::Flag, (0, 7, 1), "The N-PDU number counts (TS 29.281 §5.1).");
+    MESSAGE = Field::at("gtp.message", "Message", Kind::Uint, 1, 8, "What the message is; 255 carries a packet (TS 29.281 §6.1).").names(MESSAGES);
+    LENGTH = Field::at("gtp.length", "Length", Kind::Uint, 2, 16, "Bytes after the first eight (TS 29.281 §5.1).");
+    TEID = Field::at("gtp.teid", "Tunnel", Kind::Hex(8), 4, 32, "The tunnel's number at the receiver (TS 29.281 §5.1).");
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(&[flags, message, hi, lo, ..]) = bytes.first_chunk::<HEADER>() else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    // The port is not enough: only version 1 with the protocol bit set is this protocol.
+    if flags >> 4 != 3 {
+        return Dissected::new(0, Next::Data, context);
+    }
+    let header = match header_len(flags, bytes) {
+        Ok(header) if header <= bytes.len() => header,
+        Ok(needed) | Err(needed) => return Dissected::short(bytes, context, needed),
+    };
+    let next = match bytes.get(header).map(|byte| byte >> 4) {
+        Some(4) if message == PACKET => Next::Claim(Claim::EtherType(0x0800)),
+        Some(6) if message == PACKET => Next::Claim(Claim::EtherType(0x86dd)),
+        _ => Next::Data,
+    };
+    let mut found = Dissected::new(header, next, context);
+    let length = u32::from(u16::from_be_bytes([hi, lo])) + HEADER as u32;
+    found.wire = found.wire.min(length.max(header as u32));
+    found
+}
+
+/// Bytes of header with extensions; as an error, how many are needed to tell.
+fn header_len(flags: u8, bytes: &[u8]) -> Result<usize, usize> {
+    if flags & 7 == 0 {
+        return Ok(HEADER);
+    }
+    let mut at = LONG;
+    let mut kind = *bytes.get(at - 1).ok_or(at)?;
+    // Each extension begins with its length in units of 4 bytes, and ends with the type of the next one.
+    while flags & 4 != 0 && kind != 0 {
+        let len = usize::from(*bytes.get(at).ok_or(at + 1)?) * 4;
+        if len == 0 {
+            break;
+        }
+        at += len;
+        kind = *bytes.get(at - 1).ok_or(at)?;
+    }
+    Ok(at)
+}
+
+fn line(view: &View<'_>, line: &mut Line) {
+    if let (Some(message), Some(teid)) = (view.u8(1), view.u32(4)) {
+        let name = MESSAGE.value_name(message.into()).unwrap_or("message");
+        line.say(format_args!(
+            "{name} teid=0x{teid:08x} len={}",
+            view.payload_wire()
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::UdpPort(2152);
+
+    #[test]
+    fn finds_the_packet_behind_every_form_of_header() {
+        let plain = [0x30, 255, 0, 1, 0, 0, 0, 9, 0x45];
+        let seen_plain = seen(&PROTOCOL, CLAIM, &plain);
+        assert_eq!(seen_plain.all("gtp.teid"), ["0x00000009"]);
+        assert_eq!(seen_plain.next, Next::Claim(Claim::EtherType(0x0800)));
+        let extended = [
+            0x36, 255, 0, 9, 0, 0, 0, 9, 0, 1, 0, 0x85, 1, 0x10, 9, 0, 0x60,
+        ];
+        let seen_extended = seen(&PROTOCOL, CLAIM, &extended);
+        assert_eq!(seen_extended.layer.header, 16);
+        assert_eq!(seen_extended.next, Next::Claim(Claim::EtherType(0x86dd)));
+        let echo = [0x32, 1, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0];
+        assert_eq!(seen(&PROTOCOL, CLAIM, &echo).next, Next::Data);
+    }
+
+    #[test]
+    fn other_protocols_on_its_port_are_left_alone() {
+        let seen = seen(&PROTOCOL, CLAIM, b"hello, world");
+        assert_eq!((seen.layer.header, seen.next), (0, Next::Data));
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&PROTOCOL, CLAIM, &[0x30, 254, 0, 0, 0, 0, 0, 9], HEADER);
+        let extended = [0x34, 255, 0, 8, 0, 0, 0, 9, 0, 1, 0, 0x85, 1, 0x10, 9, 0];
+        cut_everywhere(&PROTOCOL, CLAIM, &extended, 16);
+    }
+}
