@@ -19,8 +19,6 @@ use crate::{
 use std::ops::ControlFlow;
 
 const HEADER: usize = 14;
-/// The shortest frame without its check sequence: shorter payloads are padded to it (clause 3.2.8).
-const SHORTEST: usize = 60;
 
 /// Ethernet.
 pub static PROTOCOL: Protocol = Protocol {
@@ -90,22 +88,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         _ => &INVALID,
     };
     visit.field(field, Value::Uint(kind.into()), view.bits(12, 2))?;
-    let (offset, trailer) = ethertype::trailer(view);
-    if trailer.is_empty() {
-        return ControlFlow::Continue(());
-    }
-    let padding = SHORTEST.saturating_sub(offset).min(trailer.len());
-    let (padding, rest) = match trailer.split_at(padding) {
-        (zeros, rest) if zeros.iter().all(|&b| b == 0) => (zeros, rest),
-        _ => (&trailer[..0], trailer),
-    };
-    for (field, part) in [(&PADDING, padding), (&TRAILER, rest)] {
-        if !part.is_empty() {
-            let at = offset + if field.is(&TRAILER) { padding.len() } else { 0 };
-            visit.field(field, Value::Bytes(part), view.bits(at, part.len()))?;
-        }
-    }
-    ControlFlow::Continue(())
+    ethertype::trailer(view, visit, &PADDING, &TRAILER)
 }
 
 fn line(view: &View<'_>, line: &mut Line) {

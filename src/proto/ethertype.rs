@@ -1,11 +1,21 @@
 //! The EtherType that Ethernet, VLAN tags, cooked captures and tunnels share: names, telling it from a length, and what follows the payload.
 
-use crate::layer::{Layer, View};
+use crate::{
+    field::{Field, Value, Visit},
+    layer::{Layer, View},
+};
+use std::ops::ControlFlow;
 
 /// Up to this value the field of an IEEE 802.3 header is a length (clause 3.2.6).
 pub const LONGEST: u16 = 1500;
 /// From this value on it is a type; the values between mean nothing.
 pub const FIRST_TYPE: u16 = 0x600;
+
+/// The shortest Ethernet frame without its check sequence: shorter payloads are padded with zeros (clause 3.2.8).
+const SHORTEST: usize = 60;
+
+/// Tags between an Ethernet header and its payload.
+const TAGS: [&str; 2] = ["vlan", "ieee8021ad"];
 
 /// Names of EtherTypes, from the registry of IEEE 802 numbers that IANA keeps.
 pub static NAMES: &[(u64, &str)] = &[
@@ -47,20 +57,47 @@ pub static NAMES: &[(u64, &str)] = &[
     (0x9100, "Stacked VLAN"),
 ];
 
-/// Captured bytes between the end of the payload, as the next layer counts it, and the end of what the layer below
-/// holds: padding or a trailer. With their offset in the layer.
-pub fn trailer<'a>(view: &View<'a>) -> (usize, &'a [u8]) {
+/// Shows the captured bytes between the end of the payload, as the next layer counts it, and the end of what the layer
+/// below holds: first the padding of a short Ethernet frame, then what is left.
+pub fn trailer(
+    view: &View<'_>,
+    visit: &mut dyn Visit,
+    padding: &'static Field,
+    trailer: &'static Field,
+) -> ControlFlow<()> {
     let same = |layer: &&Layer| layer.buffer == view.layer.buffer;
     let layers = view.packet.layers;
     let below = view.index.checked_sub(1).and_then(|i| layers.get(i));
     let above = layers.get(view.index + 1);
     // A tag in between shows the trailer itself.
-    if above.is_some_and(|layer| layer.protocol.name == "vlan") {
-        return (0, &[]);
+    if above.is_some_and(|layer| TAGS.contains(&layer.protocol.name)) {
+        return ControlFlow::Continue(());
     }
     let buffer = view.packet.buffer(view.layer.buffer);
     let last = below.filter(same).map_or(buffer.len(), |l| l.end as usize);
     let first = above.filter(same).map_or(view.layer.end, |l| l.end) as usize;
-    let offset = first.saturating_sub(view.layer.start as usize);
-    (offset, buffer.get(first..last).unwrap_or(&[]))
+    let Some(bytes) = buffer.get(first..last) else {
+        return ControlFlow::Continue(());
+    };
+    let frame = layers[..=view.index]
+        .iter()
+        .rfind(|l| l.protocol.name == "eth");
+    // Shorter frames than that were never padded: they were captured by their sender.
+    let full = frame
+        .map(|l| l.start as usize + SHORTEST)
+        .filter(|&end| last >= end);
+    let missing = full.map_or(0, |end| end.saturating_sub(first));
+    let mut at = first as u32 * 8;
+    let (zeros, rest) = match bytes.split_at(missing.min(bytes.len())) {
+        (zeros, rest) if zeros.iter().all(|&b| b == 0) => (zeros, rest),
+        _ => (&bytes[..0], bytes),
+    };
+    for (field, part) in [(padding, zeros), (trailer, rest)] {
+        let end = at + part.len() as u32 * 8;
+        if !part.is_empty() {
+            visit.field(field, Value::Bytes(part), at..end)?;
+        }
+        at = end;
+    }
+    ControlFlow::Continue(())
 }

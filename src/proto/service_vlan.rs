@@ -8,12 +8,13 @@
 //! ```
 
 use crate::{
-    field::{Field, Kind, Value},
+    field::{Field, Kind, Value, Visit},
     layer::View,
     line::Line,
-    proto::ethertype::NAMES,
+    proto::ethertype::{self, NAMES},
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
+use std::ops::ControlFlow;
 
 const HEADER: usize = 4;
 
@@ -26,7 +27,7 @@ pub static PROTOCOL: Protocol = Protocol {
     claims: &[Claim::EtherType(0x88a8)],
     fields: FIELDS,
     dissect,
-    walk: None,
+    walk: Some(walk),
     line,
     addresses: None,
 };
@@ -36,6 +37,8 @@ crate::fields! {
     DEI = Field::bits("ieee8021ad.dei", "Drop eligible", Kind::Uint, (0, 3, 1), "The frame may be dropped first when there is congestion (IEEE 802.1Q clause 6.9.3).");
     ID = Field::bits("ieee8021ad.id", "ID", Kind::Uint, (0, 4, 12), "Which of the provider's virtual LANs (IEEE 802.1Q clause 9.6).");
     TYPE = Field::at("ieee8021ah.etype", "Type", Kind::Hex(4), 2, 16, "The protocol of the payload, mostly a customer's VLAN tag.").names(NAMES);
+    PADDING = Field::walked("eth.padding", "Padding", Kind::Bytes, "Zeros that fill a short frame up to 60 bytes (IEEE 802.3 clause 3.2.8).");
+    TRAILER = Field::walked("ieee8021ah.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload that are no padding.");
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -44,6 +47,10 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     };
     let kind = u16::from_be_bytes([hi, lo]);
     Dissected::new(HEADER, Next::Claim(Claim::EtherType(kind)), context)
+}
+
+fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    ethertype::trailer(view, visit, &PADDING, &TRAILER)
 }
 
 fn line(view: &View<'_>, line: &mut Line) {

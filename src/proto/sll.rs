@@ -192,10 +192,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         };
         visit.field(field, Value::Uint(protocol.into()), at(layout.protocol, 2))?;
     }
-    match ethertype::trailer(view) {
-        (_, []) => ControlFlow::Continue(()),
-        (offset, rest) => visit.field(&TRAILER, Value::Bytes(rest), at(offset, rest.len())),
-    }
+    ethertype::trailer(view, visit, &TRAILER, &TRAILER)
 }
 
 /// The eight bytes of the address field.

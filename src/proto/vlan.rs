@@ -38,7 +38,8 @@ crate::fields! {
     ID = Field::bits("vlan.id", "ID", Kind::Uint, (0, 4, 12), "Which virtual LAN; 0 means none, only a priority (IEEE 802.1Q clause 9.6).");
     TYPE = Field::walked("vlan.etype", "Type", Kind::Hex(4), "The protocol of the payload.").names(NAMES);
     LEN = Field::walked("vlan.len", "Length", Kind::Uint, "Bytes of payload, in IEEE 802.3.");
-    TRAILER = Field::walked("vlan.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload: padding of a short frame, mostly zeros.");
+    PADDING = Field::walked("eth.padding", "Padding", Kind::Bytes, "Zeros that fill a short frame up to 60 bytes (IEEE 802.3 clause 3.2.8).");
+    TRAILER = Field::walked("vlan.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload that are no padding.");
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -72,15 +73,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     };
     let field = if kind > LONGEST { &TYPE } else { &LEN };
     visit.field(field, Value::Uint(kind.into()), view.bits(2, 2))?;
-    let (offset, trailer) = ethertype::trailer(view);
-    if trailer.is_empty() {
-        return ControlFlow::Continue(());
-    }
-    visit.field(
-        &TRAILER,
-        Value::Bytes(trailer),
-        view.bits(offset, trailer.len()),
-    )
+    ethertype::trailer(view, visit, &PADDING, &TRAILER)
 }
 
 fn line(view: &View<'_>, line: &mut Line) {
