@@ -177,6 +177,17 @@ fn a_full_disk_is_told_however_little_was_to_be_written() {
 }
 
 #[test]
+fn a_closed_stderr_changes_nothing() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = sockwire()
+        .args(["read", "/no/such/file.pcap"])
+        .stderr(full)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(4));
+}
+
+#[test]
 fn escapes_are_written_only_where_they_are_wanted() {
     let file = pcap("colour.pcap", 1, 0);
     for (words, variable, wanted) in [

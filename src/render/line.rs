@@ -354,12 +354,13 @@ mod tests {
             ..Options::default()
         };
         options.line.quick = true;
-        assert_eq!(
-            udp(options).lines().next(),
-            Some(
-                "    1  0.000000  02:00:00:00:00:01 > 02:00:00:00:00:02  ETH type=0x0800 len=47  \
-                 10.0.0.1:5353 > 10.0.0.2:53  udp 5"
-            )
+        let text = udp(options);
+        let link = "    1  0.000000  02:00:00:00:00:01 > 02:00:00:00:00:02  ETH type=0x0800";
+        assert!(text.starts_with(link), "{text}");
+        let line = text.lines().next().unwrap();
+        assert!(
+            line.ends_with("  10.0.0.1:5353 > 10.0.0.2:53  udp 5"),
+            "{line}"
         );
     }
 

@@ -142,7 +142,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let exit = outcome.unwrap_or_else(|failure| {
         if failure.exit != Exit::Done {
-            eprintln!("sockwire: {:#}", failure.error);
+            output::talk(format_args!("sockwire: {:#}", failure.error));
         }
         failure.exit
     });

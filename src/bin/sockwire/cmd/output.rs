@@ -78,6 +78,11 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     stdout()?.write_all(text.as_bytes())
 }
 
+/// Says something on stderr. That it is closed or full is no reason to stop, and none to panic, as `eprintln!` would.
+pub(crate) fn talk(message: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
 /// Standard output without a buffer.
 pub(crate) fn stdout() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))

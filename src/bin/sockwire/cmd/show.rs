@@ -1,8 +1,7 @@
 //! What `capture` and `read` share: from a source to lines, trees, bytes, JSON and files.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -346,8 +345,7 @@ impl Show {
 
     fn talk(&self, message: &str) {
         if !self.quiet {
-            // A closed stderr is no reason to stop.
-            let _ = writeln!(io::stderr(), "{message}");
+            output::talk(message);
         }
     }
 }
