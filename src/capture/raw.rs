@@ -4,6 +4,8 @@ use std::{
     io::{self, IoSliceMut},
     os::fd::{AsFd, AsRawFd},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use nix::{
@@ -35,6 +37,8 @@ const PROTOCOLS: [(&str, Protocol); 3] = [
 ];
 /// The longest IPv4 packet.
 const LARGEST: usize = 65_535;
+/// The kernel begins to stamp packets a moment after the first socket asks for it: it patches its own code first.
+const STAMPS_BEGIN: Duration = Duration::from_millis(30);
 /// Most packets in one batch.
 const BATCH: usize = 1024;
 /// After this time, in nanoseconds, a packet has reached its socket for certain.
@@ -89,6 +93,8 @@ impl Capture {
                 capture.add(Some(&interface.name), options)?;
             }
         }
+        // Until the kernel stamps on arrival, packets get the time at which they are read.
+        thread::sleep(STAMPS_BEGIN);
         Ok(capture)
     }
 
