@@ -177,12 +177,19 @@ pub fn push_number(out: &mut String, mut value: u64) {
 pub fn push_address(out: &mut String, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            for (i, &byte) in address.octets().iter().enumerate() {
-                if i > 0 {
-                    out.push('.');
+            let mut text = [b'.'; 15];
+            let mut at = 0;
+            for octet in address.octets() {
+                // From the second octet on, the dot before it stands already.
+                at += usize::from(at > 0);
+                for (least, digit) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
+                    if octet >= least {
+                        text[at] = b'0' + digit;
+                        at += 1;
+                    }
                 }
-                push_number(out, byte.into());
             }
+            out.push_str(std::str::from_utf8(&text[..at]).unwrap_or_default());
         }
         IpAddr::V6(address) => {
             let _ = write!(out, "{address}");
@@ -228,7 +235,14 @@ mod tests {
             push_number(&mut out, value);
             assert_eq!(out, value.to_string());
         }
-        for (address, port) in [("10.0.200.255", 0), ("::1", 65_535), ("2001:db8::5", 80)] {
+        for (address, port) in [
+            ("10.0.200.255", 0),
+            ("255.255.255.255", 9),
+            ("0.9.10.99", 1),
+            ("100.101.199.200", 10),
+            ("::1", 65_535),
+            ("2001:db8::5", 80),
+        ] {
             let Ok(address) = address.parse() else {
                 panic!("{address} is an address");
             };

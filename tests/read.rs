@@ -194,7 +194,7 @@ fn escapes_are_written_only_where_they_are_wanted() {
         let (_, out, _) = run(&mut command);
         assert_eq!(out.contains('\x1b'), wanted, "{words:?} {variable:?}");
     }
-    let (_, plain, _) = read(&["-v", "--ascii"], &file);
+    let (_, plain, _) = read(&["-vv", "--ascii"], &file);
     assert!(plain.is_ascii(), "{plain}");
 }
 

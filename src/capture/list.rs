@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use pnet::datalink;
 
-use super::{ANY, CaptureError, packet::link_of};
+use super::{ANY, CaptureError, tap::link_of};
 use crate::{link::LinkType, sys::packet};
 
 /// One interface of this network namespace.

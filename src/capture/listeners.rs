@@ -136,6 +136,7 @@ fn socket_inode(file: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use super::*;
 
     #[test]

@@ -1,10 +1,11 @@
 //! Frames from an interface: a packet socket's ring, or raw IP sockets, as a [`Source`].
 //!
 //! ```text
-//!  packet  rings of one or more interfaces, merged by time      raw   raw IP sockets (--via raw)
-//!  walk    a ring block → records                               links up, down, deleted
-//!  list    what interfaces there are                            choose which one, when none is named
-//!  netns   inside another network namespace                     listeners who listens on a port
+//!  packet  rings of one or more interfaces, merged by time      raw        raw IP sockets (--via raw)
+//!  tap     one of those sockets and its ring                    walk       a ring block → records
+//!  links   up, down, deleted                                    list       what interfaces there are
+//!  netns   inside another network namespace                     choose     which one, when none is named
+//!                                                               listeners  who listens on a port
 //! ```
 
 mod choose;
@@ -14,6 +15,7 @@ mod listeners;
 mod netns;
 mod packet;
 mod raw;
+mod tap;
 mod walk;
 
 use std::{

@@ -1,6 +1,6 @@
 //! Packet sockets with rings, one an interface, as one source: blocks as they come, or merged by time.
 
-use std::{collections::VecDeque, io, os::fd::AsFd, sync::Arc, thread, time::Duration};
+use std::{os::fd::AsFd, sync::Arc, thread, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -8,26 +8,21 @@ use nix::{
 };
 
 use super::{
-    ANY, CaptureError, Options, Ways,
+    ANY, CaptureError, Options,
     links::Links,
     list, now,
-    walk::{Shape, walk},
+    tap::{Tap, Waiting},
+    walk::walk,
 };
 use crate::{
     frame::{
-        Batch, Block, Counters, Interface, InterfaceState, Record, Source, SourceError,
-        SourceErrorKind, Step, Storage,
+        Batch, Counters, Interface, InterfaceState, Record, Source, SourceError, SourceErrorKind,
+        Step, Storage,
     },
     link::LinkType,
-    sys::{
-        packet::{Layer, PacketSocket},
-        ring::{Reader, RingBlock},
-    },
     time::{MILLISECOND, SECOND, Time},
 };
 
-/// The kernel hands a block over at most so long after its first frame, give or take one period.
-const RETIRE_MS: u32 = 20;
 /// After this time, in nanoseconds, a frame has reached us for certain: two retire periods and some grace.
 const SETTLED: i64 = 50 * MILLISECOND;
 /// The longest wait in one piece, so that a signal between two waits is not missed for long.
@@ -36,9 +31,6 @@ const NAP: i64 = 100 * MILLISECOND;
 const DRAIN: i64 = SECOND;
 /// The kernel's counters have 32 bits: read often enough, they never overflow.
 const COUNT_EVERY: i64 = SECOND;
-/// The smallest block holds the largest frame that segmentation offload makes by default (64 KiB), and its headers.
-const SMALLEST_BLOCK: usize = 128 << 10;
-const LARGEST_BLOCK: usize = 1 << 20;
 /// Most bytes copied into one merged batch.
 const MERGED: usize = 1 << 20;
 
@@ -58,31 +50,6 @@ pub(super) struct Capture {
     /// Draining, at the latest until this time.
     drain_until: Option<Time>,
     told_gone: bool,
-}
-
-/// One socket and its ring.
-struct Tap {
-    socket: PacketSocket,
-    reader: Reader,
-    shape: Shape,
-    /// 0 for `any`.
-    ifindex: u32,
-    name: String,
-    gone: bool,
-    /// By the kernel's count, drops included.
-    seen: u64,
-    dropped: u64,
-    /// Frames found in the ring.
-    taken: u64,
-    /// Blocks that wait to be merged, oldest first.
-    waiting: VecDeque<Waiting>,
-}
-
-/// A walked block, and the first record of it that has not been delivered.
-struct Waiting {
-    block: RingBlock,
-    records: Vec<Record>,
-    next: usize,
 }
 
 impl Capture {
@@ -134,63 +101,18 @@ impl Capture {
         options: &Options,
         notes: &mut Vec<String>,
     ) -> Result<(), CaptureError> {
-        let open = |layer| {
-            PacketSocket::open(layer).map_err(CaptureError::net_raw(format!(
-                "open a packet socket on {name}"
-            )))
-        };
-        let mut socket = open(Layer::Link)?;
-        let link = if name == ANY {
-            LinkType::LINUX_SLL2
-        } else {
-            let hardware = socket
-                .hardware_type(name)
-                .map_err(CaptureError::net_raw(format!("ask for the type of {name}")))?;
-            link_of(hardware)
-        };
-        if link == LinkType::LINUX_SLL2 {
-            socket = open(Layer::Network)?;
-        }
-        socket
-            .limit(self.snaplen, options.ways)
-            .map_err(CaptureError::net_raw(format!(
-                "attach the snapshot length to {name}"
-            )))?;
-        if options.promiscuous && ifindex != 0 {
-            socket
-                .promiscuous(ifindex)
-                .map_err(CaptureError::net_raw(format!(
-                    "make {name} promiscuous (-p leaves that out)"
-                )))?;
-        }
-        let reader = ring(&socket, options.buffer)
-            .map_err(CaptureError::net_raw(format!("make a ring for {name}")))?;
-        if reader.size() < options.buffer {
+        let tap = Tap::open(name, ifindex, self.snaplen, options)?;
+        if tap.reader.size() < options.buffer {
             notes.push(format!(
                 "the ring of {name} has {} KiB: the kernel has no memory for {} KiB",
-                reader.size() >> 10,
+                tap.reader.size() >> 10,
                 options.buffer >> 10
             ));
         }
         if ifindex != 0 {
-            self.describe(ifindex, Some(name.to_owned()), link);
+            self.describe(ifindex, Some(name.to_owned()), tap.shape.link);
         }
-        self.taps.push(Tap {
-            shape: Shape {
-                link,
-                snaplen: self.snaplen,
-                loopback_once: options.ways == Ways::Both,
-            },
-            socket,
-            reader,
-            ifindex,
-            name: name.to_owned(),
-            gone: false,
-            seen: 0,
-            dropped: 0,
-            taken: 0,
-            waiting: VecDeque::new(),
-        });
+        self.taps.push(tap);
         Ok(())
     }
 
@@ -459,88 +381,5 @@ impl Source for Capture {
         }
         self.count();
         self.drain_until = Some(now().plus(DRAIN));
-    }
-}
-
-impl Tap {
-    fn count(&mut self) {
-        if let Ok(counted) = self.socket.statistics() {
-            self.seen += u64::from(counted.packets);
-            self.dropped += u64::from(counted.drops);
-        }
-    }
-
-    /// Half of the ring waits to be merged: the kernel needs the room.
-    fn is_crowded(&self) -> bool {
-        let size = self.reader.size();
-        self.waiting.len() * block_len(size) > size / 2
-    }
-
-    /// The time of the oldest frame that waits, and the tap itself.
-    fn head(&mut self) -> Option<(Time, &mut Self)> {
-        let waiting = self.waiting.front()?;
-        let record = waiting.records.get(waiting.next)?;
-        Some((record.time, self))
-    }
-
-    /// Copies the oldest waiting frame; returns its block's records when it was the last of them.
-    fn copy_head(&mut self, data: &mut Vec<u8>, records: &mut Vec<Record>) -> Option<Vec<Record>> {
-        let waiting = self.waiting.front_mut()?;
-        let record = *waiting.records.get(waiting.next)?;
-        waiting.next += 1;
-        let (start, len) = (record.start as usize, record.len as usize);
-        if let Some(bytes) = waiting.block.bytes().get(start..start + len) {
-            records.push(Record {
-                start: data.len() as u32,
-                ..record
-            });
-            data.extend_from_slice(bytes);
-        }
-        if waiting.next < waiting.records.len() {
-            return None;
-        }
-        let mut done = self.waiting.pop_front()?.records;
-        done.clear();
-        Some(done)
-    }
-}
-
-/// A ring of about `buffer` bytes, or a smaller one when the kernel has not so much memory.
-fn ring(socket: &PacketSocket, buffer: usize) -> io::Result<Reader> {
-    let mut size = buffer;
-    loop {
-        let block = block_len(size);
-        let blocks = (size / block).max(2);
-        let (Ok(count), Ok(len)) = (u32::try_from(blocks), u32::try_from(block)) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        match socket.ring(count, len, RETIRE_MS) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && size > SMALLEST_BLOCK => {
-                size /= 2;
-            }
-            made => return made.map(Reader::new),
-        }
-    }
-}
-
-/// An eighth of the ring, within limits.
-fn block_len(ring: usize) -> usize {
-    (ring / 8)
-        .next_power_of_two()
-        .clamp(SMALLEST_BLOCK, LARGEST_BLOCK)
-}
-
-/// What frames of a device of this ARPHRD_ type begin with. Link headers that sockwire does not read are left to the
-/// kernel, which describes them (cooked), as libpcap does.
-pub(super) fn link_of(hardware: u16) -> LinkType {
-    const RAWIP: u16 = 519; // ARPHRD_RAWIP of linux/if_arp.h
-    match hardware {
-        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => LinkType::ETHERNET,
-        libc::ARPHRD_NONE
-        | RAWIP
-        | libc::ARPHRD_TUNNEL
-        | libc::ARPHRD_TUNNEL6
-        | libc::ARPHRD_SIT => LinkType::RAW,
-        _ => LinkType::LINUX_SLL2,
     }
 }

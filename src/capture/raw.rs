@@ -79,6 +79,9 @@ impl Capture {
             spare: None,
         };
         if options.interfaces.iter().any(|name| name == ANY) {
+            for interface in list::available() {
+                capture.describe(interface.index, &interface.name);
+            }
             capture.add(None, options)?;
         } else {
             for interface in list::find(&options.interfaces)? {
@@ -133,11 +136,8 @@ impl Capture {
         if let Some(index) = self.numbers.iter().position(|&known| known == number) {
             return index as u32;
         }
-        let name = nix::net::if_::if_indextoname(number)
-            .ok()
-            .and_then(|name| name.into_string().ok())
-            .unwrap_or_else(|| format!("#{number}"));
-        self.describe(number, &name)
+        // Made after the start.
+        self.describe(number, &format!("#{number}"))
     }
 
     /// Everything that has arrived, in the order of time.

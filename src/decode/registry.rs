@@ -8,17 +8,15 @@ use crate::{
 /// The claims of all protocols.
 pub struct Registry {
     ip: [Option<&'static Protocol>; 256],
-    others: Vec<(Claim, &'static Protocol)>,
+    /// By [`key`], in order.
+    numbers: Vec<(u32, &'static Protocol)>,
+    names: Vec<(&'static str, &'static Protocol)>,
 }
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
-            .entries(
-                self.others
-                    .iter()
-                    .map(|(claim, protocol)| (claim, protocol.name)),
-            )
+            .entries(proto::ALL.iter().map(|protocol| protocol.name))
             .finish()
     }
 }
@@ -27,17 +25,19 @@ impl Default for Registry {
     fn default() -> Self {
         let mut registry = Self {
             ip: [None; 256],
-            others: Vec::new(),
+            numbers: Vec::new(),
+            names: Vec::new(),
         };
         for protocol in proto::ALL {
             for &claim in protocol.claims {
                 match claim {
                     Claim::IpProto(number) => registry.ip[usize::from(number)] = Some(protocol),
-                    claim => registry.others.push((claim, protocol)),
+                    Claim::Name(name) => registry.names.push((name, protocol)),
+                    claim => registry.numbers.push((key(claim), protocol)),
                 }
             }
         }
-        registry.others.sort_by_key(|(claim, _)| key(*claim));
+        registry.numbers.sort_by_key(|&(key, _)| key);
         registry
     }
 }
@@ -45,29 +45,34 @@ impl Default for Registry {
 impl Registry {
     /// Who makes `claim`.
     pub fn find(&self, claim: Claim) -> Option<&'static Protocol> {
-        if let Claim::IpProto(number) = claim {
-            return self.ip[usize::from(number)];
+        match claim {
+            Claim::IpProto(number) => self.ip[usize::from(number)],
+            Claim::Name(name) => {
+                let found = self.names.iter().find(|(known, _)| *known == name);
+                found.map(|&(_, protocol)| protocol)
+            }
+            claim => {
+                let key = key(claim);
+                let at = self.numbers.binary_search_by_key(&key, |&(k, _)| k).ok()?;
+                Some(self.numbers[at].1)
+            }
         }
-        let at = self
-            .others
-            .binary_search_by_key(&key(claim), |(c, _)| key(*c))
-            .ok()?;
-        Some(self.others[at].1)
     }
 }
 
-/// An order for claims.
-fn key(claim: Claim) -> (u8, u16, &'static str) {
-    match claim {
-        Claim::Link(link) => (0, link.0, ""),
-        Claim::EtherType(n) => (1, n, ""),
-        Claim::Llc(n) => (2, n.into(), ""),
-        Claim::IpProto(n) => (3, n.into(), ""),
-        Claim::UdpPort(n) => (4, n, ""),
-        Claim::TcpPort(n) => (5, n, ""),
-        Claim::Ppp(n) => (6, n, ""),
-        Claim::Name(name) => (7, 0, name),
-    }
+/// One number for each claim that is a number: its kind above the number itself.
+fn key(claim: Claim) -> u32 {
+    let (kind, number) = match claim {
+        Claim::Link(link) => (0, link.0),
+        Claim::EtherType(number) => (1, number),
+        Claim::Llc(number) => (2, number.into()),
+        Claim::IpProto(number) => (3, number.into()),
+        Claim::UdpPort(number) => (4, number),
+        Claim::TcpPort(number) => (5, number),
+        Claim::Ppp(number) => (6, number),
+        Claim::Name(_) => (7, 0),
+    };
+    kind << 16 | u32::from(number)
 }
 
 #[cfg(test)]

@@ -1,6 +1,14 @@
-//! Capture files made in memory for tests: sound ones, and every way of breaking them.
+//! Capture files made in memory for tests: sound ones, and every way of breaking them; and reading them to the end.
 
-use super::order::Order;
+use std::io::Cursor;
+
+use crate::{
+    frame::{Direction, KernelChecksum, Source, SourceErrorKind, Step},
+    link::LinkType,
+    time::Time,
+};
+
+use super::{Reader, order::Order};
 
 /// Builds files in one byte order.
 #[derive(Clone, Copy)]
@@ -158,5 +166,61 @@ impl Forge {
             out.extend(self.packet(&[0xab; 54]));
         }
         out
+    }
+}
+
+/// One packet as the tests look at it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Packet {
+    pub(super) number: u64,
+    pub(super) time: Time,
+    pub(super) link: LinkType,
+    pub(super) interface: u32,
+    pub(super) direction: Direction,
+    pub(super) checksum: KernelChecksum,
+    pub(super) wire_len: u32,
+    pub(super) bytes: Vec<u8>,
+    pub(super) comments: Vec<String>,
+}
+
+/// All packets of a source, and how it ended.
+pub(super) fn drain(reader: &mut Reader) -> (Vec<Packet>, Option<(SourceErrorKind, String)>) {
+    let mut packets = Vec::new();
+    loop {
+        match reader.next(Time::MAX) {
+            Ok(Step::Batch(batch)) => {
+                for (index, frame) in batch.frames().enumerate() {
+                    packets.push(Packet {
+                        number: frame.number,
+                        time: frame.time,
+                        link: frame.link,
+                        interface: frame.interface,
+                        direction: frame.direction,
+                        checksum: frame.checksum,
+                        wire_len: frame.wire_len,
+                        bytes: frame.bytes.to_vec(),
+                        comments: batch.comments_of(index).map(str::to_owned).collect(),
+                    });
+                }
+                reader.recycle(batch);
+            }
+            Ok(Step::End(counters)) => {
+                assert_eq!(counters.seen, packets.len() as u64);
+                return (packets, None);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                assert!(matches!(reader.next(Time::MAX), Ok(Step::End(_))));
+                return (packets, Some((error.kind, error.to_string())));
+            }
+        }
+    }
+}
+
+/// Reads a file in memory to its end, or to its fault at the very front.
+pub(super) fn read(bytes: &[u8]) -> (Vec<Packet>, Option<(SourceErrorKind, String)>) {
+    match Reader::new(Cursor::new(bytes.to_vec()), "f") {
+        Ok(mut reader) => drain(&mut reader),
+        Err(error) => (Vec::new(), Some((error.kind(), error.to_string()))),
     }
 }

@@ -11,64 +11,8 @@ use crate::{
 
 use super::{
     Compression, FileError, Reader,
-    forge::{BE, Forge, Header, LE},
+    forge::{BE, Forge, Header, LE, drain, read},
 };
-
-/// One packet as the tests look at it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Packet {
-    pub(super) number: u64,
-    pub(super) time: Time,
-    pub(super) link: LinkType,
-    pub(super) interface: u32,
-    pub(super) direction: Direction,
-    pub(super) checksum: KernelChecksum,
-    pub(super) wire_len: u32,
-    pub(super) bytes: Vec<u8>,
-    pub(super) comments: Vec<String>,
-}
-
-/// All packets of a source, and how it ended.
-pub(super) fn drain(reader: &mut Reader) -> (Vec<Packet>, Option<(SourceErrorKind, String)>) {
-    let mut packets = Vec::new();
-    loop {
-        match reader.next(Time::MAX) {
-            Ok(Step::Batch(batch)) => {
-                for (index, frame) in batch.frames().enumerate() {
-                    packets.push(Packet {
-                        number: frame.number,
-                        time: frame.time,
-                        link: frame.link,
-                        interface: frame.interface,
-                        direction: frame.direction,
-                        checksum: frame.checksum,
-                        wire_len: frame.wire_len,
-                        bytes: frame.bytes.to_vec(),
-                        comments: batch.comments_of(index).map(str::to_owned).collect(),
-                    });
-                }
-                reader.recycle(batch);
-            }
-            Ok(Step::End(counters)) => {
-                assert_eq!(counters.seen, packets.len() as u64);
-                return (packets, None);
-            }
-            Ok(_) => {}
-            Err(error) => {
-                assert!(matches!(reader.next(Time::MAX), Ok(Step::End(_))));
-                return (packets, Some((error.kind, error.to_string())));
-            }
-        }
-    }
-}
-
-/// Reads a file in memory to its end, or to its fault at the very front.
-pub(super) fn read(bytes: &[u8]) -> (Vec<Packet>, Option<(SourceErrorKind, String)>) {
-    match Reader::new(Cursor::new(bytes.to_vec()), "f") {
-        Ok(mut reader) => drain(&mut reader),
-        Err(error) => (Vec::new(), Some((error.kind(), error.to_string()))),
-    }
-}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -565,4 +509,56 @@ fn metadata_is_kept_for_those_who_ask() {
         assert_eq!(info.statistics[0].received, Some(70));
         assert_eq!(info.statistics[0].dropped, Some(3));
     }
+}
+
+/// Gives one byte a read, and is interrupted by a signal once, at a byte of its choice.
+struct Dripping(Cursor<Vec<u8>>, u64);
+
+impl std::io::Read for Dripping {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.position() == self.1 {
+            self.1 = u64::MAX;
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        let most = into.len().min(1);
+        self.0.read(&mut into[..most])
+    }
+}
+
+#[test]
+fn a_slow_stream_gives_each_packet_when_it_is_there() {
+    for file in [LE.pcap(3), BE.pcapng(3)] {
+        let (expected, _) = read(&file);
+        let mut reader = Reader::new(Dripping(Cursor::new(file), u64::MAX), "-").unwrap();
+        for packet in &expected {
+            let Ok(Step::Batch(batch)) = reader.next(Time::MAX) else {
+                panic!("a packet was expected");
+            };
+            assert_eq!((batch.len(), batch.first), (1, packet.number));
+            assert_eq!(batch.frame(0).unwrap().bytes, packet.bytes);
+        }
+        assert!(matches!(reader.next(Time::MAX), Ok(Step::End(_))));
+    }
+}
+
+#[test]
+fn a_signal_is_noticed_and_loses_nothing() {
+    let file = LE.pcap(2);
+    let mut reader = Reader::new(Dripping(Cursor::new(file.clone()), 120), "-").unwrap();
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::Batch(_))));
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::Quiet(_))));
+    assert_eq!(drain_rest(&mut reader), 1);
+
+    let mut reader = Reader::new(Dripping(Cursor::new(file), 120), "-").unwrap();
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::Batch(_))));
+    reader.stop();
+    assert!(matches!(reader.next(Time::MAX), Ok(Step::End(c)) if c.seen == 1));
+}
+
+fn drain_rest(reader: &mut Reader) -> usize {
+    let mut count = 0;
+    while let Ok(Step::Batch(batch)) = reader.next(Time::MAX) {
+        count += batch.len();
+    }
+    count
 }

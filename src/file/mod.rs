@@ -12,6 +12,22 @@
 //! A [`Reader`] is a [`Source`](crate::frame::Source): [`open`] a path, or give [`Reader::new`] any stream. A
 //! [`Writer`] takes frames from any source. Files are hostile: every length is checked before it is used, memory does
 //! not grow with the file, and whatever was good before a fault is delivered before the fault is reported.
+//!
+//! ```no_run
+//! use sockwire::{file::{self, Create, Format}, frame::{Source, Step}, time::Time};
+//!
+//! let mut reader = file::open("in.pcap.gz".as_ref())?;
+//! let how = Create { format: Format::PcapNg, force: false, owner: None };
+//! let mut writer = file::create("out.pcapng".as_ref(), how)?;
+//! while let Step::Batch(batch) = reader.next(Time::MAX)? {
+//!     for (index, frame) in batch.frames().enumerate() {
+//!         writer.write(&frame, reader.interfaces(), batch.comments_of(index))?;
+//!     }
+//!     reader.recycle(batch);
+//! }
+//! writer.finish(&[])?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod clock;
 mod create;

@@ -96,6 +96,11 @@ impl Pcap {
         })
     }
 
+    /// The unit of times as pcapng's `if_tsresol` says it.
+    pub(super) fn resolution(&self) -> u8 {
+        if self.unit == 1 { 9 } else { 6 }
+    }
+
     /// The record at the front of `bytes`.
     #[inline]
     pub(super) fn record(&self, bytes: &[u8]) -> Result<Parsed, Damage> {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    Compression, FileError, Format, Info, Place,
+    Compression, FileError, Format, Info, InterfaceDetail, Place,
     error::Damage,
     guess,
     input::{Fault, Input},
@@ -102,7 +102,6 @@ impl Reader {
             source,
         })?;
         let mut reader = Self {
-            size: None,
             layout: Layout::PcapNg(pcapng::Section::none()),
             interfaces: Vec::new(),
             info: Info::new(input.compression()),
@@ -115,6 +114,7 @@ impl Reader {
             fault: None,
             over: false,
             spare: Vec::new(),
+            size: None,
             name,
             input,
         };
@@ -165,7 +165,10 @@ impl Reader {
                 snaplen: header.snaplen,
                 filter: None,
             }));
-            self.info.interfaces.push(Default::default());
+            self.info.interfaces.push(InterfaceDetail {
+                resolution: header.resolution(),
+                ..InterfaceDetail::default()
+            });
             self.layout = Layout::Pcap(header);
             return Ok(());
         }

@@ -18,8 +18,7 @@ use crate::{
 
 use super::{
     Create, Format, Reader, WriteError, Writer, create,
-    forge::{BE, LE},
-    golden::{Packet, drain, read},
+    forge::{BE, LE, Packet, drain, read},
 };
 
 /// A stream whose bytes can be looked at.

@@ -71,3 +71,46 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.say(format_args!("spi=0x{spi:08x} seq={sequence}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::IpProto(51);
+
+    #[test]
+    fn shows_every_field() {
+        let bytes = [
+            6, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 5, 0xaa, 0xbb, 0xcc, 0xdd, 0xc0,
+        ];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("ah.next_header", "6"),
+                ("ah.length", "2"),
+                ("ah.reserved", "00:00"),
+                ("ah.spi", "0x00000100"),
+                ("ah.sequence", "5"),
+                ("ah.icv", "aa:bb:cc:dd"),
+            ]
+        );
+        assert_eq!(
+            (found.layer.header, found.next),
+            (16, Next::Claim(Claim::IpProto(6)))
+        );
+        assert_eq!(found.line, " →  spi=0x00000100 seq=5");
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 16);
+    }
+
+    #[test]
+    fn a_length_below_the_header_is_malformed() {
+        let found = seen(&PROTOCOL, CLAIM, &[17, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 5, 0]);
+        assert_eq!(found.problem(), Some(ProblemKind::Malformed));
+        assert_eq!(found.layer.header, 12);
+    }
+}

@@ -216,14 +216,108 @@ fn line(view: &View<'_>, line: &mut Line) {
     let [gratuitous, probe, announcement] = parts.meanings();
     match parts.opcode {
         REQUEST if announcement => line.say(format_args!("announcement {spa} is at {sha}")),
+        REQUEST | REPLY if gratuitous => line.say(format_args!("gratuitous {spa} is at {sha}")),
         REQUEST if probe => line.say(format_args!("probe who has {tpa}?")),
         REQUEST => line.say(format_args!("who has {tpa}? tell {spa}")),
-        REPLY if gratuitous => line.say(format_args!("gratuitous {spa} is at {sha}")),
         REPLY => line.say(format_args!("{spa} is at {sha}")),
         3 => line.say(format_args!("who is {tha}? tell {sha}")),
         4 => line.say(format_args!("{tha} is {tpa}")),
         8 => line.say(format_args!("inverse: who is {tha}? tell {sha}")),
         9 => line.say(format_args!("inverse: {sha} is at {spa}")),
         other => line.say(format_args!("opcode={other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::EtherType(0x0806);
+    const ME: [u8; 4] = [192, 0, 2, 1];
+    const YOU: [u8; 4] = [192, 0, 2, 2];
+
+    fn packet(opcode: u8, sender: [u8; 4], hardware: [u8; 6], target: [u8; 4]) -> Vec<u8> {
+        let mut bytes = vec![0, 1, 8, 0, 6, 4, 0, opcode, 2, 0, 0, 0, 0, 1];
+        bytes.extend(sender);
+        bytes.extend(hardware);
+        bytes.extend(target);
+        bytes
+    }
+
+    #[test]
+    fn shows_every_field_of_a_request() {
+        let mut bytes = packet(1, ME, [0; 6], YOU);
+        bytes.extend([0; 18]);
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("arp.hw.type", "1"),
+                ("arp.proto.type", "0x0800"),
+                ("arp.hw.size", "6"),
+                ("arp.proto.size", "4"),
+                ("arp.opcode", "1"),
+                ("arp.src.hw_mac", "02:00:00:00:00:01"),
+                ("arp.src.proto_ipv4", "192.0.2.1"),
+                ("arp.dst.hw_mac", "00:00:00:00:00:00"),
+                ("arp.dst.proto_ipv4", "192.0.2.2"),
+            ]
+        );
+        assert_eq!(
+            (found.layer.header, found.layer.end, found.next),
+            (28, 28, Next::End)
+        );
+        assert_eq!(found.line, " →  who has 192.0.2.2? tell 192.0.2.1");
+    }
+
+    #[test]
+    fn gratuitous_packets_probes_and_announcements_are_told_apart() {
+        let (zero, all) = ([0; 6], [0xff; 6]);
+        for (bytes, meanings) in [
+            (packet(1, ME, all, ME), "g"),
+            (packet(1, ME, zero, ME), "ga"),
+            (packet(2, ME, all, ME), "g"),
+            (packet(1, [0; 4], zero, ME), "p"),
+            (packet(1, [0; 4], all, ME), ""),
+            (packet(2, [0; 4], zero, ME), ""),
+            (packet(3, ME, zero, ME), ""),
+        ] {
+            let found = seen(&PROTOCOL, CLAIM, &bytes);
+            let shown: String = [("g", "gratuitous"), ("p", "probe"), ("a", "announcement")]
+                .into_iter()
+                .filter(|(_, name)| !found.all(&format!("arp.is{name}")).is_empty())
+                .map(|(letter, _)| letter)
+                .collect();
+            assert_eq!(shown, meanings, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_other_kinds_are_bytes() {
+        let found = seen(
+            &PROTOCOL,
+            CLAIM,
+            &[0, 7, 0x12, 0x34, 1, 2, 0, 2, 9, 1, 2, 8, 3, 4],
+        );
+        assert_eq!(found.all("arp.src.hw"), ["09"]);
+        assert_eq!(found.all("arp.src.proto"), ["01:02"]);
+        assert_eq!(found.all("arp.dst.hw"), ["08"]);
+        assert_eq!(found.all("arp.dst.proto"), ["03:04"]);
+        assert_eq!(found.line, " →  01:02 is at 09");
+    }
+
+    #[test]
+    fn atm_has_another_header() {
+        let mut bytes = packet(1, ME, [0; 6], YOU);
+        bytes[1] = ATM as u8;
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(found.all("arp.opcode"), ["1"]);
+        assert!(found.all("arp.hw.size").is_empty() && found.all("arp.src.hw").is_empty());
+    }
+
+    #[test]
+    fn cut_at_every_length() {
+        cut_everywhere(&PROTOCOL, CLAIM, &packet(1, ME, [0; 6], YOU), 28);
     }
 }

@@ -63,9 +63,60 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let (Some(Value::Uint(span)), Some(Value::Uint(vlan))) =
         (view.value(&SPAN_ID), view.value(&VLAN))
     {
-        line.say(format_args!(
-            "session={span} vlan={vlan} len={}",
-            view.payload_wire()
-        ));
+        line.say(format_args!("session={span} vlan={vlan}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::EtherType(0x88be);
+
+    #[test]
+    fn shows_every_field_of_type_2() {
+        let bytes = [0x10, 0x05, 0x64, 0x65, 0, 0, 0, 0xff, 2];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("erspan.version", "1"),
+                ("erspan.vlan", "5"),
+                ("erspan.cos", "3"),
+                ("erspan.truncated", "1"),
+                ("erspan.spanid", "101"),
+            ]
+        );
+        assert_eq!(
+            (found.layer.header, found.next),
+            (8, Next::Claim(Claim::Name("eth")))
+        );
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 8);
+    }
+
+    #[test]
+    fn type_3_has_a_frame_type_and_may_be_longer() {
+        let mut bytes = [0; 21];
+        bytes[0] = 0x20;
+        assert_eq!(seen(&PROTOCOL, CLAIM, &bytes).layer.header, 12);
+        bytes[10] = 2 << 2;
+        bytes[11] = 1;
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(found.all("erspan.ft"), ["2"]);
+        assert_eq!((found.layer.header, found.next), (20, Next::Data));
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 20);
+    }
+
+    #[test]
+    fn an_unknown_version_is_odd() {
+        let found = seen(&PROTOCOL, CLAIM, &[0x70; 8]);
+        assert_eq!(
+            (found.problem(), found.next),
+            (Some(ProblemKind::Odd), Next::Data)
+        );
     }
 }

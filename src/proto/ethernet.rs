@@ -113,9 +113,111 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.ends(Mac(src), Mac(dst));
     }
     match view.u16(12) {
-        Some(kind) if kind > LONGEST => {
-            line.say(format_args!("type=0x{kind:04x} len={}", view.layer.wire))
-        }
-        _ => line.say(format_args!("len={}", view.layer.wire)),
+        Some(kind) if kind > LONGEST => line.say(format_args!("type=0x{kind:04x}")),
+        _ => line.say(format_args!("802.3")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{chain, cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::Link(LinkType::ETHERNET);
+    const ADDRESSES: [u8; 12] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1];
+
+    fn frame(kind: u16, rest: &[u8]) -> Vec<u8> {
+        [&ADDRESSES, &kind.to_be_bytes()[..], rest].concat()
+    }
+
+    #[test]
+    fn shows_every_field_of_an_ethernet_2_frame() {
+        let found = seen(&PROTOCOL, CLAIM, &frame(0x0800, &[0x45]));
+        assert_eq!(
+            found.pairs(),
+            [
+                ("eth.dst", "ff:ff:ff:ff:ff:ff"),
+                ("eth.dst.lg", "true"),
+                ("eth.dst.ig", "true"),
+                ("eth.src", "02:00:00:00:00:01"),
+                ("eth.src.lg", "true"),
+                ("eth.src.ig", "false"),
+                ("eth.type", "0x0800"),
+            ]
+        );
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        assert_eq!(
+            found.line,
+            "02:00:00:00:00:01 → ff:ff:ff:ff:ff:ff type=0x0800"
+        );
+    }
+
+    #[test]
+    fn a_length_ends_the_payload_and_the_rest_is_padding() {
+        let mut bytes = frame(3, &[0x42, 0x42, 0x03]);
+        bytes.resize(60, 0);
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            (found.layer.end, found.next),
+            (17, Next::Claim(Claim::Name("llc")))
+        );
+        assert_eq!(found.all("eth.len"), ["3"]);
+        assert_eq!(
+            found.all("eth.padding"),
+            [crate::text::Colons(&[0; 43]).to_string()]
+        );
+        bytes[20] = 1;
+        bytes.push(9);
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert!(found.all("eth.padding").is_empty(), "padding is zeros only");
+        assert_eq!(found.all("eth.trailer")[0].len(), 3 * 44 - 1);
+    }
+
+    #[test]
+    fn an_ip_packet_shorter_than_the_frame_leaves_padding_and_a_check_sequence() {
+        let mut bytes = frame(0x0806, &[0, 1, 8, 0, 6, 4, 0, 1]);
+        bytes.resize(60, 0);
+        bytes.extend([1, 2, 3, 4]);
+        let arp = (&crate::proto::arp::PROTOCOL, Claim::EtherType(0x0806));
+        let found = chain(&[(&PROTOCOL, CLAIM), arp], &bytes, bytes.len());
+        assert_eq!(found.layer.end, 42);
+        let below =
+            crate::proto::testing::chain_at(&[(&PROTOCOL, CLAIM), arp], &bytes, bytes.len(), 0);
+        assert_eq!(
+            below.all("eth.padding"),
+            [crate::text::Colons(&[0; 18]).to_string()]
+        );
+        assert_eq!(below.all("eth.trailer"), ["01:02:03:04"]);
+    }
+
+    #[test]
+    fn novell_frames_without_llc_are_data() {
+        assert_eq!(
+            seen(&PROTOCOL, CLAIM, &frame(2, &[0xff, 0xff])).next,
+            Next::Data
+        );
+    }
+
+    #[test]
+    fn numbers_between_length_and_type_are_malformed() {
+        let found = seen(&PROTOCOL, CLAIM, &frame(0x05dd, &[0]));
+        assert_eq!(found.problem(), Some(ProblemKind::Malformed));
+        assert_eq!(found.all("eth.invalid_lentype"), ["0x05dd"]);
+    }
+
+    #[test]
+    fn a_length_past_the_end_is_malformed_unless_the_capture_was_cut() {
+        let bytes = frame(100, &[0x42, 0x42, 0x03]);
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(found.problem(), Some(ProblemKind::Malformed));
+        assert_eq!(chain(&[(&PROTOCOL, CLAIM)], &bytes, 114).problem(), None);
+    }
+
+    #[test]
+    fn cut_at_every_length() {
+        cut_everywhere(&PROTOCOL, CLAIM, &frame(0x0800, &[]), 14);
     }
 }

@@ -54,6 +54,10 @@ pub fn trailer<'a>(view: &View<'a>) -> (usize, &'a [u8]) {
     let layers = view.packet.layers;
     let below = view.index.checked_sub(1).and_then(|i| layers.get(i));
     let above = layers.get(view.index + 1);
+    // A tag in between shows the trailer itself.
+    if above.is_some_and(|layer| layer.protocol.name == "vlan") {
+        return (0, &[]);
+    }
     let buffer = view.packet.buffer(view.layer.buffer);
     let last = below.filter(same).map_or(buffer.len(), |l| l.end as usize);
     let first = above.filter(same).map_or(view.layer.end, |l| l.end) as usize;

@@ -127,9 +127,67 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let (Some(Value::Uint(vni)), Some(kind)) = (view.value(&VNI), view.u16(2)) {
-        line.say(format_args!(
-            "vni={vni} proto=0x{kind:04x} len={}",
-            view.payload_wire()
-        ));
+        line.say(format_args!("vni={vni} proto=0x{kind:04x}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::UdpPort(6081);
+
+    #[test]
+    fn shows_every_field() {
+        let bytes = [
+            0x03, 0xc0, 0x65, 0x58, 0, 0, 42, 1, 0x01, 0x02, 0x80, 1, 0xaa, 0xbb, 0xcc, 0xdd, 0x01,
+            0x03, 0x05, 0, 2,
+        ];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("geneve.version", "0"),
+                ("geneve.flags", "0xc0"),
+                ("geneve.flags.oam", "true"),
+                ("geneve.flags.critical", "true"),
+                ("geneve.flags.reserved", "false"),
+                ("geneve.proto_type", "0x6558"),
+                ("geneve.vni", "0x00002a"),
+                ("geneve.reserved", "0x01"),
+                ("geneve.option.length", "12"),
+                ("geneve.options", "01:02:80:01:aa:bb:cc:dd:01:03:05:00"),
+                ("geneve.option.class", "0x0102"),
+                ("geneve.option.type", "0x80"),
+                ("geneve.option.type.critical", "true"),
+                ("geneve.option.length", "8"),
+                ("geneve.option.unknown.data", "aa:bb:cc:dd"),
+                ("geneve.option.class", "0x0103"),
+                ("geneve.option.type", "0x05"),
+                ("geneve.option.type.critical", "false"),
+                ("geneve.option.length", "4"),
+                ("geneve.option.unknown.data", ""),
+            ]
+        );
+        assert_eq!(
+            (found.layer.header, found.next),
+            (20, Next::Claim(Claim::EtherType(0x6558)))
+        );
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 20);
+    }
+
+    #[test]
+    fn options_that_do_not_fit_and_unknown_versions_are_malformed() {
+        for bytes in [
+            [0x01, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 4],
+            [0x40, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 4],
+        ] {
+            let found = seen(&PROTOCOL, CLAIM, &bytes);
+            assert_eq!(found.problem(), Some(ProblemKind::Malformed), "{bytes:?}");
+        }
     }
 }

@@ -71,8 +71,8 @@ struct Places {
     key: Option<usize>,
     sequence: Option<usize>,
     ack: Option<usize>,
-    routes: Option<usize>,
-    /// The first byte after all but the routes.
+    has_routes: bool,
+    /// The first byte after all these; routes begin here.
     end: usize,
 }
 
@@ -99,7 +99,7 @@ impl Places {
             key,
             sequence,
             ack,
-            routes: if routing { Some(end) } else { None },
+            has_routes: routing,
             end,
         }
     }
@@ -111,14 +111,16 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     };
     let places = Places::read([flags, more]);
     let mut header = places.end;
-    if let Some(mut at) = places.routes {
-        while let Some(route) = Route::read(bytes, at) {
-            at = route.end();
+    if places.has_routes {
+        loop {
+            let Some(route) = Route::read(bytes, header) else {
+                return Dissected::short(bytes, context, header + ROUTE_HEADER);
+            };
+            header = route.end();
             if route.is_last() {
                 break;
             }
         }
-        header = at;
     }
     if bytes.len() < header {
         return Dissected::short(bytes, context, header);
@@ -230,7 +232,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
             visit.field(field, Value::Uint(number.into()), view.bits(at, 4))?;
         }
     }
-    let mut next = places.routes;
+    let mut next = places.has_routes.then_some(places.end);
     while let Some(route) = next.and_then(|at| Route::read(header, at)) {
         let at = route.at;
         visit.field(
@@ -276,5 +278,103 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some(number) = places.ack.and_then(|at| view.u32(at)) {
         line.add(format_args!("ack={number}"));
     }
-    line.add(format_args!("len={}", view.payload_wire()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::IpProto(47);
+
+    #[test]
+    fn shows_every_field_of_version_0() {
+        // The checksum was computed by hand: b000 + 0800 + 0007 + 002a + 4500 = fd31, and its complement is 02ce.
+        let bytes = [
+            0xb0, 0x00, 0x08, 0x00, 0x02, 0xce, 0, 0, 0, 0, 0, 7, 0, 0, 0, 42, 0x45, 0,
+        ];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("gre.flags_and_version", "0xb000"),
+                ("gre.flags.checksum", "true"),
+                ("gre.flags.routing", "false"),
+                ("gre.flags.key", "true"),
+                ("gre.flags.sequence_number", "true"),
+                ("gre.flags.strict_source_route", "false"),
+                ("gre.flags.recursion_control", "0"),
+                ("gre.flags.reserved", "0"),
+                ("gre.flags.version", "0"),
+                ("gre.proto", "0x0800"),
+                ("gre.checksum", "0x02ce"),
+                ("gre.checksum.status", "1"),
+                ("sockwire.checksum", "valid"),
+                ("gre.offset", "0"),
+                ("gre.key", "0x00000007"),
+                ("gre.sequence_number", "42"),
+            ]
+        );
+        assert_eq!(
+            (found.layer.header, found.next),
+            (16, Next::Claim(Claim::EtherType(0x0800)))
+        );
+        assert_eq!(found.line, " →  proto=0x0800 key=0x00000007 seq=42");
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 16);
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_noticed() {
+        let found = seen(&PROTOCOL, CLAIM, &[0x80, 0, 0x08, 0, 0, 1, 0, 0, 0x45, 0]);
+        assert_eq!(found.all("sockwire.checksum"), ["wrong"]);
+        assert_eq!(found.noticed.len(), 1);
+    }
+
+    #[test]
+    fn version_1_has_a_call_and_an_acknowledgment() {
+        let bytes = [
+            0x30, 0x81, 0x88, 0x0b, 0, 4, 0, 1, 0, 0, 0, 7, 0, 0, 0, 9, 0xff,
+        ];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        for (name, value) in [
+            ("gre.flags.ack", "true"),
+            ("gre.key.payload_length", "4"),
+            ("gre.key.call_id", "1"),
+            ("gre.sequence_number", "7"),
+            ("gre.ack_number", "9"),
+        ] {
+            assert_eq!(found.all(name), [value], "{name}");
+        }
+        assert!(found.all("gre.key").is_empty());
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x880b)));
+    }
+
+    #[test]
+    fn source_routes_are_walked_to_their_end() {
+        let bytes = [
+            0x40, 0, 0x08, 0, 0, 0, 0, 0, 0, 2, 0, 4, 192, 0, 2, 1, 0, 0, 0, 0, 0x45,
+        ];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(found.layer.header, 20);
+        assert_eq!(found.all("gre.routing.src_length"), ["4", "0"]);
+        assert_eq!(found.all("gre.routing.information"), ["c0:00:02:01"]);
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 20);
+    }
+
+    #[test]
+    fn some_types_are_told_apart_by_what_else_is_there() {
+        let eth = Next::Claim(Claim::Name("eth"));
+        assert_eq!(seen(&PROTOCOL, CLAIM, &[0, 0, 0x88, 0xbe, 2]).next, eth);
+        let with_sequence = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10];
+        let erspan = Next::Claim(Claim::EtherType(0x88be));
+        assert_eq!(seen(&PROTOCOL, CLAIM, &with_sequence).next, erspan);
+        assert_eq!(
+            seen(&PROTOCOL, CLAIM, &[0, 0, 0x88, 0x3e, 0x45])
+                .layer
+                .header,
+            4
+        );
+        let redirect = [0, 0, 0x88, 0x3e, 1, 2, 3, 4, 0x45];
+        assert_eq!(seen(&PROTOCOL, CLAIM, &redirect).layer.header, 8);
+    }
 }

@@ -376,3 +376,85 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.add(format_args!("for {subject}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{Seen, cut_everywhere, seen as seen_as};
+
+    const CLAIM: Claim = Claim::IpProto(1);
+
+    fn message(kind: u8, code: u8, rest: &[u8]) -> Vec<u8> {
+        let mut bytes = [&[kind, code, 0, 0], rest].concat();
+        let sum = crate::checksum::finish(crate::checksum::sum(0, &bytes));
+        bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    fn seen(bytes: &[u8]) -> Seen {
+        seen_as(&PROTOCOL, CLAIM, bytes)
+    }
+
+    #[test]
+    fn echoes_have_identifier_and_sequence_number() {
+        let bytes = message(8, 0, &[0, 1, 0, 2, b'h', b'i']);
+        let echo = seen(&bytes);
+        let expected = [
+            ("icmp.type", "8"),
+            ("icmp.code", "0"),
+            ("icmp.checksum.status", "1"),
+            ("sockwire.checksum", "valid"),
+            ("icmp.ident", "1"),
+            ("icmp.seq", "2"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(echo.all(name), [value], "{name}");
+        }
+        assert_eq!(echo.line, " →  echo request id=1 seq=2 len=2");
+        let mut wrong = bytes;
+        wrong[9] ^= 1;
+        let wrong = seen(&wrong);
+        assert_eq!(wrong.all("sockwire.checksum"), ["wrong"]);
+        assert_eq!(wrong.noticed.len(), 1);
+    }
+
+    #[test]
+    fn errors_quote_a_packet_and_may_carry_extensions() {
+        let mut rest = vec![0, 32, 5, 0xdc];
+        rest.extend([0; 128]);
+        rest.extend([
+            0x20, 0, 0, 0, 0, 8, 1, 1, 0x00, 0x01, 0x01, 0x40, 0, 6, 9, 9, 7, 7,
+        ]);
+        let error = seen(&message(3, 4, &rest));
+        assert_eq!(error.next, Next::Quoted(Claim::IpProto(4)));
+        assert_eq!(error.all("icmp.mtu"), ["1500"]);
+        assert_eq!(error.all("icmp.ext.class"), ["1", "9"]);
+        assert_eq!(error.all("icmp.mpls.label"), ["16"]);
+        assert_eq!(error.all("icmp.mpls.ttl"), ["64"]);
+        assert_eq!(error.all("icmp.ext.data"), ["07:07"]);
+        assert_eq!(error.line, " →  fragmentation needed mtu=1500");
+    }
+
+    #[test]
+    fn the_other_messages() {
+        let redirect = seen(&message(5, 1, &[10, 0, 0, 9]));
+        assert_eq!(redirect.all("icmp.redir_gw"), ["10.0.0.9"]);
+        assert_eq!(redirect.line, " →  redirect for the host to 10.0.0.9");
+        let routers = [1, 2, 0, 30, 10, 0, 0, 1, 0, 0, 0, 5];
+        let routers = seen(&message(9, 0, &routers));
+        assert_eq!(routers.all("icmp.router_address"), ["10.0.0.1"]);
+        assert_eq!(routers.all("icmp.pref_level"), ["5"]);
+        let times = [0, 1, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5];
+        let times = seen(&message(14, 0, &times));
+        assert_eq!(times.all("icmp.originate_timestamp"), ["3"]);
+        assert_eq!(times.all("icmp.transmit_timestamp"), ["5"]);
+        let mask = seen(&message(18, 0, &[0, 1, 0, 2, 255, 255, 0, 0]));
+        assert_eq!(mask.all("icmp.address_mask"), ["255.255.0.0"]);
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&PROTOCOL, CLAIM, &message(8, 0, &[0, 1, 0, 2]), HEADER);
+        cut_everywhere(&PROTOCOL, CLAIM, &message(14, 0, &[0; 16]), 20);
+    }
+}

@@ -259,11 +259,11 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(&kind) = bytes.first() else {
         return Dissected::short(bytes, context, HEADER);
     };
-    let needed = first_option(kind).unwrap_or(if TYPE.value_name(kind.into()).is_some() {
-        HEADER
-    } else {
-        4
-    });
+    let needed = match (first_option(kind), TYPE.value_name(kind.into())) {
+        (Some(options), _) => options,
+        (None, Some(_)) => HEADER,
+        (None, None) => 4,
+    };
     if bytes.len() < needed {
         return Dissected::short(bytes, context, needed);
     }
@@ -396,10 +396,9 @@ fn put_flags(
     let Some(byte) = view.u8(at) else {
         return ControlFlow::Continue(());
     };
-    let mut bit = view.bits(at, 1).start;
-    for (n, flag) in flags.iter().enumerate() {
-        visit.field(flag, Value::Bool(byte << n & 0x80 != 0), bit..bit + 1)?;
-        bit += 1;
+    for (bit, flag) in view.bits(at, 1).zip(flags) {
+        let set = byte & 0x80 >> (bit % 8) != 0;
+        visit.field(flag, Value::Bool(set), bit..bit + 1)?;
     }
     ControlFlow::Continue(())
 }
@@ -578,9 +577,126 @@ fn line(view: &View<'_>, line: &mut Line) {
         (kind::REDIRECT, Some(target)) => line.add(format_args!("to {target}")),
         _ => {}
     }
-    if is_error(kind) || kind == kind::REDIRECT {
-        if let Some(subject) = Subject::of(view) {
-            line.add(format_args!("for {subject}"));
+    if let Some(subject) = Subject::of(view).filter(|_| is_error(kind) || kind == kind::REDIRECT) {
+        line.add(format_args!("for {subject}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{Seen, cut_everywhere, seen as seen_as};
+
+    const CLAIM: Claim = Claim::IpProto(IP_PROTO);
+    const TARGET: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    const LINK: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 1];
+
+    fn seen(bytes: &[u8]) -> Seen {
+        seen_as(&PROTOCOL, CLAIM, bytes)
+    }
+
+    #[test]
+    fn neighbor_discovery() {
+        let message = [&[135, 0, 0, 0, 0, 0, 0, 0], &TARGET[..], &LINK].concat();
+        let solicitation = seen(&message);
+        assert_eq!(solicitation.all("icmpv6.nd.ns.target_address"), ["fe80::1"]);
+        assert_eq!(solicitation.all("icmpv6.opt.type"), ["1"]);
+        assert_eq!(
+            solicitation.all("icmpv6.opt.linkaddr"),
+            ["02:00:00:00:00:01"]
+        );
+        assert_eq!(solicitation.line, " →  neighbor solicitation for fe80::1");
+        let message = [&[136, 0, 0, 0, 0x60, 0, 0, 0], &TARGET[..]].concat();
+        let advertisement = seen(&message);
+        assert_eq!(advertisement.all("icmpv6.nd.na.flag.r"), ["false"]);
+        assert_eq!(advertisement.all("icmpv6.nd.na.flag.s"), ["true"]);
+        assert_eq!(advertisement.all("icmpv6.nd.na.flag.o"), ["true"]);
+    }
+
+    #[test]
+    fn router_advertisement_with_options() {
+        let mut message = vec![134, 0, 0, 0, 64, 0xc8, 7, 8, 0, 0, 0, 0, 0, 0, 0, 9];
+        message.extend([3, 4, 64, 0xc0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0]);
+        message.extend(TARGET);
+        message.extend([5, 1, 0, 0, 0, 0, 5, 0xdc]);
+        message.extend([25, 3, 0, 0, 0, 0, 0, 60]);
+        message.extend(TARGET);
+        message.extend([24, 2, 64, 8, 0, 0, 0, 7, 0x20, 1, 0, 0, 0, 0, 0, 0]);
+        let seen = seen(&message);
+        let expected = [
+            ("icmpv6.nd.ra.cur_hop_limit", &["64"][..]),
+            ("icmpv6.nd.ra.flag.m", &["true"]),
+            ("icmpv6.nd.ra.flag.prf", &["1"]),
+            ("icmpv6.nd.ra.router_lifetime", &["1800"]),
+            ("icmpv6.nd.ra.retrans_timer", &["9"]),
+            ("icmpv6.opt.type", &["3", "5", "25", "24"]),
+            ("icmpv6.opt.prefix", &["fe80::1", "2001::"]),
+            ("icmpv6.opt.prefix.flag.a", &["true"]),
+            ("icmpv6.opt.mtu", &["1500"]),
+            ("icmpv6.opt.rdnss", &["fe80::1"]),
+            ("icmpv6.opt.route_info.flag.route_preference", &["1"]),
+        ];
+        for (name, values) in expected {
+            assert_eq!(seen.all(name), values, "{name}");
         }
+        assert!(seen.noticed.is_empty());
+    }
+
+    #[test]
+    fn multicast_listeners() {
+        let mut report = vec![143, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 0];
+        report.extend(TARGET);
+        report.extend([3, 0, 0, 1]);
+        report.extend(TARGET);
+        report.extend(TARGET);
+        let seen_report = seen(&report);
+        assert_eq!(seen_report.all("icmpv6.mldr.mar.record_type"), ["4", "3"]);
+        assert_eq!(
+            seen_report.all("icmpv6.mldr.mar.source_address"),
+            ["fe80::1"]
+        );
+        let query = [&[130, 0, 0, 0, 0x27, 0x10, 0, 0], &TARGET[..]].concat();
+        assert_eq!(
+            seen(&query).all("icmpv6.mld.maximum_response_delay"),
+            ["10000"]
+        );
+        let query = [&query[..], &[0x0a, 125, 0, 0]].concat();
+        assert_eq!(
+            seen(&query).all("icmpv6.mld.maximum_response_code"),
+            ["10000"]
+        );
+        assert_eq!(seen(&query).all("icmpv6.mld.flag.s"), ["true"]);
+        assert_eq!(seen(&query).all("icmpv6.mld.flag.qrv"), ["2"]);
+    }
+
+    #[test]
+    fn an_option_without_length_ends_the_walk_and_is_told_once() {
+        let message = [
+            &[135, 0, 0, 0, 0, 0, 0, 0],
+            &TARGET[..],
+            &[1, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        let seen = seen(&message);
+        assert!(seen.all("icmpv6.opt.type").is_empty());
+        assert_eq!(seen.noticed.len(), 1);
+    }
+
+    #[test]
+    fn a_redirect_quotes_the_packet_in_its_option() {
+        let mut message = [&[137, 0, 0, 0, 0, 0, 0, 0], &TARGET[..], &TARGET[..], &LINK].concat();
+        message.extend([4, 2, 0, 0, 0, 0, 0, 0, 0x60, 0, 0, 0, 0, 0, 59, 64]);
+        let seen = seen(&message);
+        assert_eq!(seen.next, Next::Quoted(Claim::IpProto(41)));
+        assert_eq!(seen.layer.header, 56);
+        assert_eq!(seen.all("icmpv6.opt.type"), ["1", "4"]);
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        let message = [&[135, 0, 0, 0, 0, 0, 0, 0], &TARGET[..]].concat();
+        // Below four bytes not even the type tells how long the header is.
+        cut_everywhere(&PROTOCOL, CLAIM, &message, 24);
+        cut_everywhere(&PROTOCOL, CLAIM, &[128, 0, 0, 0, 0, 1, 0, 2], HEADER);
     }
 }

@@ -314,3 +314,114 @@ fn line(view: &View<'_>, line: &mut Line) {
         Form::Other => line.say(format_args!("{name} 0x{kind:02x}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::IpProto(2);
+
+    /// Fills in the checksum.
+    fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        let sum = crate::checksum::finish(crate::checksum::sum(0, &bytes));
+        bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_query_of_eight_bytes_is_version_1_or_2() {
+        let bytes = sealed(vec![0x11, 100, 0, 0, 224, 0, 1, 5]);
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("igmp.version", "2"),
+                ("igmp.type", "0x11"),
+                ("igmp.max_resp", "100"),
+                ("igmp.checksum", "0x0d96"),
+                ("igmp.checksum.status", "1"),
+                ("sockwire.checksum", "valid"),
+                ("igmp.maddr", "224.0.1.5"),
+            ]
+        );
+        assert_eq!(found.line, " →  Query v2 224.0.1.5");
+        let found = seen(&PROTOCOL, CLAIM, &[0x11, 0, 0xee, 0xff, 0, 0, 0, 0]);
+        assert_eq!(found.all("igmp.version"), ["1"]);
+        assert_eq!(found.all("igmp.reserved"), ["00"]);
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 8);
+    }
+
+    #[test]
+    fn a_longer_query_is_version_3() {
+        let bytes = sealed(vec![
+            0x11, 0xff, 0, 0, 0, 0, 0, 0, 0x0a, 125, 0, 1, 192, 0, 2, 1,
+        ]);
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        for (name, value) in [
+            ("igmp.version", "3"),
+            ("igmp.max_resp", "31744"),
+            ("igmp.maddr", "0.0.0.0"),
+            ("igmp.s", "true"),
+            ("igmp.qrv", "2"),
+            ("igmp.qqic", "125"),
+            ("igmp.num_src", "1"),
+            ("igmp.saddr", "192.0.2.1"),
+        ] {
+            assert_eq!(found.all(name), [value], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_report_lists_its_records() {
+        let bytes = sealed(vec![
+            0x22, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 0, 224, 0, 1, 5, 6, 1, 0, 1, 224, 0, 1, 6, 192, 0,
+            2, 1, 7, 7, 7, 7,
+        ]);
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs()[6..],
+            [
+                ("igmp.reserved", "00:00"),
+                ("igmp.num_grp_recs", "2"),
+                ("igmp.record_type", "4"),
+                ("igmp.aux_data_len", "0"),
+                ("igmp.num_src", "0"),
+                ("igmp.maddr", "224.0.1.5"),
+                ("igmp.record_type", "6"),
+                ("igmp.aux_data_len", "1"),
+                ("igmp.num_src", "1"),
+                ("igmp.maddr", "224.0.1.6"),
+                ("igmp.saddr", "192.0.2.1"),
+                ("igmp.aux_data", "07:07:07:07"),
+            ]
+        );
+        assert_eq!(found.line, " →  Report v3 224.0.1.5 to exclude and 1 more");
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, bytes.len());
+    }
+
+    #[test]
+    fn reports_and_leaves_name_their_group() {
+        for (kind, version, line) in [
+            (0x12, "1", " →  Report v1 224.0.1.5"),
+            (0x16, "2", " →  Report v2 224.0.1.5"),
+            (0x17, "2", " →  Leave 224.0.1.5"),
+        ] {
+            let found = seen(&PROTOCOL, CLAIM, &[kind, 0, 0, 0, 224, 0, 1, 5]);
+            assert_eq!(found.all("igmp.version"), [version]);
+            assert_eq!(found.all("sockwire.checksum"), ["wrong"]);
+            assert_eq!(found.line, line);
+        }
+    }
+
+    #[test]
+    fn more_sources_than_bytes_are_malformed() {
+        let bytes = [0x11, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(found.problem(), Some(ProblemKind::Malformed));
+        assert_eq!(found.all("igmp.saddr"), ["192.0.2.1"]);
+    }
+}

@@ -387,3 +387,155 @@ fn line(view: &View<'_>, line: &mut Line) {
         (None, None) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{Seen, chain, cut_everywhere, seen as seen_as},
+    };
+
+    const CLAIM: Claim = Claim::EtherType(0x0800);
+
+    /// A header with `options`, a right checksum, and `payload`.
+    fn packet(flags: u16, options: &[u8], payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x45 + options.len() as u8 / 4, 0xb9];
+        let total = (HEADER + options.len() + payload.len()) as u16;
+        bytes.extend(total.to_be_bytes());
+        bytes.extend([0x12, 0x34]);
+        bytes.extend(flags.to_be_bytes());
+        bytes.extend([64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        bytes.extend(options);
+        let sum = checksum::finish(checksum::sum(0, &bytes));
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn seen(bytes: &[u8]) -> Seen {
+        seen_as(&PROTOCOL, CLAIM, bytes)
+    }
+
+    #[test]
+    fn shows_every_field_of_a_plain_header() {
+        let seen = seen(&packet(0x4000, &[], b"hello"));
+        let expected = [
+            ("ip.version", "4"),
+            ("ip.hdr_len", "20"),
+            ("ip.dsfield.dscp", "46"),
+            ("ip.dsfield.ecn", "1"),
+            ("ip.len", "25"),
+            ("ip.id", "0x1234"),
+            ("ip.flags.rb", "false"),
+            ("ip.flags.df", "true"),
+            ("ip.flags.mf", "false"),
+            ("ip.frag_offset", "0"),
+            ("ip.ttl", "64"),
+            ("ip.proto", "17"),
+            ("ip.checksum.status", "1"),
+            ("sockwire.checksum", "valid"),
+            ("ip.src", "10.0.0.1"),
+            ("ip.dst", "10.0.0.2"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(seen.all(name), [value], "{name}");
+        }
+        assert_eq!(seen.next, Next::Claim(Claim::IpProto(17)));
+        assert_eq!(seen.line, "10.0.0.1 → 10.0.0.2 UDP len=5");
+        assert_eq!(seen.problem(), None);
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&PROTOCOL, CLAIM, &packet(0, &[], b"hello"), HEADER);
+        cut_everywhere(&PROTOCOL, CLAIM, &packet(0, &[1; 8], &[]), HEADER + 8);
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_told_from_one_that_is_left_to_the_device() {
+        let mut bytes = packet(0, &[], b"hello");
+        bytes[10] ^= 0xff;
+        let wrong = seen(&bytes);
+        assert_eq!(wrong.problem(), Some(ProblemKind::Malformed));
+        assert_eq!(wrong.all("sockwire.checksum"), ["wrong"]);
+        assert_eq!(wrong.all("ip.checksum.status"), ["0"]);
+        assert!(wrong.noticed.is_empty(), "told twice");
+        bytes[10..12].fill(0);
+        let unfilled = seen(&bytes);
+        assert_eq!(unfilled.problem(), None);
+        assert_eq!(unfilled.all("sockwire.checksum"), ["unfilled"]);
+    }
+
+    #[test]
+    fn the_total_length_decides_where_the_packet_ends() {
+        let mut padded = packet(0, &[], b"hello");
+        padded.extend([0; 20]);
+        assert_eq!(seen(&padded).layer.end, 25);
+        let mut segmented = packet(0, &[], b"hello");
+        segmented[2..4].fill(0);
+        segmented[10..12].fill(0);
+        let segmented = seen(&segmented);
+        assert_eq!((segmented.layer.wire, segmented.problem()), (25, None));
+        for length in [19_u16, 26] {
+            let mut bytes = packet(0, &[], b"hello");
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            bytes[10..12].fill(0);
+            assert_eq!(seen(&bytes).problem(), Some(ProblemKind::Malformed));
+        }
+    }
+
+    #[test]
+    fn a_fragment_waits_unless_it_is_a_first_one_that_was_cut() {
+        let first = packet(0x2000, &[], &[0; 16]);
+        assert_eq!(seen(&first).next, Next::Data);
+        assert_eq!(seen(&packet(0x0002, &[], b"rest")).next, Next::Data);
+        let cut = chain(&[(&PROTOCOL, CLAIM)], &first[..30], first.len());
+        assert_eq!(cut.next, Next::Claim(Claim::IpProto(17)));
+        assert_eq!(
+            seen(&first).line,
+            "10.0.0.1 → 10.0.0.2 fragment id=0x1234 offset=0 more len=16"
+        );
+    }
+
+    #[test]
+    fn bogus_versions_and_header_lengths_are_malformed() {
+        let mut bytes = packet(0, &[], &[]);
+        bytes[0] = 0x35;
+        let seen_as_three = seen(&bytes);
+        assert_eq!(seen_as_three.pairs(), [("ip.version", "3")]);
+        assert_eq!(seen_as_three.problem(), Some(ProblemKind::Malformed));
+        bytes[0] = 0x44;
+        assert_eq!(seen(&bytes).problem(), Some(ProblemKind::Malformed));
+        bytes[0] = 0x65;
+        assert_eq!(seen(&bytes).next, Next::Claim(Claim::IpProto(41)));
+    }
+
+    #[test]
+    fn walks_routes_timestamps_and_the_rest() {
+        let route = [131, 11, 8, 1, 1, 1, 1, 2, 2, 2, 2, 0];
+        let seen_route = seen(&packet(0, &route, &[]));
+        assert_eq!(seen_route.all("ip.opt.type"), ["131", "0"]);
+        assert_eq!(seen_route.all("ip.rec_rt"), ["1.1.1.1"]);
+        assert_eq!(seen_route.all("ip.cur_rt"), ["2.2.2.2"]);
+        let end = seen_route.addresses.unwrap().1;
+        assert_eq!(end, IpAddr::from([2, 2, 2, 2]));
+
+        let stamps = [68, 12, 13, 0x21, 3, 3, 3, 3, 0, 0, 0, 9, 148, 4, 0, 0];
+        let seen_stamps = seen(&packet(0, &stamps, &[]));
+        assert_eq!(seen_stamps.all("ip.opt.overflow"), ["2"]);
+        assert_eq!(seen_stamps.all("ip.opt.flag"), ["1"]);
+        assert_eq!(seen_stamps.all("ip.opt.time_stamp_addr"), ["3.3.3.3"]);
+        assert_eq!(seen_stamps.all("ip.opt.time_stamp"), ["9"]);
+        assert_eq!(seen_stamps.all("ip.opt.ra"), ["0"]);
+    }
+
+    #[test]
+    fn an_option_that_does_not_fit_is_told_once() {
+        let seen = seen(&packet(0, &[1, 131, 9, 4], &[]));
+        assert_eq!(seen.all("ip.opt.type"), ["1"]);
+        assert_eq!(seen.noticed.len(), 1);
+    }
+}

@@ -92,7 +92,7 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let mut found = Dissected::new(HEADER, Next::Claim(Claim::IpProto(next)), context);
     let total = match (u32::from(header.payload_length()), next) {
         (0, HOP_BY_HOP) => {
-            let length = jumbo(bytes).unwrap_or(context.wire.saturating_sub(HEADER as u32));
+            let length = jumbo(bytes).unwrap_or_else(|| context.wire.saturating_sub(HEADER as u32));
             Some(length.saturating_add(HEADER as u32))
         }
         // Zero also comes from hosts that leave very large segments to the device: the frame's own length holds.
@@ -152,5 +152,68 @@ fn line(view: &View<'_>, line: &mut Line) {
     match NXT.value_name(next.into()) {
         Some(name) => line.say(format_args!("{name} len={len}")),
         None => line.say(format_args!("next={next} len={len}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::EtherType(0x86dd);
+
+    fn packet(length: u16, next: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x6b, 0x91, 0x23, 0x45];
+        bytes.extend(length.to_be_bytes());
+        bytes.extend([next, 64]);
+        for last in [1, 2] {
+            bytes.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn shows_every_field() {
+        let seen = seen(&PROTOCOL, CLAIM, &packet(5, 17, b"hello"));
+        let expected = [
+            ("ipv6.version", "6"),
+            ("ip.version", "6"),
+            ("ipv6.tclass.dscp", "46"),
+            ("ipv6.tclass.ecn", "1"),
+            ("ipv6.flow", "0x12345"),
+            ("ipv6.plen", "5"),
+            ("ipv6.nxt", "17"),
+            ("ipv6.hlim", "64"),
+            ("ipv6.src", "fe80::1"),
+            ("ipv6.dst", "fe80::2"),
+        ];
+        assert_eq!(seen.pairs(), expected);
+        assert_eq!(seen.line, "fe80::1 → fe80::2 UDP len=5");
+        assert_eq!(seen.layer.wire, 45);
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&PROTOCOL, CLAIM, &packet(0, 59, &[]), HEADER);
+    }
+
+    #[test]
+    fn lengths_that_lie_are_told_and_jumbograms_are_not_lies() {
+        let long = seen(&PROTOCOL, CLAIM, &packet(6, 17, b"hello"));
+        assert_eq!(long.problem(), Some(ProblemKind::Malformed));
+        let padded = seen(&PROTOCOL, CLAIM, &packet(3, 17, b"hello"));
+        assert_eq!((padded.layer.end, padded.problem()), (43, None));
+        // A hop-by-hop header with the option, and 70000 bytes in all after the IPv6 header.
+        let mut payload = vec![6, 0, JUMBO, 4, 0, 1, 0x11, 0x70];
+        payload.resize(70_000, 0);
+        let jumbo = seen(&PROTOCOL, CLAIM, &packet(0, 0, &payload));
+        assert_eq!((jumbo.layer.wire, jumbo.problem()), (70_040, None));
+        // Without the option, and too long for the field: as hosts write what they leave to the device.
+        let large = seen(&PROTOCOL, CLAIM, &packet(0, 6, &payload));
+        assert_eq!((large.layer.wire, large.problem()), (70_040, None));
     }
 }

@@ -93,3 +93,41 @@ fn line(view: &View<'_>, line: &mut Line) {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{chain, cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::IpProto(44);
+
+    #[test]
+    fn fragments_wait_and_whole_packets_do_not() {
+        let first = [17, 0, 0, 1, 0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4, 5, 6, 7, 8];
+        let seen_first = seen(&PROTOCOL, CLAIM, &first);
+        let expected = [
+            ("ipv6.fraghdr.nxt", "17"),
+            ("ipv6.fraghdr.offset", "0"),
+            ("ipv6.fraghdr.more", "true"),
+            ("ipv6.fraghdr.ident", "0xdeadbeef"),
+        ];
+        assert_eq!(seen_first.pairs(), expected);
+        assert_eq!(seen_first.next, Next::Data);
+        let cut = chain(&[(&PROTOCOL, CLAIM)], &first[..12], first.len());
+        assert_eq!(cut.next, Next::Claim(Claim::IpProto(17)));
+        let later = [17, 0, 0, 0x10, 0, 0, 0, 1, 9];
+        assert_eq!(seen(&PROTOCOL, CLAIM, &later).next, Next::Data);
+        assert_eq!(
+            seen(&PROTOCOL, CLAIM, &later).all("ipv6.fraghdr.offset"),
+            ["2"]
+        );
+        let atomic = [17, 0, 0, 0, 0, 0, 0, 1, 9];
+        let next = seen(&PROTOCOL, CLAIM, &atomic).next;
+        assert_eq!(next, Next::Claim(Claim::IpProto(17)));
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&PROTOCOL, CLAIM, &[59, 0, 0, 0, 0, 0, 0, 1], HEADER);
+    }
+}

@@ -236,3 +236,36 @@ fn line(view: &View<'_>, line: &mut Line) {
     let len = view.payload_wire();
     line.say(format_args!("{} len={len}", view.layer.protocol.title));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::IpProto(0);
+
+    #[test]
+    fn walks_options_and_padding() {
+        let header = [58, 1, 5, 2, 0, 0, 0, 4, 1, 7, 0xc2, 4, 0, 1, 2, 3];
+        let seen = seen(&HOP_BY_HOP, CLAIM, &header);
+        assert_eq!(seen.all("ipv6.hopopts.nxt"), ["58"]);
+        assert_eq!(seen.all("ipv6.hopopts.len_oct"), ["16"]);
+        assert_eq!(seen.all("ipv6.opt.type"), ["0x05", "0x00", "0x04", "0xc2"]);
+        assert_eq!(seen.all("ipv6.opt.router_alert"), ["0"]);
+        assert_eq!(seen.all("ipv6.opt.tel"), ["7"]);
+        assert_eq!(seen.all("ipv6.opt.jumbo"), ["66051"]);
+        assert_eq!(seen.next, Next::Claim(Claim::IpProto(58)));
+        assert!(seen.noticed.is_empty());
+    }
+
+    #[test]
+    fn an_option_that_does_not_fit_is_told_once() {
+        let seen = seen(&DESTINATION, CLAIM, &[59, 0, 1, 9, 0, 0, 0, 0]);
+        assert_eq!(seen.noticed.len(), 1);
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&HOP_BY_HOP, CLAIM, &[59, 0, 1, 4, 0, 0, 0, 0], 8);
+    }
+}

@@ -152,3 +152,47 @@ fn line(view: &View<'_>, line: &mut Line) {
         view.payload_wire()
     ));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::IpProto(43);
+
+    fn header(kind: u8, left: u8, last: u8) -> Vec<u8> {
+        let mut bytes = vec![59, 4, kind, left, last, 0, 0, 7];
+        for last in [1, 2] {
+            bytes.extend([0x20, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn lists_stops_of_source_routes_and_segments() {
+        let source = seen(&PROTOCOL, CLAIM, &header(SOURCE_ROUTE, 1, 0));
+        assert_eq!(source.all("ipv6.routing.src.addr"), ["2001::1", "2001::2"]);
+        assert_eq!(source.all("ipv6.routing.len_oct"), ["40"]);
+        let segments = seen(&PROTOCOL, CLAIM, &header(SEGMENTS, 1, 1));
+        assert_eq!(
+            segments.all("ipv6.routing.srh.addr"),
+            ["2001::1", "2001::2"]
+        );
+        assert_eq!(segments.all("ipv6.routing.srh.last_entry"), ["1"]);
+        assert_eq!(segments.all("ipv6.routing.srh.tag"), ["0x0007"]);
+    }
+
+    #[test]
+    fn more_stops_left_than_listed_is_malformed() {
+        let seen = seen(&PROTOCOL, CLAIM, &header(SOURCE_ROUTE, 3, 0));
+        assert_eq!(seen.problem(), Some(ProblemKind::Malformed));
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&PROTOCOL, CLAIM, &header(SOURCE_ROUTE, 1, 0), 40);
+    }
+}

@@ -227,10 +227,7 @@ fn line(view: &View<'_>, line: &mut Line) {
         return;
     };
     match snap(bytes, 2 + size).filter(|_| is_snap(bytes)) {
-        Some((oui, number)) => line.say(format_args!(
-            "SNAP oui=0x{oui:06x} pid=0x{number:04x} len={}",
-            view.payload_wire()
-        )),
+        Some((oui, number)) => line.say(format_args!("SNAP oui=0x{oui:06x} pid=0x{number:04x}")),
         None => {
             let kind = match control & 0x03 {
                 0x03 => COMMANDS
@@ -241,11 +238,93 @@ fn line(view: &View<'_>, line: &mut Line) {
                 _ => "I",
             };
             line.say(format_args!(
-                "{kind} dsap=0x{:02x} ssap=0x{:02x} len={}",
-                bytes[0],
-                bytes[1],
-                view.payload_wire()
+                "{kind} dsap=0x{:02x} ssap=0x{:02x}",
+                bytes[0], bytes[1]
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::Name("llc");
+
+    #[test]
+    fn shows_every_field_of_a_snap_header() {
+        let bytes = [0xaa, 0xaa, 0x03, 0, 0, 0, 0x08, 0x00, 0x45];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("llc.dsap", "0xaa"),
+                ("llc.dsap.sap", "0x55"),
+                ("llc.dsap.ig", "false"),
+                ("llc.ssap", "0xaa"),
+                ("llc.ssap.sap", "0x55"),
+                ("llc.ssap.cr", "false"),
+                ("llc.control", "0x0003"),
+                ("llc.control.u_modifier_cmd", "0x00"),
+                ("llc.control.ftype", "0x0003"),
+                ("llc.oui", "0x000000"),
+                ("llc.type", "0x0800"),
+            ]
+        );
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        assert_eq!(found.layer.header, 8);
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 8);
+    }
+
+    #[test]
+    fn an_organization_of_its_own_has_a_field_of_its_own() {
+        let found = seen(
+            &PROTOCOL,
+            CLAIM,
+            &[0xaa, 0xaa, 0x03, 0, 0, 0x0c, 0x20, 0x00, 1],
+        );
+        assert_eq!(found.all("llc.cisco_pid"), ["0x2000"]);
+        assert_eq!(found.next, Next::Data);
+        let found = seen(
+            &PROTOCOL,
+            CLAIM,
+            &[0xaa, 0xaa, 0x03, 0x12, 0x34, 0x56, 0, 1, 1],
+        );
+        assert_eq!(found.all("llc.pid"), ["0x0001"]);
+    }
+
+    #[test]
+    fn bridged_frames_are_ethernet() {
+        let found = seen(
+            &PROTOCOL,
+            CLAIM,
+            &[0xaa, 0xaa, 0x03, 0, 0x80, 0xc2, 0, 7, 1],
+        );
+        assert_eq!(found.next, Next::Claim(Claim::Name("eth")));
+    }
+
+    #[test]
+    fn numbered_frames_have_a_control_field_of_two_bytes() {
+        // Information, N(S) 1, N(R) 2, poll.
+        let found = seen(&PROTOCOL, CLAIM, &[0xf0, 0xf0, 0x02, 0x05, 9]);
+        assert_eq!(found.all("llc.control"), ["0x0502"]);
+        assert_eq!(found.all("llc.control.n_s"), ["1"]);
+        assert_eq!(found.all("llc.control.n_r"), ["2"]);
+        assert_eq!(found.all("llc.control.p"), ["true"]);
+        assert_eq!(found.next, Next::Claim(Claim::Llc(0xf0)));
+        // Receiver not ready, a response with the final bit.
+        let found = seen(&PROTOCOL, CLAIM, &[0xf0, 0xf1, 0x05, 0x01]);
+        assert_eq!(found.all("llc.control.s_ftype"), ["0x0001"]);
+        assert_eq!(found.all("llc.control.f"), ["true"]);
+        assert_eq!(found.next, Next::Data);
+        cut_everywhere(&PROTOCOL, CLAIM, &[0xf0, 0xf1, 0x05, 0x01], 4);
+    }
+
+    #[test]
+    fn unnumbered_commands_are_named_in_the_line() {
+        let found = seen(&PROTOCOL, CLAIM, &[0x00, 0x01, 0xbf]);
+        assert_eq!(found.line, " →  XID dsap=0x00 ssap=0x01");
+        assert_eq!(found.all("llc.control.u_modifier_resp"), ["0x2b"]);
     }
 }

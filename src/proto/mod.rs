@@ -215,3 +215,60 @@ pub static ALL: &[&Protocol] = &[
     &frame::PROTOCOL,
     &data::PROTOCOL,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{chain, seen};
+
+    /// Made-up bytes, the same in every run (xorshift).
+    fn noise(seed: &mut u64) -> Vec<u8> {
+        let mut next = || {
+            *seed ^= *seed << 13;
+            *seed ^= *seed >> 7;
+            *seed ^= *seed << 17;
+            *seed
+        };
+        let len = next() % 96;
+        // Small numbers are frequent, so that lengths and counts often fit.
+        (0..len)
+            .map(|_| match next() % 3 {
+                0 => (next() % 16) as u8,
+                _ => next() as u8,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn no_protocol_panics_or_points_outside_the_packet_whatever_the_bytes() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15;
+        for protocol in ALL {
+            for &claim in protocol.claims {
+                for _ in 0..1000 {
+                    let bytes = noise(&mut seed);
+                    seen(protocol, claim, &bytes);
+                    chain(&[(protocol, claim)], &bytes, bytes.len() + 40);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_is_explained_and_named_once() {
+        for protocol in ALL {
+            for (index, field) in protocol.fields.iter().enumerate() {
+                assert!(!field.title.is_empty(), "{} has no title", field.name);
+                assert!(
+                    field.doc.ends_with(['.', ')', '?']),
+                    "{}: {:?}",
+                    field.name,
+                    field.doc
+                );
+                let twin = protocol.fields[..index]
+                    .iter()
+                    .any(|f| f.name == field.name);
+                assert!(!twin, "{} stands twice", field.name);
+            }
+        }
+    }
+}

@@ -79,3 +79,40 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.say(format_args!("label={label} ttl={ttl}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::EtherType(0x8847);
+
+    #[test]
+    fn shows_every_field_of_an_entry() {
+        let bytes = [0x00, 0x06, 0x4a, 0x40];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("mpls.label", "100"),
+                ("mpls.exp", "5"),
+                ("mpls.bottom", "0"),
+                ("mpls.ttl", "64")
+            ]
+        );
+        assert_eq!(found.next, Next::Claim(Claim::Name("mpls")));
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 4);
+    }
+
+    #[test]
+    fn the_first_nibble_tells_what_the_last_label_carries() {
+        for (first, next) in [
+            (0x45, Next::Claim(Claim::EtherType(0x0800))),
+            (0x60, Next::Claim(Claim::EtherType(0x86dd))),
+            (0x00, Next::Claim(Claim::Name("pwethcw"))),
+            (0x10, Next::Data),
+        ] {
+            assert_eq!(seen(&PROTOCOL, CLAIM, &[0, 6, 0x41, 1, first]).next, next);
+        }
+    }
+}

@@ -105,6 +105,53 @@ fn line(view: &View<'_>, line: &mut Line) {
             Content::Family(family) => line.say(format_args!("family={family}")),
             Content::EtherType(kind) => line.say(format_args!("type=0x{kind:04x}")),
         }
-        line.add(format_args!("len={}", view.payload_wire()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, on_link};
+
+    #[test]
+    fn the_byte_order_of_a_family_is_found_out() {
+        for (bytes, family) in [
+            ([2, 0, 0, 0], "2"),
+            ([0, 0, 0, 2], "2"),
+            ([30, 0, 0, 0], "30"),
+            ([0, 0, 0, 24], "24"),
+        ] {
+            let found = on_link(&PROTOCOL, LinkType::NULL, &bytes);
+            assert_eq!(found.pairs(), [("null.family", family)]);
+            let kind = if family == "2" { 0x0800 } else { 0x86dd };
+            assert_eq!(found.next, Next::Claim(Claim::EtherType(kind)));
+        }
+    }
+
+    #[test]
+    fn a_type_stands_in_old_linux_captures() {
+        let found = on_link(&PROTOCOL, LinkType::NULL, &[0, 0, 0x86, 0xdd]);
+        assert_eq!(found.pairs(), [("null.type", "0x86dd")]);
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x86dd)));
+        assert_eq!(found.line, " →  type=0x86dd");
+    }
+
+    #[test]
+    fn loop_is_big_endian_and_has_no_types() {
+        let found = on_link(&PROTOCOL, LinkType::LOOP, &[0, 0, 0, 2]);
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        let found = on_link(&PROTOCOL, LinkType::LOOP, &[2, 0, 0, 0]);
+        assert_eq!(found.pairs(), [("null.family", "33554432")]);
+        assert_eq!(found.next, Next::Data);
+    }
+
+    #[test]
+    fn cut_at_every_length() {
+        cut_everywhere(
+            &PROTOCOL,
+            Claim::Link(LinkType::NULL),
+            &[2, 0, 0, 0, 0x45],
+            4,
+        );
     }
 }

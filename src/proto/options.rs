@@ -72,6 +72,8 @@ impl Opt<'_> {
 pub(super) struct Options<'a> {
     header: &'a [u8],
     at: usize,
+    /// Where the options end by the header's own account, captured or not.
+    end: usize,
     padded: bool,
     broken: bool,
 }
@@ -82,6 +84,7 @@ impl<'a> Options<'a> {
         Self {
             header,
             at: FIXED,
+            end: header.first().map_or(0, |byte| usize::from(byte & 0xf) * 4),
             padded: false,
             broken: false,
         }
@@ -90,8 +93,11 @@ impl<'a> Options<'a> {
     /// The options of a TCP header.
     pub(super) fn of_tcp(header: &'a [u8]) -> Self {
         Self {
+            header,
+            at: FIXED,
+            end: header.get(12).map_or(0, |byte| usize::from(byte >> 4) * 4),
             padded: true,
-            ..Self::of_ipv4(header)
+            broken: false,
         }
     }
 
@@ -110,13 +116,17 @@ impl<'a> Iterator for Options<'a> {
         let len = match (kind, rest.get(1)) {
             (END | NOP, _) => 1,
             (_, Some(&len)) if len >= 2 => usize::from(len),
+            // The length itself was cut off.
+            (_, None) if at + 1 < self.end => 2,
             _ => 0,
         };
-        let Some(bytes) = rest.get(..len).filter(|bytes| !bytes.is_empty()) else {
+        if len == 0 || at + len > self.end {
             self.broken = true;
             self.at = self.header.len();
             return None;
-        };
+        }
+        // What the snapshot length left of the option, all of it as a rule.
+        let bytes = &rest[..len.min(rest.len())];
         let goes_on = self.padded && rest.get(1) == Some(&END);
         self.at = if kind == END && !goes_on {
             self.header.len()
@@ -131,8 +141,12 @@ impl<'a> Iterator for Options<'a> {
 mod tests {
     use super::*;
 
+    /// A header that is both IPv4's and TCP's, as far as its length goes.
     fn header(options: &[u8]) -> Vec<u8> {
-        [&[9; FIXED], options].concat()
+        let mut header = [&[0; FIXED], options].concat();
+        let words = header.len().div_ceil(4) as u8;
+        (header[0], header[12]) = (words, words << 4);
+        header
     }
 
     #[test]
@@ -149,15 +163,27 @@ mod tests {
 
     #[test]
     fn a_length_that_is_missing_too_small_or_too_long_ends_the_walk() {
-        for bytes in [&[NOP, 2][..], &[NOP, 2, 1, 0], &[NOP, 2, 4, 5]] {
+        for bytes in [&[NOP, NOP, NOP, 2][..], &[NOP, 2, 1, 0], &[NOP, 2, 4, 5]] {
             let header = header(bytes);
             let mut options = Options::of_tcp(&header);
-            assert_eq!(options.by_ref().count(), 1);
+            assert!(options.by_ref().all(|option| option.kind == NOP));
             assert!(options.is_broken(), "{bytes:?}");
         }
-        let header = header(&[NOP, NOP]);
+        let header = header(&[NOP, NOP, 4, 2]);
         let mut sound = Options::of_ipv4(&header);
-        assert_eq!(sound.by_ref().count(), 2);
+        assert_eq!(sound.by_ref().count(), 3);
         assert!(!sound.is_broken());
+    }
+
+    #[test]
+    fn what_the_snapshot_length_left_of_an_option_is_given() {
+        let header = header(&[NOP, NOP, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8]);
+        for len in 23..header.len() {
+            let mut options = Options::of_tcp(&header[..len]);
+            let last = options.by_ref().last();
+            let last = last.map(|option| (option.kind, option.bytes.len()));
+            assert_eq!(last, Some((8, len - 22)));
+            assert!(!options.is_broken());
+        }
     }
 }

@@ -60,9 +60,10 @@ crate::fields! {
     PROTOCOL_NUMBER = Field::walked("ppp.protocol", "Protocol", Kind::Hex(4), "What the packet carries (RFC 1661 §2).").names(PROTOCOLS);
 }
 
-/// Bytes before the protocol number: address and control are there or not, which only the bytes tell.
+/// Bytes before the protocol number: address and control are there or not, which only the bytes tell;
+/// no protocol number ends in ff (RFC 1661 §2).
 fn prefix(bytes: &[u8], claim: Claim) -> usize {
-    if claim != Claim::Name("ppp") && bytes.starts_with(&[0xff, 0x03]) {
+    if claim != Claim::Name("ppp") && bytes.first() == Some(&0xff) {
         2
     } else {
         0
@@ -111,10 +112,54 @@ fn line(view: &View<'_>, line: &mut Line) {
         return;
     };
     match PROTOCOL_NUMBER.value_name(number.into()) {
-        Some(name) => line.say(format_args!("{name} len={}", view.payload_wire())),
-        None => line.say(format_args!(
-            "protocol=0x{number:04x} len={}",
-            view.payload_wire()
-        )),
+        Some(name) => line.say(format_args!("{name}")),
+        None => line.say(format_args!("protocol=0x{number:04x}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const PLAIN: Claim = Claim::Name("ppp");
+    const HDLC: Claim = Claim::Name("ppp_hdlc");
+
+    #[test]
+    fn shows_every_field() {
+        let bytes = [0xff, 0x03, 0x00, 0x57, 0x60];
+        let found = seen(&PROTOCOL, HDLC, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("ppp.address", "0xff"),
+                ("ppp.control", "0x03"),
+                ("ppp.protocol", "0x0057")
+            ]
+        );
+        assert_eq!(
+            (found.layer.header, found.next),
+            (4, Next::Claim(Claim::Ppp(0x57)))
+        );
+        cut_everywhere(&PROTOCOL, HDLC, &bytes, 4);
+    }
+
+    #[test]
+    fn address_control_and_half_the_protocol_may_be_left_out() {
+        for (claim, bytes, header, number) in [
+            (HDLC, &[0x00, 0x21, 0x45][..], 2, 0x21),
+            (HDLC, &[0x21, 0x45], 1, 0x21),
+            (HDLC, &[0xff, 0x03, 0x21, 0x45], 3, 0x21),
+            (PLAIN, &[0xff, 0x03, 0x00, 0x21], 1, 0xff),
+        ] {
+            let found = seen(&PROTOCOL, claim, bytes);
+            assert_eq!(found.layer.header, header, "{bytes:?}");
+            assert_eq!(found.next, Next::Claim(Claim::Ppp(number)), "{bytes:?}");
+            assert_eq!(found.all("ppp.protocol"), [format!("0x{number:04x}")]);
+        }
+        assert_eq!(
+            seen(&PROTOCOL, PLAIN, &[0xc0, 0x21]).line,
+            " →  Link control (LCP)"
+        );
     }
 }

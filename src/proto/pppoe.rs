@@ -224,3 +224,72 @@ fn line(view: &View<'_>, line: &mut Line) {
         None => line.say(format_args!("code=0x{code:02x} session=0x{session:04x}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{chain, cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::EtherType(0x8863);
+
+    fn discovery(tags: &[u8]) -> Vec<u8> {
+        [&[0x11, 0x07, 0, 0, 0, tags.len() as u8], tags].concat()
+    }
+
+    #[test]
+    fn shows_every_field_of_an_offer() {
+        let tags = [
+            &[1, 2, 0, 2, b'a', b'c', 1, 3, 0, 1, 9, 0xff, 0x11, 0, 1, 7][..],
+            &[1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, b'x'],
+        ]
+        .concat();
+        let found = seen(&DISCOVERY, CLAIM, &discovery(&tags));
+        assert_eq!(
+            found.pairs(),
+            [
+                ("pppoe.version", "1"),
+                ("pppoe.type", "1"),
+                ("pppoe.code", "0x07"),
+                ("pppoe.session_id", "0x0000"),
+                ("pppoe.payload_length", "29"),
+                ("pppoed.tags.ac_name", "ac"),
+                ("pppoed.tags.host_uniq", "09"),
+                ("pppoed.tag", "0xff11"),
+                ("pppoed.tag_length", "1"),
+                ("pppoed.tag.unknown_data", "07"),
+            ],
+            "tags after the end of the list are padding"
+        );
+        assert_eq!((found.problem(), found.next), (None, Next::End));
+        assert_eq!(found.line, " →  Offer (PADO) session=0x0000");
+        cut_everywhere(&DISCOVERY, CLAIM, &discovery(&tags), 6);
+    }
+
+    #[test]
+    fn a_tag_longer_than_the_packet_is_malformed_and_cut_where_the_capture_was() {
+        let bytes = discovery(&[1, 2, 0, 9, b'a']);
+        assert_eq!(
+            seen(&DISCOVERY, CLAIM, &bytes).problem(),
+            Some(ProblemKind::Malformed)
+        );
+        let whole = discovery(&[1, 2, 0, 2, b'a', b'c']);
+        let cut = chain(&[(&DISCOVERY, CLAIM)], &whole[..11], whole.len());
+        assert_eq!(cut.problem(), Some(ProblemKind::Cut));
+    }
+
+    #[test]
+    fn a_session_carries_ppp_up_to_its_length() {
+        let claim = Claim::EtherType(0x8864);
+        let found = seen(&SESSION, claim, &[0x11, 0, 0, 7, 0, 2, 0, 0x21, 0, 0]);
+        assert_eq!(
+            (found.layer.end, found.next),
+            (8, Next::Claim(Claim::Name("ppp")))
+        );
+        assert_eq!(found.all("pppoe.session_id"), ["0x0007"]);
+        let found = seen(&SESSION, claim, &[0x11, 0, 0, 7, 0, 9, 0, 0x21]);
+        assert_eq!(found.problem(), Some(ProblemKind::Malformed));
+    }
+}

@@ -33,7 +33,7 @@ pub static PROTOCOL: Protocol = Protocol {
 };
 
 crate::fields! {
-    SEQUENCE = Field::walked("pwethcw.cw.sequence_number", "Sequence number", Kind::Uint, "Counts frames so that order can be checked; 0 means not used (RFC 4448 §4.6).");
+    SEQUENCE = Field::walked("pweth.cw.sequence_number", "Sequence number", Kind::Uint, "Counts frames so that order can be checked; 0 means not used (RFC 4448 §4.6).");
 }
 
 /// The type or length of an Ethernet frame that begins at `start` is one that makes sense.
@@ -69,6 +69,37 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     }
 }
 
-fn line(view: &View<'_>, line: &mut Line) {
-    line.say(format_args!("len={}", view.payload_wire()));
+fn line(_: &View<'_>, line: &mut Line) {
+    line.say(format_args!("pseudowire"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    const CLAIM: Claim = Claim::Name("pwethcw");
+    const FRAME: [u8; 15] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00, 0x45];
+
+    #[test]
+    fn a_control_word_comes_before_the_frame() {
+        let bytes = [&[0, 0, 0, 7], &FRAME[..]].concat();
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(found.pairs(), [("pweth.cw.sequence_number", "7")]);
+        assert_eq!(
+            (found.layer.header, found.next),
+            (4, Next::Claim(Claim::Name("eth")))
+        );
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 4);
+    }
+
+    #[test]
+    fn a_frame_may_begin_at_once() {
+        let found = seen(&PROTOCOL, CLAIM, &FRAME);
+        assert_eq!(
+            (found.layer.header, found.next),
+            (0, Next::Claim(Claim::Name("eth")))
+        );
+        assert!(found.fields.is_empty());
+    }
 }

@@ -30,7 +30,7 @@ pub static PROTOCOL: Protocol = Protocol {
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let next = match (context.claim, bytes) {
         // Some PPP devices are captured as raw IP with their address and control bytes.
-        (Claim::Link(LinkType::RAW), [0xff, 0x03, ..]) => Next::Claim(Claim::Name("ppp")),
+        (Claim::Link(LinkType::RAW), [0xff, 0x03, ..]) => Next::Claim(Claim::Name("ppp_hdlc")),
         (_, [first, ..]) if first >> 4 == 4 => Next::Claim(Claim::EtherType(0x0800)),
         (_, [first, ..]) if first >> 4 == 6 => Next::Claim(Claim::EtherType(0x86dd)),
         // The link type says which version it ought to be; that protocol then says what is wrong.
@@ -41,6 +41,36 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     Dissected::new(0, next, context)
 }
 
-fn line(view: &View<'_>, line: &mut Line) {
-    line.say(format_args!("len={}", view.layer.wire));
+/// Nothing of its own: what follows speaks.
+fn line(_: &View<'_>, _: &mut Line) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::seen;
+
+    #[test]
+    fn the_version_nibble_decides_and_then_the_link_type() {
+        let next = |link, first| seen(&PROTOCOL, Claim::Link(link), &[first, 0x03]).next;
+        let (v4, v6) = (
+            Next::Claim(Claim::EtherType(0x0800)),
+            Next::Claim(Claim::EtherType(0x86dd)),
+        );
+        assert_eq!(next(LinkType::RAW, 0x45), v4);
+        assert_eq!(next(LinkType::RAW, 0x60), v6);
+        assert_eq!(next(LinkType::RAW, 0x12), Next::Data);
+        assert_eq!(
+            next(LinkType::RAW, 0xff),
+            Next::Claim(Claim::Name("ppp_hdlc"))
+        );
+        assert_eq!(next(LinkType::IPV4, 0x60), v6);
+        assert_eq!(next(LinkType::IPV4, 0x12), v4);
+        assert_eq!(next(LinkType::IPV6, 0x12), v6);
+    }
+
+    #[test]
+    fn an_empty_frame_is_no_fault() {
+        let found = seen(&PROTOCOL, Claim::Link(LinkType::RAW), &[]);
+        assert_eq!((found.layer.header, found.problem()), (0, None));
+    }
 }

@@ -48,6 +48,30 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(id)) = view.value(&ID) {
-        line.say(format_args!("svlan={id} len={}", view.payload_wire()));
+        line.say(format_args!("svlan={id}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    #[test]
+    fn shows_every_field_of_a_tag_and_hands_on_to_the_next() {
+        let bytes = [0xa0, 0xc8, 0x81, 0x00, 0];
+        let claim = Claim::EtherType(0x88a8);
+        let found = seen(&PROTOCOL, claim, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("ieee8021ad.priority", "5"),
+                ("ieee8021ad.dei", "0"),
+                ("ieee8021ad.id", "200"),
+                ("ieee8021ah.etype", "0x8100"),
+            ]
+        );
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x8100)));
+        cut_everywhere(&PROTOCOL, claim, &bytes, 4);
     }
 }

@@ -142,7 +142,7 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let next = match protocol {
         0x0003 => Next::Claim(Claim::Name("eth")),
         0x0004 => Next::Claim(Claim::Name("llc")),
-        0x0007 => Next::Claim(Claim::Name("ppp")),
+        0x0007 => Next::Claim(Claim::Name("ppp_hdlc")),
         ..=LAST_OWN => Next::Data,
         kind => Next::Claim(Claim::EtherType(kind)),
     };
@@ -227,8 +227,89 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.ends(Colons(address), "");
     }
     let protocol = view.u16(layout.protocol).unwrap_or(0);
-    line.say(format_args!(
-        "type=0x{protocol:04x} len={}",
-        view.payload_wire()
-    ));
+    line.say(format_args!("type=0x{protocol:04x}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, on_link, seen};
+
+    const V1_CLAIM: Claim = Claim::Link(LinkType::LINUX_SLL);
+    const V2_CLAIM: Claim = Claim::Link(LinkType::LINUX_SLL2);
+
+    fn v1(hatype: u16, halen: u8, protocol: u16) -> Vec<u8> {
+        let mut bytes = vec![0, 4];
+        bytes.extend(hatype.to_be_bytes());
+        bytes.extend([0, halen, 2, 0, 0, 0, 0, 1, 0xee, 0xff]);
+        bytes.extend(protocol.to_be_bytes());
+        bytes.push(0x45);
+        bytes
+    }
+
+    #[test]
+    fn shows_every_field_of_version_1() {
+        let bytes = v1(1, 6, 0x0800);
+        let found = seen(&PROTOCOL, V1_CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("sll.pkttype", "4"),
+                ("sll.hatype", "1"),
+                ("sll.halen", "6"),
+                ("sll.src.eth", "02:00:00:00:00:01"),
+                ("sll.unused", "ee:ff"),
+                ("sll.etype", "0x0800"),
+            ]
+        );
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        cut_everywhere(&PROTOCOL, V1_CLAIM, &bytes, 16);
+    }
+
+    #[test]
+    fn shows_every_field_of_version_2() {
+        let bytes = [
+            0x86, 0xdd, 0, 0, 0, 0, 0, 7, 0x03, 0x04, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0x60,
+        ];
+        let found = on_link(&PROTOCOL, LinkType::LINUX_SLL2, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("sll.pkttype", "0"),
+                ("sll.ifindex", "7"),
+                ("sll.hatype", "772"),
+                ("sll.halen", "6"),
+                ("sll.src.eth", "00:00:00:00:00:00"),
+                ("sll.unused", "00:00"),
+                ("sll.etype", "0x86dd"),
+            ]
+        );
+        assert_eq!(found.layer.header, 20);
+        cut_everywhere(&PROTOCOL, V2_CLAIM, &bytes, 20);
+    }
+
+    #[test]
+    fn the_length_of_the_address_decides_what_it_is() {
+        let other = |halen| seen(&PROTOCOL, V1_CLAIM, &v1(1, halen, 0x0800));
+        assert_eq!(other(4).all("sll.src.ipv4"), ["2.0.0.0"]);
+        assert_eq!(other(20).all("sll.src.other"), ["02:00:00:00:00:01:ee:ff"]);
+        assert!(other(20).all("sll.unused").is_empty());
+        assert_eq!(other(0).all("sll.unused"), ["02:00:00:00:00:01:ee:ff"]);
+    }
+
+    #[test]
+    fn the_kernels_own_protocols_are_told_from_ethertypes_and_gre() {
+        for (protocol, next) in [
+            (3, Next::Claim(Claim::Name("eth"))),
+            (4, Next::Claim(Claim::Name("llc"))),
+            (7, Next::Claim(Claim::Name("ppp_hdlc"))),
+            (12, Next::Data),
+        ] {
+            let found = seen(&PROTOCOL, V1_CLAIM, &v1(1, 6, protocol));
+            assert_eq!(found.next, next);
+            assert_eq!(found.all("sll.ltype"), [format!("0x{protocol:04x}")]);
+        }
+        let found = seen(&PROTOCOL, V1_CLAIM, &v1(GRE, 6, 0x0800));
+        assert_eq!(found.all("sll.gretype"), ["0x0800"]);
+    }
 }

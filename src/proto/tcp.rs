@@ -399,7 +399,7 @@ fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> Cont
                 .iter()
                 .all(|(known, _)| *known != u64::from(kind)) =>
         {
-            put(&UNKNOWN_PAYLOAD, 2, len - 2)
+            put(&UNKNOWN_PAYLOAD, 2, len.saturating_sub(2))
         }
         _ => ControlFlow::Continue(()),
     }
@@ -455,7 +455,7 @@ fn walk_multipath(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> C
         // MP_FASTCLOSE and MP_TCPRST (RFC 8684 §3.5, §3.6).
         (7, 12) => &[(&MPTCP_RECVKEY, 4, 8)],
         (8, 4) => &[(&MPTCP_RST_REASON, 3, 1)],
-        _ => return option.put(view, (&MPTCP_DATA, 3, len - 3), visit),
+        _ => return option.put(view, (&MPTCP_DATA, 3, len.saturating_sub(3)), visit),
     };
     for &place in places {
         option.put(view, place, visit)?;
@@ -539,5 +539,152 @@ fn line_option(option: &Opt<'_>, base: u32, line: &mut Line) {
         (kind::FAST_OPEN, 2) => line.add(format_args!("tfo=request")),
         (kind::FAST_OPEN, _) => line.add(format_args!("tfo=cookie")),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{Seen, cut_everywhere, seen as seen_as},
+    };
+
+    const CLAIM: Claim = Claim::IpProto(IP_PROTO);
+
+    fn segment(flags: u16, options: &[u8], payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x9c, 0x40, 0x13, 0x88, 0, 0, 0, 7, 0, 0, 0, 9];
+        let offset = (HEADER + options.len()) as u16 / 4;
+        bytes.extend((offset << 12 | flags).to_be_bytes());
+        bytes.extend([0xff, 0xd7, 0xbe, 0xef, 0, 3]);
+        bytes.extend(options);
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn seen(bytes: &[u8]) -> Seen {
+        seen_as(&PROTOCOL, CLAIM, bytes)
+    }
+
+    #[test]
+    fn shows_the_fixed_fields() {
+        let seen = seen(&segment(flag::PSH | flag::ACK | flag::ECE, &[], b"hello"));
+        let expected = [
+            ("tcp.srcport", "40000"),
+            ("tcp.dstport", "5000"),
+            ("tcp.seq_raw", "7"),
+            ("tcp.ack_raw", "9"),
+            ("tcp.flags.res", "false"),
+            ("tcp.flags.ece", "true"),
+            ("tcp.flags.ack", "true"),
+            ("tcp.flags.push", "true"),
+            ("tcp.flags.syn", "false"),
+            ("tcp.window_size_value", "65495"),
+            ("tcp.checksum", "0xbeef"),
+            ("tcp.urgent_pointer", "3"),
+            ("tcp.hdr_len", "20"),
+            ("tcp.len", "5"),
+            ("tcp.checksum.status", "2"),
+            ("sockwire.checksum", "unknown"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(seen.all(name), [value], "{name}");
+        }
+    }
+
+    #[test]
+    fn the_line_names_flags_and_what_a_syn_offers() {
+        let options = [2, 4, 0xff, 0xd7, 4, 2, 3, 3, 7, 0, 0, 0];
+        let syn = seen(&segment(flag::SYN, &options, &[]));
+        assert_eq!(
+            syn.line,
+            "40000 → 5000 SYN  seq=7 win=65495 mss=65495 sackOK ws=7"
+        );
+        let data = seen(&segment(flag::PSH | flag::ACK, &[], b"hello"));
+        assert_eq!(
+            data.line,
+            "40000 → 5000 PSH,ACK  seq=7 ack=9 win=65495 len=5"
+        );
+        for (flags, names) in [
+            (flag::SYN | flag::ACK, "SYN,ACK"),
+            (flag::FIN | flag::ACK, "FIN,ACK"),
+            (flag::RST | flag::ACK, "RST,ACK"),
+            (flag::ACK, "ACK"),
+        ] {
+            let line = seen(&segment(flags, &[], &[])).line;
+            assert!(line.contains(&format!("5000 {names}  seq=7")), "{line}");
+        }
+    }
+
+    #[test]
+    fn walks_every_option() {
+        let options = [
+            1, 5, 10, 0, 0, 0, 5, 0, 0, 0, 8, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 28, 4, 0x80, 5, 34, 2,
+            254, 4, 0xab, 0xcd, 29, 5, 1, 2, 3, 99, 3, 7, 0,
+        ];
+        let seen = seen(&segment(flag::ACK, &options, &[]));
+        assert_eq!(
+            seen.all("tcp.option_kind"),
+            ["1", "5", "8", "28", "34", "254", "29", "99", "0"]
+        );
+        let expected = [
+            ("tcp.options.sack_le", "5"),
+            ("tcp.options.sack_re", "8"),
+            ("tcp.options.timestamp.tsval", "1"),
+            ("tcp.options.timestamp.tsecr", "2"),
+            ("tcp.options.user_to_granularity", "true"),
+            ("tcp.options.user_to_val", "5"),
+            ("tcp.options.tfo.request", ""),
+            ("tcp.options.experimental.exid", "0xabcd"),
+            ("tcp.options.ao.keyid", "1"),
+            ("tcp.options.ao.rnextkeyid", "2"),
+            ("tcp.options.ao.mac", "03"),
+            ("tcp.options.unknown.payload", "07"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(seen.all(name), [value], "{name}");
+        }
+        assert!(seen.noticed.is_empty());
+    }
+
+    #[test]
+    fn walks_multipath_options() {
+        let mut capable = vec![30, 12, 0x01, 0x81];
+        capable.extend([0, 0, 0, 0, 0, 0, 0, 5]);
+        let seen_capable = seen(&segment(flag::SYN, &capable, &[]));
+        assert_eq!(seen_capable.all("tcp.options.mptcp.subtype"), ["0"]);
+        assert_eq!(seen_capable.all("tcp.options.mptcp.version"), ["1"]);
+        assert_eq!(seen_capable.all("tcp.options.mptcp.flags"), ["0x81"]);
+        assert_eq!(seen_capable.all("tcp.options.mptcp.sendkey"), ["5"]);
+        let join = [30, 12, 0x10, 3, 0, 0, 0, 1, 0, 0, 0, 2];
+        let seen_join = seen(&segment(flag::SYN, &join, &[]));
+        assert_eq!(seen_join.all("tcp.options.mptcp.addrid"), ["3"]);
+        assert_eq!(seen_join.all("tcp.options.mptcp.recvtok"), ["1"]);
+        assert_eq!(seen_join.all("tcp.options.mptcp.sendrand"), ["2"]);
+    }
+
+    #[test]
+    fn options_of_the_wrong_length_have_no_value_and_broken_ones_are_told_once() {
+        let wrong = seen(&segment(flag::SYN, &[2, 3, 5, 0], &[]));
+        assert_eq!(wrong.all("tcp.option_kind"), ["2", "0"]);
+        assert!(wrong.all("tcp.options.mss_val").is_empty());
+        let broken = seen(&segment(flag::SYN, &[1, 8, 10, 0], &[]));
+        assert_eq!(broken.all("tcp.option_kind"), ["1"]);
+        assert_eq!(broken.noticed.len(), 1);
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        let options = [2, 4, 5, 0xb4, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1];
+        let bytes = segment(flag::SYN, &options, b"hello");
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, HEADER + options.len());
+    }
+
+    #[test]
+    fn a_data_offset_below_five_is_malformed() {
+        let mut bytes = segment(flag::SYN, &[], &[]);
+        bytes[12] = 0x40;
+        assert_eq!(seen(&bytes).problem(), Some(ProblemKind::Malformed));
+        assert!(seen(&bytes).all("tcp.len").is_empty());
     }
 }

@@ -1,9 +1,8 @@
 //! What the tests of protocol files share: dissect bytes as one protocol or a chain of them, and list what a view sees.
 
-use std::{
-    net::IpAddr,
-    ops::{ControlFlow, Range},
-};
+#![allow(clippy::expect_used)]
+
+use std::ops::{ControlFlow, Range};
 
 use crate::{
     field::{Field, Kind, Value, Visit},
@@ -29,8 +28,6 @@ pub(crate) struct Seen {
     pub(crate) fields: Vec<(&'static str, String)>,
     /// Its part of the one-line form: `source → destination info`.
     pub(crate) line: String,
-    /// Its addresses, for protocols of the network layer.
-    pub(crate) addresses: Option<(IpAddr, IpAddr)>,
 }
 
 impl Seen {
@@ -56,9 +53,24 @@ pub(crate) fn seen(protocol: &'static Protocol, claim: Claim, bytes: &[u8]) -> S
     chain(&[(protocol, claim)], bytes, bytes.len())
 }
 
+/// What `protocol` makes of a frame of link type `link`.
+pub(crate) fn on_link(protocol: &'static Protocol, link: LinkType, bytes: &[u8]) -> Seen {
+    seen(protocol, Claim::Link(link), bytes)
+}
+
 /// What the last of `protocols` makes of a frame of `wire` bytes, of which `bytes` were captured.
 /// Each protocol begins where the header of the one before it ends.
 pub(crate) fn chain(protocols: &[(&'static Protocol, Claim)], bytes: &[u8], wire: usize) -> Seen {
+    chain_at(protocols, bytes, wire, protocols.len() - 1)
+}
+
+/// The same, of the protocol at `index` in the chain.
+pub(crate) fn chain_at(
+    protocols: &[(&'static Protocol, Claim)],
+    bytes: &[u8],
+    wire: usize,
+    index: usize,
+) -> Seen {
     let mut layers: Vec<Layer> = Vec::new();
     let mut next = Next::End;
     let (mut at, mut end, mut wire_left) = (0, bytes.len(), wire as u32);
@@ -93,11 +105,15 @@ pub(crate) fn chain(protocols: &[(&'static Protocol, Claim)], bytes: &[u8], wire
         wire_left = found.wire.saturating_sub(found.header);
         next = found.next;
     }
+    let link = match protocols.first() {
+        Some((_, Claim::Link(link))) => *link,
+        _ => LinkType::ETHERNET,
+    };
     let packet = Packet {
         frame: Frame {
             number: 1,
             time: Time::default(),
-            link: LinkType::ETHERNET,
+            link,
             interface: 0,
             direction: Direction::Unknown,
             checksum: KernelChecksum::Unknown,
@@ -109,7 +125,7 @@ pub(crate) fn chain(protocols: &[(&'static Protocol, Claim)], bytes: &[u8], wire
         arena: &[],
         buffers: &[],
     };
-    let view = packet.view(layers.len() - 1).expect("a chain has a link");
+    let view = packet.view(index).expect("a chain has this link");
     let mut list = List {
         bits: bytes.len() as u32 * 8,
         ..List::default()
@@ -126,7 +142,6 @@ pub(crate) fn chain(protocols: &[(&'static Protocol, Claim)], bytes: &[u8], wire
         noticed: list.problems,
         fields: list.fields,
         line: format!("{} → {} {}", line.source, line.destination, line.info),
-        addresses: view.layer.protocol.addresses.and_then(|read| read(&view)),
     }
 }
 

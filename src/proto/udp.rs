@@ -107,3 +107,52 @@ fn line(view: &View<'_>, line: &mut Line) {
     line.sockets(view.addresses(), ports);
     line.say(format_args!("len={}", view.payload_wire()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::IpProto(IP_PROTO);
+
+    fn datagram(length: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x9c, 0x40, 0x13, 0x88];
+        bytes.extend(length.to_be_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn shows_every_field() {
+        let seen = seen(&PROTOCOL, CLAIM, &datagram(13, b"hello"));
+        let expected = [
+            ("udp.srcport", "40000"),
+            ("udp.dstport", "5000"),
+            ("udp.length", "13"),
+            ("udp.checksum", "0x0000"),
+            ("udp.checksum.status", "3"),
+            ("sockwire.checksum", "unknown"),
+        ];
+        assert_eq!(seen.pairs(), expected);
+        assert_eq!(seen.line, "40000 → 5000 len=5");
+    }
+
+    #[test]
+    fn the_length_decides_where_the_datagram_ends() {
+        let padded = seen(&PROTOCOL, CLAIM, &datagram(10, b"hello"));
+        assert_eq!((padded.layer.end, padded.problem()), (10, None));
+        for length in [0, 7, 14] {
+            let wrong = seen(&PROTOCOL, CLAIM, &datagram(length, b"hello"));
+            assert_eq!(wrong.problem(), Some(ProblemKind::Malformed), "{length}");
+        }
+    }
+
+    #[test]
+    fn cut_anywhere_is_no_fault_and_ending_early_is() {
+        cut_everywhere(&PROTOCOL, CLAIM, &datagram(8, &[]), HEADER);
+    }
+}

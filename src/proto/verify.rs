@@ -100,3 +100,61 @@ pub(super) fn is_fragment(view: &View<'_>) -> bool {
             _ => false,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        proto::{
+            ipv4,
+            testing::{Seen, chain},
+            udp,
+        },
+        protocol::Claim,
+    };
+
+    /// A datagram of 5 bytes in IPv4, with `sum` for its checksum.
+    fn packet(fragment: u8, sum: u16) -> Vec<u8> {
+        let mut bytes = vec![0x45, 0, 0, 33, 0, 0, fragment, 0, 64, 17, 0, 0];
+        bytes.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        let header = checksum::finish(checksum::sum(0, &bytes));
+        bytes[10..12].copy_from_slice(&header.to_be_bytes());
+        bytes.extend([0x0f, 0xa0, 0x13, 0x88, 0, 13]);
+        bytes.extend(sum.to_be_bytes());
+        bytes.extend(b"hello");
+        bytes
+    }
+
+    fn seen(bytes: &[u8], wire: usize) -> Seen {
+        let protocols = [
+            (&ipv4::PROTOCOL, Claim::EtherType(0x0800)),
+            (&udp::PROTOCOL, Claim::IpProto(17)),
+        ];
+        chain(&protocols, bytes, wire)
+    }
+
+    /// Number and word.
+    fn verdict(fragment: u8, sum: u16, captured: usize) -> (String, String) {
+        let bytes = packet(fragment, sum);
+        let seen = seen(&bytes[..captured], bytes.len());
+        let one = |name| seen.all(name).concat();
+        (one("udp.checksum.status"), one("sockwire.checksum"))
+    }
+
+    #[test]
+    fn right_wrong_unfilled_and_what_cannot_be_told() {
+        let source = [10, 0, 0, 1].into();
+        let pseudo = checksum::pseudo(source, [10, 0, 0, 2].into(), 17, 13);
+        let right = checksum::finish(checksum::sum(pseudo, &packet(0, 0)[20..]));
+        let unfilled = checksum::fold(pseudo);
+        let words = |number: &str, word: &str| (number.to_owned(), word.to_owned());
+        assert_eq!(verdict(0, right, 33), words("1", "valid"));
+        assert_eq!(verdict(0, right ^ 1, 33), words("0", "wrong"));
+        assert_eq!(verdict(0, unfilled, 33), words("0", "unfilled"));
+        assert_eq!(verdict(0, right, 32), words("2", "unknown"));
+        assert_eq!(verdict(0x20, right, 33), words("2", "unknown"));
+        assert_eq!(verdict(0, 0, 33), words("3", "unknown"));
+        assert_eq!(seen(&packet(0, right ^ 1), 33).noticed.len(), 1);
+        assert!(seen(&packet(0, unfilled), 33).noticed.is_empty());
+    }
+}

@@ -85,6 +85,70 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(id)) = view.value(&ID) {
-        line.say(format_args!("vlan={id} len={}", view.payload_wire()));
+        line.say(format_args!("vlan={id}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        layer::ProblemKind,
+        proto::testing::{cut_everywhere, seen},
+    };
+
+    const CLAIM: Claim = Claim::EtherType(0x8100);
+
+    #[test]
+    fn shows_every_field_of_a_tag() {
+        let bytes = [0xb0, 0x05, 0x08, 0x00, 0x45];
+        let found = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("vlan.priority", "5"),
+                ("vlan.dei", "true"),
+                ("vlan.id", "5"),
+                ("vlan.etype", "0x0800"),
+            ]
+        );
+        assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        cut_everywhere(&PROTOCOL, CLAIM, &bytes, 4);
+    }
+
+    #[test]
+    fn a_length_leads_to_llc_and_leaves_a_trailer() {
+        let found = seen(&PROTOCOL, CLAIM, &[0, 1, 0, 3, 0x42, 0x42, 0x03, 7, 8]);
+        assert_eq!(found.all("vlan.len"), ["3"]);
+        assert_eq!(found.all("vlan.trailer"), ["07:08"]);
+        assert_eq!(found.next, Next::Claim(Claim::Name("llc")));
+        assert_eq!(
+            seen(&PROTOCOL, CLAIM, &[0, 1, 0, 2, 0xff, 0xff]).next,
+            Next::Data
+        );
+    }
+
+    #[test]
+    fn the_frame_around_a_tag_leaves_the_trailer_to_it() {
+        let frame = [&[2; 12][..], &[0x81, 0, 0, 1, 0, 3, 0x42, 0x42, 0x03, 7, 8]].concat();
+        let link = Claim::Link(crate::link::LinkType::ETHERNET);
+        let layers = [
+            (&crate::proto::ethernet::PROTOCOL, link),
+            (&PROTOCOL, CLAIM),
+        ];
+        let trailers = |index, name| -> usize {
+            let found = crate::proto::testing::chain_at(&layers, &frame, frame.len(), index);
+            found.all(name).len()
+        };
+        assert_eq!(trailers(0, "eth.trailer") + trailers(0, "eth.padding"), 0);
+        assert_eq!(trailers(1, "vlan.trailer"), 1);
+    }
+
+    #[test]
+    fn a_length_past_the_end_and_a_meaningless_type_are_malformed() {
+        for bytes in [[0, 1, 0, 9, 1], [0, 1, 0x05, 0xdd, 1]] {
+            let found = seen(&PROTOCOL, CLAIM, &bytes);
+            assert_eq!(found.problem(), Some(ProblemKind::Malformed), "{bytes:?}");
+        }
     }
 }

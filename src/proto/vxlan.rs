@@ -50,6 +50,34 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
 
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(vni)) = view.value(&VNI) {
-        line.say(format_args!("vni={vni} len={}", view.payload_wire()));
+        line.say(format_args!("vni={vni}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{cut_everywhere, seen};
+
+    #[test]
+    fn shows_every_field() {
+        let bytes = [0x88, 0x48, 0x12, 0x34, 0, 0, 42, 5, 2];
+        let claim = Claim::UdpPort(4789);
+        let found = seen(&PROTOCOL, claim, &bytes);
+        assert_eq!(
+            found.pairs(),
+            [
+                ("vxlan.flags", "0x8848"),
+                ("vxlan.flag_g", "true"),
+                ("vxlan.flag_i", "true"),
+                ("vxlan.flag_d", "true"),
+                ("vxlan.flag_a", "true"),
+                ("vxlan.gbp", "4660"),
+                ("vxlan.vni", "42"),
+                ("vxlan.reserved8", "5"),
+            ]
+        );
+        assert_eq!(found.next, Next::Claim(Claim::Name("eth")));
+        cut_everywhere(&PROTOCOL, claim, &bytes, 8);
     }
 }

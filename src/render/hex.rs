@@ -22,8 +22,8 @@ pub enum Form {
     Ascii,
 }
 
-/// Appends the frame's bytes from the network layer on, or from the link header on, and after them every
-/// reassembled buffer.
+/// Appends the frame's bytes from the network layer on, or from the link header on; in the form with both, every
+/// reassembled buffer follows.
 pub fn packet(packet: &Packet<'_>, form: Form, link_header: bool, out: &mut String) {
     let skip = if link_header { 0 } else { link_length(packet) };
     bytes(
@@ -36,6 +36,9 @@ pub fn packet(packet: &Packet<'_>, form: Form, link_header: bool, out: &mut Stri
         out.push_str(&format!(
             "\t[{missing} more bytes were on the wire, not captured]\n"
         ));
+    }
+    if form != Form::HexAscii {
+        return;
     }
     for number in 1..=packet.buffers.len() as u8 {
         let buffer = packet.buffer(number);

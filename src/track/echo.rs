@@ -33,12 +33,11 @@ pub(super) struct Echoes {
 impl Echoes {
     /// Notes a request, in place of an earlier one with the same numbers.
     pub(super) fn request(&mut self, request: Request, frame: u64, time: Time) {
-        if self.ages.len() >= CAPACITY {
-            if let Some((oldest, frame)) = self.ages.pop_front() {
-                if self.waiting.get(&oldest).is_some_and(|w| w.0 == frame) {
-                    self.waiting.remove(&oldest);
-                }
-            }
+        if self.ages.len() >= CAPACITY
+            && let Some((oldest, frame)) = self.ages.pop_front()
+            && self.waiting.get(&oldest).is_some_and(|w| w.0 == frame)
+        {
+            self.waiting.remove(&oldest);
         }
         self.waiting.insert(request, (frame, time));
         self.ages.push_back((request, frame));

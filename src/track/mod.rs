@@ -200,3 +200,227 @@ fn fragment<'a>(fragments: &'a mut defrag::Defrag, view: &View<'_>) -> Option<Co
         length,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        checksum,
+        frame::{Direction, KernelChecksum, Record},
+        layer::Packet,
+        line::Line,
+        link::LinkType,
+        proto,
+        time::Time,
+    };
+
+    const A: [u8; 4] = [10, 0, 0, 1];
+    const B: [u8; 4] = [10, 0, 0, 2];
+
+    /// Packets as they come, tracked one after the other.
+    #[derive(Default)]
+    struct Wire {
+        decoder: Decoder,
+        tracker: Tracker,
+        bytes: Vec<u8>,
+        records: Vec<Record>,
+    }
+
+    impl Wire {
+        fn sends(&mut self, millis: i64, packet: &[u8]) {
+            self.records.push(Record {
+                time: Time::from_nanos(millis * 1_000_000),
+                link: LinkType::RAW,
+                interface: 0,
+                direction: Direction::Unknown,
+                checksum: KernelChecksum::Unknown,
+                wire_len: packet.len() as u32,
+                start: self.bytes.len() as u32,
+                len: packet.len() as u32,
+            });
+            self.bytes.extend(packet);
+        }
+
+        /// Tracks everything, and looks at the last packet.
+        fn last<T>(mut self, look: impl FnOnce(&Packet<'_>) -> T) -> T {
+            let batch = Batch::owned(self.bytes, self.records, 1);
+            let mut decoded = Decoded::default();
+            self.decoder.batch(&batch, &mut decoded);
+            for index in 0..batch.len() {
+                self.tracker
+                    .packet(&self.decoder, &batch, &mut decoded, index);
+            }
+            look(&decoded.packet(&batch, batch.len() - 1).unwrap())
+        }
+    }
+
+    fn ip(from: [u8; 4], to: [u8; 4], proto: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x45, 0];
+        bytes.extend((20 + payload.len() as u16).to_be_bytes());
+        bytes.extend([0, 7]);
+        bytes.extend(fragment.to_be_bytes());
+        bytes.extend([64, proto, 0, 0]);
+        bytes.extend([from, to].concat());
+        let sum = checksum::finish(checksum::sum(0, &bytes));
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn tcp(forward: bool, flags: u8, seq: u32, ack: u32, options: &[u8], data: &[u8]) -> Vec<u8> {
+        let ports: [u8; 4] = if forward { [0, 1, 0, 2] } else { [0, 2, 0, 1] };
+        let mut bytes = ports.to_vec();
+        bytes.extend(seq.to_be_bytes());
+        bytes.extend(ack.to_be_bytes());
+        bytes.extend([(5 + options.len() as u8 / 4) << 4, flags, 1, 0, 0, 0, 0, 0]);
+        bytes.extend(options);
+        bytes.extend(data);
+        let (from, to) = if forward { (A, B) } else { (B, A) };
+        ip(from, to, 6, 0, &bytes)
+    }
+
+    fn numbers(packet: &Packet<'_>) -> [Option<Value<'static>>; 5] {
+        let view = packet.find(&proto::tcp::PROTOCOL).unwrap();
+        [
+            &proto::tcp::STREAM,
+            &proto::tcp::SEQ,
+            &proto::tcp::NXTSEQ,
+            &proto::tcp::ACK,
+            &proto::tcp::WINDOW_SIZE,
+        ]
+        .map(|field| view.fact(field))
+    }
+
+    fn uints(values: [u64; 5]) -> [Option<Value<'static>>; 5] {
+        values.map(|n| Some(Value::Uint(n)))
+    }
+
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    const SCALE_7: [u8; 4] = [3, 3, 7, 0];
+
+    fn handshake(client_scale: &[u8], server_scale: &[u8]) -> Wire {
+        let mut wire = Wire::default();
+        wire.sends(0, &tcp(true, SYN, u32::MAX, 0, client_scale, &[]));
+        wire.sends(1, &tcp(false, SYN | ACK, 500, 0, server_scale, &[]));
+        wire
+    }
+
+    #[test]
+    fn sequence_numbers_count_from_zero_also_across_the_wrap() {
+        let mut wire = handshake(&SCALE_7, &SCALE_7);
+        wire.sends(2, &tcp(true, ACK, 0, 501, &[], b"hello"));
+        assert_eq!(wire.last(numbers), uints([0, 1, 6, 1, 256 << 7]));
+    }
+
+    #[test]
+    fn windows_are_scaled_only_where_both_sides_offered_it() {
+        for (client, server) in [(&SCALE_7[..], &[][..]), (&[], &SCALE_7), (&[], &[])] {
+            let mut wire = handshake(client, server);
+            wire.sends(2, &tcp(true, ACK, 0, 501, &[], &[]));
+            let factor = wire.last(|packet| {
+                let view = packet.find(&proto::tcp::PROTOCOL).unwrap();
+                view.fact(&proto::tcp::WINDOW_SIZE_SCALEFACTOR)
+            });
+            assert_eq!(factor, Some(Value::Int(-2)));
+        }
+        let mut wire = Wire::default();
+        wire.sends(0, &tcp(true, ACK, 7, 9, &[], b"x"));
+        assert_eq!(wire.last(numbers), uints([0, 1, 2, 1, 256]));
+    }
+
+    #[test]
+    fn a_new_first_sequence_number_begins_a_new_stream_and_a_repeated_one_does_not() {
+        let mut wire = handshake(&[], &[]);
+        wire.sends(2, &tcp(true, SYN, u32::MAX, 0, &[], &[]));
+        assert_eq!(wire.last(numbers)[0], Some(Value::Uint(0)));
+        let mut wire = handshake(&[], &[]);
+        wire.sends(2, &tcp(true, SYN, 77, 0, &[], &[]));
+        assert_eq!(wire.last(numbers), uints([1, 0, 1, 0, 256]));
+    }
+
+    #[test]
+    fn sack_edges_count_as_acknowledgments_do() {
+        let mut wire = handshake(&[], &[]);
+        let sack = [1, 1, 5, 10, 0, 0, 1, 0xff, 0, 0, 2, 0];
+        wire.sends(2, &tcp(true, ACK, 0, 501, &sack, &[]));
+        let line = wire.last(|packet| {
+            let mut line = Line::default();
+            let view = packet.find(&proto::tcp::PROTOCOL).unwrap();
+            (view.layer.protocol.line)(&view, &mut line);
+            line.info
+        });
+        assert_eq!(line, "ACK  seq=1 ack=1 win=256 sack=11-12");
+    }
+
+    fn udp(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x0f, 0xa0, 0x13, 0x88];
+        bytes.extend((8 + payload.len() as u16).to_be_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn the_completing_fragment_shows_the_datagram() {
+        let datagram = udp(&[b'x'; 24]);
+        let mut wire = Wire::default();
+        wire.sends(0, &ip(A, B, 17, 2, &datagram[16..]));
+        wire.sends(1, &ip(A, B, 17, 0x2000, &datagram[..16]));
+        wire.last(|packet| {
+            let names: Vec<_> = packet.layers.iter().map(|l| l.protocol.name).collect();
+            assert_eq!(names, ["raw", "ip", "udp", "data"]);
+            let view = packet.find(&proto::udp::PROTOCOL).unwrap();
+            assert_eq!((view.layer.buffer, view.payload().len()), (1, 24));
+            assert_eq!(view.fact(&proto::udp::STREAM), Some(Value::Uint(0)));
+            let ip = packet.find(&proto::ipv4::PROTOCOL).unwrap();
+            assert_eq!(ip.fact(&ipv4::FRAGMENT_COUNT), Some(Value::Uint(2)));
+        });
+    }
+
+    #[test]
+    fn a_reply_knows_its_request() {
+        let echo = |kind| {
+            let mut bytes = vec![kind, 0, 0, 0, 0, 1, 0, 2];
+            let sum = checksum::finish(checksum::sum(0, &bytes));
+            bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+            bytes
+        };
+        let mut wire = Wire::default();
+        wire.sends(0, &ip(A, B, 1, 0, &echo(8)));
+        wire.sends(3, &ip(B, A, 1, 0, &echo(0)));
+        wire.last(|packet| {
+            let view = packet.find(&icmp::PROTOCOL).unwrap();
+            assert_eq!(view.fact(&icmp::RESP_TO), Some(Value::Uint(1)));
+            let after = view.fact(&icmp::RESPONSE_TIME);
+            assert_eq!(after, Some(Value::Duration(3_000_000)));
+        });
+    }
+
+    #[test]
+    fn an_error_says_what_it_is_about_and_leaves_the_quoted_flow_alone() {
+        let mut error = vec![3, 3, 0, 0, 0, 0, 0, 0];
+        error.extend(ip(A, B, 17, 0, &udp(b"hello")));
+        let mut wire = Wire::default();
+        wire.sends(0, &ip(B, A, 1, 0, &error));
+        let line = wire.last(|packet| {
+            let mut line = Line::default();
+            let view = packet.find(&icmp::PROTOCOL).unwrap();
+            (view.layer.protocol.line)(&view, &mut line);
+            line.info
+        });
+        assert_eq!(
+            line,
+            "port unreachable for udp 10.0.0.1:4000 → 10.0.0.2:5000"
+        );
+        // A quoted SYN with another sequence number does not begin a new stream.
+        let mut wire = handshake(&[], &[]);
+        let mut error = vec![3, 1, 0, 0, 0, 0, 0, 0];
+        error.extend(tcp(true, SYN, 77, 0, &[], &[]));
+        wire.sends(2, &ip(B, A, 1, 0, &error));
+        wire.sends(3, &tcp(true, ACK, 0, 501, &[], b"hello"));
+        assert_eq!(wire.last(numbers), uints([0, 1, 6, 1, 256]));
+    }
+}

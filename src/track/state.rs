@@ -291,3 +291,251 @@ impl End {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// Two ends and what travels between them. `A S` sends a SYN that arrives at once, `A> F` only sends, `A.` delivers the
+    /// oldest segment of A that travels. S, A, F, R are flags, D is a byte of data; R has no ACK.
+    struct Wire {
+        ends: [End; 2],
+        next: [u32; 2],
+        got: [Option<u32>; 2],
+        air: [VecDeque<Segment>; 2],
+    }
+
+    impl Wire {
+        fn new(states: [State; 2]) -> Self {
+            Self {
+                ends: states.map(End::new),
+                next: [u32::MAX - 1, 500],
+                got: [None; 2],
+                air: Default::default(),
+            }
+        }
+
+        fn step(&mut self, step: &str) {
+            let side = usize::from(step.starts_with('B'));
+            let (how, flags) = step[1..]
+                .split_once(' ')
+                .unwrap_or_else(|| (&step[1..], ""));
+            if how != "." {
+                let has = |flag| flags.contains(flag);
+                let s = Segment {
+                    seq: self.next[side],
+                    ack: self.got[side].filter(|_| flags != "S" && flags != "R"),
+                    len: u32::from(has('D')),
+                    syn: has('S'),
+                    fin: has('F'),
+                    rst: has('R'),
+                };
+                self.next[side] = s.end();
+                self.ends[side].sends(&s);
+                self.air[side].push_back(s);
+            }
+            if how != ">" {
+                let s = self.air[side].pop_front().unwrap();
+                self.got[1 - side] = Some(s.end());
+                self.ends[1 - side].receives(&s);
+            }
+        }
+
+        fn states(&self) -> String {
+            let [a, b] = self.ends.map(|end| end.state());
+            format!("{a}/{b}")
+        }
+    }
+
+    const OPEN: &str =
+        "A S=SYN-SENT/SYN-RECEIVED, B SA=ESTABLISHED/SYN-RECEIVED, A A=ESTABLISHED/ESTABLISHED";
+
+    fn plays(start: [State; 2], script: &str) {
+        let mut wire = Wire::new(start);
+        for step in script.split(", ") {
+            let (step, expected) = step.split_once('=').unwrap();
+            wire.step(step);
+            assert_eq!(wire.states(), expected, "after {step:?} of {script}");
+        }
+    }
+
+    /// After the handshake.
+    fn goes_on(script: &str) {
+        let listening = [State::Closed, State::Listen];
+        plays(listening, &format!("{OPEN}, {script}"));
+    }
+
+    #[test]
+    fn opens_between_a_client_and_a_listener_also_when_the_listener_is_not_known() {
+        plays([State::Closed, State::Listen], OPEN);
+        plays(
+            [State::Closed, State::Unknown],
+            &OPEN.replace("SYN-SENT/SYN-RECEIVED", "SYN-SENT/?"),
+        );
+    }
+
+    #[test]
+    fn a_refused_client_is_closed() {
+        let refused = "A S=SYN-SENT/CLOSED, B RA=CLOSED/CLOSED";
+        plays([State::Closed, State::Closed], refused);
+        plays(
+            [State::Closed, State::Unknown],
+            "A S=SYN-SENT/?, B RA=CLOSED/CLOSED",
+        );
+    }
+
+    #[test]
+    fn a_rst_without_ack_does_not_refuse() {
+        plays(
+            [State::Closed, State::Closed],
+            "A S=SYN-SENT/CLOSED, B R=SYN-SENT/CLOSED",
+        );
+    }
+
+    #[test]
+    fn both_open_at_once() {
+        plays(
+            [State::Closed, State::Closed],
+            "A> S=SYN-SENT/CLOSED, B> S=SYN-SENT/SYN-SENT, A.=SYN-SENT/SYN-RECEIVED, \
+             B.=SYN-RECEIVED/SYN-RECEIVED, A SA=SYN-RECEIVED/ESTABLISHED, B SA=ESTABLISHED/ESTABLISHED",
+        );
+        // One capture point sees the second SYN when the first one "has arrived".
+        plays(
+            [State::Closed, State::Unknown],
+            "A S=SYN-SENT/?, B S=SYN-RECEIVED/SYN-RECEIVED, A SA=SYN-RECEIVED/ESTABLISHED",
+        );
+    }
+
+    #[test]
+    fn closes_one_after_the_other() {
+        goes_on(
+            "A FA=FIN-WAIT-1/CLOSE-WAIT, B A=FIN-WAIT-2/CLOSE-WAIT, B FA=TIME-WAIT/LAST-ACK, A A=TIME-WAIT/CLOSED",
+        );
+        goes_on("B FA=CLOSE-WAIT/FIN-WAIT-1, A FA=LAST-ACK/TIME-WAIT, B A=CLOSED/TIME-WAIT");
+    }
+
+    #[test]
+    fn the_other_side_may_send_after_a_half_close() {
+        goes_on(
+            "A FDA=FIN-WAIT-1/CLOSE-WAIT, B DA=FIN-WAIT-2/CLOSE-WAIT, A A=FIN-WAIT-2/CLOSE-WAIT, \
+             B DA=FIN-WAIT-2/CLOSE-WAIT, B FA=TIME-WAIT/LAST-ACK, A A=TIME-WAIT/CLOSED",
+        );
+    }
+
+    #[test]
+    fn both_close_at_once() {
+        goes_on(
+            "A> FA=FIN-WAIT-1/ESTABLISHED, B> FA=FIN-WAIT-1/FIN-WAIT-1, A.=FIN-WAIT-1/CLOSING, B.=CLOSING/CLOSING, \
+             A A=CLOSING/TIME-WAIT, B A=TIME-WAIT/TIME-WAIT",
+        );
+    }
+
+    #[test]
+    fn one_capture_point_sees_that_fins_crossed_by_the_second_ones_ack() {
+        let mut wire = Wire::new([State::Closed, State::Listen]);
+        ["A S", "B SA", "A A"]
+            .into_iter()
+            .for_each(|step| wire.step(step));
+        let before = wire.got[1];
+        wire.step("A FA");
+        wire.got[1] = before;
+        wire.step("B FA");
+        assert_eq!(wire.states(), "CLOSING/CLOSING");
+    }
+
+    #[test]
+    fn a_rst_ends_every_state() {
+        let states = [
+            ("A S=SYN-SENT/SYN-RECEIVED, A R=SYN-SENT/LISTEN", false),
+            ("B R=CLOSED/CLOSED", true),
+            ("A R=CLOSED/CLOSED", true),
+            ("A FA=FIN-WAIT-1/CLOSE-WAIT, B R=CLOSED/CLOSED", true),
+            (
+                "A FA=FIN-WAIT-1/CLOSE-WAIT, B A=FIN-WAIT-2/CLOSE-WAIT, B R=CLOSED/CLOSED",
+                true,
+            ),
+            (
+                "A FA=FIN-WAIT-1/CLOSE-WAIT, B FA=TIME-WAIT/LAST-ACK, A R=CLOSED/CLOSED",
+                true,
+            ),
+        ];
+        for (script, open) in states {
+            match open {
+                true => goes_on(script),
+                false => plays([State::Closed, State::Listen], script),
+            }
+        }
+    }
+
+    #[test]
+    fn a_rst_outside_the_window_changes_nothing() {
+        let mut wire = Wire::new([State::Closed, State::Listen]);
+        ["A S", "B SA", "A A"]
+            .into_iter()
+            .for_each(|step| wire.step(step));
+        wire.next[1] = wire.next[1].wrapping_sub(1000);
+        let rst = Segment {
+            seq: wire.next[1],
+            rst: true,
+            ..Segment::default()
+        };
+        wire.ends[0].receives(&rst);
+        assert_eq!(wire.ends[0].state(), State::Established);
+    }
+
+    #[test]
+    fn a_fin_counts_when_what_comes_before_it_has_arrived() {
+        let mut wire = Wire::new([State::Closed, State::Listen]);
+        ["A S", "B SA", "A A", "A> DA", "A> FA"]
+            .into_iter()
+            .for_each(|step| wire.step(step));
+        let lost = wire.air[0].pop_front().unwrap();
+        wire.step("A.");
+        assert_eq!(wire.states(), "FIN-WAIT-1/ESTABLISHED");
+        wire.ends[1].receives(&lost);
+        // Its ACK of the FIN shows that the gap is filled.
+        wire.got[1] = Some(wire.next[0]);
+        wire.step("B A");
+        assert_eq!(wire.states(), "FIN-WAIT-2/CLOSE-WAIT");
+    }
+
+    #[test]
+    fn joined_in_the_middle_it_learns_as_it_goes() {
+        plays(
+            [State::Unknown; 2],
+            "A DA=?/?, B A=?/ESTABLISHED, A DA=ESTABLISHED/ESTABLISHED, A FA=FIN-WAIT-1/CLOSE-WAIT, \
+             B FA=TIME-WAIT/LAST-ACK, A A=TIME-WAIT/CLOSED",
+        );
+        plays([State::Unknown; 2], "A R=CLOSED/CLOSED");
+    }
+
+    #[test]
+    fn names_fit_their_columns() {
+        use State as S;
+        let all = [
+            S::Unknown,
+            S::Closed,
+            S::Listen,
+            S::SynSent,
+            S::SynReceived,
+            S::Established,
+            S::FinWait1,
+            S::FinWait2,
+            S::CloseWait,
+            S::Closing,
+            S::LastAck,
+            S::TimeWait,
+        ];
+        assert!(
+            all.iter()
+                .all(|s| s.name().len() <= 12 && s.short().len() <= 6)
+        );
+        for (n, state) in all.iter().enumerate() {
+            assert!(all[..n].iter().all(|other| other.short() != state.short()));
+        }
+    }
+}

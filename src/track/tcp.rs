@@ -82,11 +82,15 @@ impl Connections {
         });
         let partial = segment.partial;
         let (me, other) = if forward { (0, 1) } else { (1, 0) };
-        if opens && connection.ends[me].base.is_some_and(|b| b != segment.seq) {
-            *connection = Connection::new(streams);
-        }
+        let syn = segment.has(flag::SYN);
         if !partial {
+            if opens && connection.ends[me].base.is_some_and(|b| b != segment.seq) {
+                *connection = Connection::new(streams);
+            }
             connection.learn(&segment, me, other);
+            if syn {
+                connection.learn_scale(view, &segment, me, other);
+            }
         }
         let connection = *connection;
         if segment.flags & (flag::SYN | flag::ACK | flag::RST) == flag::ACK {
@@ -112,7 +116,6 @@ impl Connections {
             );
             fact(&tcp::ACK, uint(segment.ack.wrapping_sub(ack_base)));
         }
-        let syn = segment.has(flag::SYN);
         let shift = match scale {
             Scale::Shift(shift) if !syn && !partial => shift,
             _ => 0,
@@ -125,33 +128,6 @@ impl Connections {
                 Scale::Shift(shift) => 1 << shift,
             };
             fact(&tcp::WINDOW_SIZE_SCALEFACTOR, Value::Int(factor));
-        }
-        if syn && !partial {
-            self.learn_scale(key, me, other, &segment, Offers::of(view).window_scale);
-        }
-    }
-
-    /// Takes the window scale that a SYN offers. Only where both SYNs have it, it is used (RFC 7323 §2.2).
-    fn learn_scale(
-        &mut self,
-        key: FlowKey,
-        me: usize,
-        other: usize,
-        segment: &Segment,
-        offer: Option<u8>,
-    ) {
-        let streams = &mut self.streams;
-        let connection = self
-            .flows
-            .touch(key, || (Connection::new(streams), Stage::HalfOpen));
-        if let Some(shift) = offer {
-            connection.ends[me].scale = Scale::Shift(shift.min(MAX_SHIFT));
-        }
-        if connection.ends[me].scale == Scale::Unknown {
-            connection.ends[me].scale = Scale::Unused;
-            connection.ends[other].scale = Scale::Unused;
-        } else if segment.has(flag::ACK) && connection.ends[other].scale == Scale::Unused {
-            connection.ends[me].scale = Scale::Unused;
         }
     }
 }
@@ -180,9 +156,26 @@ impl Connection {
         }
         self.ends[me].base.get_or_insert(first);
         if segment.has(flag::ACK) {
+            let ack = segment.ack;
             self.ends[other]
                 .base
-                .get_or_insert(segment.ack.wrapping_sub(1));
+                .get_or_insert_with(|| ack.wrapping_sub(1));
+        }
+    }
+
+    /// Takes the window scale that a SYN offers. Only where both SYNs have one, it is used (RFC 7323 §2.2).
+    fn learn_scale(&mut self, view: &View<'_>, segment: &Segment, me: usize, other: usize) {
+        if let Some(shift) = Offers::of(view).window_scale {
+            self.ends[me].scale = Scale::Shift(shift.min(MAX_SHIFT));
+        } else if view.layer.problem.is_some() {
+            // The option may be among those that were cut off.
+            return;
+        }
+        if self.ends[me].scale == Scale::Unknown {
+            self.ends[me].scale = Scale::Unused;
+            self.ends[other].scale = Scale::Unused;
+        } else if segment.has(flag::ACK) && self.ends[other].scale == Scale::Unused {
+            self.ends[me].scale = Scale::Unused;
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod arrow;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 
 use std::{fmt::Write as _, io};
@@ -259,7 +261,14 @@ impl Ladder {
             to_the_right: row.from == Side::Client,
             stroke: stroke(row, self.glyphs),
             dropped: row.fate == Fate::Dropped,
-            lead: if c.short { 2 } else { 4 },
+            lead: match &row.what {
+                // The words of an error are worth more than its shaft.
+                What::Error { .. } if c.arrow < 36 => 1,
+                // So are a short reply's.
+                What::Datagram { after: Some(_), .. } => 2,
+                _ if c.short => 2,
+                _ => 4,
+            },
             room,
         };
         let most = arrow.most_text();

@@ -25,6 +25,8 @@ const SILENCE: i64 = 150 * MILLISECOND;
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) header: Header,
+    /// Its place among all flows, by first packets.
+    pub(super) order: u64,
     senders: [Sender; 2],
     last: Time,
     pub(super) outcome: Outcome,
@@ -147,6 +149,7 @@ impl Flow {
                 process: None,
                 states,
             },
+            order: 0,
             senders,
             last: Time::default(),
             outcome,
@@ -335,7 +338,7 @@ impl Flow {
         if tcp.window_zero && !*said && !tcp.segment.syn {
             told.note(About::Trouble, words::window_zero(from));
         }
-        *said = tcp.window_zero;
+        *said |= tcp.window_zero && !tcp.segment.syn;
         let sender = self.sender(from);
         if tcp.segment.len > 0 && sender.end.state() == State::CloseWait && !self.said.half_close {
             self.said.half_close = true;

@@ -15,8 +15,6 @@ mod item;
 mod queue;
 mod read;
 mod sender;
-#[cfg(test)]
-mod tests;
 mod words;
 
 use std::{collections::VecDeque, net::SocketAddr};
@@ -46,6 +44,8 @@ const SYN_SILENCE: i64 = 5 * SECOND;
 const UDP_SILENCE: i64 = 2 * SECOND;
 /// The most items kept of a flow that is told when it ends.
 const KEPT: usize = 512;
+/// The most flows remembered, for the closing lines, after they left the table.
+const PAST: usize = 1024;
 const PORT_UNREACHABLE: &str = "port unreachable";
 
 /// Where a packet was seen.
@@ -111,6 +111,8 @@ pub struct Story {
     current: Option<Label>,
     told: Told,
     rows: u64,
+    /// Flows that made room for others, as many as [`PAST`].
+    past: Vec<(u64, Summary)>,
 }
 
 impl Story {
@@ -127,6 +129,7 @@ impl Story {
             current: None,
             told: Told::default(),
             rows: 0,
+            past: Vec::new(),
         }
     }
 
@@ -247,11 +250,12 @@ impl Story {
         }
     }
 
-    /// The flows in the table, by their labels.
+    /// The flows in the table, and the first ones that left it, in order of their first packets.
     pub fn summaries(&self) -> Vec<Summary> {
-        let mut all: Vec<Summary> = self.flows.values().map(Flow::summary).collect();
-        all.sort_by_key(|summary| summary.label);
-        all
+        let mut all = self.past.clone();
+        all.extend(self.flows.values().map(|flow| (flow.order, flow.summary())));
+        all.sort_by_key(|(order, _)| *order);
+        all.into_iter().map(|(_, summary)| summary).collect()
     }
 
     /// Packets that became rows, or part of one.
@@ -267,24 +271,29 @@ impl Story {
     /// Makes the flow of a packet, where it is new.
     fn begin(&mut self, key: FlowKey, seen: &Seen<'_>, packet: &Packet<'_>, out: &mut Vec<Item>) {
         let kind = usize::from(seen.transport == Transport::Udp);
-        let succeeded = match self.flows.get_mut(&key) {
+        let known = self.flows.get_mut(&key);
+        let goes = match known {
             Some(flow) if !flow.is_succeeded_by(seen, packet.frame.time) => {
                 self.flows
                     .touch(key, || (Flow::new(seen, 0, None), Stage::HalfOpen));
                 return;
             }
-            Some(flow) => Some((flow.header.clone(), std::mem::take(&mut flow.told))),
-            None => self
-                .flows
-                .next_to_go()
-                .map(|flow| (flow.header.clone(), std::mem::take(&mut flow.told))),
+            Some(flow) => Some(flow),
+            None => self.flows.next_to_go(),
         };
-        if let Some((header, items)) = succeeded.filter(|(_, items)| !items.is_empty()) {
-            self.emit_all(&header, items, out);
+        if let Some(flow) = goes {
+            let (header, items) = (flow.header.clone(), std::mem::take(&mut flow.told));
+            if self.past.len() < PAST {
+                self.past.push((flow.order, flow.summary()));
+            }
+            if !items.is_empty() {
+                self.emit_all(&header, items, out);
+            }
         }
         self.labels[kind] += 1;
         let mut flow = Flow::new(seen, self.labels[kind], self.options.listening.as_deref());
         flow.header.interface = packet.frame.interface;
+        flow.order = self.labels.iter().sum();
         let label = flow.header.label;
         if !matches!(seen.what, Matter::Error { .. }) {
             let wait = [SYN_SILENCE, UDP_SILENCE][kind];

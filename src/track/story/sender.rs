@@ -34,35 +34,39 @@ pub(super) struct Sender {
     pub(super) from_syn: bool,
     next: Option<u32>,
     gap: Option<(u32, u32)>,
-    sent: [Option<Sent>; REMEMBERED],
+    /// The last ones, as a ring: most flows send few.
+    sent: Vec<Sent>,
     at: usize,
 }
 
 impl Sender {
     /// Remembers a packet.
     pub(super) fn remember(&mut self, mark: u32, number: u64, time: Time) {
-        self.sent[self.at] = Some(Sent {
+        let sent = Sent {
             mark,
             number,
             time,
             dropped: false,
-        });
+        };
+        match self.sent.get_mut(self.at) {
+            Some(oldest) => *oldest = sent,
+            None => self.sent.push(sent),
+        }
         self.at = (self.at + 1) % REMEMBERED;
     }
 
     /// The earliest remembered packet with this mark.
     pub(super) fn find(&self, mark: u32) -> Option<Sent> {
-        let (new, old) = self.sent.split_at(self.at);
+        let (new, old) = self.sent.split_at(self.at.min(self.sent.len()));
         old.iter()
             .chain(new)
-            .flatten()
             .find(|sent| sent.mark == mark)
             .copied()
     }
 
     /// The wire dropped packet `number`.
     pub(super) fn dropped(&mut self, number: u64) {
-        for sent in self.sent.iter_mut().flatten() {
+        for sent in &mut self.sent {
             sent.dropped |= sent.number == number;
         }
     }

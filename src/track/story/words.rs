@@ -69,6 +69,9 @@ pub(super) fn reset(by: Side) -> String {
 
 pub(super) fn closed(began: Side, keeps: Option<Side>) -> String {
     match keeps {
+        Some(keeps) if keeps == began => {
+            format!("closed: the {} began and keeps TIME-WAIT", began.word())
+        }
         Some(keeps) => format!(
             "closed: the {} began; the {} keeps TIME-WAIT",
             began.word(),

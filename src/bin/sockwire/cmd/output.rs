@@ -18,6 +18,8 @@ const FULL: usize = 256 * 1024;
 /// [`Output::flush`], whose error it reports.
 pub(crate) struct Output {
     file: File,
+    /// `text` leaves as ASCII.
+    ascii: bool,
     /// Text on its way out.
     pub(crate) text: String,
     /// Bytes on their way out, for views that write bytes; never used together with `text`.
@@ -25,10 +27,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Standard output.
-    pub(crate) fn stdout() -> io::Result<Self> {
+    /// Standard output; with `ascii`, text in other characters is spelled.
+    pub(crate) fn stdout(ascii: bool) -> io::Result<Self> {
         Ok(Self {
             file: stdout()?,
+            ascii,
             text: String::new(),
             bytes: Vec::new(),
         })
@@ -44,12 +47,30 @@ impl Output {
 
     /// Writes what has been gathered.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.ascii && !self.text.is_ascii() {
+            self.text = spelled(&self.text);
+        }
         self.file.write_all(self.text.as_bytes())?;
         self.text.clear();
         self.file.write_all(&self.bytes)?;
         self.bytes.clear();
         Ok(())
     }
+}
+
+/// The same text in ASCII.
+fn spelled(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii() => out.push(c),
+            '→' => out.push('>'),
+            '…' => out.push_str("..."),
+            '§' => out.push_str("section "),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    out
 }
 
 /// Writes all of `text` to standard output and says whether that worked.
@@ -95,6 +116,14 @@ fn wants_color(when: ColorWhen, is_terminal: bool, variable: impl Fn(&str) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ascii_spells_what_it_cannot_show() {
+        assert_eq!(
+            spelled("a → b … RFC 1 §2 é"),
+            "a > b ... RFC 1 section 2 \\u{e9}"
+        );
+    }
 
     #[test]
     fn colour_follows_option_then_environment_then_terminal() {

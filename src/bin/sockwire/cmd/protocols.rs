@@ -118,8 +118,9 @@ fn write_protocol(out: &mut String, protocol: &Protocol, json: bool) {
             })
         )
     } else {
+        let [name, title, spec] = widths();
         let line = format!(
-            "{:<12}{:<44}{:<22}{}",
+            "{:<name$}  {:<title$}  {:<spec$}  {}",
             protocol.name,
             protocol.title,
             protocol.spec,
@@ -127,6 +128,17 @@ fn write_protocol(out: &mut String, protocol: &Protocol, json: bool) {
         );
         writeln!(out, "{}", line.trim_end())
     };
+}
+
+/// Columns wide enough for every protocol's name, title and specification.
+fn widths() -> [usize; 3] {
+    let widest = |text: fn(&Protocol) -> &str| {
+        let widths = proto::ALL
+            .iter()
+            .map(|protocol| text(protocol).chars().count());
+        widths.max().unwrap_or(0)
+    };
+    [widest(|p| p.name), widest(|p| p.title), widest(|p| p.spec)]
 }
 
 fn write_field(out: &mut String, field: &Field, json: bool) {
@@ -176,7 +188,10 @@ fn kind_in_words(kind: Kind) -> &'static str {
 /// `None` for a protocol that only others name.
 fn claim_in_words(claim: &Claim) -> Option<String> {
     Some(match *claim {
-        Claim::Link(link) => format!("link type {link}"),
+        Claim::Link(link) => match link.name() {
+            Some(name) => format!("link type {name}"),
+            None => link.to_string(),
+        },
         Claim::EtherType(number) => format!("EtherType 0x{number:04x}"),
         Claim::Llc(number) => format!("LLC 0x{number:02x}"),
         Claim::IpProto(number) => format!("IP protocol {number}"),

@@ -85,7 +85,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     show::run(&mut reader, &show, global, false)
 }
 
-fn open(path: &Path) -> Result<Reader, FileError> {
+pub(super) fn open(path: &Path) -> Result<Reader, FileError> {
     if path.as_os_str() != "-" {
         return file::open(path);
     }
@@ -93,7 +93,7 @@ fn open(path: &Path) -> Result<Reader, FileError> {
 }
 
 /// Both paths lead to the same file, so that writing one would destroy the other.
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     let id = |path: &Path| {
         path.metadata()
             .ok()
@@ -102,7 +102,7 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((id(a), id(b)), (Some(a), Some(b)) if a == b && a.2)
 }
 
-fn failure(error: FileError) -> Failure {
+pub(super) fn failure(error: FileError) -> Failure {
     let exit = match error.io_kind() {
         Some(ErrorKind::NotFound) => Exit::NoSuch,
         Some(ErrorKind::PermissionDenied) => Exit::NotPermitted,

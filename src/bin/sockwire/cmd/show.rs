@@ -161,8 +161,8 @@ pub(crate) struct Show {
 }
 
 /// Where `-w` puts the packets.
-struct Recorder {
-    writer: Writer,
+pub(super) struct Recorder {
+    pub(super) writer: Writer,
     /// Each packet goes to the file at once (`-U`).
     at_once: bool,
 }
@@ -226,7 +226,7 @@ impl Show {
             decoder: Decoder::default(),
             tracker: Tracker::default(),
             view,
-            output: Output::stdout()?,
+            output: Output::stdout(global.ascii)?,
             recorder: Recorder::new(args)?,
             limit: args.count.unwrap_or(u64::MAX),
             tally: Tally::default(),
@@ -353,7 +353,7 @@ impl Show {
 }
 
 impl Recorder {
-    fn new(args: &ShowArgs) -> Result<Option<Self>, Failure> {
+    pub(super) fn new(args: &ShowArgs) -> Result<Option<Self>, Failure> {
         let Some(path) = &args.write else {
             return Ok(None);
         };
@@ -373,7 +373,7 @@ impl Recorder {
         }))
     }
 
-    fn flush(&mut self, now: Time) -> Result<(), WriteError> {
+    pub(super) fn flush(&mut self, now: Time) -> Result<(), WriteError> {
         if self.at_once {
             self.writer.flush()
         } else {
@@ -437,14 +437,14 @@ impl Tally {
 }
 
 /// The wall clock, which live sources wait by.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Time::from_parts(now.as_secs().cast_signed(), now.subsec_nanos())
 }
 
-fn in_words(change: &InterfaceChange) -> String {
+pub(super) fn in_words(change: &InterfaceChange) -> String {
     let what = match change.state {
         InterfaceState::Up => "is up again",
         InterfaceState::Down => "went down; the capture goes on when it comes back",
@@ -453,7 +453,7 @@ fn in_words(change: &InterfaceChange) -> String {
     format!("sockwire: {} {what}", change.name)
 }
 
-fn exit_of(kind: SourceErrorKind) -> Exit {
+pub(super) fn exit_of(kind: SourceErrorKind) -> Exit {
     match kind {
         SourceErrorKind::Damaged | SourceErrorKind::Io => Exit::Damaged,
         SourceErrorKind::Gone => Exit::NoSuch,

@@ -1,1 +1,0 @@
-//! Stories from made-up packets.
