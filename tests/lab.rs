@@ -319,3 +319,31 @@ fn where_everything_is_forbidden_the_simulation_steps_in_and_says_so() {
         "{forced:?}"
     );
 }
+
+#[test]
+fn loopback_shows_the_same_connection_without_a_wire() {
+    // In a network of its own, so that no other program's port 5000 is in the way.
+    let scratch = Scratch::new("loopback");
+    let file = scratch.file("lo.pcapng");
+    let script =
+        format!("ip link set lo up && exec {PROGRAM} lab handshake --ground loopback -w {file}");
+    let output = Command::new("unshare")
+        .args(["-Urn", "sh", "-c", &script])
+        .output();
+    let Ok(output) = output else {
+        eprintln!("skipped: no unshare command here");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("unshare") || said.contains("ip:") {
+        eprintln!("skipped: no network to test in: {said}");
+        return;
+    }
+    assert!(text(&output).contains("ground: loopback (Linux's own TCP)"));
+    let segments = segments(&file);
+    assert_eq!(segments[..4], [">S0", "<SA0", ">A0", ">A6"], "{segments:?}");
+    assert_eq!(segments.last().unwrap(), ">A0", "{segments:?}");
+    // Loopback hands every frame over twice; each is told once.
+    let syns = segments.iter().filter(|segment| *segment == ">S0").count();
+    assert_eq!(syns, 1, "{segments:?}");
+}

@@ -44,6 +44,7 @@ impl Telling {
     pub(super) fn new(plan: &Plan, args: &Args, global: &Global, recording: Recording) -> Self {
         let server = plan.address(Host::Server);
         let listening = plan.scenario.listening();
+        let width = terminal_size::terminal_size_of(io::stdout());
         Self {
             decoder: Decoder::default(),
             decoded: Decoded::default(),
@@ -57,6 +58,7 @@ impl Telling {
                 ..StoryOptions::default()
             }),
             ladder: Ladder::new(LadderOptions {
+                width: width.map_or(80, |(columns, _)| columns.0.into()),
                 ascii: global.ascii,
                 colour: output::palette(global).on,
                 absolute: args.absolute,
