@@ -302,9 +302,12 @@ impl Ladder {
             text.push_str(&part);
         }
         let left = most.saturating_sub(arrow::width(&text) + 1);
-        // A quote of fewer than four characters says nothing.
-        if !row.data.is_empty() && !matches!(row.what, What::Run { .. }) && left >= 6 {
-            let _ = write!(text, " \"{}\"", self.safe(&row.data, left - 2));
+        let quotes = !row.data.is_empty() && !matches!(row.what, What::Run { .. });
+        let quote = self.safe(&row.data, left.saturating_sub(2));
+        // Of longer data, a quote of fewer than four characters says nothing.
+        let whole = quotes && !quote.ends_with(self.glyphs.more);
+        if quotes && (left >= 6 || whole && arrow::width(&quote) + 2 <= left) {
+            let _ = write!(text, " \"{quote}\"");
         }
         text
     }
