@@ -187,6 +187,10 @@ impl End {
             // Its own ACK shows that nothing is missing before the other side's FIN.
             self.take_fin(fin);
         }
+        if self.state == S::SynSent && s.ack.is_some() {
+            // It acknowledges the other side's SYN, although that was not seen to arrive.
+            self.state = S::Established;
+        }
         if self.state == S::Unknown && s.ack.is_some() {
             self.state = match self.peer_fin {
                 Some(fin) if s.acks(fin) => S::CloseWait,
@@ -511,6 +515,15 @@ mod tests {
              B FA=TIME-WAIT/LAST-ACK, A A=TIME-WAIT/CLOSED",
         );
         plays([State::Unknown; 2], "A R=CLOSED/CLOSED");
+    }
+
+    #[test]
+    fn an_ack_shows_that_the_syn_was_answered_though_the_answer_was_not_captured() {
+        let mut wire = Wire::new([State::Closed, State::Unknown]);
+        wire.step("A S");
+        wire.got[0] = Some(501);
+        wire.step("A A");
+        assert_eq!(wire.states(), "ESTABLISHED/?");
     }
 
     #[test]

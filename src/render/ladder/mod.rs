@@ -192,7 +192,8 @@ impl Ladder {
         let interface = usize::try_from(header.interface)
             .ok()
             .and_then(|index| self.options.interfaces.get(index));
-        for beside in [interface, header.process.as_ref()].into_iter().flatten() {
+        let beside = [interface, header.process.as_ref()].into_iter().flatten();
+        for beside in beside.filter(|name| !name.is_empty()) {
             let beside = self.safe(beside.as_bytes(), 24);
             if arrow::width(&text) + 2 + arrow::width(&beside) <= room {
                 text.push_str("  ");
@@ -301,9 +302,12 @@ impl Ladder {
             text.push_str(&part);
         }
         let left = most.saturating_sub(arrow::width(&text) + 1);
-        // A quote of fewer than four characters says nothing.
-        if !row.data.is_empty() && !matches!(row.what, What::Run { .. }) && left >= 6 {
-            let _ = write!(text, " \"{}\"", self.safe(&row.data, left - 2));
+        let quotes = !row.data.is_empty() && !matches!(row.what, What::Run { .. });
+        let quote = self.safe(&row.data, left.saturating_sub(2));
+        // Of longer data, a quote of fewer than four characters says nothing.
+        let whole = quotes && !quote.ends_with(self.glyphs.more);
+        if quotes && (left >= 6 || whole && arrow::width(&quote) + 2 <= left) {
+            let _ = write!(text, " \"{quote}\"");
         }
         text
     }
@@ -342,7 +346,7 @@ impl Ladder {
                     Order::Again(None) => parts.push("again".to_owned()),
                     Order::Late => parts.push("late".to_owned()),
                     Order::KeepAlive => parts.push("keep-alive".to_owned()),
-                    Order::AfterGap => parts.push("after a gap".to_owned()),
+                    Order::AfterGap => parts.push("after gap".to_owned()),
                 }
                 if let Some(ack) = tcp.ack.filter(|_| tcp.len == 0) {
                     parts.push(format!("ack={}", number(ack)));

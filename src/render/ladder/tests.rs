@@ -403,6 +403,25 @@ fn replies_resets_half_closes_and_strangers_have_their_sentences() {
 }
 
 #[test]
+fn one_direction_alone_tells_what_it_can() {
+    let mut show = Show::watch();
+    show.tap(0, "> SYN seq=9")
+        .tap(300_000, "> seq=10 ack=51 \"x\"");
+    show.tap(300_100, "> seq=14 ack=51 \"y\"");
+    show.story.quiet(time(60_000_000), &mut show.items);
+    assert_told(
+        &show.end(),
+        r#"
+-- C1 tcp 10.0.0.1:41000 → 10.0.0.2:5000 -------------------------------------
+  0.000000 SYN-SENT    │──── SYN seq=0 ────────────────────▶│           ?    1
+  0.300000 ESTABLISHED │──── 1 byte seq=1 "x" ─────────────▶│           ?    2
+  0.300100 ESTABLISHED │──── 1 byte seq=5 after gap "y" ───▶│           ?    3
+           3 bytes before packet 3 were not captured
+"#,
+    );
+}
+
+#[test]
 fn silence_is_noted_at_its_deadline_and_before_later_rows() {
     let mut show = Show::watch();
     show.tap(0, "> udp \"ping\"");

@@ -294,6 +294,13 @@ impl Flow {
             told.settled = Some(state);
         }
         self.note_opening(from, &s, at.time);
+        if from == Side::Client
+            && state == State::Established
+            && self.outcome == Outcome::Unanswered
+        {
+            // It answers what was not captured.
+            self.outcome = Outcome::Open;
+        }
         if !at.sent_only {
             self.reaches(from.other(), &s, at.time, told);
         }
@@ -323,6 +330,10 @@ impl Flow {
                 (true, false) => words::sent_again(after, number),
             };
             told.note(About::Trouble, text);
+        }
+        if order == Order::AfterGap {
+            let missing = self.sender(from).missing();
+            told.note(About::Remark, words::gap(missing, at.number));
         }
         self.remark(from, tcp, told);
         Underway {

@@ -84,6 +84,11 @@ impl Sender {
         self.base.get_or_insert(base);
     }
 
+    /// Bytes that were not captured before the last segment after a gap.
+    pub(super) fn missing(&self) -> u32 {
+        self.gap.map_or(0, |(from, to)| to.wrapping_sub(from))
+    }
+
     /// How `s` stands to what was sent before; notes it as sent.
     pub(super) fn order(&mut self, s: &Segment) -> Order {
         let end = s.end();

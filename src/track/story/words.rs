@@ -110,3 +110,7 @@ pub(super) fn error(says: &str, server: SocketAddr, udp: bool) -> String {
 pub(super) fn dropped(number: u64, rule: &str) -> String {
     format!("the wire dropped packet {number}: {rule}")
 }
+
+pub(super) fn gap(missing: u32, number: u64) -> String {
+    format!("{missing} bytes before packet {number} were not captured")
+}

@@ -234,6 +234,9 @@ impl Watch {
         }
         match end {
             Err(error) => Err(Failure::new(show::exit_of(error.kind), error)),
+            Ok(_) if !live && self.tally.wanted == 0 && !self.filter.is_empty() => {
+                Ok(Exit::NoMatch)
+            }
             Ok(_) => Ok(Exit::Done),
         }
     }
