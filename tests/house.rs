@@ -14,7 +14,7 @@ const WORDS: &[&str] = &[
 /// rooms further up read protocols' own accessors.
 const MAY: &[(&str, &[&str])] = &[
     ("sys", &[]),
-    ("file", &[]),
+    ("file", &["sys"]),
     ("capture", &["sys"]),
     ("proto", &[]),
     ("decode", &["proto"]),
