@@ -26,12 +26,18 @@ pub struct Protocol {
     /// Reads a header. Never fails: what is wrong stands in the answer.
     pub dissect: fn(&[u8], &Context<'_>) -> Dissected,
     /// Visits the fields without a fixed place, in wire order.
-    pub walk: Option<fn(&View<'_>, &mut dyn Visit) -> ControlFlow<()>>,
+    pub walk: Option<Walk>,
     /// Writes its part of the one-line form.
     pub line: fn(&View<'_>, &mut Line),
     /// Source and destination, for protocols of the network layer.
-    pub addresses: Option<fn(&View<'_>) -> Option<(IpAddr, IpAddr)>>,
+    pub addresses: Option<Addresses>,
 }
+
+/// Visits the fields of a layer that have no fixed place.
+pub type Walk = fn(&View<'_>, &mut dyn Visit) -> ControlFlow<()>;
+
+/// Source and destination of a layer.
+pub type Addresses = fn(&View<'_>) -> Option<(IpAddr, IpAddr)>;
 
 impl std::fmt::Debug for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,5 +1,7 @@
 //! Every capture in `captures/` through the built program, against the expected text beside it; `BLESS=1` rewrites that text.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

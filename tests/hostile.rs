@@ -1,6 +1,8 @@
 //! Packets are hostile: every sample packet cut at every length and with every byte changed goes through every view, without a
 //! panic, with valid JSON, and with no control character in any text.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{fs, path::Path};
 
 use sockwire::{

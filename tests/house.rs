@@ -1,5 +1,7 @@
 //! The house rules of the floor plan in `src/lib.rs`: who imports whom, where unsafe may stand, how files begin and how long they get.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
