@@ -145,7 +145,7 @@ impl Batch {
             .bytes()
             .get(start..start.checked_add(record.len as usize)?)?;
         Some(Frame {
-            number: self.first + index as u64,
+            number: self.first.wrapping_add(index as u64),
             time: record.time,
             link: record.link,
             interface: record.interface,
@@ -154,6 +154,13 @@ impl Batch {
             wire_len: record.wire_len,
             bytes,
         })
+    }
+
+    /// Gives the frame at `index` this number, and those after it the numbers that follow: for frames that are counted
+    /// only once they were accepted.
+    pub fn number_from(&mut self, index: usize, number: u64) {
+        // Below zero where many frames before it were refused; `frame` adds the index again.
+        self.first = number.wrapping_sub(index as u64);
     }
 
     /// All frames, in order.
