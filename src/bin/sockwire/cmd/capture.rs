@@ -3,11 +3,7 @@
 use clap::ValueEnum;
 use sockwire::capture::{self, Options, Purpose, Via, Ways};
 
-use super::{
-    Failure, Global, Outcome, interfaces, permission,
-    show::{Show, ShowArgs},
-    waiting::Waiting,
-};
+use super::{Failure, Global, Outcome, interfaces, permission, show::ShowArgs, waiting::Waiting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,17 +85,12 @@ impl LiveArgs {
         filter: &[String],
         global: &Global,
     ) -> Result<Waiting<capture::Live>, Failure> {
-        let talk = |message: &str| {
-            if !global.quiet {
-                eprintln!("{message}");
-            }
-        };
         let mut interfaces = self.interfaces.clone();
         if interfaces.is_empty() {
             let choice =
                 capture::inside(self.netns.as_deref(), || capture::choose(purpose, filter))
                     .map_err(permission::failure)?;
-            talk(&format!("watching {}", choice.reason));
+            global.talk(format_args!("watching {}", choice.reason));
             interfaces = choice.interfaces;
         }
         let live = capture::open(&Options {
@@ -123,7 +114,7 @@ impl LiveArgs {
         })
         .map_err(permission::failure)?;
         for note in live.notes() {
-            talk(&format!("note: {note}"));
+            global.talk(format_args!("note: {note}"));
         }
         Ok(Waiting::new(live, filter, self.netns.clone(), global.quiet))
     }
@@ -136,7 +127,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     // The filter and the output first: a mistake there is told before any right is needed.
     let filter = args.show.filter_words()?;
-    let show = Show::new(&args.show, global)?;
+    let pipeline = args.show.pipeline(global)?;
     let mut source = args.from.open(Purpose::Packets, &filter, global)?;
-    show.run(&mut source, true)
+    pipeline.run(&mut source, true)
 }

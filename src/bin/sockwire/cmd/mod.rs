@@ -8,6 +8,8 @@ mod machine;
 mod names;
 mod output;
 mod permission;
+mod pipeline;
+mod privilege;
 mod protocols;
 mod read;
 mod show;
@@ -102,6 +104,15 @@ pub(crate) struct Global {
     /// No talk on stderr, only errors
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
+}
+
+impl Global {
+    /// Says something on stderr, unless told to be quiet.
+    fn talk(&self, message: impl std::fmt::Display) {
+        if !self.quiet {
+            output::talk(message);
+        }
+    }
 }
 
 /// When to use colour.

@@ -10,10 +10,7 @@ use std::{
 use anyhow::anyhow;
 use sockwire::file::{self, FileError, Reader};
 
-use super::{
-    Exit, Failure, Global, Outcome,
-    show::{self, ShowArgs},
-};
+use super::{Exit, Failure, Global, Outcome, show::ShowArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,43 +54,36 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         }
         (None, path) => path.unwrap_or_default(),
     };
-    if path == "-" && io::stdin().is_terminal() {
-        return Err(Failure::new(
-            Exit::Usage,
-            anyhow!("standard input is the terminal: pipe a capture into it, or name a file"),
-        ));
-    }
-    if show
-        .write
-        .as_deref()
-        .is_some_and(|out| is_same_file(out, Path::new(&path)))
-    {
-        return Err(Failure::new(
-            Exit::Usage,
-            anyhow!("-w names the file that is read: choose another name"),
-        ));
-    }
-    let reader = match open(Path::new(&path)) {
-        Err(error) if error.io_kind() == Some(ErrorKind::Interrupted) => return Ok(Exit::Done),
-        opened => opened.map_err(failure)?,
-    };
-    let mut reader = if args.no_limit {
-        reader.no_limit()
-    } else {
-        reader
-    };
-    show::run(&mut reader, &show, global, false)
+    let mut reader = open(Path::new(&path), show.write.as_deref(), args.no_limit)?;
+    show.pipeline(global)?.run(&mut reader, false)
 }
 
-pub(super) fn open(path: &Path) -> Result<Reader, FileError> {
-    if path.as_os_str() != "-" {
-        return file::open(path);
+/// Opens a capture file, or standard input for `-`; `write` is where packets are to be recorded.
+pub(super) fn open(path: &Path, write: Option<&Path>, no_limit: bool) -> Result<Reader, Failure> {
+    let is_stdin = path.as_os_str() == "-";
+    if is_stdin && io::stdin().is_terminal() {
+        return Err(usage(
+            "standard input is the terminal: pipe a capture into it, or name a file",
+        ));
     }
-    Reader::new(io::stdin(), "standard input")
+    if write.is_some_and(|write| is_same_file(write, path)) {
+        return Err(usage("-w names the file that is read: choose another name"));
+    }
+    let opened = if is_stdin {
+        Reader::new(io::stdin(), "standard input")
+    } else {
+        file::open(path)
+    };
+    let reader = opened.map_err(failure)?;
+    Ok(if no_limit { reader.no_limit() } else { reader })
+}
+
+fn usage(message: &'static str) -> Failure {
+    Failure::new(Exit::Usage, anyhow!(message))
 }
 
 /// Both paths lead to the same file, so that writing one would destroy the other.
-pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
+fn is_same_file(a: &Path, b: &Path) -> bool {
     let id = |path: &Path| {
         path.metadata()
             .ok()
@@ -102,10 +92,12 @@ pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((id(a), id(b)), (Some(a), Some(b)) if a == b && a.2)
 }
 
-pub(super) fn failure(error: FileError) -> Failure {
+fn failure(error: FileError) -> Failure {
     let exit = match error.io_kind() {
         Some(ErrorKind::NotFound) => Exit::NoSuch,
         Some(ErrorKind::PermissionDenied) => Exit::NotPermitted,
+        // A signal came before the first byte of a pipe.
+        Some(ErrorKind::Interrupted) => Exit::Done,
         _ => Exit::Damaged,
     };
     Failure::new(exit, error)

@@ -9,6 +9,8 @@ use sockwire::{
     time::{SECOND, Time},
 };
 
+use super::output;
+
 /// Silence, in nanoseconds, before the user is told.
 const PATIENCE: i64 = 5 * SECOND;
 /// Most ports looked up.
@@ -17,7 +19,8 @@ const PORTS: usize = 4;
 /// A live source that speaks once, on stderr, when its first packet is long in coming.
 pub(crate) struct Waiting<S> {
     source: S,
-    ports: Vec<u16>,
+    /// The ports, and who listened there at the start, when this process could still look into others.
+    ports: Vec<(u16, Vec<Listener>)>,
     netns: Option<String>,
     began: Option<Time>,
     spoken: bool,
@@ -26,9 +29,11 @@ pub(crate) struct Waiting<S> {
 impl<S: Source> Waiting<S> {
     /// Around `source`; `filter` is the capture filter in words, and `netns` where its ports are.
     pub(crate) fn new(source: S, filter: &[String], netns: Option<String>, quiet: bool) -> Self {
+        let ports = if quiet { Vec::new() } else { ports(filter) };
+        let at_start = |port| (port, look(netns.as_deref(), port).unwrap_or_default());
         Self {
             source,
-            ports: ports(filter),
+            ports: ports.into_iter().map(at_start).collect(),
             netns,
             began: None,
             spoken: quiet,
@@ -37,11 +42,15 @@ impl<S: Source> Waiting<S> {
 
     fn speak(&self) {
         if self.ports.is_empty() {
-            eprintln!("waiting ...  no packet yet.  Ctrl-C ends.");
+            output::talk("waiting ...  no packet yet.  Ctrl-C ends.");
         }
-        for &port in &self.ports {
-            let found = capture::inside(self.netns.as_deref(), || capture::listeners(port));
-            eprintln!("{}", in_words(port, &found.unwrap_or_default()));
+        for (port, at_start) in &self.ports {
+            // Without rights now: other namespaces are closed, and processes of other users nameless.
+            let listeners = match look(self.netns.as_deref(), *port) {
+                Some(now) => with_names(now, at_start),
+                None => at_start.clone(),
+            };
+            output::talk(in_words(*port, &listeners));
         }
     }
 }
@@ -76,6 +85,22 @@ impl<S: Source> Source for Waiting<S> {
         self.spoken = true;
         self.source.stop();
     }
+}
+
+/// Who listens on `port` now; `None` where that cannot be seen.
+fn look(netns: Option<&str>, port: u16) -> Option<Vec<Listener>> {
+    capture::inside(netns, || capture::listeners(port)).ok()
+}
+
+/// Names the processes of `now` that were known `before`.
+fn with_names(mut now: Vec<Listener>, before: &[Listener]) -> Vec<Listener> {
+    for listener in now.iter_mut().filter(|found| found.process.is_none()) {
+        let known = before
+            .iter()
+            .find(|b| (b.transport, b.address) == (listener.transport, listener.address));
+        listener.process = known.and_then(|known| known.process.clone());
+    }
+    now
 }
 
 /// The numbers that follow `port` (`src port`, `tcp port` and so on) in a filter, each once.
@@ -135,15 +160,29 @@ mod tests {
         assert_eq!(ports(&["port".to_owned(), "5000".to_owned()]), [5000]);
     }
 
+    fn listener(port: u16, process: Option<(u32, &str)>) -> Listener {
+        Listener {
+            transport: Transport::Tcp,
+            address: ([0, 0, 0, 0], port).into(),
+            process: process.map(|(pid, name)| (pid, name.to_owned())),
+        }
+    }
+
+    #[test]
+    fn names_seen_at_the_start_are_kept() {
+        let before = [listener(5000, Some((4242, "python3")))];
+        let now = vec![listener(5000, None), listener(5001, None)];
+        assert_eq!(
+            with_names(now, &before),
+            [before[0].clone(), listener(5001, None)]
+        );
+        assert_eq!(with_names(Vec::new(), &before), []);
+    }
+
     #[test]
     fn says_who_and_where() {
-        let listener = Listener {
-            transport: Transport::Tcp,
-            address: ([0, 0, 0, 0], 5000).into(),
-            process: Some((4242, "py\x1bthon3".to_owned())),
-        };
         assert_eq!(
-            in_words(5000, &[listener]),
+            in_words(5000, &[listener(5000, Some((4242, "py\x1bthon3")))]),
             "waiting ...  5000/tcp is open here: py\\x1bthon3[4242] on 0.0.0.0.  Ctrl-C ends."
         );
     }

@@ -1,32 +1,26 @@
 //! `sockwire watch`: connections and exchanges as ladders, live or from a file.
 
-use std::{
-    fmt::Write as _,
-    io::{self, IsTerminal, Write as _},
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
 use sockwire::{
     capture::Purpose,
-    decode::{Decoded, Decoder},
     filter::{Filter, begins_filter},
-    frame::{Batch, Counters, Source, Step},
+    frame::Interface,
+    layer::Packet,
     proto::frame::Around,
     render::ladder::{Ladder, LadderOptions, Layout},
-    sys::signal::Stop,
-    time::MILLISECOND,
-    track::{
-        Tracker,
-        story::{Item, Outcome as Ending, Sight, Story, StoryOptions, Summary},
-    },
+    time::Time,
+    track::story::{Item, Outcome as Ending, Sight, Story, StoryOptions, Summary},
 };
 
 use super::{
     Exit, Failure, Global, Outcome,
     capture::LiveArgs,
-    names, output, read,
-    show::{self, Recorder, ShowArgs},
+    names, output,
+    output::Output,
+    pipeline::{Pipeline, Recorder, View},
+    read,
 };
 
 const EXAMPLES: &str = "\
@@ -36,8 +30,6 @@ Examples:
   sockwire watch trace.pcapng                the connections of a capture file
   sockwire watch -r trace.pcapng --group udp one exchange after the other";
 
-/// How long a live source may stay silent before held rows are looked at.
-const LOOK: i64 = 200 * MILLISECOND;
 /// Flows named one by one in the last line.
 const NAMED: usize = 12;
 
@@ -53,6 +45,9 @@ pub(crate) struct Args {
     /// Reads a capture file; - is standard input
     #[arg(short = 'r', long, value_name = "FILE")]
     read: Option<PathBuf>,
+    /// Reads on where a packed file grows as a decompression bomb does
+    #[arg(long)]
+    no_limit: bool,
     /// Records the packets (.pcap writes pcap, other names pcapng)
     #[arg(short = 'w', long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -86,80 +81,54 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
         args.read = Some(PathBuf::from(args.words.remove(0)));
     }
     let filter = names::filter(&args.words, args.numeric == 0)?;
-    if let (Some(path), Some(out)) = (&args.read, &args.write)
-        && read::is_same_file(out, path)
-    {
-        return Err(usage("-w names the file that is read: choose another name"));
+    if let Some(path) = &args.read {
+        let mut reader = read::open(path, args.write.as_deref(), args.no_limit)?;
+        return pipeline(&args, global, filter)?.run(&mut reader, false);
     }
-    match args.read.take() {
-        Some(path) => {
-            let mut reader = open(&path)?;
-            Watch::new(&args, global, filter)?.run(&mut reader, false)
+    let includes_errors = !filter.is_empty();
+    let pipeline = pipeline(&args, global, filter)?;
+    let mut source = args
+        .from
+        .open(Purpose::Conversations, &args.words, global)?;
+    if includes_errors {
+        global.talk("ICMP errors about these packets are included");
+    }
+    pipeline.run(&mut source, true)
+}
+
+/// Opens the file of `-w`.
+fn pipeline(args: &Args, global: &Global, filter: Filter) -> Result<Pipeline<Watch>, Failure> {
+    let recorder = match &args.write {
+        Some(path) if path.as_os_str() == "-" => {
+            return Err(Failure::new(
+                Exit::Usage,
+                anyhow!("-w - and the ladder both want standard output: name a file"),
+            ));
         }
-        None => {
-            let includes = !filter.is_empty() && !global.quiet;
-            let watch = Watch::new(&args, global, filter)?;
-            let mut source = args
-                .from
-                .open(Purpose::Conversations, &args.words, global)?;
-            if includes {
-                let _ = writeln!(io::stderr(), "ICMP errors about these packets are included");
-            }
-            watch.run(&mut source, true)
-        }
-    }
+        Some(path) => Some(Recorder::create(path, args.force, false)?),
+        None => None,
+    };
+    Pipeline::new(
+        Watch::new(args, global),
+        filter,
+        recorder,
+        args.count,
+        global,
+    )
 }
 
-fn open(path: &Path) -> Result<sockwire::file::Reader, Failure> {
-    if path.as_os_str() == "-" && io::stdin().is_terminal() {
-        return Err(usage(
-            "standard input is the terminal: pipe a capture into it, or name a file",
-        ));
-    }
-    read::open(path).map_err(read::failure)
-}
-
-fn usage(message: &'static str) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
-}
-
-/// Everything that is decided before the first packet.
+/// The ladder of each conversation.
 struct Watch {
-    filter: Filter,
-    decoder: Decoder,
-    tracker: Tracker,
     story: Story,
     ladder: Ladder,
+    /// Ready to be drawn.
     items: Vec<Item>,
-    text: Vec<u8>,
-    recorder: Option<Recorder>,
-    limit: u64,
-    tally: Tally,
-    interfaces: usize,
-    quiet: bool,
-}
-
-/// Where frames went.
-#[derive(Default)]
-struct Tally {
-    delivered: u64,
-    wanted: u64,
-    refused: u64,
-    left: u64,
 }
 
 impl Watch {
-    fn new(args: &Args, global: &Global, filter: Filter) -> Result<Self, Failure> {
-        let record = ShowArgs {
-            write: args.write.clone(),
-            force: args.force,
-            ..ShowArgs::default()
-        };
+    fn new(args: &Args, global: &Global) -> Self {
         let width = terminal_size::terminal_size_of(io::stdout());
-        Ok(Self {
-            filter,
-            decoder: Decoder::default(),
-            tracker: Tracker::default(),
+        Self {
             story: Story::new(StoryOptions {
                 group: args.group,
                 ..StoryOptions::default()
@@ -173,164 +142,65 @@ impl Watch {
                 ..LadderOptions::default()
             }),
             items: Vec::new(),
-            text: Vec::new(),
-            recorder: Recorder::new(&record)?,
-            limit: args.count.unwrap_or(u64::MAX),
-            tally: Tally::default(),
-            interfaces: 0,
-            quiet: global.quiet,
-        })
+        }
     }
 
-    fn run(mut self, source: &mut dyn Source, live: bool) -> Outcome {
-        let stop = Stop::install()?;
-        let mut decoded = Decoded::default();
-        let mut stopping = false;
-        if let Some(recorder) = self.recorder.as_mut().filter(|_| live) {
-            recorder.writer.begin(source.interfaces())?;
+    fn draw(&mut self, output: &mut Output) -> io::Result<()> {
+        for item in self.items.drain(..) {
+            self.ladder.write(&item, &mut output.bytes)?;
         }
-        let end = loop {
-            if (stop.asked() || self.tally.wanted >= self.limit) && !stopping {
-                stopping = true;
-                source.stop();
-                if !live {
-                    break Ok(None);
-                }
-            }
-            let now = show::now();
-            match source.next(now.plus(LOOK)) {
-                Ok(Step::Batch(batch)) => {
-                    self.batch(source, &batch, &mut decoded, live)?;
-                    source.recycle(batch);
-                }
-                Ok(Step::Quiet(time)) => self.story.quiet(time, &mut self.items),
-                Ok(Step::Link(change)) => self.talk(&show::in_words(&change)),
-                Ok(Step::End(counters)) => break Ok(Some(counters)),
-                Err(error) => break Err(error),
-            }
-            self.draw()?;
-            if let Some(recorder) = &mut self.recorder {
-                recorder.flush(now)?;
-            }
-        };
+        Ok(())
+    }
+}
+
+impl View for Watch {
+    fn wants(&self, filter: &Filter, packet: &Packet<'_>) -> bool {
+        filter.matches(packet) || filter.matches_quoted(packet)
+    }
+
+    fn interfaces(&mut self, interfaces: &[Arc<Interface>]) {
+        let names = interfaces
+            .iter()
+            .map(|interface| interface.name.clone().unwrap_or_default());
+        self.ladder.interfaces(names.collect());
+    }
+
+    fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        _around: &Around<'_>,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        self.story.packet(packet, Sight::Tap, &mut self.items);
+        self.draw(output)
+    }
+
+    fn quiet(&mut self, until: Time, output: &mut Output) -> io::Result<()> {
+        self.story.quiet(until, &mut self.items);
+        self.draw(output)
+    }
+
+    fn finish(&mut self, output: &mut Output) -> io::Result<()> {
         self.story.finish(&mut self.items);
-        self.draw()?;
-        let recorded = self.recorder.is_some();
-        if let Some(recorder) = self.recorder.take() {
-            recorder.writer.finish(&[])?;
-        }
-        if live {
-            self.talk(&self.sum(end.as_ref().ok().copied().flatten()));
-        }
+        self.draw(output)
+    }
+
+    fn shown(&self, _accepted: u64) -> u64 {
+        self.story.rows()
+    }
+
+    fn last_words(&self, unkept: bool) -> Option<String> {
         let mut last = endings(&self.story.summaries(), self.story.flows().1);
-        if live && !recorded && !last.is_empty() {
+        if last.is_empty() {
+            return None;
+        }
+        if unkept {
             let hint = "Keep it next time: -w FILE.pcapng";
             let fits = last.chars().count() + 2 + hint.len() <= 80;
             last.push_str(if fits { "  " } else { "\n" });
             last.push_str(hint);
         }
-        if !last.is_empty() {
-            self.talk(&last);
-        }
-        match end {
-            Err(error) => Err(Failure::new(show::exit_of(error.kind), error)),
-            Ok(_) if !live && self.tally.wanted == 0 && !self.filter.is_empty() => {
-                Ok(Exit::NoMatch)
-            }
-            Ok(_) => Ok(Exit::Done),
-        }
-    }
-
-    fn batch(
-        &mut self,
-        source: &dyn Source,
-        batch: &Batch,
-        decoded: &mut Decoded,
-        live: bool,
-    ) -> Result<(), Failure> {
-        let interfaces = source.interfaces();
-        if interfaces.len() != self.interfaces {
-            self.interfaces = interfaces.len();
-            let names = interfaces
-                .iter()
-                .map(|i| i.name.clone().unwrap_or_default());
-            self.ladder.interfaces(names.collect());
-        }
-        self.tally.delivered += batch.len() as u64;
-        self.decoder.batch(batch, decoded);
-        for index in 0..batch.len() {
-            if self.tally.wanted >= self.limit {
-                self.tally.left += (batch.len() - index) as u64;
-                break;
-            }
-            let wanted = decoded.packet(batch, index).is_some_and(|packet| {
-                self.filter.matches(&packet) || self.filter.matches_quoted(&packet)
-            });
-            if !wanted {
-                self.tally.refused += 1;
-                continue;
-            }
-            self.tally.wanted += 1;
-            // Put together what came in fragments.
-            self.tracker.packet(&self.decoder, batch, decoded, index);
-            let Some(mut packet) = decoded.packet(batch, index) else {
-                continue;
-            };
-            if let Some(recorder) = &mut self.recorder {
-                let around = Around::of(interfaces, batch, index);
-                let comments = around.comments.iter().map(|comment| comment.text.as_str());
-                recorder.writer.write(&packet.frame, interfaces, comments)?;
-            }
-            if live {
-                // As in a recording of what is shown.
-                packet.frame.number = self.tally.wanted;
-            }
-            self.story.packet(&packet, Sight::Tap, &mut self.items);
-        }
-        Ok(())
-    }
-
-    /// Writes the items that are ready.
-    fn draw(&mut self) -> io::Result<()> {
-        for item in self.items.drain(..) {
-            self.ladder.write(&item, &mut self.text)?;
-        }
-        let mut out = output::stdout()?;
-        out.write_all(&self.text)?;
-        self.text.clear();
-        Ok(())
-    }
-
-    /// The sum at the end of a live run, which always adds up.
-    fn sum(&self, counters: Option<Counters>) -> String {
-        let counters = counters.unwrap_or_else(|| Counters {
-            seen: self.tally.delivered,
-            ..Counters::default()
-        });
-        let shown = self.story.rows();
-        let mut text = format!(
-            "{} seen = {shown} shown + 0 filtered + {} duplicate (loopback copies) + {} dropped",
-            counters.seen.saturating_sub(self.tally.refused),
-            counters.duplicate,
-            counters.dropped
-        );
-        for (count, what) in [
-            (self.tally.wanted - shown, "of other kinds"),
-            (self.tally.left, "left behind by -c"),
-        ] {
-            if count > 0 {
-                // Writing to a String cannot fail.
-                let _ = write!(text, " + {count} {what}");
-            }
-        }
-        text
-    }
-
-    fn talk(&self, message: &str) {
-        if !self.quiet {
-            // A closed stderr is no reason to stop.
-            let _ = writeln!(io::stderr(), "{message}");
-        }
+        Some(last)
     }
 }
 

@@ -1,0 +1,553 @@
+//! The one way of packets through `capture`, `read` and `watch`: from a source through the decoder, the filter and the
+//! tracker to a view and a recording, with the counters and the exit code at the end.
+
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sockwire::{
+    decode::{Decoded, Decoder},
+    file::{self, Create, Format, WriteError, Writer},
+    filter::Filter,
+    frame::{
+        Batch, Counters, Interface, InterfaceChange, InterfaceState, Source, SourceError,
+        SourceErrorKind, Step,
+    },
+    layer::Packet,
+    proto::frame::Around,
+    sys::signal::Stop,
+    time::{MILLISECOND, Time},
+    track::Tracker,
+};
+
+use super::{Exit, Failure, Global, Outcome, output, output::Output, privilege};
+
+/// How long a live source may stay silent before the view and the recording are looked after.
+const LOOK: i64 = 200 * MILLISECOND;
+
+/// What a command makes of the packets.
+pub(super) trait View {
+    /// False where packets are only recorded: they are not tracked then, nor, without a filter, decoded.
+    fn shows(&self) -> bool {
+        true
+    }
+
+    /// The packet is among those asked for.
+    fn wants(&self, filter: &Filter, packet: &Packet<'_>) -> bool {
+        filter.matches(packet)
+    }
+
+    /// The source knows these interfaces now. Called again when there are more.
+    fn interfaces(&mut self, _interfaces: &[Arc<Interface>]) {}
+
+    /// A file has a packet of this time, accepted or not: its first one is what relative times count from. Live, they
+    /// count from the first accepted packet, as in a recording of the run.
+    fn begin(&mut self, _time: Time) {}
+
+    /// An accepted packet, decoded and tracked.
+    fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        around: &Around<'_>,
+        output: &mut Output,
+    ) -> io::Result<()>;
+
+    /// No packet came until this time.
+    fn quiet(&mut self, _until: Time, _output: &mut Output) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// No packet will come any more.
+    fn finish(&mut self, _output: &mut Output) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// How many of the accepted packets could be shown; the others are "of other kinds".
+    fn shown(&self, accepted: u64) -> u64 {
+        accepted
+    }
+
+    /// What stands on stderr after the counters. `unkept` packets came live and went into no file.
+    fn last_words(&self, _unkept: bool) -> Option<String> {
+        None
+    }
+}
+
+/// Everything that is decided before the first packet: the filter compiled, the file of `-w` opened, the view chosen.
+pub(super) struct Pipeline<V> {
+    pub(super) view: V,
+    filter: Filter,
+    decoder: Decoder,
+    tracker: Tracker,
+    output: Output,
+    recorder: Option<Recorder>,
+    limit: u64,
+    tally: Tally,
+    /// Interfaces that the view has been told of.
+    interfaces: usize,
+    global: Global,
+}
+
+/// Where frames went.
+#[derive(Default)]
+struct Tally {
+    delivered: u64,
+    accepted: u64,
+    refused: u64,
+    left: u64,
+}
+
+/// How a source ended: with counters, with a fault, both, or neither when it was left where it stood.
+#[derive(Default)]
+struct End {
+    counters: Option<Counters>,
+    fault: Option<SourceError>,
+}
+
+impl<V: View> Pipeline<V> {
+    /// At most `limit` packets of `filter` go to `view` and `recorder`.
+    pub(super) fn new(
+        view: V,
+        filter: Filter,
+        recorder: Option<Recorder>,
+        limit: Option<u64>,
+        global: &Global,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            view,
+            filter,
+            decoder: Decoder::default(),
+            tracker: Tracker::default(),
+            output: Output::stdout(global.ascii)?,
+            recorder,
+            limit: limit.unwrap_or(u64::MAX),
+            tally: Tally::default(),
+            interfaces: 0,
+            global: global.clone(),
+        })
+    }
+
+    /// Takes everything that `source` yields. `live` sources are stopped by `-c` and by signals, drained, and end with
+    /// their counters on stderr; anything else is left where it stands.
+    pub(super) fn run(mut self, source: &mut dyn Source, live: bool) -> Outcome {
+        if live {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.writer.begin(source.interfaces())?;
+            }
+            // Every socket and file is open.
+            privilege::give_up(&self.global)?;
+        }
+        let end = self.drive(source, live)?;
+        self.view.finish(&mut self.output)?;
+        self.output.flush()?;
+        let unkept = live && self.recorder.is_none();
+        if let Some(recorder) = self.recorder.take() {
+            // A file's counters are not this capture's, and those of several interfaces are known only in sum.
+            let known = end
+                .counters
+                .filter(|_| live && source.interfaces().len() == 1);
+            let statistics: Vec<(u32, Counters)> = known.map(|c| (0, c)).into_iter().collect();
+            recorder.writer.finish(&statistics)?;
+        }
+        if live {
+            self.global.talk(self.sum(end.counters));
+        }
+        if let Some(words) = self.view.last_words(unkept) {
+            self.global.talk(words);
+        }
+        match end.fault {
+            Some(fault) => Err(Failure::new(exit_of(fault.kind), fault)),
+            None if !live && self.tally.accepted == 0 && !self.filter.is_empty() => {
+                Ok(Exit::NoMatch)
+            }
+            None => Ok(Exit::Done),
+        }
+    }
+
+    /// Takes what the source has until its end, its fault, or a stop.
+    fn drive(&mut self, source: &mut dyn Source, live: bool) -> Result<End, Failure> {
+        let stop = Stop::install()?;
+        let mut decoded = Decoded::default();
+        let mut stopping = false;
+        loop {
+            if !stopping && (stop.asked() || self.is_full()) {
+                if !live {
+                    return Ok(End::default());
+                }
+                stopping = true;
+                source.stop();
+            }
+            let now = now();
+            match source.next(now.plus(LOOK)) {
+                Ok(Step::Batch(mut batch)) => {
+                    self.batch(source.interfaces(), &mut batch, &mut decoded, live)?;
+                    source.recycle(batch);
+                }
+                Ok(Step::Quiet(until)) => self.view.quiet(until, &mut self.output)?,
+                Ok(Step::Link(change)) => self.global.talk(in_words(&change)),
+                Ok(Step::End(counters)) => {
+                    return Ok(End {
+                        counters: Some(counters),
+                        fault: None,
+                    });
+                }
+                Err(fault) => {
+                    return Ok(End {
+                        counters: last_counters(source, fault.kind, now),
+                        fault: Some(fault),
+                    });
+                }
+            }
+            self.output.flush()?;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.flush(now)?;
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.tally.accepted >= self.limit
+    }
+
+    fn batch(
+        &mut self,
+        interfaces: &[Arc<Interface>],
+        batch: &mut Batch,
+        decoded: &mut Decoded,
+        live: bool,
+    ) -> Result<(), Failure> {
+        if interfaces.len() > self.interfaces {
+            self.interfaces = interfaces.len();
+            self.view.interfaces(interfaces);
+        }
+        if let Some(record) = batch.records.first().filter(|_| !live) {
+            self.view.begin(record.time);
+        }
+        self.tally.delivered += batch.len() as u64;
+        let shows = self.view.shows();
+        // A recording of everything needs no layers.
+        let decodes = shows || !self.filter.is_empty();
+        if decodes && !self.is_full() {
+            self.decoder.batch(batch, decoded);
+        }
+        for index in 0..batch.len() {
+            if self.is_full() {
+                self.tally.left += (batch.len() - index) as u64;
+                return Ok(());
+            }
+            let wanted = !decodes
+                || decoded
+                    .packet(batch, index)
+                    .is_some_and(|packet| self.view.wants(&self.filter, &packet));
+            if !wanted {
+                self.tally.refused += 1;
+                continue;
+            }
+            self.tally.accepted += 1;
+            if live {
+                // As in a recording of the run.
+                batch.number_from(index, self.tally.accepted);
+            }
+            let around = Around::of(interfaces, batch, index);
+            if let (Some(recorder), Some(frame)) = (&mut self.recorder, batch.frame(index)) {
+                let comments = around.comments.iter().map(|comment| comment.text.as_str());
+                recorder.writer.write(&frame, interfaces, comments)?;
+            }
+            if shows {
+                self.tracker.packet(&self.decoder, batch, decoded, index);
+                if let Some(packet) = decoded.packet(batch, index) {
+                    self.view.packet(&packet, &around, &mut self.output)?;
+                }
+                self.output.flush_when_full()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen.
+    fn sum(&self, counters: Option<Counters>) -> String {
+        let tally = &self.tally;
+        let counters = counters.unwrap_or_else(|| Counters {
+            seen: tally.delivered,
+            ..Counters::default()
+        });
+        let shown = self.view.shown(tally.accepted);
+        let mut text = format!(
+            "{} seen = {shown} shown + 0 filtered + {} duplicate (loopback copies) + {} dropped",
+            counters.seen.saturating_sub(tally.refused),
+            counters.duplicate,
+            counters.dropped
+        );
+        for (count, what) in [
+            (tally.accepted.saturating_sub(shown), "of other kinds"),
+            (tally.left, "left behind by -c"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(" + {count} {what}"));
+            }
+        }
+        text
+    }
+}
+
+/// Where `-w` puts the packets.
+pub(super) struct Recorder {
+    writer: Writer,
+    /// Each packet goes to the file at once (`-U`).
+    at_once: bool,
+}
+
+impl Recorder {
+    /// Opens the file, which is replaced only with `force`; `-` is standard output.
+    pub(super) fn create(path: &Path, force: bool, at_once: bool) -> Result<Self, Failure> {
+        let writer = if path.as_os_str() == "-" {
+            Writer::new(output::stdout()?, Format::PcapNg, "standard output")
+        } else {
+            let how = Create {
+                format: Format::from_name(path),
+                force,
+                owner: output::caller(),
+            };
+            file::create(path, how)?
+        };
+        Ok(Self { writer, at_once })
+    }
+
+    fn flush(&mut self, now: Time) -> Result<(), WriteError> {
+        if self.at_once {
+            self.writer.flush()
+        } else {
+            self.writer.flush_if_due(now)
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        let exit = match error.io_kind() {
+            Some(io::ErrorKind::BrokenPipe) => Exit::Done,
+            _ => Exit::WriteFailed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// The counters of a source that failed, where it still has them: a live one whose interfaces are gone.
+fn last_counters(source: &mut dyn Source, kind: SourceErrorKind, now: Time) -> Option<Counters> {
+    if kind != SourceErrorKind::Gone {
+        return None;
+    }
+    match source.next(now) {
+        Ok(Step::End(counters)) => Some(counters),
+        _ => None,
+    }
+}
+
+/// The wall clock, which live sources wait by.
+fn now() -> Time {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Time::from_parts(now.as_secs().cast_signed(), now.subsec_nanos())
+}
+
+fn in_words(change: &InterfaceChange) -> String {
+    let what = match change.state {
+        InterfaceState::Up => "is up again",
+        InterfaceState::Down => "went down; the capture goes on when it comes back",
+        InterfaceState::Deleted => "is gone; its capture is over",
+    };
+    format!("sockwire: {} {what}", change.name)
+}
+
+fn exit_of(kind: SourceErrorKind) -> Exit {
+    match kind {
+        SourceErrorKind::Damaged | SourceErrorKind::Io => Exit::Damaged,
+        SourceErrorKind::Gone => Exit::NoSuch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use sockwire::{
+        frame::{Direction, KernelChecksum, Record},
+        link::LinkType,
+    };
+
+    use super::*;
+    use crate::cmd::{ColorWhen, names};
+
+    /// Yields made-up batches of Ethernet frames, each of the EtherType that its letter stands for.
+    struct MadeUp {
+        batches: Vec<&'static str>,
+        given: u64,
+        stopped: bool,
+        fault: Option<SourceErrorKind>,
+    }
+
+    impl Source for MadeUp {
+        fn next(&mut self, _: Time) -> Result<Step, SourceError> {
+            if self.batches.is_empty() {
+                return match self.fault.take() {
+                    Some(kind) => Err(SourceError {
+                        kind,
+                        source: "made up".into(),
+                    }),
+                    None => Ok(Step::End(Counters {
+                        seen: self.given + 7,
+                        duplicate: 4,
+                        dropped: 3,
+                    })),
+                };
+            }
+            let letters = self.batches.remove(0);
+            let mut data = Vec::new();
+            let mut records = Vec::new();
+            for letter in letters.bytes() {
+                let kind = if letter == b'a' { [8, 6] } else { [8, 0] };
+                let start = data.len() as u32;
+                data.extend_from_slice(&[[0; 12].as_slice(), &kind, &[0; 28]].concat());
+                records.push(Record {
+                    time: Time::from_nanos(self.given as i64 + records.len() as i64),
+                    link: LinkType::ETHERNET,
+                    interface: 0,
+                    direction: Direction::Unknown,
+                    checksum: KernelChecksum::Unknown,
+                    wire_len: 42,
+                    start,
+                    len: 42,
+                });
+            }
+            let batch = Batch::owned(data, records, self.given + 1);
+            self.given += letters.len() as u64;
+            Ok(Step::Batch(batch))
+        }
+
+        fn interfaces(&self) -> &[Arc<Interface>] {
+            &[]
+        }
+
+        fn stop(&mut self) {
+            self.stopped = true;
+        }
+    }
+
+    /// Keeps the numbers of what it was given, and the time that a file began at.
+    #[derive(Default)]
+    struct Numbers {
+        seen: Vec<u64>,
+        began: Option<i64>,
+        shown: Option<u64>,
+    }
+
+    impl View for Numbers {
+        fn begin(&mut self, time: Time) {
+            self.began.get_or_insert(time.nanos());
+        }
+
+        fn packet(
+            &mut self,
+            packet: &Packet<'_>,
+            _: &Around<'_>,
+            _: &mut Output,
+        ) -> io::Result<()> {
+            self.seen.push(packet.frame.number);
+            Ok(())
+        }
+
+        fn shown(&self, accepted: u64) -> u64 {
+            self.shown.unwrap_or(accepted)
+        }
+    }
+
+    /// A run over two batches of five frames: ARP are `a`.
+    fn run(
+        count: Option<u64>,
+        filter: &str,
+        fault: Option<SourceErrorKind>,
+        live: bool,
+    ) -> (MadeUp, Pipeline<Numbers>, End) {
+        let mut source = MadeUp {
+            batches: vec!["iiaia", "aiiia"],
+            given: 0,
+            stopped: false,
+            fault,
+        };
+        let global = Global {
+            color: ColorWhen::Never,
+            ascii: false,
+            quiet: true,
+        };
+        let filter = names::filter(&[filter.to_owned()], false).unwrap();
+        let mut pipeline = Pipeline::new(Numbers::default(), filter, None, count, &global).unwrap();
+        let end = pipeline.drive(&mut source, live).unwrap();
+        (source, pipeline, end)
+    }
+
+    #[test]
+    fn the_counters_of_a_live_run_add_up() {
+        let (source, pipeline, end) = run(None, "", None, true);
+        assert!(!source.stopped);
+        assert_eq!(
+            pipeline.sum(end.counters),
+            "17 seen = 10 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped"
+        );
+        // A stop by -c drains what has arrived.
+        let (source, mut pipeline, end) = run(Some(3), "", None, true);
+        assert!(source.stopped && source.batches.is_empty());
+        pipeline.view.shown = Some(1);
+        assert_eq!(
+            pipeline.sum(end.counters),
+            "17 seen = 1 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped \
+             + 2 of other kinds + 7 left behind by -c"
+        );
+        // What the capture filter refuses was never seen.
+        let (_, pipeline, end) = run(None, "arp", None, true);
+        assert_eq!(
+            pipeline.sum(end.counters),
+            "11 seen = 4 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped"
+        );
+    }
+
+    #[test]
+    fn an_interface_that_is_gone_leaves_its_counters() {
+        let (_, pipeline, end) = run(None, "", Some(SourceErrorKind::Gone), true);
+        assert_eq!(exit_of(end.fault.unwrap().kind), Exit::NoSuch);
+        assert_eq!(
+            pipeline.sum(end.counters),
+            "17 seen = 10 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped"
+        );
+        // A source that cannot be read has none.
+        let (_, pipeline, end) = run(None, "", Some(SourceErrorKind::Io), true);
+        assert_eq!(
+            pipeline.sum(end.counters),
+            "10 seen = 10 shown + 0 filtered + 0 duplicate (loopback copies) + 0 dropped"
+        );
+    }
+
+    #[test]
+    fn live_packets_are_counted_when_accepted_and_those_of_a_file_before() {
+        let (_, pipeline, _) = run(None, "arp", None, true);
+        assert_eq!(pipeline.view.seen, [1, 2, 3, 4]);
+        assert_eq!(pipeline.view.began, None);
+        let (_, pipeline, _) = run(None, "arp", None, false);
+        assert_eq!(pipeline.view.seen, [3, 5, 6, 10]);
+        assert_eq!(pipeline.view.began, Some(0));
+    }
+
+    #[test]
+    fn a_file_is_read_no_further_than_asked() {
+        let (source, pipeline, end) = run(Some(2), "", Some(SourceErrorKind::Damaged), false);
+        assert_eq!(source.batches.len(), 1);
+        assert_eq!(pipeline.view.seen, [1, 2]);
+        assert!(end.fault.is_none());
+        let (_, pipeline, end) = run(None, "", Some(SourceErrorKind::Damaged), false);
+        assert_eq!(pipeline.view.seen.len(), 10);
+        assert_eq!(exit_of(end.fault.unwrap().kind), Exit::Damaged);
+    }
+}
