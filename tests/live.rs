@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
-    net::UdpSocket,
-    process::{Command, Stdio},
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -504,6 +508,26 @@ fn sockwire(words: &[&str]) -> Command {
     command
 }
 
+/// An empty folder, where any user may write.
+fn folder(name: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("sockwire-live-{}-{name}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    folder
+}
+
+/// Ends the program as Ctrl-C does, when what was sent has reached it.
+fn interrupt(child: Child) -> Output {
+    thread::sleep(Duration::from_millis(300));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 #[test]
 fn one_interrupt_ends_with_the_counters() {
     in_own_network(|| {
@@ -526,8 +550,7 @@ fn one_interrupt_ends_with_the_counters() {
 fn a_recorded_live_run_reads_back_as_the_same_lines() {
     in_own_network(|| {
         pair();
-        let folder = std::env::temp_dir().join(format!("sockwire-live-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = folder("same");
         for interface in ["lo", "any"] {
             let file = folder.join(format!("{interface}.pcapng"));
             let file = file.to_str().unwrap();
@@ -552,6 +575,201 @@ fn a_recorded_live_run_reads_back_as_the_same_lines() {
             assert_eq!(live, read, "on {interface}");
             assert!(live.lines().count() > 12);
         }
-        std::fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    });
+}
+
+/// A line and its echo over TCP and UDP on `port` of loopback, and a datagram to the port after it, where nobody is.
+fn exchange(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    let mut line = [0; 6];
+    client.write_all(b"hello\n").unwrap();
+    server.read_exact(&mut line).unwrap();
+    server.write_all(&line).unwrap();
+    client.read_exact(&mut line).unwrap();
+    drop(client);
+    assert_eq!(server.read(&mut line).unwrap(), 0);
+    drop(server);
+    let server = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"ping", ("127.0.0.1", port)).unwrap();
+    let (_, from) = server.recv_from(&mut line).unwrap();
+    server.send_to(b"pong", from).unwrap();
+    client.recv_from(&mut line).unwrap();
+    client.send_to(b"nobody", ("127.0.0.1", port + 1)).unwrap();
+}
+
+#[test]
+fn a_filtered_run_reads_back_with_the_same_numbers_and_times() {
+    in_own_network(|| {
+        let folder = folder("filtered");
+        for (live, read, first) in [
+            (
+                &["capture", "--print"][..],
+                &["read"][..],
+                "    1  0.000000  ",
+            ),
+            (
+                &["capture", "--print", "--json"],
+                &["read", "--json"],
+                r#""frame.number":1,"#,
+            ),
+            (&["watch"], &["watch", "-r"], "  0.000000 SYN-SENT "),
+        ] {
+            let file = folder.join(format!("{}.pcapng", live.join("")));
+            let file = file.to_str().unwrap();
+            let words = ["-i", "lo", "-w", file, "port 5001 or port 5002"];
+            let child = sockwire(&[live, &words].concat()).spawn().unwrap();
+            thread::sleep(Duration::from_millis(700));
+            for port in [6001, 5001, 6003, 5001] {
+                exchange(port);
+            }
+            let live = interrupt(child);
+            let read = sockwire(&[read, &[file]].concat()).output().unwrap();
+            assert_eq!(live.status.code(), Some(0), "{live:?}");
+            assert_eq!(read.status.code(), Some(0), "{read:?}");
+            let (live, read) = (text(&live.stdout), text(&read.stdout));
+            assert_eq!(live, read);
+            assert!(live.contains(first), "{live}");
+            assert!(live.contains("5001") && !live.contains("6001"), "{live}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    });
+}
+
+/// What `/proc` says of every thread of a process, by key.
+fn status(pid: u32, key: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of_thread = |thread: std::io::Result<fs::DirEntry>| {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line[key.len()..]
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    threads.map(of_thread).collect()
+}
+
+/// Waits until the program has begun to capture, and checks that it has given up its rights.
+fn assert_no_rights(child: &Child) {
+    let began = Instant::now();
+    while status(child.id(), "NoNewPrivs:") != ["1"] {
+        assert!(began.elapsed() < Duration::from_secs(5), "rights are kept");
+        thread::sleep(Duration::from_millis(20));
+    }
+    for set in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+        assert_eq!(status(child.id(), set), ["0000000000000000"], "{set}");
+    }
+}
+
+#[test]
+fn rights_are_given_up_and_the_capture_goes_on() {
+    in_own_network(|| {
+        for command in ["capture", "watch"] {
+            for via in ["packet", "raw"] {
+                let child = sockwire(&[command, "-i", "lo", "--via", via])
+                    .spawn()
+                    .unwrap();
+                assert_no_rights(&child);
+                send(4);
+                let output = interrupt(child);
+                assert_eq!(output.status.code(), Some(0));
+                let talk = text(&output.stderr);
+                assert!(
+                    talk.contains(" seen = 4 shown + 0 "),
+                    "{command} {via}: {talk}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn without_rights_links_are_still_seen_to_go_down_come_up_and_vanish() {
+    in_own_network(|| {
+        pair();
+        let child = sockwire(&["capture", "-i", "vb", "udp"]).spawn().unwrap();
+        assert_no_rights(&child);
+        let outside = UdpSocket::bind("10.9.0.1:0").unwrap();
+        for change in ["link set vb down", "link set vb up", "link del vb"] {
+            outside.send_to(b"away", "10.9.0.2:9").unwrap();
+            thread::sleep(Duration::from_millis(100));
+            assert!(ip(change));
+            thread::sleep(Duration::from_millis(1200));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        // The second datagram found the link down.
+        assert_eq!(
+            text(&output.stderr),
+            "sockwire: vb went down; the capture goes on when it comes back\n\
+             sockwire: vb is up again\n\
+             sockwire: vb is gone; its capture is over\n\
+             2 seen = 2 shown + 0 filtered + 0 duplicate (loopback copies) + 0 dropped\n\
+             sockwire: interface vb was deleted\n"
+        );
+    });
+}
+
+#[test]
+fn silence_is_explained_and_a_stderr_that_takes_nothing_is_no_reason_to_stop() {
+    in_own_network(|| {
+        let _open = TcpListener::bind("127.0.0.1:5001").unwrap();
+        let words = ["tcp port 5001 or udp port 5002"];
+        let told = sockwire(&words).spawn().unwrap();
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let untold = sockwire(&words).stderr(full).spawn().unwrap();
+        thread::sleep(Duration::from_secs(6));
+        assert_eq!(interrupt(untold).status.code(), Some(0));
+        let told = interrupt(told);
+        assert_eq!(told.status.code(), Some(0));
+        // Whose socket it is was looked up while the program had the right to.
+        let me = std::process::id();
+        let name = fs::read_to_string("/proc/self/comm").unwrap();
+        assert_eq!(
+            text(&told.stderr),
+            format!(
+                "watching lo (there is no default route, and nothing else is up)\n\
+                 waiting ...  5001/tcp is open here: {}[{me}] on 127.0.0.1.  Ctrl-C ends.\n\
+                 waiting ...  nothing listens on port 5002 here: a connection would be refused.  Ctrl-C ends.\n\
+                 0 seen = 0 shown + 0 filtered + 0 duplicate (loopback copies) + 0 dropped\n",
+                name.trim_end()
+            )
+        );
+    });
+}
+
+#[test]
+fn under_sudo_the_caller_decodes_and_owns_the_file() {
+    let everybody = fs::read_to_string("/proc/self/uid_map").unwrap();
+    if !nix::unistd::geteuid().is_root() || !everybody.contains("4294967295") {
+        eprintln!("skipped: only root outside of user namespaces can become another user");
+        return;
+    }
+    in_own_network(|| {
+        let folder = folder("sudo");
+        let file = folder.join("kept.pcapng");
+        let child = sockwire(&["-i", "lo", "-w", file.to_str().unwrap(), "udp"])
+            .env("SUDO_UID", "65534")
+            .env("SUDO_GID", "65533")
+            .spawn()
+            .unwrap();
+        assert_no_rights(&child);
+        assert_eq!(status(child.id(), "Uid:"), ["65534 65534 65534 65534"]);
+        assert_eq!(status(child.id(), "Gid:"), ["65533 65533 65533 65533"]);
+        assert_eq!(status(child.id(), "Groups:"), ["65533"]);
+        send(4);
+        let output = interrupt(child);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let owner = fs::metadata(&file).unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (65534, 65533));
+        let read = sockwire(&["read", file.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert_eq!(text(&read.stdout).lines().count(), 4);
+        fs::remove_dir_all(&folder).unwrap();
     });
 }

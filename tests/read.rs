@@ -292,6 +292,45 @@ fn a_slow_pipe_is_shown_as_it_comes() {
 }
 
 #[test]
+fn watching_a_file_tells_by_its_code_whether_anything_matched() {
+    let file = pcap("watched.pcap", 2, 0);
+    let watch = |words: &[&str]| run(sockwire().args(["watch", "-r"]).arg(&file).args(words));
+    let (code, out, talk) = watch(&["port", "53"]);
+    assert_eq!((code, talk.as_str()), (Some(0), "U1 unanswered.\n"));
+    assert!(out.contains("5 bytes \"hello\""), "{out}");
+    let (code, out, talk) = watch(&["tcp"]);
+    assert_eq!((code, out.as_str(), talk.as_str()), (Some(1), "", ""));
+    // Recorded, too, and never onto the ladder.
+    let copy = scratch("watched-copy.pcapng");
+    let (code, _, _) = watch(&["-w", copy.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    assert_eq!(read(&[], &copy).1, read(&[], &file).1);
+    assert_eq!(watch(&["-w", "-"]).0, Some(2));
+}
+
+#[test]
+fn a_decompression_bomb_is_stopped_unless_told_otherwise() {
+    // One packet of 256 KiB of zeros, packed once and repeated to 80 MiB.
+    let plain = fs::read(pcap("bomb.pcap", 0, 0)).unwrap();
+    let mut packet = Vec::new();
+    for word in [1_700_000_000_u32, 0, 262_144, 262_144] {
+        packet.extend_from_slice(&word.to_le_bytes());
+    }
+    packet.resize(packet.len() + 262_144, 0);
+    let packed = zstd::encode_all(packet.as_slice(), 3).unwrap().repeat(320);
+    let bomb = scratch("bomb.pcap.zst");
+    let head = zstd::encode_all(plain.as_slice(), 3).unwrap();
+    fs::write(&bomb, [head, packed].concat()).unwrap();
+    for command in [&["read", "-r"][..], &["watch", "-r"]] {
+        let (code, _, talk) = run(sockwire().args(command).arg(&bomb));
+        assert_eq!(code, Some(5), "{command:?}");
+        assert!(talk.contains("--no-limit"), "{talk}");
+        let (code, _, talk) = run(sockwire().args(command).arg(&bomb).arg("--no-limit"));
+        assert_eq!((code, talk.as_str()), (Some(0), ""), "{command:?}");
+    }
+}
+
+#[test]
 fn help_begins_with_examples() {
     for command in ["read", "protocols"] {
         for asked in ["--help", "-h"] {

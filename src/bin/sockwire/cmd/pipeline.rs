@@ -447,7 +447,8 @@ mod tests {
 
     impl View for Numbers {
         fn begin(&mut self, time: Time) {
-            self.began.get_or_insert(time.nanos());
+            let nanos = time.nanos();
+            self.began.get_or_insert(nanos);
         }
 
         fn packet(
