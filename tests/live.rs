@@ -718,7 +718,7 @@ fn without_rights_links_are_still_seen_to_go_down_come_up_and_vanish() {
 fn silence_is_explained_and_a_stderr_that_takes_nothing_is_no_reason_to_stop() {
     in_own_network(|| {
         let _open = TcpListener::bind("127.0.0.1:5001").unwrap();
-        let words = ["tcp port 5001 or udp port 5002"];
+        let words = ["tcp", "port", "5001", "or", "udp", "port", "5002"];
         let told = sockwire(&words).spawn().unwrap();
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let untold = sockwire(&words).stderr(full).spawn().unwrap();
