@@ -22,11 +22,11 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// Chooses for the network namespace of the calling thread. `filter` is the capture filter in words.
-pub fn choose(purpose: Purpose, filter: &[String]) -> Choice {
+/// Chooses for the network namespace of the calling thread. `loopback` is a loopback address that the filter names.
+pub fn choose(purpose: Purpose, loopback: Option<IpAddr>) -> Choice {
     decide(
         purpose,
-        filter,
+        loopback,
         &super::available(),
         default_route().as_deref(),
     )
@@ -34,7 +34,7 @@ pub fn choose(purpose: Purpose, filter: &[String]) -> Choice {
 
 fn decide(
     purpose: Purpose,
-    filter: &[String],
+    named: Option<IpAddr>,
     all: &[Available],
     default_route: Option<&str>,
 ) -> Choice {
@@ -43,12 +43,8 @@ fn decide(
         reason,
     };
     let loopback = all.iter().find(|i| i.loopback).map(|i| i.name.as_str());
-    let names_loopback = filter
-        .iter()
-        .flat_map(|words| words.split([' ', '(', ')', '\'', '"']))
-        .find(|word| is_loopback(word));
-    if let (Purpose::Packets, Some(lo), Some(word)) = (purpose, loopback, names_loopback) {
-        return choice(&[lo], format!("{lo} (the filter names {word})"));
+    if let (Purpose::Packets, Some(lo), Some(named)) = (purpose, loopback, named) {
+        return choice(&[lo], format!("{lo} (the filter names {named})"));
     }
     match (default_route, loopback) {
         (Some(route), Some(lo)) if purpose == Purpose::Conversations && route != lo => {
@@ -64,14 +60,6 @@ fn decide(
             "any: all interfaces (there is no default route)".to_owned(),
         ),
     }
-}
-
-fn is_loopback(word: &str) -> bool {
-    let address = word.split('/').next().unwrap_or(word);
-    word == "localhost"
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 /// The interface of the default route with the lowest metric, IPv4 first.
@@ -110,6 +98,7 @@ fn ipv6_default(table: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn interfaces() -> Vec<Available> {
@@ -128,31 +117,31 @@ mod tests {
             .to_vec()
     }
 
-    fn names(purpose: Purpose, filter: &str, route: Option<&str>) -> String {
-        decide(purpose, &[filter.to_owned()], &interfaces(), route)
+    fn names(purpose: Purpose, named: Option<&str>, route: Option<&str>) -> String {
+        let named = named.map(|address| address.parse().unwrap());
+        decide(purpose, named, &interfaces(), route)
             .interfaces
             .join(" ")
     }
 
     #[test]
     fn the_default_route_unless_loopback_is_meant() {
-        let packets = |filter, route| names(Purpose::Packets, filter, route);
-        assert_eq!(packets("port 80", Some("eth0")), "eth0");
-        assert_eq!(packets("host 127.0.0.1", Some("eth0")), "lo");
-        assert_eq!(packets("net 127.0.0.0/8 and tcp", Some("eth0")), "lo");
-        assert_eq!(packets("(host ::1)", Some("eth0")), "lo");
-        assert_eq!(packets("port 80", None), "any");
+        let packets = |named, route| names(Purpose::Packets, named, route);
+        assert_eq!(packets(None, Some("eth0")), "eth0");
+        assert_eq!(packets(Some("127.0.0.1"), Some("eth0")), "lo");
+        assert_eq!(packets(Some("::1"), Some("eth0")), "lo");
+        assert_eq!(packets(None, None), "any");
     }
 
     #[test]
     fn conversations_are_watched_on_loopback_too() {
-        let watched = |route| names(Purpose::Conversations, "", route);
+        let watched = |route| names(Purpose::Conversations, None, route);
         assert_eq!(watched(Some("eth0")), "lo eth0");
         assert_eq!(watched(None), "any");
         let mut all = interfaces();
         all[1].up = false;
         assert_eq!(
-            decide(Purpose::Conversations, &[], &all, None).interfaces,
+            decide(Purpose::Conversations, None, &all, None).interfaces,
             ["lo"]
         );
     }

@@ -128,11 +128,14 @@ impl Filter {
         ports
     }
 
-    /// The filter names a loopback address, so that loopback is the interface to watch.
-    pub fn names_loopback(&self) -> bool {
-        let mut found = false;
-        self.each(&mut |test| {
-            found |= matches!(test, Test::Net { address, .. } if address.is_loopback())
+    /// The first loopback address that the filter names: then loopback is the interface to watch.
+    pub fn loopback(&self) -> Option<IpAddr> {
+        let mut found = None;
+        self.each(&mut |test| match test {
+            Test::Net { address, .. } if address.is_loopback() => {
+                found.get_or_insert(*address);
+            }
+            _ => {}
         });
         found
     }

@@ -95,8 +95,12 @@ const WORDS: &[&str] = &[
     "greater",
 ];
 
-/// True when `word` can begin a filter, so that a command line without a command means `capture`.
-pub fn begins_filter(word: &str) -> bool {
+/// True when `words` (one of them, or a whole filter in quotes) can begin a filter, so that a command line without a
+/// command means `capture`.
+pub fn begins_filter(words: &str) -> bool {
+    let Some(&(_, word)) = self::words(words).first() else {
+        return false;
+    };
     WORDS.contains(&word) && !matches!(word, "and" | "or") || matches!(word, "(" | "!")
 }
 
@@ -512,6 +516,14 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_in_quotes_begins_one_too() {
+        assert!(
+            begins_filter("tcp port 80") && begins_filter("(port 80)") && begins_filter("!tcp")
+        );
+        assert!(!begins_filter("trace.pcapng") && !begins_filter("and tcp") && !begins_filter(""));
+    }
+
+    #[test]
     fn short_nets_have_the_prefix_of_their_parts() {
         assert_eq!(
             parse("net 192.168.10", &Book),
@@ -535,6 +547,17 @@ mod tests {
             shown.ends_with("  tcp port nope\n           ^^^^"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn ports_and_loopback_are_told() {
+        let filter = crate::filter::Filter::compile(
+            "tcp port 80 or (dst port 443 and not port 80) or host localhost",
+            &Book,
+        );
+        let filter = filter.unwrap();
+        assert_eq!(filter.ports(), [80, 443]);
+        assert_eq!(filter.loopback(), Some("127.0.0.1".parse().unwrap()));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `sockwire capture`: packets of an interface as they come.
 
 use clap::ValueEnum;
-use sockwire::capture::{self, Options, Purpose, Via, Ways};
+use sockwire::{
+    capture::{self, Options, Purpose, Via, Ways},
+    filter::Filter,
+};
 
 use super::{Failure, Global, Outcome, interfaces, permission, show::ShowArgs, waiting::Waiting};
 
@@ -82,14 +85,15 @@ impl LiveArgs {
     pub(crate) fn open(
         &self,
         purpose: Purpose,
-        filter: &[String],
+        filter: &Filter,
         global: &Global,
     ) -> Result<Waiting<capture::Live>, Failure> {
         let mut interfaces = self.interfaces.clone();
         if interfaces.is_empty() {
-            let choice =
-                capture::inside(self.netns.as_deref(), || capture::choose(purpose, filter))
-                    .map_err(permission::failure)?;
+            let choice = capture::inside(self.netns.as_deref(), || {
+                capture::choose(purpose, filter.loopback())
+            })
+            .map_err(permission::failure)?;
             global.talk(format_args!("watching {}", choice.reason));
             interfaces = choice.interfaces;
         }
@@ -126,8 +130,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         return interfaces::list(args.from.netns.as_deref(), false);
     }
     // The filter and the output first: a mistake there is told before any right is needed.
-    let filter = args.show.filter_words()?;
     let pipeline = args.show.pipeline(global)?;
-    let mut source = args.from.open(Purpose::Packets, &filter, global)?;
+    let mut source = args
+        .from
+        .open(Purpose::Packets, pipeline.filter(), global)?;
     pipeline.run(&mut source, true)
 }

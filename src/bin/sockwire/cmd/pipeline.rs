@@ -108,6 +108,11 @@ struct End {
 }
 
 impl<V: View> Pipeline<V> {
+    /// Which packets it takes.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     /// At most `limit` packets of `filter` go to `view` and `recorder`.
     pub(super) fn new(
         view: V,

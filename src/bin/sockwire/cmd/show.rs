@@ -102,7 +102,7 @@ pub(crate) struct ShowArgs {
 
 impl ShowArgs {
     /// The filter in words, from the command line or from the file of `-F`.
-    pub(crate) fn filter_words(&self) -> Result<Vec<String>, Failure> {
+    fn filter_words(&self) -> Result<Vec<String>, Failure> {
         let Some(path) = &self.filter_file else {
             return Ok(self.filter.clone());
         };

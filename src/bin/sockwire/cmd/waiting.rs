@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sockwire::{
     capture::{self, Listener},
+    filter::Filter,
     frame::{Batch, Interface, Source, SourceError, Step},
     text::Safe,
     time::{SECOND, Time},
@@ -27,9 +28,10 @@ pub(crate) struct Waiting<S> {
 }
 
 impl<S: Source> Waiting<S> {
-    /// Around `source`; `filter` is the capture filter in words, and `netns` where its ports are.
-    pub(crate) fn new(source: S, filter: &[String], netns: Option<String>, quiet: bool) -> Self {
-        let ports = if quiet { Vec::new() } else { ports(filter) };
+    /// Around `source`; `netns` is where the filter's ports are.
+    pub(crate) fn new(source: S, filter: &Filter, netns: Option<String>, quiet: bool) -> Self {
+        let mut ports = if quiet { Vec::new() } else { filter.ports() };
+        ports.truncate(PORTS);
         let at_start = |port| (port, look(netns.as_deref(), port).unwrap_or_default());
         Self {
             source,
@@ -103,22 +105,6 @@ fn with_names(mut now: Vec<Listener>, before: &[Listener]) -> Vec<Listener> {
     now
 }
 
-/// The numbers that follow `port` (`src port`, `tcp port` and so on) in a filter, each once.
-fn ports(filter: &[String]) -> Vec<u16> {
-    let text = filter.join(" ").replace(['(', ')'], " ");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let mut found: Vec<u16> = Vec::new();
-    for pair in words.windows(2) {
-        if let ("port", Ok(port)) = (pair[0], pair[1].parse())
-            && !found.contains(&port)
-            && found.len() < PORTS
-        {
-            found.push(port);
-        }
-    }
-    found
-}
-
 fn in_words(port: u16, listeners: &[Listener]) -> String {
     if listeners.is_empty() {
         return format!(
@@ -145,20 +131,6 @@ fn one(listener: &Listener) -> String {
 mod tests {
     use super::*;
     use sockwire::capture::Transport;
-
-    fn found_in(filter: &str) -> Vec<u16> {
-        ports(&[filter.to_owned()])
-    }
-
-    #[test]
-    fn finds_the_ports_of_a_filter() {
-        assert_eq!(
-            found_in("tcp port 80 or (dst port 443 and not port 80)"),
-            [80, 443]
-        );
-        assert!(found_in("host 10.0.0.1 and port http").is_empty());
-        assert_eq!(ports(&["port".to_owned(), "5000".to_owned()]), [5000]);
-    }
 
     fn listener(port: u16, process: Option<(u32, &str)>) -> Listener {
         Listener {

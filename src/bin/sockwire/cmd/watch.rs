@@ -85,12 +85,11 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
         let mut reader = read::open(path, args.write.as_deref(), args.no_limit)?;
         return pipeline(&args, global, filter)?.run(&mut reader, false);
     }
-    let includes_errors = !filter.is_empty();
     let pipeline = pipeline(&args, global, filter)?;
     let mut source = args
         .from
-        .open(Purpose::Conversations, &args.words, global)?;
-    if includes_errors {
+        .open(Purpose::Conversations, pipeline.filter(), global)?;
+    if !pipeline.filter().is_empty() {
         global.talk("ICMP errors about these packets are included");
     }
     pipeline.run(&mut source, true)
