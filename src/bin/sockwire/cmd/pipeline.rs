@@ -138,13 +138,11 @@ impl<V: View> Pipeline<V> {
     /// Takes everything that `source` yields. `live` sources are stopped by `-c` and by signals, drained, and end with
     /// their counters on stderr; anything else is left where it stands.
     pub(super) fn run(mut self, source: &mut dyn Source, live: bool) -> Outcome {
-        if live {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.writer.begin(source.interfaces())?;
-            }
-            // Every socket and file is open.
-            privilege::give_up(&self.global)?;
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| live) {
+            recorder.writer.begin(source.interfaces())?;
         }
+        // Every socket and file is open.
+        privilege::give_up(&self.global)?;
         let end = self.drive(source, live)?;
         self.view.finish(&mut self.output)?;
         self.output.flush()?;
