@@ -43,3 +43,6 @@ pub mod proto;
 pub mod render;
 pub mod sys;
 pub mod track;
+
+#[cfg(test)]
+mod testing;

@@ -9,7 +9,7 @@ use std::{
 
 /// Plain values that every room may use, and that use no room.
 const WORDS: &[&str] = &[
-    "checksum", "field", "frame", "layer", "line", "link", "protocol", "text", "time",
+    "checksum", "field", "frame", "layer", "line", "link", "protocol", "testing", "text", "time",
 ];
 
 /// Which rooms a room may import, besides the words and itself. `proto` is known to `decode` through its list;

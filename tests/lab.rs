@@ -1,6 +1,9 @@
 //! The lab as a user meets it: what is printed and recorded, on each ground, and that nothing stays behind.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../src/testing.rs"]
+mod testing;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -64,7 +67,10 @@ fn private_network() -> bool {
         .unwrap();
     let allowed = ability["allowed"].as_bool().unwrap();
     if !allowed {
-        eprintln!("skipped: no private network here: {}", ability["reason"]);
+        testing::skipped(format_args!(
+            "no private network here: {}",
+            ability["reason"]
+        ));
     }
     allowed
 }
@@ -291,7 +297,9 @@ fn forbidden(words: &str) -> Option<Output> {
     match output {
         Ok(output) if !String::from_utf8_lossy(&output.stderr).contains("unshare") => Some(output),
         other => {
-            eprintln!("skipped: namespaces cannot be switched off here: {other:?}");
+            testing::skipped(format_args!(
+                "namespaces cannot be switched off here: {other:?}"
+            ));
             None
         }
     }
@@ -331,12 +339,12 @@ fn loopback_shows_the_same_connection_without_a_wire() {
         .args(["-Urn", "sh", "-c", &script])
         .output();
     let Ok(output) = output else {
-        eprintln!("skipped: no unshare command here");
+        testing::skipped("no unshare command here");
         return;
     };
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("unshare") || said.contains("ip:") {
-        eprintln!("skipped: no network to test in: {said}");
+        testing::skipped(format_args!("no network to test in: {said}"));
         return;
     }
     assert!(text(&output).contains("ground: loopback (Linux's own TCP)"));

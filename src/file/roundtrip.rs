@@ -134,7 +134,7 @@ fn peers_agree(path: &Path, count: usize) {
     ] {
         let run = Command::new(tool).args(arguments).arg(path).output();
         let Ok(run) = run else {
-            eprintln!("skipped: {tool} is not installed");
+            crate::testing::skipped(format_args!("{tool} is not installed"));
             continue;
         };
         let (said, complaint) = (
@@ -297,7 +297,7 @@ fn only_asked_for_files_are_overwritten_and_links_are_not_followed() {
 fn a_new_file_is_given_to_its_owner() {
     use std::os::unix::fs::MetadataExt;
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can give files away");
+        crate::testing::skipped("only root can give files away");
         return;
     }
     let scratch = Scratch::new("owner");
