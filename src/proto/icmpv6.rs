@@ -9,11 +9,10 @@
 //! ```
 
 use super::{
-    quote::Subject,
+    control::{self, CodeNames, Echo, Subject},
     verify::{self, status},
 };
 use crate::{
-    checksum::Verdict,
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
@@ -111,7 +110,7 @@ const TYPE_NAMES: &[(u64, &str)] = &[
 ];
 
 /// What the codes of errors mean, by type and code.
-const CODE_NAMES: &[((u8, u8), &str)] = &[
+const CODE_NAMES: &CodeNames = &[
     ((1, 0), "no route to destination"),
     ((1, 1), "communication administratively prohibited"),
     ((1, 2), "beyond scope of source address"),
@@ -213,31 +212,9 @@ crate::fields! {
     RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took.");
 }
 
-/// An echo request or reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Echo {
-    /// It is the reply.
-    pub reply: bool,
-    /// Which program asks.
-    pub ident: u16,
-    /// Which of its requests it is.
-    pub seq: u16,
-}
-
-impl Echo {
-    /// The echo in `view`; `None` for other messages.
-    pub fn of(view: &View<'_>) -> Option<Self> {
-        let reply = match view.u8(0)? {
-            kind::ECHO_REPLY => true,
-            kind::ECHO_REQUEST => false,
-            _ => return None,
-        };
-        Some(Self {
-            reply,
-            ident: view.u16(4)?,
-            seq: view.u16(6)?,
-        })
-    }
+/// The echo in `view`; `None` for other messages.
+pub fn echo(view: &View<'_>) -> Option<Echo> {
+    Echo::read(view, kind::ECHO_REQUEST, kind::ECHO_REPLY)
 }
 
 fn is_error(kind: u8) -> bool {
@@ -323,13 +300,13 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let (Some(kind), Some(_)) = (view.u8(0), view.u16(2)) else {
         return ControlFlow::Continue(());
     };
-    let verdict = if view.layer.quoted {
-        Verdict::Unknown
-    } else {
-        verify::with_pseudo_header(view, IP_PROTO, 2)
-    };
     let fields = (&CHECKSUM_STATUS, &VERDICT);
-    verify::show(fields, verify::number(verdict), verdict, visit)?;
+    control::show_checksum(
+        view,
+        fields,
+        || verify::with_pseudo_header(view, IP_PROTO, 2),
+        visit,
+    )?;
     let version_2 = view.layer.wire >= 28;
     let places: &[(&'static Field, usize, usize)] = match kind {
         kind::TOO_BIG => &[(&MTU, 4, 4)],
@@ -355,13 +332,13 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         _ => &[],
     };
     for &place in places {
-        put(view, place, visit)?;
+        view.put(place, visit)?;
     }
     match kind {
         kind::ROUTER_ADVERTISEMENT => walk_router(view, visit)?,
         kind::NEIGHBOR_ADVERTISEMENT => {
             put_flags(view, 4, &[&NA_FLAG_R, &NA_FLAG_S, &NA_FLAG_O], visit)?;
-            put(view, (&NA_TARGET_ADDRESS, 8, 16), visit)?;
+            view.put((&NA_TARGET_ADDRESS, 8, 16), visit)?;
         }
         kind::LISTENER_QUERY if version_2 => walk_query(view, visit)?,
         kind::LISTENER_REPORT_2 => walk_report(view, visit)?,
@@ -369,19 +346,6 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     }
     match first_option(kind) {
         Some(first) => walk_options(view, first, visit),
-        None => ControlFlow::Continue(()),
-    }
-}
-
-/// Visits `field` with the `len` bytes at `at`, where they were captured.
-fn put(
-    view: &View<'_>,
-    (field, at, len): (&'static Field, usize, usize),
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let bits = (at * 8) as u32..((at + len) * 8) as u32;
-    match Value::read(field.kind, view.bytes(), bits) {
-        Some(value) => visit.field(field, value, view.bits(at, len)),
         None => ControlFlow::Continue(()),
     }
 }
@@ -419,12 +383,12 @@ fn put_preference(
 }
 
 fn walk_router(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    put(view, (&RA_CUR_HOP_LIMIT, 4, 1), visit)?;
+    view.put((&RA_CUR_HOP_LIMIT, 4, 1), visit)?;
     put_flags(view, 5, &[&RA_FLAG_M, &RA_FLAG_O, &RA_FLAG_H], visit)?;
     put_preference(view, &RA_FLAG_PRF, 5, visit)?;
-    put(view, (&RA_ROUTER_LIFETIME, 6, 2), visit)?;
-    put(view, (&RA_REACHABLE_TIME, 8, 4), visit)?;
-    put(view, (&RA_RETRANS_TIMER, 12, 4), visit)
+    view.put((&RA_ROUTER_LIFETIME, 6, 2), visit)?;
+    view.put((&RA_REACHABLE_TIME, 8, 4), visit)?;
+    view.put((&RA_RETRANS_TIMER, 12, 4), visit)
 }
 
 fn walk_query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
@@ -434,8 +398,8 @@ fn walk_query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         visit.field(&MLD_FLAG_S, Value::Bool(byte & 8 != 0), s..qrv)?;
         visit.field(&MLD_FLAG_QRV, Value::Uint((byte & 7).into()), qrv..bits.end)?;
     }
-    put(view, (&MLD_QQI, 25, 1), visit)?;
-    put(view, (&MLD_NB_SOURCES, 26, 2), visit)?;
+    view.put((&MLD_QQI, 25, 1), visit)?;
+    view.put((&MLD_NB_SOURCES, 26, 2), visit)?;
     walk_addresses(
         view,
         &MLD_SOURCE_ADDRESS,
@@ -447,16 +411,16 @@ fn walk_query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 }
 
 fn walk_report(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    put(view, (&MLDR_NB_RECORDS, 6, 2), visit)?;
+    view.put((&MLDR_NB_RECORDS, 6, 2), visit)?;
     let mut at = HEADER;
     for _ in 0..view.u16(6).unwrap_or(0) {
         let (Some(aux), Some(sources)) = (view.u8(at + 1), view.u16(at + 2)) else {
             break;
         };
-        put(view, (&MAR_RECORD_TYPE, at, 1), visit)?;
-        put(view, (&MAR_AUX_DATA_LEN, at + 1, 1), visit)?;
-        put(view, (&MAR_NB_SOURCES, at + 2, 2), visit)?;
-        put(view, (&MAR_MULTICAST_ADDRESS, at + 4, 16), visit)?;
+        view.put((&MAR_RECORD_TYPE, at, 1), visit)?;
+        view.put((&MAR_AUX_DATA_LEN, at + 1, 1), visit)?;
+        view.put((&MAR_NB_SOURCES, at + 2, 2), visit)?;
+        view.put((&MAR_MULTICAST_ADDRESS, at + 4, 16), visit)?;
         walk_addresses(view, &MAR_SOURCE_ADDRESS, at + 20, sources, visit)?;
         at += 20 + usize::from(sources) * 16 + usize::from(aux) * 4;
     }
@@ -472,7 +436,7 @@ fn walk_addresses(
 ) -> ControlFlow<()> {
     let room = view.bytes().len().saturating_sub(first) / 16;
     for index in 0..usize::from(count).min(room) {
-        put(view, (field, first + index * 16, 16), visit)?;
+        view.put((field, first + index * 16, 16), visit)?;
     }
     ControlFlow::Continue(())
 }
@@ -493,46 +457,49 @@ fn walk_options(view: &View<'_>, first: usize, visit: &mut dyn Visit) -> Control
 
 fn walk_option(view: &View<'_>, option: &NdOption<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let (at, len) = (option.at, option.bytes.len());
-    put(view, (&OPT_TYPE, at, 1), visit)?;
-    put(view, (&OPT_LENGTH, at + 1, 1), visit)?;
+    view.put((&OPT_TYPE, at, 1), visit)?;
+    view.put((&OPT_LENGTH, at + 1, 1), visit)?;
     match option.bytes[0] {
         kind @ (option::SOURCE_LINK | option::TARGET_LINK) => {
             let field = match kind {
                 option::SOURCE_LINK => &OPT_SRC_LINKADDR,
                 _ => &OPT_TARGET_LINKADDR,
             };
-            put(view, (&OPT_LINKADDR, at + 2, len - 2), visit)?;
-            put(view, (field, at + 2, len - 2), visit)
+            view.put((&OPT_LINKADDR, at + 2, len - 2), visit)?;
+            view.put((field, at + 2, len - 2), visit)
         }
         option::PREFIX => {
-            put(view, (&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
+            view.put((&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
             let flags = [&OPT_PREFIX_FLAG_L, &OPT_PREFIX_FLAG_A, &OPT_PREFIX_FLAG_R];
             put_flags(view, at + 3, &flags, visit)?;
-            put(view, (&OPT_PREFIX_VALID, at + 4, 4), visit)?;
-            put(view, (&OPT_PREFIX_PREFERRED, at + 8, 4), visit)?;
-            put(view, (&OPT_PREFIX, at + 16, 16), visit)
+            view.put((&OPT_PREFIX_VALID, at + 4, 4), visit)?;
+            view.put((&OPT_PREFIX_PREFERRED, at + 8, 4), visit)?;
+            view.put((&OPT_PREFIX, at + 16, 16), visit)
         }
-        option::MTU => put(view, (&OPT_MTU, at + 4, 4), visit),
-        option::NONCE => put(view, (&OPT_NONCE, at + 2, len - 2), visit),
+        option::MTU => view.put((&OPT_MTU, at + 4, 4), visit),
+        option::NONCE => view.put((&OPT_NONCE, at + 2, len - 2), visit),
         option::ROUTE => {
-            put(view, (&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
+            view.put((&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
             put_preference(view, &OPT_ROUTE_PREFERENCE, at + 3, visit)?;
-            put(view, (&OPT_ROUTE_LIFETIME, at + 4, 4), visit)?;
+            view.put((&OPT_ROUTE_LIFETIME, at + 4, 4), visit)?;
             // The prefix may be cut to 8 bytes, or be left out (RFC 4191 §2.3).
             let mut prefix = [0; 16];
             let written = &option.bytes[8..len.clamp(8, 24)];
+            if written.is_empty() {
+                return ControlFlow::Continue(());
+            }
             prefix[..written.len()].copy_from_slice(written);
             let bits = view.bits(at + 8, written.len());
             visit.field(&OPT_PREFIX, Value::Ipv6(prefix.into()), bits)
         }
         option::DNS_SERVERS => {
-            put(view, (&OPT_RDNSS_LIFETIME, at + 4, 4), visit)?;
+            view.put((&OPT_RDNSS_LIFETIME, at + 4, 4), visit)?;
             for server in (at + 8..(at + len).saturating_sub(15)).step_by(16) {
-                put(view, (&OPT_RDNSS, server, 16), visit)?;
+                view.put((&OPT_RDNSS, server, 16), visit)?;
             }
             ControlFlow::Continue(())
         }
-        option::DNS_SEARCH => put(view, (&OPT_DNSSL_LIFETIME, at + 4, 4), visit),
+        option::DNS_SEARCH => view.put((&OPT_DNSSL_LIFETIME, at + 4, 4), visit),
         _ => ControlFlow::Continue(()),
     }
 }
@@ -541,26 +508,19 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = view.addresses() {
         line.addresses(source, destination);
     }
-    let (Some(kind), code) = (view.u8(0), view.u8(1).unwrap_or(0)) else {
+    let Some(kind) = view.u8(0) else {
         return;
     };
-    let named = CODE_NAMES.iter().find(|(of, _)| *of == (kind, code));
-    match (named, TYPE.value_name(kind.into())) {
-        (Some((_, name)), _) => line.say(format_args!("{name}")),
-        (None, Some(name)) if code == 0 => line.say(format_args!("{name}")),
-        (None, Some(name)) => line.say(format_args!("{name} code={code}")),
-        (None, None) => line.say(format_args!("type={kind} code={code}")),
-    }
+    control::say_message(view, &TYPE, CODE_NAMES, line);
     let address = |at: usize| {
         let bytes: [u8; 16] = view.bytes().get(at..at + 16)?.try_into().ok()?;
         Some(Ipv6Addr::from(bytes))
     };
     match (kind, address(8)) {
         (kind::ECHO_REQUEST | kind::ECHO_REPLY, _) => {
-            if let Some(echo) = Echo::of(view) {
-                line.add(format_args!("id={} seq={}", echo.ident, echo.seq));
+            if let Some(echo) = echo(view) {
+                echo.add(view, line);
             }
-            line.add(format_args!("len={}", view.payload_wire()));
         }
         (kind::TOO_BIG, _) => line.add(format_args!("mtu={}", view.u32(4).unwrap_or(0))),
         (kind::PARAMETER, _) => line.add(format_args!("at byte {}", view.u32(4).unwrap_or(0))),

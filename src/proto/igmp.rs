@@ -200,33 +200,16 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     match form {
         Form::Report3 => report(view, visit),
         Form::Query3 => {
-            address(view, visit, &MADDR, 4)?;
+            view.put((&MADDR, 4, 4), visit)?;
             query(view, visit)
         }
-        _ => address(view, visit, &MADDR, 4),
-    }
-}
-
-/// The IPv4 address at `at`, where it was captured.
-fn address(
-    view: &View<'_>,
-    visit: &mut dyn Visit,
-    field: &'static Field,
-    at: usize,
-) -> ControlFlow<()> {
-    match view.u32(at) {
-        Some(address) => visit.field(
-            field,
-            Value::Ipv4(Ipv4Addr::from_bits(address)),
-            view.bits(at, 4),
-        ),
-        None => ControlFlow::Continue(()),
+        _ => view.put((&MADDR, 4, 4), visit),
     }
 }
 
 /// What version 3 adds to a query.
 fn query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let (Some(flags), Some(qqic), Some(count)) = (view.u8(8), view.u8(9), view.u16(10)) else {
+    let (Some(flags), Some(count)) = (view.u8(8), view.u16(10)) else {
         return ControlFlow::Continue(());
     };
     let start = view.bits(8, 1).start;
@@ -236,8 +219,8 @@ fn query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         Value::Uint((flags & 0x07).into()),
         start + 5..start + 8,
     )?;
-    visit.field(&QQIC, Value::Uint(qqic.into()), view.bits(9, 1))?;
-    visit.field(&NUM_SRC, Value::Uint(count.into()), view.bits(10, 2))?;
+    view.put((&QQIC, 9, 1), visit)?;
+    view.put((&NUM_SRC, 10, 2), visit)?;
     sources(view, visit, QUERY3, count)
 }
 
@@ -245,7 +228,7 @@ fn query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 fn sources(view: &View<'_>, visit: &mut dyn Visit, at: usize, count: u16) -> ControlFlow<()> {
     let captured = view.bytes().len().saturating_sub(at) / 4;
     for index in 0..captured.min(count.into()) {
-        address(view, visit, &SADDR, at + 4 * index)?;
+        view.put((&SADDR, at + 4 * index, 4), visit)?;
     }
     ControlFlow::Continue(())
 }
@@ -268,7 +251,7 @@ fn report(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         visit.field(&RECORD_TYPE, Value::Uint(kind.into()), view.bits(at, 1))?;
         visit.field(&AUX_DATA_LEN, Value::Uint(aux.into()), view.bits(at + 1, 1))?;
         visit.field(&NUM_SRC, Value::Uint(count.into()), view.bits(at + 2, 2))?;
-        address(view, visit, &MADDR, at + 4)?;
+        view.put((&MADDR, at + 4, 4), visit)?;
         sources(view, visit, at + RECORD, count)?;
         let end = record_end(bytes, at);
         let data = end - 4 * usize::from(aux);

@@ -22,6 +22,8 @@ use crate::{
 use std::{fmt::Write as _, ops::ControlFlow};
 
 const HEADER: usize = 20;
+/// Ports, numbers, flags and window: all that tells of the connection.
+const NUMBERS: usize = 16;
 const IP_PROTO: u8 = 6;
 
 /// TCP.
@@ -220,9 +222,9 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Reads the fixed part of the header; `None` where it was cut.
+    /// Reads the fixed part of the header; `None` where it was cut before the end of the window.
     pub fn of(view: &View<'_>) -> Option<Self> {
-        let header = view.header().first_chunk::<HEADER>()?;
+        let header = view.header().first_chunk::<NUMBERS>()?;
         let u16_at = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let u32_at = |at: usize| u32::from(u16_at(at)) << 16 | u32::from(u16_at(at + 2));
         let hdr_len = u32::from(header[12] >> 4) * 4;
