@@ -449,6 +449,9 @@ fn walk_options(view: &View<'_>, first: usize, visit: &mut dyn Visit) -> Control
     for option in options.by_ref() {
         walk_option(view, &option, visit)?;
     }
+    // What does not fit is named all the same.
+    view.put((&OPT_TYPE, options.at, 1), visit)?;
+    view.put((&OPT_LENGTH, options.at + 1, 1), visit)?;
     if view.is_whole() && options.at != view.bytes().len() && view.layer.problem.is_none() {
         visit.problem(Problem::malformed("an option does not fit the message"));
     }
@@ -582,6 +585,8 @@ mod tests {
         message.extend([25, 3, 0, 0, 0, 0, 0, 60]);
         message.extend(TARGET);
         message.extend([24, 2, 64, 8, 0, 0, 0, 7, 0x20, 1, 0, 0, 0, 0, 0, 0]);
+        // The default route: no byte of its prefix is written.
+        message.extend([24, 1, 0, 8, 0, 0, 0, 7]);
         let seen = seen(&message);
         let expected = [
             ("icmpv6.nd.ra.cur_hop_limit", &["64"][..]),
@@ -589,12 +594,12 @@ mod tests {
             ("icmpv6.nd.ra.flag.prf", &["1"]),
             ("icmpv6.nd.ra.router_lifetime", &["1800"]),
             ("icmpv6.nd.ra.retrans_timer", &["9"]),
-            ("icmpv6.opt.type", &["3", "5", "25", "24"]),
+            ("icmpv6.opt.type", &["3", "5", "25", "24", "24"]),
             ("icmpv6.opt.prefix", &["fe80::1", "2001::"]),
             ("icmpv6.opt.prefix.flag.a", &["true"]),
             ("icmpv6.opt.mtu", &["1500"]),
             ("icmpv6.opt.rdnss", &["fe80::1"]),
-            ("icmpv6.opt.route_info.flag.route_preference", &["1"]),
+            ("icmpv6.opt.route_info.flag.route_preference", &["1", "1"]),
         ];
         for (name, values) in expected {
             assert_eq!(seen.all(name), values, "{name}");
@@ -638,7 +643,9 @@ mod tests {
         ]
         .concat();
         let seen = seen(&message);
-        assert!(seen.all("icmpv6.opt.type").is_empty());
+        assert_eq!(seen.all("icmpv6.opt.type"), ["1"]);
+        assert_eq!(seen.all("icmpv6.opt.length"), ["0"]);
+        assert!(seen.all("icmpv6.opt.linkaddr").is_empty());
         assert_eq!(seen.noticed.len(), 1);
     }
 

@@ -549,7 +549,7 @@ mod tests {
     use super::*;
     use crate::{
         layer::ProblemKind,
-        proto::testing::{Seen, cut_everywhere, seen as seen_as},
+        proto::testing::{Seen, chain, cut_everywhere, seen as seen_as},
     };
 
     const CLAIM: Claim = Claim::IpProto(IP_PROTO);
@@ -680,6 +680,17 @@ mod tests {
         let options = [2, 4, 5, 0xb4, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1];
         let bytes = segment(flag::SYN, &options, b"hello");
         cut_everywhere(&PROTOCOL, CLAIM, &bytes, HEADER + options.len());
+    }
+
+    #[test]
+    fn a_header_cut_after_the_window_still_tells_of_the_connection() {
+        let bytes = segment(flag::SYN, &[], &[]);
+        let cut = |len| chain(&[(&PROTOCOL, CLAIM)], &bytes[..len], bytes.len());
+        assert_eq!(cut(16).all("tcp.hdr_len"), ["20"]);
+        assert_eq!(cut(16).all("tcp.len"), ["0"]);
+        assert!(cut(16).all("tcp.checksum").is_empty());
+        assert!(cut(15).all("tcp.hdr_len").is_empty());
+        assert_eq!(cut(15).all("tcp.seq_raw"), ["7"]);
     }
 
     #[test]
