@@ -8,13 +8,16 @@
 //! | type | code | checksum | depends on type | target, options, quoted packet or data …
 //! ```
 
+mod discovery;
+mod listener;
+
 use super::{
     control::{self, CodeNames, Echo, Subject},
     verify::{self, status},
 };
 use crate::{
-    field::{Field, Kind, Value, Visit},
-    layer::{Problem, View},
+    field::{Field, Kind, Visit},
+    layer::View,
     line::Line,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
@@ -56,19 +59,6 @@ mod kind {
     pub(super) const LISTENER_REPORT_2: u8 = 143;
     pub(super) const EXTENDED_ECHO: u8 = 160;
     pub(super) const EXTENDED_REPLY: u8 = 161;
-}
-
-/// Neighbor discovery options.
-mod option {
-    pub(super) const SOURCE_LINK: u8 = 1;
-    pub(super) const TARGET_LINK: u8 = 2;
-    pub(super) const PREFIX: u8 = 3;
-    pub(super) const REDIRECTED: u8 = 4;
-    pub(super) const MTU: u8 = 5;
-    pub(super) const NONCE: u8 = 14;
-    pub(super) const ROUTE: u8 = 24;
-    pub(super) const DNS_SERVERS: u8 = 25;
-    pub(super) const DNS_SEARCH: u8 = 31;
 }
 
 const TYPE_NAMES: &[(u64, &str)] = &[
@@ -126,27 +116,6 @@ const CODE_NAMES: &CodeNames = &[
     ((4, 2), "unrecognized IPv6 option"),
 ];
 
-const OPTION_NAMES: &[(u64, &str)] = &[
-    (1, "source link-layer address"),
-    (2, "target link-layer address"),
-    (3, "prefix information"),
-    (4, "redirected header"),
-    (5, "MTU"),
-    (7, "advertisement interval"),
-    (11, "CGA"),
-    (12, "RSA signature"),
-    (13, "timestamp"),
-    (14, "nonce"),
-    (24, "route information"),
-    (25, "recursive DNS server"),
-    (26, "flags expansion"),
-    (31, "DNS search list"),
-    (33, "address registration"),
-    (34, "6LoWPAN context"),
-    (37, "captive portal"),
-    (38, "PREF64"),
-];
-
 crate::fields! {
     TYPE = Field::at("icmpv6.type", "Type", Kind::Uint, 0, 8, "What the message is; below 128 it is an error (RFC 4443 §2.1).").names(TYPE_NAMES);
     CODE = Field::at("icmpv6.code", "Code", Kind::Uint, 1, 8, "Says more about the type (RFC 4443 §2.1).");
@@ -173,7 +142,7 @@ crate::fields! {
     NA_TARGET_ADDRESS = Field::walked("icmpv6.nd.na.target_address", "Target", Kind::Ipv6, "Whose link-layer address is told (RFC 4861 §4.4).");
     RD_TARGET_ADDRESS = Field::walked("icmpv6.nd.rd.target_address", "Target", Kind::Ipv6, "The better next hop (RFC 4861 §4.5).");
     RD_DESTINATION_ADDRESS = Field::walked("icmpv6.rd.na.destination_address", "Destination", Kind::Ipv6, "For which destination it is better (RFC 4861 §4.5).");
-    OPT_TYPE = Field::walked("icmpv6.opt.type", "Option", Kind::Uint, "Which option (IANA IPv6 Neighbor Discovery Option Formats).").many().names(OPTION_NAMES);
+    OPT_TYPE = Field::walked("icmpv6.opt.type", "Option", Kind::Uint, "Which option (IANA IPv6 Neighbor Discovery Option Formats).").many().names(discovery::OPTION_NAMES);
     OPT_LENGTH = Field::walked("icmpv6.opt.length", "Option length", Kind::Uint, "Length with type and length, in units of 8 bytes (RFC 4861 §4.6).").many();
     OPT_LINKADDR = Field::walked("icmpv6.opt.linkaddr", "Link-layer address", Kind::Bytes, "A hardware address (RFC 4861 §4.6.1).").many();
     OPT_SRC_LINKADDR = Field::walked("icmpv6.opt.src_linkaddr", "Source link-layer address", Kind::Bytes, "The sender's (RFC 4861 §4.6.1).").many();
@@ -221,22 +190,11 @@ fn is_error(kind: u8) -> bool {
     (1..=4).contains(&kind)
 }
 
-/// Where the options of a neighbor discovery message begin.
-fn first_option(kind: u8) -> Option<usize> {
-    match kind {
-        kind::ROUTER_SOLICITATION => Some(8),
-        kind::ROUTER_ADVERTISEMENT => Some(16),
-        kind::NEIGHBOR_SOLICITATION | kind::NEIGHBOR_ADVERTISEMENT => Some(24),
-        kind::REDIRECT => Some(40),
-        _ => None,
-    }
-}
-
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(&kind) = bytes.first() else {
         return Dissected::short(bytes, context, HEADER);
     };
-    let needed = match (first_option(kind), TYPE.value_name(kind.into())) {
+    let needed = match (discovery::first_option(kind), TYPE.value_name(kind.into())) {
         (Some(options), _) => options,
         (None, Some(_)) => HEADER,
         (None, None) => 4,
@@ -247,52 +205,13 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let quoted = Next::Quoted(Claim::IpProto(41));
     match kind {
         kind if is_error(kind) => Dissected::new(HEADER, quoted, context),
-        kind::REDIRECT => match redirected(bytes) {
+        kind::REDIRECT => match discovery::redirected(bytes) {
             Some(at) => Dissected::new(at, quoted, context),
             None => Dissected::new(bytes.len(), Next::End, context),
         },
         kind::ECHO_REQUEST | kind::ECHO_REPLY => Dissected::new(HEADER, Next::Data, context),
         _ if needed == 4 => Dissected::new(4, Next::Data, context),
         _ => Dissected::new(bytes.len(), Next::End, context),
-    }
-}
-
-/// Where the packet quoted by a redirect begins.
-fn redirected(bytes: &[u8]) -> Option<usize> {
-    NdOptions { bytes, at: 40 }
-        .find(|o| o.bytes[0] == option::REDIRECTED)
-        .map(|o| o.at + 8)
-}
-
-/// An option of neighbor discovery.
-struct NdOption<'a> {
-    /// Its first byte, counted from the start of the message.
-    at: usize,
-    /// All of it, at least 8 bytes, as far as captured.
-    bytes: &'a [u8],
-}
-
-/// Walks options up to the first without a length (RFC 4861 §4.6), or cut short.
-struct NdOptions<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Iterator for NdOptions<'a> {
-    type Item = NdOption<'a>;
-
-    fn next(&mut self) -> Option<NdOption<'a>> {
-        let rest = self.bytes.get(self.at..)?;
-        let len = usize::from(*rest.get(1)?) * 8;
-        if len == 0 || rest.len() < 8 {
-            return None;
-        }
-        let option = NdOption {
-            at: self.at,
-            bytes: &rest[..len.min(rest.len())],
-        };
-        self.at += len;
-        Some(option)
     }
 }
 
@@ -335,175 +254,15 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         view.put(place, visit)?;
     }
     match kind {
-        kind::ROUTER_ADVERTISEMENT => walk_router(view, visit)?,
-        kind::NEIGHBOR_ADVERTISEMENT => {
-            put_flags(view, 4, &[&NA_FLAG_R, &NA_FLAG_S, &NA_FLAG_O], visit)?;
-            view.put((&NA_TARGET_ADDRESS, 8, 16), visit)?;
-        }
-        kind::LISTENER_QUERY if version_2 => walk_query(view, visit)?,
-        kind::LISTENER_REPORT_2 => walk_report(view, visit)?,
+        kind::ROUTER_ADVERTISEMENT => discovery::walk_router(view, visit)?,
+        kind::NEIGHBOR_ADVERTISEMENT => discovery::walk_advertisement(view, visit)?,
+        kind::LISTENER_QUERY if version_2 => listener::walk_query(view, visit)?,
+        kind::LISTENER_REPORT_2 => listener::walk_report(view, visit)?,
         _ => {}
     }
-    match first_option(kind) {
-        Some(first) => walk_options(view, first, visit),
+    match discovery::first_option(kind) {
+        Some(first) => discovery::walk_options(view, first, visit),
         None => ControlFlow::Continue(()),
-    }
-}
-
-/// Visits single bits of the byte at `at`, from the most significant on.
-fn put_flags(
-    view: &View<'_>,
-    at: usize,
-    flags: &[&'static Field],
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let Some(byte) = view.u8(at) else {
-        return ControlFlow::Continue(());
-    };
-    for (bit, flag) in view.bits(at, 1).zip(flags) {
-        let set = byte & 0x80 >> (bit % 8) != 0;
-        visit.field(flag, Value::Bool(set), bit..bit + 1)?;
-    }
-    ControlFlow::Continue(())
-}
-
-/// Visits `field` with bits `3..5` of the byte at `at`: the preference of a router or route (RFC 4191).
-fn put_preference(
-    view: &View<'_>,
-    field: &'static Field,
-    at: usize,
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let Some(byte) = view.u8(at) else {
-        return ControlFlow::Continue(());
-    };
-    let bits = view.bits(at, 1);
-    let value = Value::Uint((byte >> 3 & 3).into());
-    visit.field(field, value, bits.start + 3..bits.start + 5)
-}
-
-fn walk_router(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    view.put((&RA_CUR_HOP_LIMIT, 4, 1), visit)?;
-    put_flags(view, 5, &[&RA_FLAG_M, &RA_FLAG_O, &RA_FLAG_H], visit)?;
-    put_preference(view, &RA_FLAG_PRF, 5, visit)?;
-    view.put((&RA_ROUTER_LIFETIME, 6, 2), visit)?;
-    view.put((&RA_REACHABLE_TIME, 8, 4), visit)?;
-    view.put((&RA_RETRANS_TIMER, 12, 4), visit)
-}
-
-fn walk_query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    if let Some(byte) = view.u8(24) {
-        let bits = view.bits(24, 1);
-        let (s, qrv) = (bits.start + 4, bits.start + 5);
-        visit.field(&MLD_FLAG_S, Value::Bool(byte & 8 != 0), s..qrv)?;
-        visit.field(&MLD_FLAG_QRV, Value::Uint((byte & 7).into()), qrv..bits.end)?;
-    }
-    view.put((&MLD_QQI, 25, 1), visit)?;
-    view.put((&MLD_NB_SOURCES, 26, 2), visit)?;
-    walk_addresses(
-        view,
-        &MLD_SOURCE_ADDRESS,
-        28,
-        view.u16(26).unwrap_or(0),
-        visit,
-    )?;
-    ControlFlow::Continue(())
-}
-
-fn walk_report(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    view.put((&MLDR_NB_RECORDS, 6, 2), visit)?;
-    let mut at = HEADER;
-    for _ in 0..view.u16(6).unwrap_or(0) {
-        let (Some(aux), Some(sources)) = (view.u8(at + 1), view.u16(at + 2)) else {
-            break;
-        };
-        view.put((&MAR_RECORD_TYPE, at, 1), visit)?;
-        view.put((&MAR_AUX_DATA_LEN, at + 1, 1), visit)?;
-        view.put((&MAR_NB_SOURCES, at + 2, 2), visit)?;
-        view.put((&MAR_MULTICAST_ADDRESS, at + 4, 16), visit)?;
-        walk_addresses(view, &MAR_SOURCE_ADDRESS, at + 20, sources, visit)?;
-        at += 20 + usize::from(sources) * 16 + usize::from(aux) * 4;
-    }
-    ControlFlow::Continue(())
-}
-
-fn walk_addresses(
-    view: &View<'_>,
-    field: &'static Field,
-    first: usize,
-    count: u16,
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let room = view.bytes().len().saturating_sub(first) / 16;
-    for index in 0..usize::from(count).min(room) {
-        view.put((field, first + index * 16, 16), visit)?;
-    }
-    ControlFlow::Continue(())
-}
-
-fn walk_options(view: &View<'_>, first: usize, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let mut options = NdOptions {
-        bytes: view.bytes(),
-        at: first,
-    };
-    for option in options.by_ref() {
-        walk_option(view, &option, visit)?;
-    }
-    // What does not fit is named all the same.
-    view.put((&OPT_TYPE, options.at, 1), visit)?;
-    view.put((&OPT_LENGTH, options.at + 1, 1), visit)?;
-    if view.is_whole() && options.at != view.bytes().len() && view.layer.problem.is_none() {
-        visit.problem(Problem::malformed("an option does not fit the message"));
-    }
-    ControlFlow::Continue(())
-}
-
-fn walk_option(view: &View<'_>, option: &NdOption<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let (at, len) = (option.at, option.bytes.len());
-    view.put((&OPT_TYPE, at, 1), visit)?;
-    view.put((&OPT_LENGTH, at + 1, 1), visit)?;
-    match option.bytes[0] {
-        kind @ (option::SOURCE_LINK | option::TARGET_LINK) => {
-            let field = match kind {
-                option::SOURCE_LINK => &OPT_SRC_LINKADDR,
-                _ => &OPT_TARGET_LINKADDR,
-            };
-            view.put((&OPT_LINKADDR, at + 2, len - 2), visit)?;
-            view.put((field, at + 2, len - 2), visit)
-        }
-        option::PREFIX => {
-            view.put((&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
-            let flags = [&OPT_PREFIX_FLAG_L, &OPT_PREFIX_FLAG_A, &OPT_PREFIX_FLAG_R];
-            put_flags(view, at + 3, &flags, visit)?;
-            view.put((&OPT_PREFIX_VALID, at + 4, 4), visit)?;
-            view.put((&OPT_PREFIX_PREFERRED, at + 8, 4), visit)?;
-            view.put((&OPT_PREFIX, at + 16, 16), visit)
-        }
-        option::MTU => view.put((&OPT_MTU, at + 4, 4), visit),
-        option::NONCE => view.put((&OPT_NONCE, at + 2, len - 2), visit),
-        option::ROUTE => {
-            view.put((&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
-            put_preference(view, &OPT_ROUTE_PREFERENCE, at + 3, visit)?;
-            view.put((&OPT_ROUTE_LIFETIME, at + 4, 4), visit)?;
-            // The prefix may be cut to 8 bytes, or be left out (RFC 4191 §2.3).
-            let mut prefix = [0; 16];
-            let written = &option.bytes[8..len.clamp(8, 24)];
-            if written.is_empty() {
-                return ControlFlow::Continue(());
-            }
-            prefix[..written.len()].copy_from_slice(written);
-            let bits = view.bits(at + 8, written.len());
-            visit.field(&OPT_PREFIX, Value::Ipv6(prefix.into()), bits)
-        }
-        option::DNS_SERVERS => {
-            view.put((&OPT_RDNSS_LIFETIME, at + 4, 4), visit)?;
-            for server in (at + 8..(at + len).saturating_sub(15)).step_by(16) {
-                view.put((&OPT_RDNSS, server, 16), visit)?;
-            }
-            ControlFlow::Continue(())
-        }
-        option::DNS_SEARCH => view.put((&OPT_DNSSL_LIFETIME, at + 4, 4), visit),
-        _ => ControlFlow::Continue(()),
     }
 }
 
@@ -551,112 +310,11 @@ mod tests {
     use crate::proto::testing::{Seen, cut_everywhere, seen as seen_as};
 
     const CLAIM: Claim = Claim::IpProto(IP_PROTO);
-    const TARGET: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-    const LINK: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 1];
+    pub(super) const TARGET: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    pub(super) const LINK: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 1];
 
-    fn seen(bytes: &[u8]) -> Seen {
+    pub(super) fn seen(bytes: &[u8]) -> Seen {
         seen_as(&PROTOCOL, CLAIM, bytes)
-    }
-
-    #[test]
-    fn neighbor_discovery() {
-        let message = [&[135, 0, 0, 0, 0, 0, 0, 0], &TARGET[..], &LINK].concat();
-        let solicitation = seen(&message);
-        assert_eq!(solicitation.all("icmpv6.nd.ns.target_address"), ["fe80::1"]);
-        assert_eq!(solicitation.all("icmpv6.opt.type"), ["1"]);
-        assert_eq!(
-            solicitation.all("icmpv6.opt.linkaddr"),
-            ["02:00:00:00:00:01"]
-        );
-        assert_eq!(solicitation.line, " →  neighbor solicitation for fe80::1");
-        let message = [&[136, 0, 0, 0, 0x60, 0, 0, 0], &TARGET[..]].concat();
-        let advertisement = seen(&message);
-        assert_eq!(advertisement.all("icmpv6.nd.na.flag.r"), ["false"]);
-        assert_eq!(advertisement.all("icmpv6.nd.na.flag.s"), ["true"]);
-        assert_eq!(advertisement.all("icmpv6.nd.na.flag.o"), ["true"]);
-    }
-
-    #[test]
-    fn router_advertisement_with_options() {
-        let mut message = vec![134, 0, 0, 0, 64, 0xc8, 7, 8, 0, 0, 0, 0, 0, 0, 0, 9];
-        message.extend([3, 4, 64, 0xc0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0]);
-        message.extend(TARGET);
-        message.extend([5, 1, 0, 0, 0, 0, 5, 0xdc]);
-        message.extend([25, 3, 0, 0, 0, 0, 0, 60]);
-        message.extend(TARGET);
-        message.extend([24, 2, 64, 8, 0, 0, 0, 7, 0x20, 1, 0, 0, 0, 0, 0, 0]);
-        // The default route: no byte of its prefix is written.
-        message.extend([24, 1, 0, 8, 0, 0, 0, 7]);
-        let seen = seen(&message);
-        let expected = [
-            ("icmpv6.nd.ra.cur_hop_limit", &["64"][..]),
-            ("icmpv6.nd.ra.flag.m", &["true"]),
-            ("icmpv6.nd.ra.flag.prf", &["1"]),
-            ("icmpv6.nd.ra.router_lifetime", &["1800"]),
-            ("icmpv6.nd.ra.retrans_timer", &["9"]),
-            ("icmpv6.opt.type", &["3", "5", "25", "24", "24"]),
-            ("icmpv6.opt.prefix", &["fe80::1", "2001::"]),
-            ("icmpv6.opt.prefix.flag.a", &["true"]),
-            ("icmpv6.opt.mtu", &["1500"]),
-            ("icmpv6.opt.rdnss", &["fe80::1"]),
-            ("icmpv6.opt.route_info.flag.route_preference", &["1", "1"]),
-        ];
-        for (name, values) in expected {
-            assert_eq!(seen.all(name), values, "{name}");
-        }
-        assert!(seen.noticed.is_empty());
-    }
-
-    #[test]
-    fn multicast_listeners() {
-        let mut report = vec![143, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 0];
-        report.extend(TARGET);
-        report.extend([3, 0, 0, 1]);
-        report.extend(TARGET);
-        report.extend(TARGET);
-        let seen_report = seen(&report);
-        assert_eq!(seen_report.all("icmpv6.mldr.mar.record_type"), ["4", "3"]);
-        assert_eq!(
-            seen_report.all("icmpv6.mldr.mar.source_address"),
-            ["fe80::1"]
-        );
-        let query = [&[130, 0, 0, 0, 0x27, 0x10, 0, 0], &TARGET[..]].concat();
-        assert_eq!(
-            seen(&query).all("icmpv6.mld.maximum_response_delay"),
-            ["10000"]
-        );
-        let query = [&query[..], &[0x0a, 125, 0, 0]].concat();
-        assert_eq!(
-            seen(&query).all("icmpv6.mld.maximum_response_code"),
-            ["10000"]
-        );
-        assert_eq!(seen(&query).all("icmpv6.mld.flag.s"), ["true"]);
-        assert_eq!(seen(&query).all("icmpv6.mld.flag.qrv"), ["2"]);
-    }
-
-    #[test]
-    fn an_option_without_length_ends_the_walk_and_is_told_once() {
-        let message = [
-            &[135, 0, 0, 0, 0, 0, 0, 0],
-            &TARGET[..],
-            &[1, 0, 0, 0, 0, 0, 0, 0],
-        ]
-        .concat();
-        let seen = seen(&message);
-        assert_eq!(seen.all("icmpv6.opt.type"), ["1"]);
-        assert_eq!(seen.all("icmpv6.opt.length"), ["0"]);
-        assert!(seen.all("icmpv6.opt.linkaddr").is_empty());
-        assert_eq!(seen.noticed.len(), 1);
-    }
-
-    #[test]
-    fn a_redirect_quotes_the_packet_in_its_option() {
-        let mut message = [&[137, 0, 0, 0, 0, 0, 0, 0], &TARGET[..], &TARGET[..], &LINK].concat();
-        message.extend([4, 2, 0, 0, 0, 0, 0, 0, 0x60, 0, 0, 0, 0, 0, 59, 64]);
-        let seen = seen(&message);
-        assert_eq!(seen.next, Next::Quoted(Claim::IpProto(41)));
-        assert_eq!(seen.layer.header, 56);
-        assert_eq!(seen.all("icmpv6.opt.type"), ["1", "4"]);
     }
 
     #[test]
