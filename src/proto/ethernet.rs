@@ -75,7 +75,7 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.ends(Mac(src), Mac(dst));
     }
     match view.u16(12) {
-        Some(kind) if kind > LONGEST => line.say(format_args!("type=0x{kind:04x}")),
+        Some(kind) if kind > LONGEST => ethertype::add(kind, view, line),
         _ => line.say(format_args!("802.3")),
     }
 }
@@ -114,8 +114,15 @@ mod tests {
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
         assert_eq!(
             found.line,
-            "02:00:00:00:00:01 → ff:ff:ff:ff:ff:ff type=0x0800"
+            "02:00:00:00:00:01 → ff:ff:ff:ff:ff:ff IPv4 (0x0800) len=1"
         );
+    }
+
+    #[test]
+    fn a_type_that_nothing_decodes_is_named_or_numbered() {
+        let line = |kind| seen(&PROTOCOL, CLAIM, &frame(kind, &[0; 46])).line;
+        assert!(line(0x88cc).ends_with(" LLDP (0x88cc) len=46"));
+        assert!(line(0x1234).ends_with(" type=0x1234 len=46"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     field::{Field, Value, Visit},
     layer::{Layer, Problem, View},
+    line::Line,
     protocol::{Claim, Context, Dissected, Next},
 };
 use std::ops::ControlFlow;
@@ -82,6 +83,15 @@ pub(super) fn type_or_length(bytes: &[u8], header: usize, context: &Context<'_>)
     }
     found.wire = length;
     found
+}
+
+/// Adds what is carried, by name or number, and how many bytes of it: for payloads that nothing decodes.
+pub(super) fn add(kind: u16, view: &View<'_>, line: &mut Line) {
+    match NAMES.iter().find(|(of, _)| *of == u64::from(kind)) {
+        Some((_, name)) => line.add(format_args!("{name} (0x{kind:04x})")),
+        None => line.add(format_args!("type=0x{kind:04x}")),
+    }
+    line.add(format_args!("len={}", view.payload_wire()));
 }
 
 /// Shows the captured bytes between the end of the payload, as the next layer counts it, and the end of what the layer

@@ -151,9 +151,9 @@ crate::fields! {
     MPLS_EXP = Field::walked("icmp.mpls.exp", "MPLS traffic class", Kind::Uint, "Its traffic class (RFC 4950 §3).").many();
     MPLS_S = Field::walked("icmp.mpls.s", "MPLS bottom of stack", Kind::Flag, "It was the last label (RFC 4950 §3).").many();
     MPLS_TTL = Field::walked("icmp.mpls.ttl", "MPLS time to live", Kind::Uint, "Its time to live (RFC 4950 §3).").many();
-    EXT_DATA = Field::walked("icmp.ext.data", "Object data", Kind::Bytes, "Data of an object that is not decoded.").many();
-    RESP_TO = Field::derived("icmp.resp_to", "Reply to", Kind::Uint, "The frame that asked.");
-    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took.");
+    EXT_DATA = Field::walked("icmp.ext.data", "Object data", Kind::Bytes, "Data of an object that is not decoded (RFC 4884 §7).").many();
+    RESP_TO = Field::derived("icmp.resp_to", "Reply to", Kind::Uint, "The frame that asked: same addresses, identifier and sequence number (RFC 792).");
+    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took after the frame that asked.");
 }
 
 /// The echo in `view`; `None` for other messages.
@@ -402,6 +402,15 @@ mod tests {
         assert_eq!(times.all("icmp.transmit_timestamp"), ["5"]);
         let mask = seen(&message(18, 0, &[0, 1, 0, 2, 255, 255, 0, 0]));
         assert_eq!(mask.all("icmp.address_mask"), ["255.255.0.0"]);
+    }
+
+    #[test]
+    fn types_and_codes_without_a_name_are_numbers() {
+        assert_eq!(
+            seen(&message(8, 5, &[0; 4])).line,
+            " →  echo request code=5 id=0 seq=0 len=0"
+        );
+        assert_eq!(seen(&message(99, 1, &[0; 4])).line, " →  type=99 code=1");
     }
 
     #[test]

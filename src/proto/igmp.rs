@@ -67,10 +67,10 @@ crate::fields! {
     VERSION = Field::walked("igmp.version", "Version", Kind::Uint, "By type and length; no field tells it (RFC 3376 §7.1).");
     TYPE = Field::walked("igmp.type", "Type", Kind::Hex(2), "Query, report or leave (RFC 3376 §4).").names(TYPES);
     MAX_RESP = Field::walked("igmp.max_resp", "Max response time", Kind::Uint, "Tenths of a second in which hosts answer (RFC 2236 §2.2, RFC 3376 §4.1.1).");
-    RESERVED = Field::walked("igmp.reserved", "Reserved", Kind::Bytes, "Zero.").many();
+    RESERVED = Field::walked("igmp.reserved", "Reserved", Kind::Bytes, "Zero (RFC 3376 §4.2.1).").many();
     CHECKSUM = Field::walked("igmp.checksum", "Checksum", Kind::Hex(4), "Over the whole message (RFC 3376 §4.1.2).");
-    CHECKSUM_STATUS = Field::walked("igmp.checksum.status", "Checksum status", Kind::Uint, "Whether the checksum is right.").names(status::NAMES);
-    CHECKSUM_WORD = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "valid, wrong, or unknown where the packet was cut.");
+    CHECKSUM_STATUS = Field::walked("igmp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
+    CHECKSUM_WORD = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, or cannot be told.");
     S = Field::walked("igmp.s", "Suppress", Kind::Flag, "Other routers must not change their timers (RFC 3376 §4.1.5).");
     QRV = Field::walked("igmp.qrv", "Robustness", Kind::Uint, "How many packets may be lost (RFC 3376 §4.1.6).");
     QQIC = Field::walked("igmp.qqic", "Query interval", Kind::Uint, "Code of the querier's interval in seconds (RFC 3376 §4.1.7).");

@@ -86,8 +86,8 @@ crate::fields! {
     TTL = Field::at("ip.ttl", "Time to live", Kind::Uint, 8, 8, "How many more routers may pass the packet on (RFC 791 §3.1).");
     PROTO = Field::at("ip.proto", "Protocol", Kind::Uint, 9, 8, "What the payload is (IANA Protocol Numbers).").names(ipproto::NAMES);
     CHECKSUM = Field::at("ip.checksum", "Header checksum", Kind::Hex(4), 10, 16, "Over the header only (RFC 791 §3.1).");
-    SRC = Field::at("ip.src", "Source", Kind::Ipv4, 12, 32, "The address that the packet is from.");
-    DST = Field::at("ip.dst", "Destination", Kind::Ipv4, 16, 32, "The address that the packet is for; with a source route, its next stop.");
+    SRC = Field::at("ip.src", "Source", Kind::Ipv4, 12, 32, "The address that the packet is from (RFC 791 §3.1).");
+    DST = Field::at("ip.dst", "Destination", Kind::Ipv4, 16, 32, "The address that the packet is for; with a source route, its next stop (RFC 791 §3.1).");
     HDR_LEN = Field::walked("ip.hdr_len", "Header length", Kind::Uint, "Bytes of header with options: four times the IHL field (RFC 791 §3.1).");
     CHECKSUM_STATUS = Field::walked("ip.checksum.status", "Header checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
     VERDICT = Field::walked("sockwire.checksum", "Header checksum verdict", Kind::Text, "Whether the header checksum is right, wrong, left to the device, or cannot be told.");
@@ -113,8 +113,8 @@ crate::fields! {
     OPT_QS_FUNC = Field::walked("ip.opt.qs_func", "Quick start function", Kind::Uint, "Rate request (0) or report (8) (RFC 4782 §3.1).").many();
     OPT_QS_RATE = Field::walked("ip.opt.qs_rate", "Quick start rate", Kind::Uint, "The rate asked for: 40 kbit/s times two to this power (RFC 4782 §3.1).").many();
     OPT_QS_TTL = Field::walked("ip.opt.qs_ttl", "Quick start TTL", Kind::Uint, "Counted down by routers that agree (RFC 4782 §3.1).").many();
-    FRAGMENT_COUNT = Field::derived("ip.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it.");
-    REASSEMBLED_LENGTH = Field::derived("ip.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram.");
+    FRAGMENT_COUNT = Field::derived("ip.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it (RFC 791 §3.2).");
+    REASSEMBLED_LENGTH = Field::derived("ip.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram (RFC 791 §3.2).");
 }
 
 /// Option types with data of their own.
@@ -457,6 +457,7 @@ mod tests {
         assert_eq!(seen(&bytes).problem(), Some(ProblemKind::Malformed));
         bytes[0] = 0x65;
         assert_eq!(seen(&bytes).next, Next::Claim(Claim::IpProto(41)));
+        assert_eq!(seen(&bytes).problem(), Some(ProblemKind::Odd));
     }
 
     #[test]

@@ -36,8 +36,8 @@ crate::fields! {
     OFFSET = Field::bits("ipv6.fraghdr.offset", "Offset", Kind::Uint, (2, 0, 13), "Where this fragment belongs, in units of 8 bytes (RFC 8200 §4.5).");
     MORE = Field::bits("ipv6.fraghdr.more", "More fragments", Kind::Flag, (3, 7, 1), "Set on all fragments but the last (RFC 8200 §4.5).");
     IDENT = Field::at("ipv6.fraghdr.ident", "Identification", Kind::Hex(8), 4, 32, "Tells which fragments belong together (RFC 8200 §4.5).");
-    FRAGMENT_COUNT = Field::derived("ipv6.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it.");
-    REASSEMBLED_LENGTH = Field::derived("ipv6.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram.");
+    FRAGMENT_COUNT = Field::derived("ipv6.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it (RFC 8200 §4.5).");
+    REASSEMBLED_LENGTH = Field::derived("ipv6.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram (RFC 8200 §4.5).");
 }
 
 /// The fragment in `view`; `None` where the packet is whole all the same (RFC 6946), or the header was cut.

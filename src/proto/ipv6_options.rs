@@ -73,7 +73,8 @@ pub static DESTINATION: Protocol = Protocol {
 
 const NXT_DOC: &str = "What follows these options (IANA Protocol Numbers).";
 const LEN_DOC: &str = "Length in units of 8 bytes, the first 8 not counted (RFC 8200 §4.3).";
-const OCT_DOC: &str = "Length in bytes.";
+const OCT_DOC: &str =
+    "Bytes of the whole header: eight more than the length field tells (RFC 8200 §4.3).";
 
 /// `ipv6.hopopts.nxt`.
 pub static HOP_NXT: Field =

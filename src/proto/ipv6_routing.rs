@@ -51,7 +51,7 @@ crate::fields! {
     LEN = Field::at("ipv6.routing.len", "Length", Kind::Uint, 1, 8, "Length in units of 8 bytes, the first 8 not counted (RFC 8200 §4.4).");
     TYPE = Field::at("ipv6.routing.type", "Type", Kind::Uint, 2, 8, "How the data are laid out (IANA IPv6 Routing Types).").names(TYPES);
     SEGLEFT = Field::at("ipv6.routing.segleft", "Segments left", Kind::Uint, 3, 8, "Stops still to be made (RFC 8200 §4.4).");
-    LEN_OCT = Field::walked("ipv6.routing.len_oct", "Length", Kind::Uint, "Length in bytes.");
+    LEN_OCT = Field::walked("ipv6.routing.len_oct", "Length", Kind::Uint, "Bytes of the whole header: eight more than the length field tells (RFC 8200 §4.4).");
     LAST_ENTRY = Field::walked("ipv6.routing.srh.last_entry", "Last entry", Kind::Uint, "Index of the last segment in the list, counted from 0 (RFC 8754 §2).");
     FLAGS = Field::walked("ipv6.routing.srh.flags", "Flags", Kind::Hex(2), "None is defined yet (RFC 8754 §2).");
     TAG = Field::walked("ipv6.routing.srh.tag", "Tag", Kind::Hex(4), "Marks packets of one class (RFC 8754 §2).");

@@ -36,8 +36,8 @@ crate::fields! {
     PRIORITY = Field::bits("vlan.priority", "Priority", Kind::Uint, (0, 0, 3), "Priority code point, 0 to 7; 1 is the lowest, 0 the default (IEEE 802.1Q clause 6.9.3).");
     DEI = Field::bits("vlan.dei", "Drop eligible", Kind::Flag, (0, 3, 1), "The frame may be dropped first when there is congestion (IEEE 802.1Q clause 6.9.3).");
     ID = Field::bits("vlan.id", "ID", Kind::Uint, (0, 4, 12), "Which virtual LAN; 0 means none, only a priority (IEEE 802.1Q clause 9.6).");
-    TYPE = Field::walked("vlan.etype", "Type", Kind::Hex(4), "The protocol of the payload.").names(NAMES);
-    LEN = Field::walked("vlan.len", "Length", Kind::Uint, "Bytes of payload, in IEEE 802.3.");
+    TYPE = Field::walked("vlan.etype", "Type", Kind::Hex(4), "The protocol of the payload, an EtherType (IEEE 802.1Q clause 9.6).").names(NAMES);
+    LEN = Field::walked("vlan.len", "Length", Kind::Uint, "Bytes of payload, in IEEE 802.3 (clause 3.2.6).");
     PADDING = Field::walked("eth.padding", "Padding", Kind::Bytes, "Zeros that fill a short frame up to 60 bytes (IEEE 802.3 clause 3.2.8).");
     TRAILER = Field::walked("vlan.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload that are no padding.");
 }
@@ -58,6 +58,9 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(id)) = view.value(&ID) {
         line.say(format_args!("vlan={id}"));
+    }
+    if let Some(kind) = view.u16(2).filter(|&kind| kind > LONGEST) {
+        ethertype::add(kind, view, line);
     }
 }
 
@@ -86,6 +89,7 @@ mod tests {
             ]
         );
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        assert_eq!(found.line, " →  vlan=5 IPv4 (0x0800) len=1");
         cut_everywhere(&PROTOCOL, CLAIM, &bytes, 4);
     }
 

@@ -177,8 +177,8 @@ crate::fields! {
     MAR_SOURCE_ADDRESS = Field::walked("icmpv6.mldr.mar.source_address", "Source", Kind::Ipv6, "A source in the record (RFC 3810 §5.2.9).").many();
     NI_QTYPE = Field::walked("icmpv6.ni.qtype", "Query type", Kind::Uint, "What is asked: 2 names, 3 IPv6 and 4 IPv4 addresses (RFC 4620 §4).");
     NI_NONCE = Field::walked("icmpv6.ni.nonce", "Nonce", Kind::Hex(16), "Ties the reply to the query (RFC 4620 §4).");
-    RESP_TO = Field::derived("icmpv6.resp_to", "Reply to", Kind::Uint, "The frame that asked.");
-    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took.");
+    RESP_TO = Field::derived("icmpv6.resp_to", "Reply to", Kind::Uint, "The frame that asked: same addresses, identifier and sequence number (RFC 4443 §4.2).");
+    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took after the frame that asked.");
 }
 
 /// The echo in `view`; `None` for other messages.

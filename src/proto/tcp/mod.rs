@@ -44,14 +44,14 @@ pub static PROTOCOL: Protocol = Protocol {
 crate::fields! {
     SRCPORT = Field::at("tcp.srcport", "Source port", Kind::Uint, 0, 16, "The port of the sending socket (RFC 9293 §3.1).");
     DSTPORT = Field::at("tcp.dstport", "Destination port", Kind::Uint, 2, 16, "The port of the receiving socket (RFC 9293 §3.1).");
-    STREAM = Field::derived("tcp.stream", "Stream", Kind::Uint, "Number of the connection, in order of first packets.");
-    SEQ = Field::derived("tcp.seq", "Sequence number", Kind::Uint, "Number of the first byte, counted from 0 at the connection's first sequence number.");
+    STREAM = Field::derived("tcp.stream", "Stream", Kind::Uint, "Number of the connection, counted from 0 in the order of first packets.");
+    SEQ = Field::derived("tcp.seq", "Sequence number", Kind::Uint, "Number of the first byte, counted from 0 at the connection's first sequence number (RFC 9293 §3.4).");
     SEQ_RAW = Field::at("tcp.seq_raw", "Sequence number (raw)", Kind::Uint, 4, 32, "Number of the first byte of payload, or of the SYN (RFC 9293 §3.4).");
-    NXTSEQ = Field::derived("tcp.nxtseq", "Next sequence number", Kind::Uint, "The sequence number that the sender uses next.");
-    ACK = Field::derived("tcp.ack", "Acknowledgment number", Kind::Uint, "The next byte that the sender expects, counted from the other side's first sequence number.");
+    NXTSEQ = Field::derived("tcp.nxtseq", "Next sequence number", Kind::Uint, "The sequence number that the sender uses next; SYN and FIN count as one byte (RFC 9293 §3.4).");
+    ACK = Field::derived("tcp.ack", "Acknowledgment number", Kind::Uint, "The next byte that the sender expects, counted from the other side's first sequence number (RFC 9293 §3.4).");
     ACK_RAW = Field::at("tcp.ack_raw", "Acknowledgment number (raw)", Kind::Uint, 8, 32, "The next byte that the sender expects; without the ACK flag it means nothing (RFC 9293 §3.1).");
     FLAGS_RES = Field::bits("tcp.flags.res", "Reserved", Kind::Flag, (12, 4, 3), "Bits kept for later use, zero today (RFC 9293 §3.1).");
-    FLAGS_AE = Field::bits("tcp.flags.ae", "Accurate ECN", Kind::Flag, (12, 7, 1), "Accurate ECN feedback; once the nonce sum (RFC 7560).");
+    FLAGS_AE = Field::bits("tcp.flags.ae", "Accurate ECN", Kind::Flag, (12, 7, 1), "Accurate ECN feedback; once the nonce sum (RFC 9768 §3.1).");
     FLAGS_CWR = Field::bits("tcp.flags.cwr", "Congestion window reduced", Kind::Flag, (13, 0, 1), "The sender has slowed down, as the echo asked (RFC 3168 §6.1).");
     FLAGS_ECE = Field::bits("tcp.flags.ece", "ECN echo", Kind::Flag, (13, 1, 1), "A router marked congestion; on a SYN: ECN is offered (RFC 3168 §6.1).");
     FLAGS_URG = Field::bits("tcp.flags.urg", "Urgent", Kind::Flag, (13, 2, 1), "The urgent pointer counts (RFC 9293 §3.8.5).");
@@ -62,11 +62,11 @@ crate::fields! {
     FLAGS_FIN = Field::bits("tcp.flags.fin", "Fin", Kind::Flag, (13, 7, 1), "Closes: the sender has no more data (RFC 9293 §3.6).");
     WINDOW_SIZE_VALUE = Field::at("tcp.window_size_value", "Window", Kind::Uint, 14, 16, "Bytes that the sender has room for, before scaling (RFC 9293 §3.8.6).");
     WINDOW_SIZE = Field::derived("tcp.window_size", "Calculated window size", Kind::Uint, "Bytes that the sender has room for, scaled where the handshake agreed on it (RFC 7323 §2).");
-    WINDOW_SIZE_SCALEFACTOR = Field::derived("tcp.window_size_scalefactor", "Window size scaling factor", Kind::Int, "What the window is multiplied by; -1 when the handshake was not seen, -2 when scaling is not used.");
+    WINDOW_SIZE_SCALEFACTOR = Field::derived("tcp.window_size_scalefactor", "Window size scaling factor", Kind::Int, "What the window is multiplied by; -1 when the handshake was not seen, -2 when scaling is not used (RFC 7323 §2.2).");
     CHECKSUM = Field::at("tcp.checksum", "Checksum", Kind::Hex(4), 16, 16, "Over pseudo-header, header and payload (RFC 9293 §3.1).");
     URGENT_POINTER = Field::at("tcp.urgent_pointer", "Urgent pointer", Kind::Uint, 18, 16, "Where urgent data ends, from the sequence number; counts with URG only (RFC 9293 §3.8.5).");
     HDR_LEN = Field::walked("tcp.hdr_len", "Header length", Kind::Uint, "Bytes of header with options: four times the data offset field (RFC 9293 §3.1).");
-    LEN = Field::walked("tcp.len", "Segment length", Kind::Uint, "Bytes of payload on the wire.");
+    LEN = Field::walked("tcp.len", "Segment length", Kind::Uint, "Bytes of payload on the wire (RFC 9293 §3.3.1).");
     CHECKSUM_STATUS = Field::walked("tcp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
     VERDICT = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, left to the device, or cannot be told.");
     OPTION_KIND = Field::walked("tcp.option_kind", "Option", Kind::Uint, "Which option (IANA TCP Option Kind Numbers).").many().names(option::KIND_NAMES);
@@ -90,8 +90,8 @@ crate::fields! {
     TFO_REQUEST = Field::walked("tcp.options.tfo.request", "Fast open cookie request", Kind::Mark, "The client asks for a cookie (RFC 7413 §2).").many();
     TFO_COOKIE = Field::walked("tcp.options.tfo.cookie", "Fast open cookie", Kind::Bytes, "Proves that the client's address is its own (RFC 7413 §2).").many();
     EXP_EXID = Field::walked("tcp.options.experimental.exid", "Experiment", Kind::Hex(4), "Which experiment shares the option kind (RFC 6994 §3).").many();
-    EXP_DATA = Field::walked("tcp.options.experimental.data", "Experiment data", Kind::Bytes, "Data of the experiment.").many();
-    UNKNOWN_PAYLOAD = Field::walked("tcp.options.unknown.payload", "Option data", Kind::Bytes, "Data of an option that is not decoded.").many();
+    EXP_DATA = Field::walked("tcp.options.experimental.data", "Experiment data", Kind::Bytes, "Data of the experiment (RFC 6994 §3).").many();
+    UNKNOWN_PAYLOAD = Field::walked("tcp.options.unknown.payload", "Option data", Kind::Bytes, "Data of an option that is not decoded (RFC 9293 §3.2).").many();
     MPTCP_SUBTYPE = Field::walked("tcp.options.mptcp.subtype", "Multipath subtype", Kind::Uint, "What the multipath option does (RFC 8684 §8.1).").many().names(option::MPTCP_NAMES);
     MPTCP_VERSION = Field::walked("tcp.options.mptcp.version", "Multipath version", Kind::Uint, "0 (RFC 6824) or 1 (RFC 8684 §3.1).").many();
     MPTCP_FLAGS = Field::walked("tcp.options.mptcp.flags", "Multipath flags", Kind::Hex(2), "Flags of the subtype (RFC 8684 §3).").many();
@@ -102,7 +102,7 @@ crate::fields! {
     MPTCP_SENDRAND = Field::walked("tcp.options.mptcp.sendrand", "Sender's random number", Kind::Uint, "Makes the proof fresh (RFC 8684 §3.2).").many();
     MPTCP_SENDHMAC = Field::walked("tcp.options.mptcp.sendhmac", "Sender's HMAC", Kind::Bytes, "The proof that the sender knows the keys (RFC 8684 §3.2).").many();
     MPTCP_RST_REASON = Field::walked("tcp.options.mptcp.rst_reason", "Reset reason", Kind::Hex(2), "Why the path was closed (RFC 8684 §3.6).").many();
-    MPTCP_DATA = Field::walked("sockwire.tcp.mptcp.data", "Multipath data", Kind::Bytes, "What follows the subtype.").many();
+    MPTCP_DATA = Field::walked("sockwire.tcp.mptcp.data", "Multipath data", Kind::Bytes, "What follows the subtype (RFC 8684 §3).").many();
 }
 
 /// The flag bits of bytes 12 and 13, as [`Segment::flags`] holds them.
@@ -243,6 +243,9 @@ fn line(view: &View<'_>, line: &mut Line) {
         return;
     };
     line.sockets(view.addresses(), segment.ports);
+    if line.info_kept {
+        return;
+    }
     line.info.clear();
     if line.options.quick {
         line.add(format_args!("len={}", segment.len));
