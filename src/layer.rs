@@ -238,6 +238,19 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Visits a field without a fixed place, which has the `len` bytes at `offset`; nothing where they were not captured.
+    pub fn put(
+        &self,
+        (field, offset, len): (&'static Field, usize, usize),
+        visitor: &mut dyn Visit,
+    ) -> ControlFlow<()> {
+        let bits = (offset * 8) as u32..((offset + len) * 8) as u32;
+        match Value::read(field.kind, self.bytes(), bits) {
+            Some(value) => visitor.field(field, value, self.bits(offset, len)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
     /// Every field of the layer: table order, walked fields in wire order where the first of them stands.
     /// Fields that were not captured whole are left out.
     pub fn visit(&self, visitor: &mut dyn Visit) -> ControlFlow<()> {

@@ -7,6 +7,7 @@
 //! | next header | length | reserved | SPI | sequence | check value … | payload …
 //! ```
 
+use super::ipproto;
 use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
@@ -33,7 +34,7 @@ pub static PROTOCOL: Protocol = Protocol {
 };
 
 crate::fields! {
-    NEXT = Field::at("ah.next_header", "Next header", Kind::Uint, 0, 8, "The IP protocol of the payload (RFC 4302 §2.1).");
+    NEXT = Field::at("ah.next_header", "Next header", Kind::Uint, 0, 8, "The IP protocol of the payload (RFC 4302 §2.1).").names(ipproto::NAMES);
     LENGTH = Field::at("ah.length", "Length", Kind::Uint, 1, 8, "Words of 4 bytes in this header, less 2 (RFC 4302 §2.2).");
     RESERVED = Field::at("ah.reserved", "Reserved", Kind::Bytes, 2, 16, "Zero (RFC 4302 §2.3).");
     SPI = Field::at("ah.spi", "Security parameters index", Kind::Hex(8), 4, 32, "Which security association the packet belongs to (RFC 4302 §2.4).");

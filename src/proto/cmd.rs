@@ -9,7 +9,7 @@
 //! ```
 
 use crate::{
-    field::{Field, Kind, Value, Visit},
+    field::{Field, Kind, Visit},
     layer::View,
     line::Line,
     protocol::{Claim, Context, Dissected, Next, Protocol},
@@ -74,10 +74,7 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         (&SGT, rest + 4, 2),
         (&TYPE, kind, 2),
     ] {
-        let bits = (at * 8) as u32..((at + len) * 8) as u32;
-        if let Some(value) = Value::read(field.kind, view.header(), bits) {
-            visit.field(field, value, view.bits(at, len))?;
-        }
+        view.put((field, at, len), visit)?;
     }
     ControlFlow::Continue(())
 }

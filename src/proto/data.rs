@@ -44,3 +44,20 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 fn line(view: &View<'_>, line: &mut Line) {
     line.add(format_args!("len={}", view.layer.wire));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{chain, seen};
+
+    const CLAIM: Claim = Claim::Name("data");
+
+    #[test]
+    fn shows_the_bytes_that_were_captured_and_says_how_many_there_were() {
+        let whole = seen(&PROTOCOL, CLAIM, b"hi");
+        assert_eq!(whole.pairs(), [("data.data", "68:69"), ("data.len", "2")]);
+        let cut = chain(&[(&PROTOCOL, CLAIM)], b"hi", 7);
+        assert_eq!((cut.all("data.len"), cut.problem()), (vec!["2"], None));
+        assert_eq!(cut.line, " →  len=7");
+    }
+}

@@ -9,11 +9,11 @@
 
 use crate::{
     field::{Field, Kind, Value, Visit},
-    layer::{Problem, View},
+    layer::View,
     line::Line,
     link::LinkType,
     proto::ethertype::{self, FIRST_TYPE, LONGEST, NAMES},
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Dissected, Protocol},
     text::Mac,
 };
 use std::ops::ControlFlow;
@@ -54,28 +54,7 @@ crate::fields! {
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
-    let Some(&[hi, lo]) = bytes.get(12..HEADER) else {
-        return Dissected::short(bytes, context, HEADER);
-    };
-    let kind = u16::from_be_bytes([hi, lo]);
-    if kind >= FIRST_TYPE {
-        return Dissected::new(HEADER, Next::Claim(Claim::EtherType(kind)), context);
-    }
-    if kind > LONGEST {
-        return Dissected::new(HEADER, Next::Data, context)
-            .with(Problem::malformed("neither a length nor a type"));
-    }
-    let mut found = Dissected::new(HEADER, Next::Claim(Claim::Name("llc")), context);
-    // Before 802.2, Novell put IPX here without LLC; its first field is always ffff.
-    if bytes.get(HEADER..HEADER + 2) == Some(&[0xff, 0xff]) {
-        found.next = Next::Data;
-    }
-    let length = u32::from(kind) + HEADER as u32;
-    if length > context.wire {
-        return found.with(Problem::malformed("length goes past the end of the frame"));
-    }
-    found.wire = length;
-    found
+    ethertype::type_or_length(bytes, HEADER, context)
 }
 
 fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
@@ -96,7 +75,7 @@ fn line(view: &View<'_>, line: &mut Line) {
         line.ends(Mac(src), Mac(dst));
     }
     match view.u16(12) {
-        Some(kind) if kind > LONGEST => line.say(format_args!("type=0x{kind:04x}")),
+        Some(kind) if kind > LONGEST => ethertype::add(kind, view, line),
         _ => line.say(format_args!("802.3")),
     }
 }
@@ -107,6 +86,7 @@ mod tests {
     use crate::{
         layer::ProblemKind,
         proto::testing::{chain, cut_everywhere, seen},
+        protocol::Next,
     };
 
     const CLAIM: Claim = Claim::Link(LinkType::ETHERNET);
@@ -134,8 +114,15 @@ mod tests {
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
         assert_eq!(
             found.line,
-            "02:00:00:00:00:01 → ff:ff:ff:ff:ff:ff type=0x0800"
+            "02:00:00:00:00:01 → ff:ff:ff:ff:ff:ff IPv4 (0x0800) len=1"
         );
+    }
+
+    #[test]
+    fn a_type_that_nothing_decodes_is_named_or_numbered() {
+        let line = |kind| seen(&PROTOCOL, CLAIM, &frame(kind, &[0; 46])).line;
+        assert!(line(0x88cc).ends_with(" LLDP (0x88cc) len=46"));
+        assert!(line(0x1234).ends_with(" type=0x1234 len=46"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use crate::{
     field::{Field, Value, Visit},
-    layer::{Layer, View},
+    layer::{Layer, Problem, View},
+    line::Line,
+    protocol::{Claim, Context, Dissected, Next},
 };
 use std::ops::ControlFlow;
 
@@ -56,6 +58,41 @@ pub static NAMES: &[(u64, &str)] = &[
     (0x9000, "Loopback test"),
     (0x9100, "Stacked VLAN"),
 ];
+
+/// What a header of `header` bytes makes of the payload, by the type or length that its last two are.
+pub(super) fn type_or_length(bytes: &[u8], header: usize, context: &Context<'_>) -> Dissected {
+    let Some(&[hi, lo]) = bytes.get(header - 2..header) else {
+        return Dissected::short(bytes, context, header);
+    };
+    let kind = u16::from_be_bytes([hi, lo]);
+    if kind >= FIRST_TYPE {
+        return Dissected::new(header, Next::Claim(Claim::EtherType(kind)), context);
+    }
+    if kind > LONGEST {
+        return Dissected::new(header, Next::Data, context)
+            .with(Problem::malformed("neither a length nor a type"));
+    }
+    let mut found = Dissected::new(header, Next::Claim(Claim::Name("llc")), context);
+    // Before 802.2, Novell put IPX here without LLC; its first field is always ffff.
+    if bytes.get(header..header + 2) == Some(&[0xff, 0xff]) {
+        found.next = Next::Data;
+    }
+    let length = u32::from(kind) + header as u32;
+    if length > context.wire {
+        return found.with(Problem::malformed("length goes past the end of the frame"));
+    }
+    found.wire = length;
+    found
+}
+
+/// Adds what is carried, by name or number, and how many bytes of it: for payloads that nothing decodes.
+pub(super) fn add(kind: u16, view: &View<'_>, line: &mut Line) {
+    match NAMES.iter().find(|(of, _)| *of == u64::from(kind)) {
+        Some((_, name)) => line.add(format_args!("{name} (0x{kind:04x})")),
+        None => line.add(format_args!("type=0x{kind:04x}")),
+    }
+    line.add(format_args!("len={}", view.payload_wire()));
+}
 
 /// Shows the captured bytes between the end of the payload, as the next layer counts it, and the end of what the layer
 /// below holds: first the padding of a short Ethernet frame, then what is left.

@@ -99,3 +99,53 @@ pub fn visit(frame: &Frame<'_>, around: &Around<'_>, visit: &mut dyn Visit) -> C
     }
     ControlFlow::Continue(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{frame::KernelChecksum, link::LinkType, time::Time};
+
+    /// Names of what was shown, and numbers.
+    struct Seen(Vec<(&'static str, Option<u64>)>);
+
+    impl Visit for Seen {
+        fn field(
+            &mut self,
+            field: &'static Field,
+            value: Value<'_>,
+            _: std::ops::Range<u32>,
+        ) -> ControlFlow<()> {
+            self.0.push((field.name, value.as_u64()));
+            ControlFlow::Continue(())
+        }
+    }
+
+    #[test]
+    fn shows_what_the_source_knows_and_nothing_else() {
+        let mut frame = Frame {
+            number: 7,
+            time: Time::from_nanos(1),
+            link: LinkType::ETHERNET,
+            interface: 0,
+            direction: Direction::Unknown,
+            checksum: KernelChecksum::Unknown,
+            wire_len: 60,
+            bytes: &[0; 14],
+        };
+        let shown = |frame: &Frame<'_>| {
+            let mut seen = Seen(Vec::new());
+            let _ = visit(frame, &Around::default(), &mut seen);
+            seen.0
+        };
+        let plain = [
+            ("frame.number", Some(7)),
+            ("frame.time_epoch", None),
+            ("frame.len", Some(60)),
+            ("frame.cap_len", Some(14)),
+        ];
+        assert_eq!(shown(&frame), plain);
+        frame.direction = Direction::Out;
+        let last = ("frame.packet_flags_direction", Some(2));
+        assert_eq!(shown(&frame).last(), Some(&last));
+    }
+}

@@ -9,11 +9,10 @@
 //! ```
 
 use super::{
-    quote::Subject,
+    control::{self, CodeNames, Echo, Subject},
     verify::{self, status},
 };
 use crate::{
-    checksum::Verdict,
     field::{Field, Kind, Value, Visit},
     layer::View,
     line::Line,
@@ -92,7 +91,7 @@ const TYPE_NAMES: &[(u64, &str)] = &[
 ];
 
 /// What the codes of errors mean, by type and code.
-const CODE_NAMES: &[((u8, u8), &str)] = &[
+const CODE_NAMES: &CodeNames = &[
     ((3, 0), "network unreachable"),
     ((3, 1), "host unreachable"),
     ((3, 2), "protocol unreachable"),
@@ -152,36 +151,14 @@ crate::fields! {
     MPLS_EXP = Field::walked("icmp.mpls.exp", "MPLS traffic class", Kind::Uint, "Its traffic class (RFC 4950 §3).").many();
     MPLS_S = Field::walked("icmp.mpls.s", "MPLS bottom of stack", Kind::Flag, "It was the last label (RFC 4950 §3).").many();
     MPLS_TTL = Field::walked("icmp.mpls.ttl", "MPLS time to live", Kind::Uint, "Its time to live (RFC 4950 §3).").many();
-    EXT_DATA = Field::walked("icmp.ext.data", "Object data", Kind::Bytes, "Data of an object that is not decoded.").many();
-    RESP_TO = Field::derived("icmp.resp_to", "Reply to", Kind::Uint, "The frame that asked.");
-    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took.");
+    EXT_DATA = Field::walked("icmp.ext.data", "Object data", Kind::Bytes, "Data of an object that is not decoded (RFC 4884 §7).").many();
+    RESP_TO = Field::derived("icmp.resp_to", "Reply to", Kind::Uint, "The frame that asked: same addresses, identifier and sequence number (RFC 792).");
+    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took after the frame that asked.");
 }
 
-/// An echo request or reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Echo {
-    /// It is the reply.
-    pub reply: bool,
-    /// Which program asks.
-    pub ident: u16,
-    /// Which of its requests it is.
-    pub seq: u16,
-}
-
-impl Echo {
-    /// The echo in `view`; `None` for other messages.
-    pub fn of(view: &View<'_>) -> Option<Self> {
-        let reply = match view.u8(0)? {
-            kind::ECHO_REPLY => true,
-            kind::ECHO_REQUEST => false,
-            _ => return None,
-        };
-        Some(Self {
-            reply,
-            ident: view.u16(4)?,
-            seq: view.u16(6)?,
-        })
-    }
+/// The echo in `view`; `None` for other messages.
+pub fn echo(view: &View<'_>) -> Option<Echo> {
+    Echo::read(view, kind::ECHO_REQUEST, kind::ECHO_REPLY)
 }
 
 fn is_error(kind: u8) -> bool {
@@ -218,13 +195,8 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         return ControlFlow::Continue(());
     };
     if view.u16(2).is_some() {
-        let verdict = if view.layer.quoted {
-            Verdict::Unknown
-        } else {
-            verify::plain(view)
-        };
         let fields = (&CHECKSUM_STATUS, &VERDICT);
-        verify::show(fields, verify::number(verdict), verdict, visit)?;
+        control::show_checksum(view, fields, || verify::plain(view), visit)?;
     }
     let places: &[(&'static Field, usize, usize)] = match kind {
         kind::ECHO_REPLY | kind::ECHO_REQUEST | kind::INFORMATION | kind::INFORMATION_REPLY => {
@@ -254,25 +226,12 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         _ => &[],
     };
     for &place in places {
-        put(view, place, visit)?;
+        view.put(place, visit)?;
     }
     match kind {
         kind::ROUTER_ADVERTISEMENT => walk_routers(view, visit),
         kind::UNREACHABLE | kind::TIME_EXCEEDED | kind::PARAMETER => walk_extensions(view, visit),
         _ => ControlFlow::Continue(()),
-    }
-}
-
-/// Visits `field` with the `len` bytes at `at`, where they were captured.
-fn put(
-    view: &View<'_>,
-    (field, at, len): (&'static Field, usize, usize),
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let bits = (at * 8) as u32..((at + len) * 8) as u32;
-    match Value::read(field.kind, view.bytes(), bits) {
-        Some(value) => visit.field(field, value, view.bits(at, len)),
-        None => ControlFlow::Continue(()),
     }
 }
 
@@ -283,8 +242,8 @@ fn walk_routers(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     }
     for index in 0..usize::from(count) {
         let at = HEADER + index * usize::from(size) * 4;
-        put(view, (&ROUTER_ADDRESS, at, 4), visit)?;
-        put(view, (&PREF_LEVEL, at + 4, 4), visit)?;
+        view.put((&ROUTER_ADDRESS, at, 4), visit)?;
+        view.put((&PREF_LEVEL, at + 4, 4), visit)?;
     }
     ControlFlow::Continue(())
 }
@@ -299,12 +258,12 @@ fn walk_extensions(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let version = view.bits(first, 1);
     let value = Value::Uint((bytes[first] >> 4).into());
     visit.field(&EXT_VERSION, value, version.start..version.start + 4)?;
-    put(view, (&EXT_CHECKSUM, first + 2, 2), visit)?;
+    view.put((&EXT_CHECKSUM, first + 2, 2), visit)?;
     let mut at = first + 4;
     while let Some(length) = view.u16(at).map(usize::from) {
-        put(view, (&EXT_LENGTH, at, 2), visit)?;
-        put(view, (&EXT_CLASS, at + 2, 1), visit)?;
-        put(view, (&EXT_CTYPE, at + 3, 1), visit)?;
+        view.put((&EXT_LENGTH, at, 2), visit)?;
+        view.put((&EXT_CLASS, at + 2, 1), visit)?;
+        view.put((&EXT_CTYPE, at + 3, 1), visit)?;
         let end = at.saturating_add(length).min(bytes.len());
         if length < 4 || end < at + 4 {
             break;
@@ -314,7 +273,7 @@ fn walk_extensions(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
                 walk_label(view, entry, visit)?;
             }
         } else {
-            put(view, (&EXT_DATA, at + 4, end - at - 4), visit)?;
+            view.put((&EXT_DATA, at + 4, end - at - 4), visit)?;
         }
         at += length;
     }
@@ -347,19 +306,12 @@ fn line(view: &View<'_>, line: &mut Line) {
     let (Some(kind), code) = (view.u8(0), view.u8(1).unwrap_or(0)) else {
         return;
     };
-    let named = CODE_NAMES.iter().find(|(of, _)| *of == (kind, code));
-    match (named, TYPE.value_name(kind.into())) {
-        (Some((_, name)), _) => line.say(format_args!("{name}")),
-        (None, Some(name)) if code == 0 => line.say(format_args!("{name}")),
-        (None, Some(name)) => line.say(format_args!("{name} code={code}")),
-        (None, None) => line.say(format_args!("type={kind} code={code}")),
-    }
+    control::say_message(view, &TYPE, CODE_NAMES, line);
     match kind {
         kind::ECHO_REPLY | kind::ECHO_REQUEST => {
-            if let Some(echo) = Echo::of(view) {
-                line.add(format_args!("id={} seq={}", echo.ident, echo.seq));
+            if let Some(echo) = echo(view) {
+                echo.add(view, line);
             }
-            line.add(format_args!("len={}", view.payload_wire()));
         }
         kind::REDIRECT => {
             if let Some(gateway) = view.u32(4).map(std::net::Ipv4Addr::from) {
@@ -450,6 +402,15 @@ mod tests {
         assert_eq!(times.all("icmp.transmit_timestamp"), ["5"]);
         let mask = seen(&message(18, 0, &[0, 1, 0, 2, 255, 255, 0, 0]));
         assert_eq!(mask.all("icmp.address_mask"), ["255.255.0.0"]);
+    }
+
+    #[test]
+    fn types_and_codes_without_a_name_are_numbers() {
+        assert_eq!(
+            seen(&message(8, 5, &[0; 4])).line,
+            " →  echo request code=5 id=0 seq=0 len=0"
+        );
+        assert_eq!(seen(&message(99, 1, &[0; 4])).line, " →  type=99 code=1");
     }
 
     #[test]

@@ -67,10 +67,10 @@ crate::fields! {
     VERSION = Field::walked("igmp.version", "Version", Kind::Uint, "By type and length; no field tells it (RFC 3376 §7.1).");
     TYPE = Field::walked("igmp.type", "Type", Kind::Hex(2), "Query, report or leave (RFC 3376 §4).").names(TYPES);
     MAX_RESP = Field::walked("igmp.max_resp", "Max response time", Kind::Uint, "Tenths of a second in which hosts answer (RFC 2236 §2.2, RFC 3376 §4.1.1).");
-    RESERVED = Field::walked("igmp.reserved", "Reserved", Kind::Bytes, "Zero.").many();
+    RESERVED = Field::walked("igmp.reserved", "Reserved", Kind::Bytes, "Zero (RFC 3376 §4.2.1).").many();
     CHECKSUM = Field::walked("igmp.checksum", "Checksum", Kind::Hex(4), "Over the whole message (RFC 3376 §4.1.2).");
-    CHECKSUM_STATUS = Field::walked("igmp.checksum.status", "Checksum status", Kind::Uint, "Whether the checksum is right.").names(status::NAMES);
-    CHECKSUM_WORD = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "valid, wrong, or unknown where the packet was cut.");
+    CHECKSUM_STATUS = Field::walked("igmp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
+    CHECKSUM_WORD = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, or cannot be told.");
     S = Field::walked("igmp.s", "Suppress", Kind::Flag, "Other routers must not change their timers (RFC 3376 §4.1.5).");
     QRV = Field::walked("igmp.qrv", "Robustness", Kind::Uint, "How many packets may be lost (RFC 3376 §4.1.6).");
     QQIC = Field::walked("igmp.qqic", "Query interval", Kind::Uint, "Code of the querier's interval in seconds (RFC 3376 §4.1.7).");
@@ -200,33 +200,16 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     match form {
         Form::Report3 => report(view, visit),
         Form::Query3 => {
-            address(view, visit, &MADDR, 4)?;
+            view.put((&MADDR, 4, 4), visit)?;
             query(view, visit)
         }
-        _ => address(view, visit, &MADDR, 4),
-    }
-}
-
-/// The IPv4 address at `at`, where it was captured.
-fn address(
-    view: &View<'_>,
-    visit: &mut dyn Visit,
-    field: &'static Field,
-    at: usize,
-) -> ControlFlow<()> {
-    match view.u32(at) {
-        Some(address) => visit.field(
-            field,
-            Value::Ipv4(Ipv4Addr::from_bits(address)),
-            view.bits(at, 4),
-        ),
-        None => ControlFlow::Continue(()),
+        _ => view.put((&MADDR, 4, 4), visit),
     }
 }
 
 /// What version 3 adds to a query.
 fn query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let (Some(flags), Some(qqic), Some(count)) = (view.u8(8), view.u8(9), view.u16(10)) else {
+    let (Some(flags), Some(count)) = (view.u8(8), view.u16(10)) else {
         return ControlFlow::Continue(());
     };
     let start = view.bits(8, 1).start;
@@ -236,8 +219,8 @@ fn query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         Value::Uint((flags & 0x07).into()),
         start + 5..start + 8,
     )?;
-    visit.field(&QQIC, Value::Uint(qqic.into()), view.bits(9, 1))?;
-    visit.field(&NUM_SRC, Value::Uint(count.into()), view.bits(10, 2))?;
+    view.put((&QQIC, 9, 1), visit)?;
+    view.put((&NUM_SRC, 10, 2), visit)?;
     sources(view, visit, QUERY3, count)
 }
 
@@ -245,7 +228,7 @@ fn query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 fn sources(view: &View<'_>, visit: &mut dyn Visit, at: usize, count: u16) -> ControlFlow<()> {
     let captured = view.bytes().len().saturating_sub(at) / 4;
     for index in 0..captured.min(count.into()) {
-        address(view, visit, &SADDR, at + 4 * index)?;
+        view.put((&SADDR, at + 4 * index, 4), visit)?;
     }
     ControlFlow::Continue(())
 }
@@ -268,7 +251,7 @@ fn report(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         visit.field(&RECORD_TYPE, Value::Uint(kind.into()), view.bits(at, 1))?;
         visit.field(&AUX_DATA_LEN, Value::Uint(aux.into()), view.bits(at + 1, 1))?;
         visit.field(&NUM_SRC, Value::Uint(count.into()), view.bits(at + 2, 2))?;
-        address(view, visit, &MADDR, at + 4)?;
+        view.put((&MADDR, at + 4, 4), visit)?;
         sources(view, visit, at + RECORD, count)?;
         let end = record_end(bytes, at);
         let data = end - 4 * usize::from(aux);

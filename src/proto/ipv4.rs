@@ -8,6 +8,8 @@
 //! ```
 
 use super::{
+    fragment::Fragment,
+    ipproto,
     options::{Opt, Options},
     verify::{self, status},
 };
@@ -64,33 +66,6 @@ const OPTION_NAMES: &[(u64, &str)] = &[
     (149, "selective directed broadcast"),
 ];
 
-/// Names of the IP protocols that a capture is likely to hold (IANA "Protocol Numbers").
-const PROTO_NAMES: &[(u64, &str)] = &[
-    (0, "hop-by-hop options"),
-    (1, "ICMP"),
-    (2, "IGMP"),
-    (4, "IPv4"),
-    (6, "TCP"),
-    (17, "UDP"),
-    (41, "IPv6"),
-    (43, "IPv6 routing"),
-    (44, "IPv6 fragment"),
-    (46, "RSVP"),
-    (47, "GRE"),
-    (50, "ESP"),
-    (51, "AH"),
-    (58, "ICMPv6"),
-    (59, "no next header"),
-    (60, "destination options"),
-    (88, "EIGRP"),
-    (89, "OSPF"),
-    (103, "PIM"),
-    (112, "VRRP"),
-    (115, "L2TP"),
-    (132, "SCTP"),
-    (136, "UDP-Lite"),
-];
-
 const ECN_NAMES: &[(u64, &str)] = &[
     (0, "not ECN-capable"),
     (1, "ECT(1)"),
@@ -109,10 +84,10 @@ crate::fields! {
     FLAGS_MF = Field::bits("ip.flags.mf", "More fragments", Kind::Flag, (6, 2, 1), "Set on all fragments but the last (RFC 791 §3.1).");
     FRAG_OFFSET = Field::bits("ip.frag_offset", "Fragment offset", Kind::Uint, (6, 3, 13), "Where this fragment's payload belongs, in units of 8 bytes (RFC 791 §3.1).");
     TTL = Field::at("ip.ttl", "Time to live", Kind::Uint, 8, 8, "How many more routers may pass the packet on (RFC 791 §3.1).");
-    PROTO = Field::at("ip.proto", "Protocol", Kind::Uint, 9, 8, "What the payload is (IANA Protocol Numbers).").names(PROTO_NAMES);
+    PROTO = Field::at("ip.proto", "Protocol", Kind::Uint, 9, 8, "What the payload is (IANA Protocol Numbers).").names(ipproto::NAMES);
     CHECKSUM = Field::at("ip.checksum", "Header checksum", Kind::Hex(4), 10, 16, "Over the header only (RFC 791 §3.1).");
-    SRC = Field::at("ip.src", "Source", Kind::Ipv4, 12, 32, "The address that the packet is from.");
-    DST = Field::at("ip.dst", "Destination", Kind::Ipv4, 16, 32, "The address that the packet is for; with a source route, its next stop.");
+    SRC = Field::at("ip.src", "Source", Kind::Ipv4, 12, 32, "The address that the packet is from (RFC 791 §3.1).");
+    DST = Field::at("ip.dst", "Destination", Kind::Ipv4, 16, 32, "The address that the packet is for; with a source route, its next stop (RFC 791 §3.1).");
     HDR_LEN = Field::walked("ip.hdr_len", "Header length", Kind::Uint, "Bytes of header with options: four times the IHL field (RFC 791 §3.1).");
     CHECKSUM_STATUS = Field::walked("ip.checksum.status", "Header checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
     VERDICT = Field::walked("sockwire.checksum", "Header checksum verdict", Kind::Text, "Whether the header checksum is right, wrong, left to the device, or cannot be told.");
@@ -138,8 +113,8 @@ crate::fields! {
     OPT_QS_FUNC = Field::walked("ip.opt.qs_func", "Quick start function", Kind::Uint, "Rate request (0) or report (8) (RFC 4782 §3.1).").many();
     OPT_QS_RATE = Field::walked("ip.opt.qs_rate", "Quick start rate", Kind::Uint, "The rate asked for: 40 kbit/s times two to this power (RFC 4782 §3.1).").many();
     OPT_QS_TTL = Field::walked("ip.opt.qs_ttl", "Quick start TTL", Kind::Uint, "Counted down by routers that agree (RFC 4782 §3.1).").many();
-    FRAGMENT_COUNT = Field::derived("ip.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it.");
-    REASSEMBLED_LENGTH = Field::derived("ip.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram.");
+    FRAGMENT_COUNT = Field::derived("ip.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it (RFC 791 §3.2).");
+    REASSEMBLED_LENGTH = Field::derived("ip.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram (RFC 791 §3.2).");
 }
 
 /// Option types with data of their own.
@@ -157,30 +132,15 @@ mod option {
     pub(super) const DIRECTED_BROADCAST: u8 = 149;
 }
 
-/// What reassembly needs to know of a fragment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment {
-    /// Where its payload belongs, in bytes.
-    pub offset: u32,
-    /// More follow.
-    pub more: bool,
-    /// Tells which fragments belong together.
-    pub id: u16,
-    /// What the datagram carries.
-    pub protocol: u8,
-}
-
-impl Fragment {
-    /// The fragment in `view`; `None` where the packet is whole or the header was cut.
-    pub fn of(view: &View<'_>) -> Option<Self> {
-        let bits = view.u16(6)?;
-        (bits & 0x3fff != 0).then_some(Self {
-            offset: u32::from(bits & 0x1fff) * 8,
-            more: bits & 0x2000 != 0,
-            id: view.u16(4)?,
-            protocol: view.u8(9)?,
-        })
-    }
+/// The fragment in `view`; `None` where the packet is whole or the header was cut.
+pub fn fragment(view: &View<'_>) -> Option<Fragment> {
+    let bits = view.u16(6)?;
+    (bits & 0x3fff != 0).then_some(Fragment {
+        offset: u32::from(bits & 0x1fff) * 8,
+        more: bits & 0x2000 != 0,
+        id: view.u16(4)?.into(),
+        protocol: view.u8(9)?,
+    })
 }
 
 /// Whether the header's checksum is right. It has no pseudo-header: a device that is to fill it in finds zero.
@@ -369,21 +329,9 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = addresses(view) {
         line.addresses(source, destination);
     }
-    match (Fragment::of(view), view.u8(9)) {
-        (Some(fragment), _) => line.say(format_args!(
-            "fragment id=0x{:04x} offset={}{} len={}",
-            fragment.id,
-            fragment.offset,
-            if fragment.more { " more" } else { "" },
-            view.payload_wire()
-        )),
-        (None, Some(proto)) => {
-            let len = view.payload_wire();
-            match PROTO.value_name(proto.into()) {
-                Some(name) => line.say(format_args!("{name} len={len}")),
-                None => line.say(format_args!("proto={proto} len={len}")),
-            }
-        }
+    match (fragment(view), view.u8(9)) {
+        (Some(fragment), _) => fragment.say(4, view, line),
+        (None, Some(protocol)) => ipproto::say(protocol, view.payload_wire(), line),
         (None, None) => {}
     }
 }
@@ -509,6 +457,7 @@ mod tests {
         assert_eq!(seen(&bytes).problem(), Some(ProblemKind::Malformed));
         bytes[0] = 0x65;
         assert_eq!(seen(&bytes).next, Next::Claim(Claim::IpProto(41)));
+        assert_eq!(seen(&bytes).problem(), Some(ProblemKind::Odd));
     }
 
     #[test]

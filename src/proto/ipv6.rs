@@ -7,6 +7,7 @@
 //! | ver,class,flow  | length | nxt | hop | source | destination | payload …
 //! ```
 
+use super::ipproto;
 use crate::{
     field::{Field, Kind},
     layer::{Problem, View},
@@ -41,37 +42,17 @@ pub static PROTOCOL: Protocol = Protocol {
     addresses: Some(addresses),
 };
 
-const NXT_NAMES: &[(u64, &str)] = &[
-    (0, "hop-by-hop options"),
-    (4, "IPv4"),
-    (6, "TCP"),
-    (17, "UDP"),
-    (41, "IPv6"),
-    (43, "routing"),
-    (44, "fragment"),
-    (47, "GRE"),
-    (50, "ESP"),
-    (51, "AH"),
-    (58, "ICMPv6"),
-    (59, "no next header"),
-    (60, "destination options"),
-    (89, "OSPF"),
-    (103, "PIM"),
-    (112, "VRRP"),
-    (132, "SCTP"),
-];
-
 crate::fields! {
     VERSION = Field::bits("ipv6.version", "Version", Kind::Uint, (0, 0, 4), "Always 6 (RFC 8200 §3).");
-    IP_VERSION = Field::bits("ip.version", "Version", Kind::Uint, (0, 0, 4), "The version under its IPv4 name, so that one filter finds either.");
+    IP_VERSION = Field::bits("ip.version", "Version", Kind::Uint, (0, 0, 4), "The version under its IPv4 name, so that one filter finds either (RFC 8200 §3).");
     TCLASS_DSCP = Field::bits("ipv6.tclass.dscp", "Differentiated services", Kind::Uint, (0, 4, 6), "How routers should treat the packet (RFC 2474 §3).");
     TCLASS_ECN = Field::bits("ipv6.tclass.ecn", "Congestion notification", Kind::Uint, (1, 2, 2), "Whether congestion may be marked, and whether it was (RFC 3168 §5).");
     FLOW = Field::bits("ipv6.flow", "Flow label", Kind::Hex(5), (1, 4, 20), "The same for all packets of a flow (RFC 6437).");
     PLEN = Field::at("ipv6.plen", "Payload length", Kind::Uint, 4, 16, "Bytes after this header, extension headers included; 0 for jumbograms (RFC 8200 §3).");
-    NXT = Field::at("ipv6.nxt", "Next header", Kind::Uint, 6, 8, "What follows (IANA Protocol Numbers).").names(NXT_NAMES);
+    NXT = Field::at("ipv6.nxt", "Next header", Kind::Uint, 6, 8, "What follows (IANA Protocol Numbers).").names(ipproto::NAMES);
     HLIM = Field::at("ipv6.hlim", "Hop limit", Kind::Uint, 7, 8, "How many more routers may pass the packet on (RFC 8200 §3).");
-    SRC = Field::at("ipv6.src", "Source", Kind::Ipv6, 8, 128, "The address that the packet is from.");
-    DST = Field::at("ipv6.dst", "Destination", Kind::Ipv6, 24, 128, "The address that the packet is for; with a routing header, its next stop.");
+    SRC = Field::at("ipv6.src", "Source", Kind::Ipv6, 8, 128, "The address that the packet is from (RFC 8200 §3).");
+    DST = Field::at("ipv6.dst", "Destination", Kind::Ipv6, 24, 128, "The address that the packet is for; with a routing header, its next stop (RFC 8200 §3).");
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -145,13 +126,8 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = addresses(view) {
         line.addresses(source, destination);
     }
-    let Some(next) = view.u8(6) else {
-        return;
-    };
-    let len = view.payload_wire();
-    match NXT.value_name(next.into()) {
-        Some(name) => line.say(format_args!("{name} len={len}")),
-        None => line.say(format_args!("next={next} len={len}")),
+    if let Some(next) = view.u8(6) {
+        ipproto::say(next, view.payload_wire(), line);
     }
 }
 
@@ -199,6 +175,22 @@ mod tests {
     #[test]
     fn cut_anywhere_is_no_fault_and_ending_early_is() {
         cut_everywhere(&PROTOCOL, CLAIM, &packet(0, 59, &[]), HEADER);
+    }
+
+    #[test]
+    fn another_version_is_malformed_and_only_the_version_is_shown() {
+        let mut bytes = packet(0, 59, &[]);
+        bytes[0] = 0x45;
+        let seen = seen(&PROTOCOL, CLAIM, &bytes);
+        assert_eq!(seen.problem(), Some(ProblemKind::Malformed));
+        assert_eq!(seen.pairs(), [("ipv6.version", "4"), ("ip.version", "4")]);
+    }
+
+    #[test]
+    fn what_nothing_decodes_is_named_or_numbered() {
+        let line = |next| seen(&PROTOCOL, CLAIM, &packet(2, next, b"hi")).line;
+        assert_eq!(line(89), "fe80::1 → fe80::2 OSPF len=2");
+        assert_eq!(line(200), "fe80::1 → fe80::2 proto=200 len=2");
     }
 
     #[test]

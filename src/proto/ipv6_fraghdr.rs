@@ -7,6 +7,7 @@
 //! | nxt | reserved | offset,res,more | identification | fragment …
 //! ```
 
+use super::{fragment::Fragment, ipproto};
 use crate::{
     field::{Field, Kind},
     layer::View,
@@ -31,38 +32,23 @@ pub static PROTOCOL: Protocol = Protocol {
 };
 
 crate::fields! {
-    NXT = Field::at("ipv6.fraghdr.nxt", "Next header", Kind::Uint, 0, 8, "What the datagram carries (IANA Protocol Numbers).");
+    NXT = Field::at("ipv6.fraghdr.nxt", "Next header", Kind::Uint, 0, 8, "What the datagram carries (IANA Protocol Numbers).").names(ipproto::NAMES);
     OFFSET = Field::bits("ipv6.fraghdr.offset", "Offset", Kind::Uint, (2, 0, 13), "Where this fragment belongs, in units of 8 bytes (RFC 8200 §4.5).");
     MORE = Field::bits("ipv6.fraghdr.more", "More fragments", Kind::Flag, (3, 7, 1), "Set on all fragments but the last (RFC 8200 §4.5).");
     IDENT = Field::at("ipv6.fraghdr.ident", "Identification", Kind::Hex(8), 4, 32, "Tells which fragments belong together (RFC 8200 §4.5).");
-    FRAGMENT_COUNT = Field::derived("ipv6.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it.");
-    REASSEMBLED_LENGTH = Field::derived("ipv6.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram.");
+    FRAGMENT_COUNT = Field::derived("ipv6.fragment.count", "Fragments", Kind::Uint, "How many fragments the datagram was put together from; on the fragment that completed it (RFC 8200 §4.5).");
+    REASSEMBLED_LENGTH = Field::derived("ipv6.reassembled.length", "Reassembled length", Kind::Uint, "Bytes of payload of the whole datagram (RFC 8200 §4.5).");
 }
 
-/// What reassembly needs to know of a fragment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment {
-    /// Where its payload belongs, in bytes.
-    pub offset: u32,
-    /// More follow.
-    pub more: bool,
-    /// Tells which fragments belong together.
-    pub id: u32,
-    /// What the datagram carries.
-    pub protocol: u8,
-}
-
-impl Fragment {
-    /// The fragment in `view`; `None` where the packet is whole all the same (RFC 6946), or the header was cut.
-    pub fn of(view: &View<'_>) -> Option<Self> {
-        let bits = view.u16(2)?;
-        (bits & 0xfff9 != 0).then_some(Self {
-            offset: u32::from(bits & 0xfff8),
-            more: bits & 1 != 0,
-            id: view.u32(4)?,
-            protocol: view.u8(0)?,
-        })
-    }
+/// The fragment in `view`; `None` where the packet is whole all the same (RFC 6946), or the header was cut.
+pub fn fragment(view: &View<'_>) -> Option<Fragment> {
+    let bits = view.u16(2)?;
+    (bits & 0xfff9 != 0).then_some(Fragment {
+        offset: u32::from(bits & 0xfff8),
+        more: bits & 1 != 0,
+        id: view.u32(4)?,
+        protocol: view.u8(0)?,
+    })
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -83,14 +69,10 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
 }
 
 fn line(view: &View<'_>, line: &mut Line) {
-    if let Some(fragment) = Fragment::of(view) {
-        line.say(format_args!(
-            "fragment id=0x{:08x} offset={}{} len={}",
-            fragment.id,
-            fragment.offset,
-            if fragment.more { " more" } else { "" },
-            view.payload_wire()
-        ));
+    match (fragment(view), view.u8(0)) {
+        (Some(fragment), _) => fragment.say(8, view, line),
+        (None, Some(protocol)) => ipproto::say(protocol, view.payload_wire(), line),
+        (None, None) => {}
     }
 }
 

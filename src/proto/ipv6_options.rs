@@ -7,6 +7,7 @@
 //! | nxt | len | options: type, length, data … up to (len + 1) * 8 bytes
 //! ```
 
+use super::ipproto;
 use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
@@ -72,17 +73,20 @@ pub static DESTINATION: Protocol = Protocol {
 
 const NXT_DOC: &str = "What follows these options (IANA Protocol Numbers).";
 const LEN_DOC: &str = "Length in units of 8 bytes, the first 8 not counted (RFC 8200 §4.3).";
-const OCT_DOC: &str = "Length in bytes.";
+const OCT_DOC: &str =
+    "Bytes of the whole header: eight more than the length field tells (RFC 8200 §4.3).";
 
 /// `ipv6.hopopts.nxt`.
-pub static HOP_NXT: Field = Field::at("ipv6.hopopts.nxt", "Next header", Kind::Uint, 0, 8, NXT_DOC);
+pub static HOP_NXT: Field =
+    Field::at("ipv6.hopopts.nxt", "Next header", Kind::Uint, 0, 8, NXT_DOC).names(ipproto::NAMES);
 /// `ipv6.hopopts.len`.
 pub static HOP_LEN: Field = Field::at("ipv6.hopopts.len", "Length", Kind::Uint, 1, 8, LEN_DOC);
 /// `ipv6.hopopts.len_oct`.
 pub static HOP_LEN_OCT: Field =
     Field::walked("ipv6.hopopts.len_oct", "Length", Kind::Uint, OCT_DOC);
 /// `ipv6.dstopts.nxt`.
-pub static DST_NXT: Field = Field::at("ipv6.dstopts.nxt", "Next header", Kind::Uint, 0, 8, NXT_DOC);
+pub static DST_NXT: Field =
+    Field::at("ipv6.dstopts.nxt", "Next header", Kind::Uint, 0, 8, NXT_DOC).names(ipproto::NAMES);
 /// `ipv6.dstopts.len`.
 pub static DST_LEN: Field = Field::at("ipv6.dstopts.len", "Length", Kind::Uint, 1, 8, LEN_DOC);
 /// `ipv6.dstopts.len_oct`.
@@ -233,8 +237,9 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 }
 
 fn line(view: &View<'_>, line: &mut Line) {
-    let len = view.payload_wire();
-    line.say(format_args!("{} len={len}", view.layer.protocol.title));
+    if let Some(next) = view.u8(0) {
+        ipproto::say(next, view.payload_wire(), line);
+    }
 }
 
 #[cfg(test)]

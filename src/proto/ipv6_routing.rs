@@ -7,6 +7,7 @@
 //! | nxt | len | type | segs left | data by type, up to (len + 1) * 8 bytes
 //! ```
 
+use super::ipproto;
 use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
@@ -46,11 +47,11 @@ const TYPES: &[(u64, &str)] = &[
 ];
 
 crate::fields! {
-    NXT = Field::at("ipv6.routing.nxt", "Next header", Kind::Uint, 0, 8, "What follows the routing header (IANA Protocol Numbers).");
+    NXT = Field::at("ipv6.routing.nxt", "Next header", Kind::Uint, 0, 8, "What follows the routing header (IANA Protocol Numbers).").names(ipproto::NAMES);
     LEN = Field::at("ipv6.routing.len", "Length", Kind::Uint, 1, 8, "Length in units of 8 bytes, the first 8 not counted (RFC 8200 §4.4).");
     TYPE = Field::at("ipv6.routing.type", "Type", Kind::Uint, 2, 8, "How the data are laid out (IANA IPv6 Routing Types).").names(TYPES);
     SEGLEFT = Field::at("ipv6.routing.segleft", "Segments left", Kind::Uint, 3, 8, "Stops still to be made (RFC 8200 §4.4).");
-    LEN_OCT = Field::walked("ipv6.routing.len_oct", "Length", Kind::Uint, "Length in bytes.");
+    LEN_OCT = Field::walked("ipv6.routing.len_oct", "Length", Kind::Uint, "Bytes of the whole header: eight more than the length field tells (RFC 8200 §4.4).");
     LAST_ENTRY = Field::walked("ipv6.routing.srh.last_entry", "Last entry", Kind::Uint, "Index of the last segment in the list, counted from 0 (RFC 8754 §2).");
     FLAGS = Field::walked("ipv6.routing.srh.flags", "Flags", Kind::Hex(2), "None is defined yet (RFC 8754 §2).");
     TAG = Field::walked("ipv6.routing.srh.tag", "Tag", Kind::Hex(4), "Marks packets of one class (RFC 8754 §2).");
@@ -125,11 +126,8 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         view.bits(1, 1),
     )?;
     if header.get(2) == Some(&SEGMENTS) {
-        for (field, at, len) in [(&LAST_ENTRY, 4, 1), (&FLAGS, 5, 1), (&TAG, 6, 2)] {
-            let bits = at * 8..(at + len) * 8;
-            if let Some(value) = Value::read(field.kind, header, bits) {
-                visit.field(field, value, view.bits(at as usize, len as usize))?;
-            }
+        for place in [(&LAST_ENTRY, 4, 1), (&FLAGS, 5, 1), (&TAG, 6, 2)] {
+            view.put(place, visit)?;
         }
     }
     let (field, count) = stops(header);
@@ -146,11 +144,11 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 }
 
 fn line(view: &View<'_>, line: &mut Line) {
-    let left = view.u8(3).unwrap_or(0);
-    line.say(format_args!(
-        "routing segleft={left} len={}",
-        view.payload_wire()
-    ));
+    let (Some(next), Some(left)) = (view.u8(0), view.u8(3)) else {
+        return;
+    };
+    ipproto::say(next, view.payload_wire(), line);
+    line.add(format_args!("segleft={left}"));
 }
 
 #[cfg(test)]

@@ -171,8 +171,10 @@ pub mod data;
 pub mod frame;
 
 // No protocols, but what several of them share.
+pub mod control;
+pub mod fragment;
+mod ipproto;
 mod options;
-mod quote;
 mod verify;
 
 #[cfg(test)]

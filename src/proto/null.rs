@@ -12,7 +12,7 @@ use crate::{
     layer::View,
     line::Line,
     link::LinkType,
-    proto::ethertype::{LONGEST, NAMES},
+    proto::ethertype::{self, LONGEST, NAMES},
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
 use std::ops::ControlFlow;
@@ -103,7 +103,7 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some(&header) = view.bytes().first_chunk::<HEADER>() {
         match content(header, view.packet.frame.link) {
             Content::Family(family) => line.say(format_args!("family={family}")),
-            Content::EtherType(kind) => line.say(format_args!("type=0x{kind:04x}")),
+            Content::EtherType(kind) => ethertype::add(kind, view, line),
         }
     }
 }
@@ -133,7 +133,7 @@ mod tests {
         let found = on_link(&PROTOCOL, LinkType::NULL, &[0, 0, 0x86, 0xdd]);
         assert_eq!(found.pairs(), [("null.type", "0x86dd")]);
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x86dd)));
-        assert_eq!(found.line, " →  type=0x86dd");
+        assert_eq!(found.line, " →  IPv6 (0x86dd) len=0");
     }
 
     #[test]

@@ -36,7 +36,7 @@ crate::fields! {
     PRIORITY = Field::bits("ieee8021ad.priority", "Priority", Kind::Uint, (0, 0, 3), "Priority code point, 0 to 7; 1 is the lowest, 0 the default (IEEE 802.1Q clause 6.9.3).");
     DEI = Field::bits("ieee8021ad.dei", "Drop eligible", Kind::Uint, (0, 3, 1), "The frame may be dropped first when there is congestion (IEEE 802.1Q clause 6.9.3).");
     ID = Field::bits("ieee8021ad.id", "ID", Kind::Uint, (0, 4, 12), "Which of the provider's virtual LANs (IEEE 802.1Q clause 9.6).");
-    TYPE = Field::at("ieee8021ah.etype", "Type", Kind::Hex(4), 2, 16, "The protocol of the payload, mostly a customer's VLAN tag.").names(NAMES);
+    TYPE = Field::at("ieee8021ah.etype", "Type", Kind::Hex(4), 2, 16, "The protocol of the payload, mostly a customer's VLAN tag (IEEE 802.1Q clause 9.6).").names(NAMES);
     PADDING = Field::walked("eth.padding", "Padding", Kind::Bytes, "Zeros that fill a short frame up to 60 bytes (IEEE 802.3 clause 3.2.8).");
     TRAILER = Field::walked("ieee8021ah.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload that are no padding.");
 }
@@ -56,6 +56,9 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
 fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(id)) = view.value(&ID) {
         line.say(format_args!("svlan={id}"));
+    }
+    if let Some(kind) = view.u16(2) {
+        ethertype::add(kind, view, line);
     }
 }
 

@@ -223,8 +223,9 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some(address) = view.bytes().get(layout.address..end) {
         line.ends(Colons(address), "");
     }
-    let protocol = view.u16(layout.protocol).unwrap_or(0);
-    line.say(format_args!("type=0x{protocol:04x}"));
+    if let Some(kind) = view.u16(layout.protocol) {
+        ethertype::add(kind, view, line);
+    }
 }
 
 #[cfg(test)]

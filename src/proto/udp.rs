@@ -41,7 +41,7 @@ crate::fields! {
     CHECKSUM = Field::at("udp.checksum", "Checksum", Kind::Hex(4), 6, 16, "Over pseudo-header, header and payload; 0 means none (RFC 768).");
     CHECKSUM_STATUS = Field::walked("udp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
     VERDICT = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, left to the device, or cannot be told.");
-    STREAM = Field::derived("udp.stream", "Stream", Kind::Uint, "Number of the conversation, in order of first packets.");
+    STREAM = Field::derived("udp.stream", "Stream", Kind::Uint, "Number of the conversation, counted from 0 in the order of first packets.");
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         layer::ProblemKind,
-        proto::testing::{cut_everywhere, seen},
+        proto::testing::{chain, cut_everywhere, seen},
     };
 
     const CLAIM: Claim = Claim::IpProto(IP_PROTO);
@@ -149,6 +149,18 @@ mod tests {
             let wrong = seen(&PROTOCOL, CLAIM, &datagram(length, b"hello"));
             assert_eq!(wrong.problem(), Some(ProblemKind::Malformed), "{length}");
         }
+    }
+
+    #[test]
+    fn in_a_jumbogram_a_length_of_zero_means_to_the_end() {
+        let mut bytes = vec![0x60, 0, 0, 0, 0, 13, 17, 64];
+        bytes.extend([0; 32]);
+        bytes.extend(datagram(0, b"hello"));
+        let ipv6 = (&crate::proto::ipv6::PROTOCOL, Claim::EtherType(0x86dd));
+        let seen = chain(&[ipv6, (&PROTOCOL, CLAIM)], &bytes, bytes.len());
+        assert_eq!((seen.layer.wire, seen.problem()), (13, None));
+        // Without a checksum, which IPv6 does not allow.
+        assert_eq!(seen.all("udp.checksum.status"), ["4"]);
     }
 
     #[test]

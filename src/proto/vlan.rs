@@ -9,10 +9,10 @@
 
 use crate::{
     field::{Field, Kind, Value, Visit},
-    layer::{Problem, View},
+    layer::View,
     line::Line,
-    proto::ethertype::{self, FIRST_TYPE, LONGEST, NAMES},
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::ethertype::{self, LONGEST, NAMES},
+    protocol::{Claim, Context, Dissected, Protocol},
 };
 use std::ops::ControlFlow;
 
@@ -36,35 +36,14 @@ crate::fields! {
     PRIORITY = Field::bits("vlan.priority", "Priority", Kind::Uint, (0, 0, 3), "Priority code point, 0 to 7; 1 is the lowest, 0 the default (IEEE 802.1Q clause 6.9.3).");
     DEI = Field::bits("vlan.dei", "Drop eligible", Kind::Flag, (0, 3, 1), "The frame may be dropped first when there is congestion (IEEE 802.1Q clause 6.9.3).");
     ID = Field::bits("vlan.id", "ID", Kind::Uint, (0, 4, 12), "Which virtual LAN; 0 means none, only a priority (IEEE 802.1Q clause 9.6).");
-    TYPE = Field::walked("vlan.etype", "Type", Kind::Hex(4), "The protocol of the payload.").names(NAMES);
-    LEN = Field::walked("vlan.len", "Length", Kind::Uint, "Bytes of payload, in IEEE 802.3.");
+    TYPE = Field::walked("vlan.etype", "Type", Kind::Hex(4), "The protocol of the payload, an EtherType (IEEE 802.1Q clause 9.6).").names(NAMES);
+    LEN = Field::walked("vlan.len", "Length", Kind::Uint, "Bytes of payload, in IEEE 802.3 (clause 3.2.6).");
     PADDING = Field::walked("eth.padding", "Padding", Kind::Bytes, "Zeros that fill a short frame up to 60 bytes (IEEE 802.3 clause 3.2.8).");
     TRAILER = Field::walked("vlan.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload that are no padding.");
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
-    let Some(&[hi, lo]) = bytes.get(2..HEADER) else {
-        return Dissected::short(bytes, context, HEADER);
-    };
-    let kind = u16::from_be_bytes([hi, lo]);
-    if kind >= FIRST_TYPE {
-        return Dissected::new(HEADER, Next::Claim(Claim::EtherType(kind)), context);
-    }
-    if kind > LONGEST {
-        return Dissected::new(HEADER, Next::Data, context)
-            .with(Problem::malformed("neither a length nor a type"));
-    }
-    let mut found = Dissected::new(HEADER, Next::Claim(Claim::Name("llc")), context);
-    // Novell's IPX without LLC: see the Ethernet header.
-    if bytes.get(HEADER..HEADER + 2) == Some(&[0xff, 0xff]) {
-        found.next = Next::Data;
-    }
-    let length = u32::from(kind) + HEADER as u32;
-    if length > context.wire {
-        return found.with(Problem::malformed("length goes past the end of the frame"));
-    }
-    found.wire = length;
-    found
+    ethertype::type_or_length(bytes, HEADER, context)
 }
 
 fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
@@ -80,6 +59,9 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some(Value::Uint(id)) = view.value(&ID) {
         line.say(format_args!("vlan={id}"));
     }
+    if let Some(kind) = view.u16(2).filter(|&kind| kind > LONGEST) {
+        ethertype::add(kind, view, line);
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +70,7 @@ mod tests {
     use crate::{
         layer::ProblemKind,
         proto::testing::{cut_everywhere, seen},
+        protocol::Next,
     };
 
     const CLAIM: Claim = Claim::EtherType(0x8100);
@@ -106,6 +89,7 @@ mod tests {
             ]
         );
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
+        assert_eq!(found.line, " →  vlan=5 IPv4 (0x0800) len=1");
         cut_everywhere(&PROTOCOL, CLAIM, &bytes, 4);
     }
 

@@ -355,7 +355,8 @@ mod tests {
         };
         options.line.quick = true;
         let text = udp(options);
-        let link = "    1  0.000000  02:00:00:00:00:01 > 02:00:00:00:00:02  ETH type=0x0800";
+        let link =
+            "    1  0.000000  02:00:00:00:00:01 > 02:00:00:00:00:02  ETH IPv4 (0x0800) len=33";
         assert!(text.starts_with(link), "{text}");
         let line = text.lines().next().unwrap();
         assert!(

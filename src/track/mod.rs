@@ -18,7 +18,7 @@ use crate::{
     frame::Batch,
     layer::{Fact, View},
     proto::{icmp, icmpv6, ipv4, ipv6_fraghdr},
-    protocol::{Claim, Protocol},
+    protocol::Claim,
 };
 
 /// Follows conversations from packet to packet, and writes what it learns as facts.
@@ -116,17 +116,14 @@ fn echo(
     view: &View<'_>,
     mut fact: impl FnMut(&'static Field, Value<'static>),
 ) {
-    let is = |protocol: &'static Protocol| std::ptr::eq(view.layer.protocol, protocol);
-    let (reply, ident, seq) = if is(&icmp::PROTOCOL) {
-        match icmp::Echo::of(view) {
-            Some(echo) => (echo.reply, echo.ident, echo.seq),
-            None => return,
-        }
+    let v4 = std::ptr::eq(view.layer.protocol, &icmp::PROTOCOL);
+    let found = if v4 {
+        icmp::echo(view)
     } else {
-        match icmpv6::Echo::of(view) {
-            Some(echo) => (echo.reply, echo.ident, echo.seq),
-            None => return,
-        }
+        icmpv6::echo(view)
+    };
+    let Some(found) = found else {
+        return;
     };
     let Some((source, destination)) = view.addresses() else {
         return;
@@ -134,16 +131,16 @@ fn echo(
     let frame = &view.packet.frame;
     let mut request = echo::Request {
         addresses: (source, destination),
-        ident,
-        seq,
+        ident: found.ident,
+        seq: found.seq,
     };
-    if !reply {
+    if !found.reply {
         echoes.request(request, frame.number, frame.time);
         return;
     }
     request.addresses = (destination, source);
     if let Some((number, time)) = echoes.reply(&request) {
-        let (resp_to, response_time) = if is(&icmp::PROTOCOL) {
+        let (resp_to, response_time) = if v4 {
             (&icmp::RESP_TO, &icmp::RESPONSE_TIME)
         } else {
             (&icmpv6::RESP_TO, &icmpv6::RESPONSE_TIME)
@@ -156,24 +153,10 @@ fn echo(
 /// Hands a fragment over to reassembly; answers with the datagram when it is complete.
 fn fragment<'a>(fragments: &'a mut defrag::Defrag, view: &View<'_>) -> Option<Completed<'a>> {
     let v4 = std::ptr::eq(view.layer.protocol, &ipv4::PROTOCOL);
-    let (piece, key_id, key_protocol) = if v4 {
-        let found = ipv4::Fragment::of(view)?;
-        let piece = defrag::Piece {
-            offset: found.offset,
-            more: found.more,
-            protocol: found.protocol,
-            payload: view.payload(),
-        };
-        (piece, u32::from(found.id), found.protocol)
+    let found = if v4 {
+        ipv4::fragment(view)?
     } else {
-        let found = ipv6_fraghdr::Fragment::of(view)?;
-        let piece = defrag::Piece {
-            offset: found.offset,
-            more: found.more,
-            protocol: found.protocol,
-            payload: view.payload(),
-        };
-        (piece, found.id, 0)
+        ipv6_fraghdr::fragment(view)?
     };
     let damaged = v4 && ipv4::header_verdict(view.header()) == Verdict::Wrong;
     if damaged || !view.is_whole() {
@@ -181,8 +164,14 @@ fn fragment<'a>(fragments: &'a mut defrag::Defrag, view: &View<'_>) -> Option<Co
     }
     let key = defrag::Datagram {
         addresses: view.addresses()?,
-        id: key_id,
-        protocol: key_protocol,
+        id: found.id,
+        protocol: if v4 { found.protocol } else { 0 },
+    };
+    let piece = defrag::Piece {
+        offset: found.offset,
+        more: found.more,
+        protocol: found.protocol,
+        payload: view.payload(),
     };
     let whole = fragments.add(key, &piece, view.packet.frame.time)?;
     let (count, length) = if v4 {

@@ -9,10 +9,11 @@
 //! | checksum | urgent  | options (off * 4 - 20 bytes) | payload …
 //! ```
 
-use super::{
-    options::{Opt, Options},
-    verify::{self, status},
-};
+mod option;
+
+pub use option::Offers;
+
+use super::verify::{self, status};
 use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
@@ -22,6 +23,8 @@ use crate::{
 use std::{fmt::Write as _, ops::ControlFlow};
 
 const HEADER: usize = 20;
+/// Ports, numbers, flags and window: all that tells of the connection.
+const NUMBERS: usize = 16;
 const IP_PROTO: u8 = 6;
 
 /// TCP.
@@ -41,14 +44,14 @@ pub static PROTOCOL: Protocol = Protocol {
 crate::fields! {
     SRCPORT = Field::at("tcp.srcport", "Source port", Kind::Uint, 0, 16, "The port of the sending socket (RFC 9293 §3.1).");
     DSTPORT = Field::at("tcp.dstport", "Destination port", Kind::Uint, 2, 16, "The port of the receiving socket (RFC 9293 §3.1).");
-    STREAM = Field::derived("tcp.stream", "Stream", Kind::Uint, "Number of the connection, in order of first packets.");
-    SEQ = Field::derived("tcp.seq", "Sequence number", Kind::Uint, "Number of the first byte, counted from 0 at the connection's first sequence number.");
+    STREAM = Field::derived("tcp.stream", "Stream", Kind::Uint, "Number of the connection, counted from 0 in the order of first packets.");
+    SEQ = Field::derived("tcp.seq", "Sequence number", Kind::Uint, "Number of the first byte, counted from 0 at the connection's first sequence number (RFC 9293 §3.4).");
     SEQ_RAW = Field::at("tcp.seq_raw", "Sequence number (raw)", Kind::Uint, 4, 32, "Number of the first byte of payload, or of the SYN (RFC 9293 §3.4).");
-    NXTSEQ = Field::derived("tcp.nxtseq", "Next sequence number", Kind::Uint, "The sequence number that the sender uses next.");
-    ACK = Field::derived("tcp.ack", "Acknowledgment number", Kind::Uint, "The next byte that the sender expects, counted from the other side's first sequence number.");
+    NXTSEQ = Field::derived("tcp.nxtseq", "Next sequence number", Kind::Uint, "The sequence number that the sender uses next; SYN and FIN count as one byte (RFC 9293 §3.4).");
+    ACK = Field::derived("tcp.ack", "Acknowledgment number", Kind::Uint, "The next byte that the sender expects, counted from the other side's first sequence number (RFC 9293 §3.4).");
     ACK_RAW = Field::at("tcp.ack_raw", "Acknowledgment number (raw)", Kind::Uint, 8, 32, "The next byte that the sender expects; without the ACK flag it means nothing (RFC 9293 §3.1).");
     FLAGS_RES = Field::bits("tcp.flags.res", "Reserved", Kind::Flag, (12, 4, 3), "Bits kept for later use, zero today (RFC 9293 §3.1).");
-    FLAGS_AE = Field::bits("tcp.flags.ae", "Accurate ECN", Kind::Flag, (12, 7, 1), "Accurate ECN feedback; once the nonce sum (RFC 7560).");
+    FLAGS_AE = Field::bits("tcp.flags.ae", "Accurate ECN", Kind::Flag, (12, 7, 1), "Accurate ECN feedback; once the nonce sum (RFC 9768 §3.1).");
     FLAGS_CWR = Field::bits("tcp.flags.cwr", "Congestion window reduced", Kind::Flag, (13, 0, 1), "The sender has slowed down, as the echo asked (RFC 3168 §6.1).");
     FLAGS_ECE = Field::bits("tcp.flags.ece", "ECN echo", Kind::Flag, (13, 1, 1), "A router marked congestion; on a SYN: ECN is offered (RFC 3168 §6.1).");
     FLAGS_URG = Field::bits("tcp.flags.urg", "Urgent", Kind::Flag, (13, 2, 1), "The urgent pointer counts (RFC 9293 §3.8.5).");
@@ -59,14 +62,14 @@ crate::fields! {
     FLAGS_FIN = Field::bits("tcp.flags.fin", "Fin", Kind::Flag, (13, 7, 1), "Closes: the sender has no more data (RFC 9293 §3.6).");
     WINDOW_SIZE_VALUE = Field::at("tcp.window_size_value", "Window", Kind::Uint, 14, 16, "Bytes that the sender has room for, before scaling (RFC 9293 §3.8.6).");
     WINDOW_SIZE = Field::derived("tcp.window_size", "Calculated window size", Kind::Uint, "Bytes that the sender has room for, scaled where the handshake agreed on it (RFC 7323 §2).");
-    WINDOW_SIZE_SCALEFACTOR = Field::derived("tcp.window_size_scalefactor", "Window size scaling factor", Kind::Int, "What the window is multiplied by; -1 when the handshake was not seen, -2 when scaling is not used.");
+    WINDOW_SIZE_SCALEFACTOR = Field::derived("tcp.window_size_scalefactor", "Window size scaling factor", Kind::Int, "What the window is multiplied by; -1 when the handshake was not seen, -2 when scaling is not used (RFC 7323 §2.2).");
     CHECKSUM = Field::at("tcp.checksum", "Checksum", Kind::Hex(4), 16, 16, "Over pseudo-header, header and payload (RFC 9293 §3.1).");
     URGENT_POINTER = Field::at("tcp.urgent_pointer", "Urgent pointer", Kind::Uint, 18, 16, "Where urgent data ends, from the sequence number; counts with URG only (RFC 9293 §3.8.5).");
     HDR_LEN = Field::walked("tcp.hdr_len", "Header length", Kind::Uint, "Bytes of header with options: four times the data offset field (RFC 9293 §3.1).");
-    LEN = Field::walked("tcp.len", "Segment length", Kind::Uint, "Bytes of payload on the wire.");
+    LEN = Field::walked("tcp.len", "Segment length", Kind::Uint, "Bytes of payload on the wire (RFC 9293 §3.3.1).");
     CHECKSUM_STATUS = Field::walked("tcp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
     VERDICT = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, left to the device, or cannot be told.");
-    OPTION_KIND = Field::walked("tcp.option_kind", "Option", Kind::Uint, "Which option (IANA TCP Option Kind Numbers).").many().names(KIND_NAMES);
+    OPTION_KIND = Field::walked("tcp.option_kind", "Option", Kind::Uint, "Which option (IANA TCP Option Kind Numbers).").many().names(option::KIND_NAMES);
     OPTION_LEN = Field::walked("tcp.option_len", "Option length", Kind::Uint, "Bytes of option with kind and length (RFC 9293 §3.2).").many();
     MSS_VAL = Field::walked("tcp.options.mss_val", "Maximum segment size", Kind::Uint, "The largest payload that the sender takes in one segment (RFC 9293 §3.7.1).").many();
     WSCALE_SHIFT = Field::walked("tcp.options.wscale.shift", "Window shift count", Kind::Uint, "The sender's windows count in units of two to this power (RFC 7323 §2).").many();
@@ -87,9 +90,9 @@ crate::fields! {
     TFO_REQUEST = Field::walked("tcp.options.tfo.request", "Fast open cookie request", Kind::Mark, "The client asks for a cookie (RFC 7413 §2).").many();
     TFO_COOKIE = Field::walked("tcp.options.tfo.cookie", "Fast open cookie", Kind::Bytes, "Proves that the client's address is its own (RFC 7413 §2).").many();
     EXP_EXID = Field::walked("tcp.options.experimental.exid", "Experiment", Kind::Hex(4), "Which experiment shares the option kind (RFC 6994 §3).").many();
-    EXP_DATA = Field::walked("tcp.options.experimental.data", "Experiment data", Kind::Bytes, "Data of the experiment.").many();
-    UNKNOWN_PAYLOAD = Field::walked("tcp.options.unknown.payload", "Option data", Kind::Bytes, "Data of an option that is not decoded.").many();
-    MPTCP_SUBTYPE = Field::walked("tcp.options.mptcp.subtype", "Multipath subtype", Kind::Uint, "What the multipath option does (RFC 8684 §8.1).").many().names(MPTCP_NAMES);
+    EXP_DATA = Field::walked("tcp.options.experimental.data", "Experiment data", Kind::Bytes, "Data of the experiment (RFC 6994 §3).").many();
+    UNKNOWN_PAYLOAD = Field::walked("tcp.options.unknown.payload", "Option data", Kind::Bytes, "Data of an option that is not decoded (RFC 9293 §3.2).").many();
+    MPTCP_SUBTYPE = Field::walked("tcp.options.mptcp.subtype", "Multipath subtype", Kind::Uint, "What the multipath option does (RFC 8684 §8.1).").many().names(option::MPTCP_NAMES);
     MPTCP_VERSION = Field::walked("tcp.options.mptcp.version", "Multipath version", Kind::Uint, "0 (RFC 6824) or 1 (RFC 8684 §3.1).").many();
     MPTCP_FLAGS = Field::walked("tcp.options.mptcp.flags", "Multipath flags", Kind::Hex(2), "Flags of the subtype (RFC 8684 §3).").many();
     MPTCP_SENDKEY = Field::walked("tcp.options.mptcp.sendkey", "Sender's key", Kind::Uint, "Proves later that further paths belong to this connection (RFC 8684 §3.1).").many();
@@ -99,7 +102,7 @@ crate::fields! {
     MPTCP_SENDRAND = Field::walked("tcp.options.mptcp.sendrand", "Sender's random number", Kind::Uint, "Makes the proof fresh (RFC 8684 §3.2).").many();
     MPTCP_SENDHMAC = Field::walked("tcp.options.mptcp.sendhmac", "Sender's HMAC", Kind::Bytes, "The proof that the sender knows the keys (RFC 8684 §3.2).").many();
     MPTCP_RST_REASON = Field::walked("tcp.options.mptcp.rst_reason", "Reset reason", Kind::Hex(2), "Why the path was closed (RFC 8684 §3.6).").many();
-    MPTCP_DATA = Field::walked("sockwire.tcp.mptcp.data", "Multipath data", Kind::Bytes, "What follows the subtype.").many();
+    MPTCP_DATA = Field::walked("sockwire.tcp.mptcp.data", "Multipath data", Kind::Bytes, "What follows the subtype (RFC 8684 §3).").many();
 }
 
 /// The flag bits of bytes 12 and 13, as [`Segment::flags`] holds them.
@@ -137,69 +140,6 @@ const FLAG_NAMES: &[(u16, &str)] = &[
     (flag::AE, "AE"),
 ];
 
-/// Option kinds with data of their own.
-mod kind {
-    pub(super) const MSS: u8 = 2;
-    pub(super) const WSCALE: u8 = 3;
-    pub(super) const SACK_PERMITTED: u8 = 4;
-    pub(super) const SACK: u8 = 5;
-    pub(super) const ECHO: u8 = 6;
-    pub(super) const ECHO_REPLY: u8 = 7;
-    pub(super) const TIMESTAMP: u8 = 8;
-    pub(super) const CC: u8 = 11;
-    pub(super) const CC_ECHO: u8 = 13;
-    pub(super) const MD5: u8 = 19;
-    pub(super) const QUICK_START: u8 = 27;
-    pub(super) const USER_TIMEOUT: u8 = 28;
-    pub(super) const AUTHENTICATION: u8 = 29;
-    pub(super) const MULTIPATH: u8 = 30;
-    pub(super) const FAST_OPEN: u8 = 34;
-    pub(super) const EXPERIMENT_1: u8 = 253;
-    pub(super) const EXPERIMENT_2: u8 = 254;
-}
-
-/// The experiment that became fast open (RFC 7413 appendix A).
-const FAST_OPEN_EXPERIMENT: u64 = 0xf989;
-
-const KIND_NAMES: &[(u64, &str)] = &[
-    (0, "end of options"),
-    (1, "no operation"),
-    (2, "maximum segment size"),
-    (3, "window scale"),
-    (4, "SACK permitted"),
-    (5, "SACK"),
-    (6, "echo"),
-    (7, "echo reply"),
-    (8, "timestamps"),
-    (11, "connection count"),
-    (12, "new connection count"),
-    (13, "connection count echo"),
-    (14, "alternate checksum request"),
-    (15, "alternate checksum"),
-    (19, "MD5 signature"),
-    (20, "SCPS capabilities"),
-    (21, "selective negative acknowledgment"),
-    (27, "quick start"),
-    (28, "user timeout"),
-    (29, "authentication"),
-    (30, "multipath TCP"),
-    (34, "fast open"),
-    (253, "experiment"),
-    (254, "experiment"),
-];
-
-const MPTCP_NAMES: &[(u64, &str)] = &[
-    (0, "MP_CAPABLE"),
-    (1, "MP_JOIN"),
-    (2, "DSS"),
-    (3, "ADD_ADDR"),
-    (4, "REMOVE_ADDR"),
-    (5, "MP_PRIO"),
-    (6, "MP_FAIL"),
-    (7, "MP_FASTCLOSE"),
-    (8, "MP_TCPRST"),
-];
-
 /// What the state of a connection depends on, read from one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -220,9 +160,9 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Reads the fixed part of the header; `None` where it was cut.
+    /// Reads the fixed part of the header; `None` where it was cut before the end of the window.
     pub fn of(view: &View<'_>) -> Option<Self> {
-        let header = view.header().first_chunk::<HEADER>()?;
+        let header = view.header().first_chunk::<NUMBERS>()?;
         let u16_at = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let u32_at = |at: usize| u32::from(u16_at(at)) << 16 | u32::from(u16_at(at + 2));
         let hdr_len = u32::from(header[12] >> 4) * 4;
@@ -249,45 +189,6 @@ impl Segment {
         let phantom = (self.flags & (flag::SYN | flag::FIN) != 0) as u32;
         self.seq.wrapping_add(self.len).wrapping_add(phantom)
     }
-}
-
-/// What the options of a segment offer or report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offers {
-    /// Maximum segment size, in bytes.
-    pub mss: Option<u16>,
-    /// Window shift count, as on the wire: only up to 14 makes sense.
-    pub window_scale: Option<u8>,
-    /// Selective acknowledgments are welcome.
-    pub sack_permitted: bool,
-    /// Timestamp and its echo.
-    pub timestamps: Option<(u32, u32)>,
-}
-
-impl Offers {
-    /// Reads the options of a segment.
-    pub fn of(view: &View<'_>) -> Self {
-        let mut offers = Self::default();
-        for option in options(view) {
-            match (option.kind, option.bytes.len()) {
-                (kind::MSS, 4) => offers.mss = option.uint(2, 2).map(|n| n as u16),
-                (kind::WSCALE, 3) => offers.window_scale = option.bytes.get(2).copied(),
-                (kind::SACK_PERMITTED, 2) => offers.sack_permitted = true,
-                (kind::TIMESTAMP, 10) => {
-                    offers.timestamps = option
-                        .uint(2, 4)
-                        .zip(option.uint(6, 4))
-                        .map(|(value, echo)| (value as u32, echo as u32));
-                }
-                _ => {}
-            }
-        }
-        offers
-    }
-}
-
-fn options<'a>(view: &View<'a>) -> Options<'a> {
-    Options::of_tcp(view.header())
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -327,9 +228,9 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         verdict,
         visit,
     )?;
-    let mut options = options(view);
-    for option in options.by_ref() {
-        walk_option(view, &option, visit)?;
+    let mut options = option::options(view);
+    for found in options.by_ref() {
+        option::walk_option(view, &found, visit)?;
     }
     if options.is_broken() && view.layer.problem.is_none() {
         visit.problem(Problem::malformed("an option does not fit the header"));
@@ -337,145 +238,14 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn walk_option(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let len = option.bytes.len();
-    let mut put = |field, at, len| option.put(view, (field, at, len), visit);
-    put(&OPTION_KIND, 0, 1)?;
-    put(&OPTION_LEN, 1, 1)?;
-    match (option.kind, len) {
-        (kind::MSS, 4) => put(&MSS_VAL, 2, 2),
-        (kind::WSCALE, 3) => put(&WSCALE_SHIFT, 2, 1),
-        (kind::SACK, _) => {
-            let base = ack_base(view);
-            for block in (2..len.saturating_sub(7)).step_by(8) {
-                for (field, at) in [(&SACK_LE, block), (&SACK_RE, block + 4)] {
-                    let edge = option.uint(at, 4).unwrap_or(0) as u32;
-                    let value = Value::Uint(edge.wrapping_sub(base).into());
-                    visit.field(field, value, view.bits(option.at + at, 4))?;
-                }
-            }
-            ControlFlow::Continue(())
-        }
-        (kind::ECHO | kind::ECHO_REPLY, 6) => put(&ECHO_VALUE, 2, 4),
-        (kind::TIMESTAMP, 10) => {
-            put(&TSVAL, 2, 4)?;
-            put(&TSECR, 6, 4)
-        }
-        (kind::CC..=kind::CC_ECHO, 6) => put(&CC_VALUE, 2, 4),
-        (kind::MD5, 18) => put(&MD5_DIGEST, 2, 16),
-        (kind::QUICK_START, 8) => {
-            put(&QS_RATE, 2, 1)?;
-            put(&QS_TTL_DIFF, 3, 1)
-        }
-        (kind::USER_TIMEOUT, 4) => {
-            let Some(value) = option.uint(2, 2) else {
-                return ControlFlow::Continue(());
-            };
-            let bits = view.bits(option.at + 2, 2);
-            let second = bits.start + 1;
-            visit.field(
-                &USER_TO_GRANULARITY,
-                Value::Bool(value >> 15 != 0),
-                bits.start..second,
-            )?;
-            visit.field(&USER_TO_VAL, Value::Uint(value & 0x7fff), second..bits.end)
-        }
-        (kind::AUTHENTICATION, _) => {
-            put(&AO_KEYID, 2, 1)?;
-            put(&AO_RNEXTKEYID, 3, 1)?;
-            put(&AO_MAC, 4, len.saturating_sub(4))
-        }
-        (kind::MULTIPATH, _) => walk_multipath(view, option, visit),
-        (kind::FAST_OPEN, _) => walk_fast_open(view, option, 2, visit),
-        (kind::EXPERIMENT_1 | kind::EXPERIMENT_2, _) => {
-            put(&EXP_EXID, 2, 2)?;
-            if option.uint(2, 2) == Some(FAST_OPEN_EXPERIMENT) {
-                return walk_fast_open(view, option, 4, visit);
-            }
-            put(&EXP_DATA, 4, len.saturating_sub(4))
-        }
-        (kind, _)
-            if KIND_NAMES
-                .iter()
-                .all(|(known, _)| *known != u64::from(kind)) =>
-        {
-            put(&UNKNOWN_PAYLOAD, 2, len.saturating_sub(2))
-        }
-        _ => ControlFlow::Continue(()),
-    }
-}
-
-/// A request for a cookie is empty (RFC 7413 §4.1.1).
-fn walk_fast_open(
-    view: &View<'_>,
-    option: &Opt<'_>,
-    at: usize,
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    match option.bytes.len().saturating_sub(at) {
-        0 => visit.field(
-            &TFO_REQUEST,
-            Value::Mark,
-            view.bits(option.at, option.bytes.len()),
-        ),
-        len => option.put(view, (&TFO_COOKIE, at, len), visit),
-    }
-}
-
-fn walk_multipath(view: &View<'_>, option: &Opt<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let len = option.bytes.len();
-    let Some(subtype) = option.uint(2, 1).map(|byte| byte >> 4) else {
-        return ControlFlow::Continue(());
-    };
-    let upper = if subtype == 0 {
-        &MPTCP_VERSION
-    } else {
-        &MPTCP_FLAGS
-    };
-    option.put_halves(view, (&MPTCP_SUBTYPE, upper, 2, 4), visit)?;
-    let places: &[(&'static Field, usize, usize)] = match (subtype, len) {
-        // MP_CAPABLE (RFC 8684 §3.1): flags, and the keys known so far.
-        (0, _) => &[
-            (&MPTCP_FLAGS, 3, 1),
-            (&MPTCP_SENDKEY, 4, 8),
-            (&MPTCP_RECVKEY, 12, 8),
-        ],
-        // MP_JOIN (RFC 8684 §3.2) as SYN, SYN,ACK and ACK.
-        (1, 12) => &[
-            (&MPTCP_ADDRID, 3, 1),
-            (&MPTCP_RECVTOK, 4, 4),
-            (&MPTCP_SENDRAND, 8, 4),
-        ],
-        (1, 16) => &[
-            (&MPTCP_ADDRID, 3, 1),
-            (&MPTCP_SENDHMAC, 4, 8),
-            (&MPTCP_SENDRAND, 12, 4),
-        ],
-        (1, 24) => &[(&MPTCP_SENDHMAC, 4, 20)],
-        // MP_FASTCLOSE and MP_TCPRST (RFC 8684 §3.5, §3.6).
-        (7, 12) => &[(&MPTCP_RECVKEY, 4, 8)],
-        (8, 4) => &[(&MPTCP_RST_REASON, 3, 1)],
-        _ => return option.put(view, (&MPTCP_DATA, 3, len.saturating_sub(3)), visit),
-    };
-    for &place in places {
-        option.put(view, place, visit)?;
-    }
-    ControlFlow::Continue(())
-}
-
-/// What relative acknowledgment numbers count from; 0 where they are not relative.
-fn ack_base(view: &View<'_>) -> u32 {
-    match (view.u32(8), view.fact(&ACK)) {
-        (Some(raw), Some(Value::Uint(relative))) => raw.wrapping_sub(relative as u32),
-        _ => 0,
-    }
-}
-
 fn line(view: &View<'_>, line: &mut Line) {
     let Some(segment) = Segment::of(view) else {
         return;
     };
     line.sockets(view.addresses(), segment.ports);
+    if line.info_kept {
+        return;
+    }
     line.info.clear();
     if line.options.quick {
         line.add(format_args!("len={}", segment.len));
@@ -507,38 +277,10 @@ fn line(view: &View<'_>, line: &mut Line) {
     let base = if line.options.absolute {
         0
     } else {
-        ack_base(view)
+        option::ack_base(view)
     };
-    for option in options(view) {
-        line_option(&option, base, line);
-    }
-}
-
-/// SYN options as they are known, SACK blocks, timestamps; the others by their number in the tree only.
-fn line_option(option: &Opt<'_>, base: u32, line: &mut Line) {
-    let number = |at, len| option.uint(at, len).unwrap_or(0);
-    match (option.kind, option.bytes.len()) {
-        (kind::MSS, 4) => line.add(format_args!("mss={}", number(2, 2))),
-        (kind::WSCALE, 3) => line.add(format_args!("ws={}", number(2, 1))),
-        (kind::SACK_PERMITTED, 2) => line.add(format_args!("sackOK")),
-        (kind::TIMESTAMP, 10) => {
-            line.add(format_args!("ts={}/{}", number(2, 4), number(6, 4)));
-        }
-        (kind::SACK, len) => {
-            for at in (2..len.saturating_sub(7)).step_by(8) {
-                let edge = |at| (number(at, 4) as u32).wrapping_sub(base);
-                line.add(format_args!("sack={}-{}", edge(at), edge(at + 4)));
-            }
-        }
-        (kind::MD5, _) => line.add(format_args!("md5")),
-        (kind::AUTHENTICATION, _) => line.add(format_args!("tcp-ao")),
-        (kind::MULTIPATH, _) => match MPTCP_SUBTYPE.value_name(number(2, 1) >> 4) {
-            Some(name) => line.add(format_args!("mptcp={name}")),
-            None => line.add(format_args!("mptcp")),
-        },
-        (kind::FAST_OPEN, 2) => line.add(format_args!("tfo=request")),
-        (kind::FAST_OPEN, _) => line.add(format_args!("tfo=cookie")),
-        _ => {}
+    for found in option::options(view) {
+        option::line_option(&found, base, line);
     }
 }
 
@@ -547,12 +289,12 @@ mod tests {
     use super::*;
     use crate::{
         layer::ProblemKind,
-        proto::testing::{Seen, cut_everywhere, seen as seen_as},
+        proto::testing::{Seen, chain, cut_everywhere, seen as seen_as},
     };
 
     const CLAIM: Claim = Claim::IpProto(IP_PROTO);
 
-    fn segment(flags: u16, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    pub(super) fn segment(flags: u16, options: &[u8], payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0x9c, 0x40, 0x13, 0x88, 0, 0, 0, 7, 0, 0, 0, 9];
         let offset = (HEADER + options.len()) as u16 / 4;
         bytes.extend((offset << 12 | flags).to_be_bytes());
@@ -562,7 +304,7 @@ mod tests {
         bytes
     }
 
-    fn seen(bytes: &[u8]) -> Seen {
+    pub(super) fn seen(bytes: &[u8]) -> Seen {
         seen_as(&PROTOCOL, CLAIM, bytes)
     }
 
@@ -617,67 +359,21 @@ mod tests {
     }
 
     #[test]
-    fn walks_every_option() {
-        let options = [
-            1, 5, 10, 0, 0, 0, 5, 0, 0, 0, 8, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 28, 4, 0x80, 5, 34, 2,
-            254, 4, 0xab, 0xcd, 29, 5, 1, 2, 3, 99, 3, 7, 0,
-        ];
-        let seen = seen(&segment(flag::ACK, &options, &[]));
-        assert_eq!(
-            seen.all("tcp.option_kind"),
-            ["1", "5", "8", "28", "34", "254", "29", "99", "0"]
-        );
-        let expected = [
-            ("tcp.options.sack_le", "5"),
-            ("tcp.options.sack_re", "8"),
-            ("tcp.options.timestamp.tsval", "1"),
-            ("tcp.options.timestamp.tsecr", "2"),
-            ("tcp.options.user_to_granularity", "true"),
-            ("tcp.options.user_to_val", "5"),
-            ("tcp.options.tfo.request", ""),
-            ("tcp.options.experimental.exid", "0xabcd"),
-            ("tcp.options.ao.keyid", "1"),
-            ("tcp.options.ao.rnextkeyid", "2"),
-            ("tcp.options.ao.mac", "03"),
-            ("tcp.options.unknown.payload", "07"),
-        ];
-        for (name, value) in expected {
-            assert_eq!(seen.all(name), [value], "{name}");
-        }
-        assert!(seen.noticed.is_empty());
-    }
-
-    #[test]
-    fn walks_multipath_options() {
-        let mut capable = vec![30, 12, 0x01, 0x81];
-        capable.extend([0, 0, 0, 0, 0, 0, 0, 5]);
-        let seen_capable = seen(&segment(flag::SYN, &capable, &[]));
-        assert_eq!(seen_capable.all("tcp.options.mptcp.subtype"), ["0"]);
-        assert_eq!(seen_capable.all("tcp.options.mptcp.version"), ["1"]);
-        assert_eq!(seen_capable.all("tcp.options.mptcp.flags"), ["0x81"]);
-        assert_eq!(seen_capable.all("tcp.options.mptcp.sendkey"), ["5"]);
-        let join = [30, 12, 0x10, 3, 0, 0, 0, 1, 0, 0, 0, 2];
-        let seen_join = seen(&segment(flag::SYN, &join, &[]));
-        assert_eq!(seen_join.all("tcp.options.mptcp.addrid"), ["3"]);
-        assert_eq!(seen_join.all("tcp.options.mptcp.recvtok"), ["1"]);
-        assert_eq!(seen_join.all("tcp.options.mptcp.sendrand"), ["2"]);
-    }
-
-    #[test]
-    fn options_of_the_wrong_length_have_no_value_and_broken_ones_are_told_once() {
-        let wrong = seen(&segment(flag::SYN, &[2, 3, 5, 0], &[]));
-        assert_eq!(wrong.all("tcp.option_kind"), ["2", "0"]);
-        assert!(wrong.all("tcp.options.mss_val").is_empty());
-        let broken = seen(&segment(flag::SYN, &[1, 8, 10, 0], &[]));
-        assert_eq!(broken.all("tcp.option_kind"), ["1"]);
-        assert_eq!(broken.noticed.len(), 1);
-    }
-
-    #[test]
     fn cut_anywhere_is_no_fault_and_ending_early_is() {
         let options = [2, 4, 5, 0xb4, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1];
         let bytes = segment(flag::SYN, &options, b"hello");
         cut_everywhere(&PROTOCOL, CLAIM, &bytes, HEADER + options.len());
+    }
+
+    #[test]
+    fn a_header_cut_after_the_window_still_tells_of_the_connection() {
+        let bytes = segment(flag::SYN, &[], &[]);
+        let cut = |len| chain(&[(&PROTOCOL, CLAIM)], &bytes[..len], bytes.len());
+        assert_eq!(cut(16).all("tcp.hdr_len"), ["20"]);
+        assert_eq!(cut(16).all("tcp.len"), ["0"]);
+        assert!(cut(16).all("tcp.checksum").is_empty());
+        assert!(cut(15).all("tcp.hdr_len").is_empty());
+        assert_eq!(cut(15).all("tcp.seq_raw"), ["7"]);
     }
 
     #[test]

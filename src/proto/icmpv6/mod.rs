@@ -8,14 +8,16 @@
 //! | type | code | checksum | depends on type | target, options, quoted packet or data …
 //! ```
 
+mod discovery;
+mod listener;
+
 use super::{
-    quote::Subject,
+    control::{self, CodeNames, Echo, Subject},
     verify::{self, status},
 };
 use crate::{
-    checksum::Verdict,
-    field::{Field, Kind, Value, Visit},
-    layer::{Problem, View},
+    field::{Field, Kind, Visit},
+    layer::View,
     line::Line,
     protocol::{Claim, Context, Dissected, Next, Protocol},
 };
@@ -59,19 +61,6 @@ mod kind {
     pub(super) const EXTENDED_REPLY: u8 = 161;
 }
 
-/// Neighbor discovery options.
-mod option {
-    pub(super) const SOURCE_LINK: u8 = 1;
-    pub(super) const TARGET_LINK: u8 = 2;
-    pub(super) const PREFIX: u8 = 3;
-    pub(super) const REDIRECTED: u8 = 4;
-    pub(super) const MTU: u8 = 5;
-    pub(super) const NONCE: u8 = 14;
-    pub(super) const ROUTE: u8 = 24;
-    pub(super) const DNS_SERVERS: u8 = 25;
-    pub(super) const DNS_SEARCH: u8 = 31;
-}
-
 const TYPE_NAMES: &[(u64, &str)] = &[
     (1, "destination unreachable"),
     (2, "packet too big"),
@@ -111,7 +100,7 @@ const TYPE_NAMES: &[(u64, &str)] = &[
 ];
 
 /// What the codes of errors mean, by type and code.
-const CODE_NAMES: &[((u8, u8), &str)] = &[
+const CODE_NAMES: &CodeNames = &[
     ((1, 0), "no route to destination"),
     ((1, 1), "communication administratively prohibited"),
     ((1, 2), "beyond scope of source address"),
@@ -125,27 +114,6 @@ const CODE_NAMES: &[((u8, u8), &str)] = &[
     ((4, 0), "erroneous header field"),
     ((4, 1), "unrecognized next header"),
     ((4, 2), "unrecognized IPv6 option"),
-];
-
-const OPTION_NAMES: &[(u64, &str)] = &[
-    (1, "source link-layer address"),
-    (2, "target link-layer address"),
-    (3, "prefix information"),
-    (4, "redirected header"),
-    (5, "MTU"),
-    (7, "advertisement interval"),
-    (11, "CGA"),
-    (12, "RSA signature"),
-    (13, "timestamp"),
-    (14, "nonce"),
-    (24, "route information"),
-    (25, "recursive DNS server"),
-    (26, "flags expansion"),
-    (31, "DNS search list"),
-    (33, "address registration"),
-    (34, "6LoWPAN context"),
-    (37, "captive portal"),
-    (38, "PREF64"),
 ];
 
 crate::fields! {
@@ -174,7 +142,7 @@ crate::fields! {
     NA_TARGET_ADDRESS = Field::walked("icmpv6.nd.na.target_address", "Target", Kind::Ipv6, "Whose link-layer address is told (RFC 4861 §4.4).");
     RD_TARGET_ADDRESS = Field::walked("icmpv6.nd.rd.target_address", "Target", Kind::Ipv6, "The better next hop (RFC 4861 §4.5).");
     RD_DESTINATION_ADDRESS = Field::walked("icmpv6.rd.na.destination_address", "Destination", Kind::Ipv6, "For which destination it is better (RFC 4861 §4.5).");
-    OPT_TYPE = Field::walked("icmpv6.opt.type", "Option", Kind::Uint, "Which option (IANA IPv6 Neighbor Discovery Option Formats).").many().names(OPTION_NAMES);
+    OPT_TYPE = Field::walked("icmpv6.opt.type", "Option", Kind::Uint, "Which option (IANA IPv6 Neighbor Discovery Option Formats).").many().names(discovery::OPTION_NAMES);
     OPT_LENGTH = Field::walked("icmpv6.opt.length", "Option length", Kind::Uint, "Length with type and length, in units of 8 bytes (RFC 4861 §4.6).").many();
     OPT_LINKADDR = Field::walked("icmpv6.opt.linkaddr", "Link-layer address", Kind::Bytes, "A hardware address (RFC 4861 §4.6.1).").many();
     OPT_SRC_LINKADDR = Field::walked("icmpv6.opt.src_linkaddr", "Source link-layer address", Kind::Bytes, "The sender's (RFC 4861 §4.6.1).").many();
@@ -209,57 +177,24 @@ crate::fields! {
     MAR_SOURCE_ADDRESS = Field::walked("icmpv6.mldr.mar.source_address", "Source", Kind::Ipv6, "A source in the record (RFC 3810 §5.2.9).").many();
     NI_QTYPE = Field::walked("icmpv6.ni.qtype", "Query type", Kind::Uint, "What is asked: 2 names, 3 IPv6 and 4 IPv4 addresses (RFC 4620 §4).");
     NI_NONCE = Field::walked("icmpv6.ni.nonce", "Nonce", Kind::Hex(16), "Ties the reply to the query (RFC 4620 §4).");
-    RESP_TO = Field::derived("icmpv6.resp_to", "Reply to", Kind::Uint, "The frame that asked.");
-    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took.");
+    RESP_TO = Field::derived("icmpv6.resp_to", "Reply to", Kind::Uint, "The frame that asked: same addresses, identifier and sequence number (RFC 4443 §4.2).");
+    RESPONSE_TIME = Field::derived("sockwire.response_time", "Response time", Kind::Duration, "How long the reply took after the frame that asked.");
 }
 
-/// An echo request or reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Echo {
-    /// It is the reply.
-    pub reply: bool,
-    /// Which program asks.
-    pub ident: u16,
-    /// Which of its requests it is.
-    pub seq: u16,
-}
-
-impl Echo {
-    /// The echo in `view`; `None` for other messages.
-    pub fn of(view: &View<'_>) -> Option<Self> {
-        let reply = match view.u8(0)? {
-            kind::ECHO_REPLY => true,
-            kind::ECHO_REQUEST => false,
-            _ => return None,
-        };
-        Some(Self {
-            reply,
-            ident: view.u16(4)?,
-            seq: view.u16(6)?,
-        })
-    }
+/// The echo in `view`; `None` for other messages.
+pub fn echo(view: &View<'_>) -> Option<Echo> {
+    Echo::read(view, kind::ECHO_REQUEST, kind::ECHO_REPLY)
 }
 
 fn is_error(kind: u8) -> bool {
     (1..=4).contains(&kind)
 }
 
-/// Where the options of a neighbor discovery message begin.
-fn first_option(kind: u8) -> Option<usize> {
-    match kind {
-        kind::ROUTER_SOLICITATION => Some(8),
-        kind::ROUTER_ADVERTISEMENT => Some(16),
-        kind::NEIGHBOR_SOLICITATION | kind::NEIGHBOR_ADVERTISEMENT => Some(24),
-        kind::REDIRECT => Some(40),
-        _ => None,
-    }
-}
-
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(&kind) = bytes.first() else {
         return Dissected::short(bytes, context, HEADER);
     };
-    let needed = match (first_option(kind), TYPE.value_name(kind.into())) {
+    let needed = match (discovery::first_option(kind), TYPE.value_name(kind.into())) {
         (Some(options), _) => options,
         (None, Some(_)) => HEADER,
         (None, None) => 4,
@@ -270,7 +205,7 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let quoted = Next::Quoted(Claim::IpProto(41));
     match kind {
         kind if is_error(kind) => Dissected::new(HEADER, quoted, context),
-        kind::REDIRECT => match redirected(bytes) {
+        kind::REDIRECT => match discovery::redirected(bytes) {
             Some(at) => Dissected::new(at, quoted, context),
             None => Dissected::new(bytes.len(), Next::End, context),
         },
@@ -280,56 +215,17 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     }
 }
 
-/// Where the packet quoted by a redirect begins.
-fn redirected(bytes: &[u8]) -> Option<usize> {
-    NdOptions { bytes, at: 40 }
-        .find(|o| o.bytes[0] == option::REDIRECTED)
-        .map(|o| o.at + 8)
-}
-
-/// An option of neighbor discovery.
-struct NdOption<'a> {
-    /// Its first byte, counted from the start of the message.
-    at: usize,
-    /// All of it, at least 8 bytes, as far as captured.
-    bytes: &'a [u8],
-}
-
-/// Walks options up to the first without a length (RFC 4861 §4.6), or cut short.
-struct NdOptions<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Iterator for NdOptions<'a> {
-    type Item = NdOption<'a>;
-
-    fn next(&mut self) -> Option<NdOption<'a>> {
-        let rest = self.bytes.get(self.at..)?;
-        let len = usize::from(*rest.get(1)?) * 8;
-        if len == 0 || rest.len() < 8 {
-            return None;
-        }
-        let option = NdOption {
-            at: self.at,
-            bytes: &rest[..len.min(rest.len())],
-        };
-        self.at += len;
-        Some(option)
-    }
-}
-
 fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     let (Some(kind), Some(_)) = (view.u8(0), view.u16(2)) else {
         return ControlFlow::Continue(());
     };
-    let verdict = if view.layer.quoted {
-        Verdict::Unknown
-    } else {
-        verify::with_pseudo_header(view, IP_PROTO, 2)
-    };
     let fields = (&CHECKSUM_STATUS, &VERDICT);
-    verify::show(fields, verify::number(verdict), verdict, visit)?;
+    control::show_checksum(
+        view,
+        fields,
+        || verify::with_pseudo_header(view, IP_PROTO, 2),
+        visit,
+    )?;
     let version_2 = view.layer.wire >= 28;
     let places: &[(&'static Field, usize, usize)] = match kind {
         kind::TOO_BIG => &[(&MTU, 4, 4)],
@@ -355,185 +251,18 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         _ => &[],
     };
     for &place in places {
-        put(view, place, visit)?;
+        view.put(place, visit)?;
     }
     match kind {
-        kind::ROUTER_ADVERTISEMENT => walk_router(view, visit)?,
-        kind::NEIGHBOR_ADVERTISEMENT => {
-            put_flags(view, 4, &[&NA_FLAG_R, &NA_FLAG_S, &NA_FLAG_O], visit)?;
-            put(view, (&NA_TARGET_ADDRESS, 8, 16), visit)?;
-        }
-        kind::LISTENER_QUERY if version_2 => walk_query(view, visit)?,
-        kind::LISTENER_REPORT_2 => walk_report(view, visit)?,
+        kind::ROUTER_ADVERTISEMENT => discovery::walk_router(view, visit)?,
+        kind::NEIGHBOR_ADVERTISEMENT => discovery::walk_advertisement(view, visit)?,
+        kind::LISTENER_QUERY if version_2 => listener::walk_query(view, visit)?,
+        kind::LISTENER_REPORT_2 => listener::walk_report(view, visit)?,
         _ => {}
     }
-    match first_option(kind) {
-        Some(first) => walk_options(view, first, visit),
+    match discovery::first_option(kind) {
+        Some(first) => discovery::walk_options(view, first, visit),
         None => ControlFlow::Continue(()),
-    }
-}
-
-/// Visits `field` with the `len` bytes at `at`, where they were captured.
-fn put(
-    view: &View<'_>,
-    (field, at, len): (&'static Field, usize, usize),
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let bits = (at * 8) as u32..((at + len) * 8) as u32;
-    match Value::read(field.kind, view.bytes(), bits) {
-        Some(value) => visit.field(field, value, view.bits(at, len)),
-        None => ControlFlow::Continue(()),
-    }
-}
-
-/// Visits single bits of the byte at `at`, from the most significant on.
-fn put_flags(
-    view: &View<'_>,
-    at: usize,
-    flags: &[&'static Field],
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let Some(byte) = view.u8(at) else {
-        return ControlFlow::Continue(());
-    };
-    for (bit, flag) in view.bits(at, 1).zip(flags) {
-        let set = byte & 0x80 >> (bit % 8) != 0;
-        visit.field(flag, Value::Bool(set), bit..bit + 1)?;
-    }
-    ControlFlow::Continue(())
-}
-
-/// Visits `field` with bits `3..5` of the byte at `at`: the preference of a router or route (RFC 4191).
-fn put_preference(
-    view: &View<'_>,
-    field: &'static Field,
-    at: usize,
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let Some(byte) = view.u8(at) else {
-        return ControlFlow::Continue(());
-    };
-    let bits = view.bits(at, 1);
-    let value = Value::Uint((byte >> 3 & 3).into());
-    visit.field(field, value, bits.start + 3..bits.start + 5)
-}
-
-fn walk_router(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    put(view, (&RA_CUR_HOP_LIMIT, 4, 1), visit)?;
-    put_flags(view, 5, &[&RA_FLAG_M, &RA_FLAG_O, &RA_FLAG_H], visit)?;
-    put_preference(view, &RA_FLAG_PRF, 5, visit)?;
-    put(view, (&RA_ROUTER_LIFETIME, 6, 2), visit)?;
-    put(view, (&RA_REACHABLE_TIME, 8, 4), visit)?;
-    put(view, (&RA_RETRANS_TIMER, 12, 4), visit)
-}
-
-fn walk_query(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    if let Some(byte) = view.u8(24) {
-        let bits = view.bits(24, 1);
-        let (s, qrv) = (bits.start + 4, bits.start + 5);
-        visit.field(&MLD_FLAG_S, Value::Bool(byte & 8 != 0), s..qrv)?;
-        visit.field(&MLD_FLAG_QRV, Value::Uint((byte & 7).into()), qrv..bits.end)?;
-    }
-    put(view, (&MLD_QQI, 25, 1), visit)?;
-    put(view, (&MLD_NB_SOURCES, 26, 2), visit)?;
-    walk_addresses(
-        view,
-        &MLD_SOURCE_ADDRESS,
-        28,
-        view.u16(26).unwrap_or(0),
-        visit,
-    )?;
-    ControlFlow::Continue(())
-}
-
-fn walk_report(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    put(view, (&MLDR_NB_RECORDS, 6, 2), visit)?;
-    let mut at = HEADER;
-    for _ in 0..view.u16(6).unwrap_or(0) {
-        let (Some(aux), Some(sources)) = (view.u8(at + 1), view.u16(at + 2)) else {
-            break;
-        };
-        put(view, (&MAR_RECORD_TYPE, at, 1), visit)?;
-        put(view, (&MAR_AUX_DATA_LEN, at + 1, 1), visit)?;
-        put(view, (&MAR_NB_SOURCES, at + 2, 2), visit)?;
-        put(view, (&MAR_MULTICAST_ADDRESS, at + 4, 16), visit)?;
-        walk_addresses(view, &MAR_SOURCE_ADDRESS, at + 20, sources, visit)?;
-        at += 20 + usize::from(sources) * 16 + usize::from(aux) * 4;
-    }
-    ControlFlow::Continue(())
-}
-
-fn walk_addresses(
-    view: &View<'_>,
-    field: &'static Field,
-    first: usize,
-    count: u16,
-    visit: &mut dyn Visit,
-) -> ControlFlow<()> {
-    let room = view.bytes().len().saturating_sub(first) / 16;
-    for index in 0..usize::from(count).min(room) {
-        put(view, (field, first + index * 16, 16), visit)?;
-    }
-    ControlFlow::Continue(())
-}
-
-fn walk_options(view: &View<'_>, first: usize, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let mut options = NdOptions {
-        bytes: view.bytes(),
-        at: first,
-    };
-    for option in options.by_ref() {
-        walk_option(view, &option, visit)?;
-    }
-    if view.is_whole() && options.at != view.bytes().len() && view.layer.problem.is_none() {
-        visit.problem(Problem::malformed("an option does not fit the message"));
-    }
-    ControlFlow::Continue(())
-}
-
-fn walk_option(view: &View<'_>, option: &NdOption<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let (at, len) = (option.at, option.bytes.len());
-    put(view, (&OPT_TYPE, at, 1), visit)?;
-    put(view, (&OPT_LENGTH, at + 1, 1), visit)?;
-    match option.bytes[0] {
-        kind @ (option::SOURCE_LINK | option::TARGET_LINK) => {
-            let field = match kind {
-                option::SOURCE_LINK => &OPT_SRC_LINKADDR,
-                _ => &OPT_TARGET_LINKADDR,
-            };
-            put(view, (&OPT_LINKADDR, at + 2, len - 2), visit)?;
-            put(view, (field, at + 2, len - 2), visit)
-        }
-        option::PREFIX => {
-            put(view, (&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
-            let flags = [&OPT_PREFIX_FLAG_L, &OPT_PREFIX_FLAG_A, &OPT_PREFIX_FLAG_R];
-            put_flags(view, at + 3, &flags, visit)?;
-            put(view, (&OPT_PREFIX_VALID, at + 4, 4), visit)?;
-            put(view, (&OPT_PREFIX_PREFERRED, at + 8, 4), visit)?;
-            put(view, (&OPT_PREFIX, at + 16, 16), visit)
-        }
-        option::MTU => put(view, (&OPT_MTU, at + 4, 4), visit),
-        option::NONCE => put(view, (&OPT_NONCE, at + 2, len - 2), visit),
-        option::ROUTE => {
-            put(view, (&OPT_PREFIX_LENGTH, at + 2, 1), visit)?;
-            put_preference(view, &OPT_ROUTE_PREFERENCE, at + 3, visit)?;
-            put(view, (&OPT_ROUTE_LIFETIME, at + 4, 4), visit)?;
-            // The prefix may be cut to 8 bytes, or be left out (RFC 4191 §2.3).
-            let mut prefix = [0; 16];
-            let written = &option.bytes[8..len.clamp(8, 24)];
-            prefix[..written.len()].copy_from_slice(written);
-            let bits = view.bits(at + 8, written.len());
-            visit.field(&OPT_PREFIX, Value::Ipv6(prefix.into()), bits)
-        }
-        option::DNS_SERVERS => {
-            put(view, (&OPT_RDNSS_LIFETIME, at + 4, 4), visit)?;
-            for server in (at + 8..(at + len).saturating_sub(15)).step_by(16) {
-                put(view, (&OPT_RDNSS, server, 16), visit)?;
-            }
-            ControlFlow::Continue(())
-        }
-        option::DNS_SEARCH => put(view, (&OPT_DNSSL_LIFETIME, at + 4, 4), visit),
-        _ => ControlFlow::Continue(()),
     }
 }
 
@@ -541,26 +270,19 @@ fn line(view: &View<'_>, line: &mut Line) {
     if let Some((source, destination)) = view.addresses() {
         line.addresses(source, destination);
     }
-    let (Some(kind), code) = (view.u8(0), view.u8(1).unwrap_or(0)) else {
+    let Some(kind) = view.u8(0) else {
         return;
     };
-    let named = CODE_NAMES.iter().find(|(of, _)| *of == (kind, code));
-    match (named, TYPE.value_name(kind.into())) {
-        (Some((_, name)), _) => line.say(format_args!("{name}")),
-        (None, Some(name)) if code == 0 => line.say(format_args!("{name}")),
-        (None, Some(name)) => line.say(format_args!("{name} code={code}")),
-        (None, None) => line.say(format_args!("type={kind} code={code}")),
-    }
+    control::say_message(view, &TYPE, CODE_NAMES, line);
     let address = |at: usize| {
         let bytes: [u8; 16] = view.bytes().get(at..at + 16)?.try_into().ok()?;
         Some(Ipv6Addr::from(bytes))
     };
     match (kind, address(8)) {
         (kind::ECHO_REQUEST | kind::ECHO_REPLY, _) => {
-            if let Some(echo) = Echo::of(view) {
-                line.add(format_args!("id={} seq={}", echo.ident, echo.seq));
+            if let Some(echo) = echo(view) {
+                echo.add(view, line);
             }
-            line.add(format_args!("len={}", view.payload_wire()));
         }
         (kind::TOO_BIG, _) => line.add(format_args!("mtu={}", view.u32(4).unwrap_or(0))),
         (kind::PARAMETER, _) => line.add(format_args!("at byte {}", view.u32(4).unwrap_or(0))),
@@ -588,108 +310,11 @@ mod tests {
     use crate::proto::testing::{Seen, cut_everywhere, seen as seen_as};
 
     const CLAIM: Claim = Claim::IpProto(IP_PROTO);
-    const TARGET: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-    const LINK: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 1];
+    pub(super) const TARGET: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    pub(super) const LINK: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 1];
 
-    fn seen(bytes: &[u8]) -> Seen {
+    pub(super) fn seen(bytes: &[u8]) -> Seen {
         seen_as(&PROTOCOL, CLAIM, bytes)
-    }
-
-    #[test]
-    fn neighbor_discovery() {
-        let message = [&[135, 0, 0, 0, 0, 0, 0, 0], &TARGET[..], &LINK].concat();
-        let solicitation = seen(&message);
-        assert_eq!(solicitation.all("icmpv6.nd.ns.target_address"), ["fe80::1"]);
-        assert_eq!(solicitation.all("icmpv6.opt.type"), ["1"]);
-        assert_eq!(
-            solicitation.all("icmpv6.opt.linkaddr"),
-            ["02:00:00:00:00:01"]
-        );
-        assert_eq!(solicitation.line, " →  neighbor solicitation for fe80::1");
-        let message = [&[136, 0, 0, 0, 0x60, 0, 0, 0], &TARGET[..]].concat();
-        let advertisement = seen(&message);
-        assert_eq!(advertisement.all("icmpv6.nd.na.flag.r"), ["false"]);
-        assert_eq!(advertisement.all("icmpv6.nd.na.flag.s"), ["true"]);
-        assert_eq!(advertisement.all("icmpv6.nd.na.flag.o"), ["true"]);
-    }
-
-    #[test]
-    fn router_advertisement_with_options() {
-        let mut message = vec![134, 0, 0, 0, 64, 0xc8, 7, 8, 0, 0, 0, 0, 0, 0, 0, 9];
-        message.extend([3, 4, 64, 0xc0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0]);
-        message.extend(TARGET);
-        message.extend([5, 1, 0, 0, 0, 0, 5, 0xdc]);
-        message.extend([25, 3, 0, 0, 0, 0, 0, 60]);
-        message.extend(TARGET);
-        message.extend([24, 2, 64, 8, 0, 0, 0, 7, 0x20, 1, 0, 0, 0, 0, 0, 0]);
-        let seen = seen(&message);
-        let expected = [
-            ("icmpv6.nd.ra.cur_hop_limit", &["64"][..]),
-            ("icmpv6.nd.ra.flag.m", &["true"]),
-            ("icmpv6.nd.ra.flag.prf", &["1"]),
-            ("icmpv6.nd.ra.router_lifetime", &["1800"]),
-            ("icmpv6.nd.ra.retrans_timer", &["9"]),
-            ("icmpv6.opt.type", &["3", "5", "25", "24"]),
-            ("icmpv6.opt.prefix", &["fe80::1", "2001::"]),
-            ("icmpv6.opt.prefix.flag.a", &["true"]),
-            ("icmpv6.opt.mtu", &["1500"]),
-            ("icmpv6.opt.rdnss", &["fe80::1"]),
-            ("icmpv6.opt.route_info.flag.route_preference", &["1"]),
-        ];
-        for (name, values) in expected {
-            assert_eq!(seen.all(name), values, "{name}");
-        }
-        assert!(seen.noticed.is_empty());
-    }
-
-    #[test]
-    fn multicast_listeners() {
-        let mut report = vec![143, 0, 0, 0, 0, 0, 0, 2, 4, 0, 0, 0];
-        report.extend(TARGET);
-        report.extend([3, 0, 0, 1]);
-        report.extend(TARGET);
-        report.extend(TARGET);
-        let seen_report = seen(&report);
-        assert_eq!(seen_report.all("icmpv6.mldr.mar.record_type"), ["4", "3"]);
-        assert_eq!(
-            seen_report.all("icmpv6.mldr.mar.source_address"),
-            ["fe80::1"]
-        );
-        let query = [&[130, 0, 0, 0, 0x27, 0x10, 0, 0], &TARGET[..]].concat();
-        assert_eq!(
-            seen(&query).all("icmpv6.mld.maximum_response_delay"),
-            ["10000"]
-        );
-        let query = [&query[..], &[0x0a, 125, 0, 0]].concat();
-        assert_eq!(
-            seen(&query).all("icmpv6.mld.maximum_response_code"),
-            ["10000"]
-        );
-        assert_eq!(seen(&query).all("icmpv6.mld.flag.s"), ["true"]);
-        assert_eq!(seen(&query).all("icmpv6.mld.flag.qrv"), ["2"]);
-    }
-
-    #[test]
-    fn an_option_without_length_ends_the_walk_and_is_told_once() {
-        let message = [
-            &[135, 0, 0, 0, 0, 0, 0, 0],
-            &TARGET[..],
-            &[1, 0, 0, 0, 0, 0, 0, 0],
-        ]
-        .concat();
-        let seen = seen(&message);
-        assert!(seen.all("icmpv6.opt.type").is_empty());
-        assert_eq!(seen.noticed.len(), 1);
-    }
-
-    #[test]
-    fn a_redirect_quotes_the_packet_in_its_option() {
-        let mut message = [&[137, 0, 0, 0, 0, 0, 0, 0], &TARGET[..], &TARGET[..], &LINK].concat();
-        message.extend([4, 2, 0, 0, 0, 0, 0, 0, 0x60, 0, 0, 0, 0, 0, 59, 64]);
-        let seen = seen(&message);
-        assert_eq!(seen.next, Next::Quoted(Claim::IpProto(41)));
-        assert_eq!(seen.layer.header, 56);
-        assert_eq!(seen.all("icmpv6.opt.type"), ["1", "4"]);
     }
 
     #[test]
