@@ -243,7 +243,7 @@ impl Capture {
             && self
                 .taps
                 .iter()
-                .all(|tap| tap.taken >= tap.seen - tap.dropped)
+                .all(|tap| tap.taken >= tap.seen.saturating_sub(tap.dropped))
     }
 
     fn counters(&self) -> Counters {
@@ -352,7 +352,7 @@ impl Source for Capture {
             if left <= 0 {
                 return Ok(Step::Quiet(until));
             }
-            if now.since(began) > NAP || !self.wait(left)? {
+            if !(0..=NAP).contains(&now.since(began)) || !self.wait(left)? {
                 return Ok(Step::Quiet(now.plus(-SETTLED)));
             }
         }
