@@ -310,6 +310,7 @@ fn a_new_file_is_given_to_its_owner() {
     create(&path, how).unwrap().finish(&[]).unwrap();
     let about = path.metadata().unwrap();
     assert_eq!((about.uid(), about.gid()), (12_345, 54_321));
+    assert_eq!(about.mode() & 0o777, 0o600, "packets are private");
 }
 
 #[test]
