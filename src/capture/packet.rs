@@ -246,6 +246,12 @@ impl Capture {
                 .all(|tap| tap.taken >= tap.seen.saturating_sub(tap.dropped))
     }
 
+    /// Draining has taken its time, or the wall clock was set back.
+    fn is_late(&self, now: Time) -> bool {
+        self.drain_until
+            .is_some_and(|until| !(0..=DRAIN).contains(&until.since(now)))
+    }
+
     fn counters(&self) -> Counters {
         let sum = |of: fn(&Tap) -> u64| self.taps.iter().map(of).sum::<u64>();
         let (seen, taken) = (sum(|tap| tap.seen), sum(|tap| tap.taken));
@@ -341,7 +347,7 @@ impl Source for Capture {
             if let Some(batch) = batch {
                 return Ok(Step::Batch(batch));
             }
-            if self.is_drained() || self.drain_until.is_some_and(|late| now > late) {
+            if self.is_drained() || self.is_late(now) {
                 return self.end();
             }
             if self.drain_until.is_some() {
