@@ -16,7 +16,7 @@ use crate::{
     time::{SECOND, Time},
 };
 
-use super::{Format, MAX_PACKET, WriteError, pcap, pcapng::write};
+use super::{Format, MAX_INTERFACES, MAX_PACKET, WriteError, pcap, pcapng::write};
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 128 << 10;
@@ -52,18 +52,19 @@ enum Layout {
     PcapNg(Described),
 }
 
-/// The interfaces that have a description in the file.
+/// The interfaces that have a description in the section that is written.
 #[derive(Default)]
 struct Described {
     begun: bool,
-    /// An interface of the source, with its frames' link type, and its number in the file.
+    /// An interface of the source, with its frames' link type, and its number.
     numbers: HashMap<(u32, LinkType), u32>,
     /// The last one asked for.
     last: Option<((u32, LinkType), u32)>,
 }
 
 impl Described {
-    /// The number in the file of a source's interface, which is described first where it has to be.
+    /// The number in its section of a source's interface, which is described first where it has to be. A section that
+    /// is full ends, and the next one describes its interfaces anew: readers refuse longer ones.
     #[inline]
     fn number(
         &mut self,
@@ -75,6 +76,10 @@ impl Described {
         match self.last {
             Some((last, number)) if last == key => return number,
             _ => {}
+        }
+        if self.numbers.len() == MAX_INTERFACES && !self.numbers.contains_key(&key) {
+            write::section(into);
+            self.numbers.clear();
         }
         let next = self.numbers.len() as u32;
         let number = *self.numbers.entry(key).or_insert_with(|| {
