@@ -29,7 +29,8 @@ pub struct Create {
 ///
 /// A new file is created for its owner alone, never through a symbolic link. A file that exists is overwritten only with `force`, and then
 /// only if its name is no symbolic link: in a directory that others can write to, a link could lead a privileged
-/// writer to any file. FIFOs and character devices (`/dev/stdout` too) are opened as they are; opening a FIFO waits
+/// writer to any file. It keeps what it has until the first bytes are written, so that a command that fails before
+/// costs nothing; a new file to which nothing was written is taken away again. FIFOs and character devices (`/dev/stdout` too) are opened as they are; opening a FIFO waits
 /// for its reader.
 ///
 /// # Errors
@@ -94,7 +95,6 @@ fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(WriteError::Unsuitable { name });
     }
-    file.set_len(0).map_err(failed)?;
     Ok(Writer::file(file, None, how.format, &name))
 }
 
