@@ -126,4 +126,24 @@ mod tests {
         assert!(opened.is_none());
         assert_eq!(kept, b"precious");
     }
+
+    #[test]
+    fn a_writer_that_writes_nothing_changes_nothing() {
+        let how = Create {
+            format: Format::PcapNg,
+            force: true,
+            owner: None,
+        };
+        let path = std::env::temp_dir().join(format!("sockwire-nothing-{}", std::process::id()));
+        drop(create(&path, how).unwrap());
+        assert!(!path.exists());
+        std::fs::write(&path, [7; 4096]).unwrap();
+        drop(create(&path, how).unwrap());
+        let kept = std::fs::read(&path).unwrap();
+        create(&path, how).unwrap().finish(&[]).unwrap();
+        let written = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(kept, [7; 4096]);
+        assert!((28..4096).contains(&written.len()), "{}", written.len());
+    }
 }

@@ -321,24 +321,6 @@ fn more_interfaces_than_a_section_holds_go_into_several() {
 }
 
 #[test]
-fn a_writer_that_writes_nothing_changes_nothing() {
-    let scratch = Scratch::new("nothing");
-    let how = Create {
-        format: Format::PcapNg,
-        force: true,
-        owner: None,
-    };
-    let (new, old) = (scratch.path("new.pcapng"), scratch.path("old.pcapng"));
-    drop(create(&new, how).unwrap());
-    assert!(!new.exists());
-    std::fs::write(&old, [7; 4096]).unwrap();
-    drop(create(&old, how).unwrap());
-    assert_eq!(std::fs::read(&old).unwrap(), [7; 4096]);
-    create(&old, how).unwrap().finish(&[]).unwrap();
-    assert_eq!(read(&std::fs::read(&old).unwrap()), (Vec::new(), None));
-}
-
-#[test]
 fn a_new_file_is_given_to_its_owner() {
     use std::os::unix::fs::MetadataExt;
     if !nix::unistd::geteuid().is_root() {
