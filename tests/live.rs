@@ -5,10 +5,11 @@
 mod testing;
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -92,6 +93,21 @@ fn on(interfaces: &[&str]) -> Options {
         buffer: 4 << 20,
         ..Options::default()
     }
+}
+
+/// The name of an interface need not be text.
+#[test]
+fn an_interface_with_a_strange_name_is_not_taken_for_gone() {
+    in_own_network(|| {
+        let strange = OsStr::from_bytes(b"a\xff\xfe");
+        let words = ["link", "add", "type", "veth", "peer", "name"].map(OsStr::new);
+        let made = Command::new("ip").args(words).arg(strange).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        let mut live = capture::open(&on(&["any"])).unwrap();
+        let step = live.next(now()).unwrap();
+        assert!(!matches!(step, Step::Link(_)));
+        live.stop();
+    });
 }
 
 /// Sends `count` datagrams that hold their number, to a port where somebody listens.

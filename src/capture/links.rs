@@ -57,7 +57,7 @@ impl Links {
             let present = socket.name_of(watched.ifindex);
             let up = present.and_then(|name| {
                 watched.name = name;
-                socket.is_up(&watched.name)
+                socket.is_up(watched.ifindex)
             });
             let state = match up {
                 Err(_) => InterfaceState::Deleted,

@@ -43,7 +43,8 @@ pub fn available() -> Vec<Available> {
             link: packet::hardware_type(&interface.name).ok().map(link_of),
             mac: interface.mac.map(|mac| mac.octets()),
             addresses: interface.ips.iter().map(|n| (n.ip(), n.prefix())).collect(),
-            name: interface.name,
+            // The kernel allows names that are no UTF-8, and `pnet` does not look.
+            name: String::from_utf8_lossy(interface.name.as_bytes()).into_owned(),
         })
         .collect();
     all.sort_by_key(|interface| interface.index);

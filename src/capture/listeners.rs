@@ -1,7 +1,9 @@
 //! Who listens on a port, and where: the question to ask when no packet comes.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, File},
+    io::{BufRead, BufReader},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     time::{Duration, Instant},
@@ -49,9 +51,13 @@ pub fn listeners(port: u16) -> Vec<Listener> {
         ("udp", Transport::Udp),
         ("udp6", Transport::Udp),
     ] {
-        let table = fs::read_to_string(format!("/proc/thread-self/net/{file}"));
-        let rows = table.iter().flat_map(|table| table.lines());
-        found.extend(rows.filter_map(|row| parse(row, transport, port)));
+        let Ok(table) = File::open(format!("/proc/thread-self/net/{file}")) else {
+            continue;
+        };
+        // Row by row: a busy server has a million of them.
+        let rows = BufReader::new(table).lines().map_while(Result::ok);
+        let in_time = rows.take_while(|_| Instant::now() < deadline);
+        found.extend(in_time.filter_map(|row| parse(&row, transport, port)));
     }
     name_processes(&mut found, deadline);
     found.into_iter().map(|(listener, _)| listener).collect()
@@ -114,8 +120,8 @@ fn name_processes(found: &mut [(Listener, u64)], deadline: Instant) {
                 continue;
             };
             let name = || {
-                fs::read_to_string(process.path().join("comm"))
-                    .map_or_else(|_| String::new(), |name| name.trim_end().to_owned())
+                let name = fs::read(process.path().join("comm")).unwrap_or_default();
+                String::from_utf8_lossy(&name).trim_end().to_owned()
             };
             for (listener, _) in found.iter_mut().filter(|(_, wanted)| *wanted == inode) {
                 listener.process.get_or_insert_with(|| (pid, name()));

@@ -20,7 +20,7 @@ pub fn inside<T: Send>(
     };
     let namespace = open(name)?;
     thread::scope(|scope| {
-        let worker = scope.spawn(|| {
+        let worker = thread::Builder::new().spawn_scoped(scope, || {
             setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| {
                 CaptureError::kernel(
                     format!("enter the network namespace {name}"),
@@ -32,6 +32,10 @@ pub fn inside<T: Send>(
             Ok(work())
         });
         worker
+            .map_err(|source| CaptureError::Kernel {
+                operation: format!("start a thread for the network namespace {name}"),
+                source,
+            })?
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })

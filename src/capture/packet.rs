@@ -243,7 +243,13 @@ impl Capture {
             && self
                 .taps
                 .iter()
-                .all(|tap| tap.taken >= tap.seen - tap.dropped)
+                .all(|tap| tap.taken >= tap.seen.saturating_sub(tap.dropped))
+    }
+
+    /// Draining has taken its time, or the wall clock was set back.
+    fn is_late(&self, now: Time) -> bool {
+        self.drain_until
+            .is_some_and(|until| !(0..=DRAIN).contains(&until.since(now)))
     }
 
     fn counters(&self) -> Counters {
@@ -341,7 +347,7 @@ impl Source for Capture {
             if let Some(batch) = batch {
                 return Ok(Step::Batch(batch));
             }
-            if self.is_drained() || self.drain_until.is_some_and(|late| now > late) {
+            if self.is_drained() || self.is_late(now) {
                 return self.end();
             }
             if self.drain_until.is_some() {
@@ -352,7 +358,7 @@ impl Source for Capture {
             if left <= 0 {
                 return Ok(Step::Quiet(until));
             }
-            if now.since(began) > NAP || !self.wait(left)? {
+            if !(0..=NAP).contains(&now.since(began)) || !self.wait(left)? {
                 return Ok(Step::Quiet(now.plus(-SETTLED)));
             }
         }

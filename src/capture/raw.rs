@@ -255,7 +255,7 @@ impl Source for Capture {
             if left <= 0 {
                 return Ok(Step::Quiet(until));
             }
-            if now.since(began) > NAP {
+            if !(0..=NAP).contains(&now.since(began)) {
                 return Ok(Step::Quiet(now.plus(-SETTLED)));
             }
             match self.wait(left) {

@@ -245,10 +245,25 @@ mod tests {
 
     #[test]
     fn a_damaged_block_gives_no_record_outside_it() {
-        let mut block = block(&[PLAIN]);
-        block[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
-        let mut records = Vec::new();
-        walk(&mut block, shape(LinkType::ETHERNET), |_| 0, &mut records);
-        assert_eq!(records.len(), 1);
+        let tagged = Given {
+            status: libc::TP_STATUS_VLAN_VALID,
+            ..PLAIN
+        };
+        let sound = block(&[tagged, PLAIN]);
+        for link in [LinkType::ETHERNET, LinkType::LINUX_SLL2, LinkType::RAW] {
+            for at in (0..sound.len() - 4).filter(|at| at % 4 == 0) {
+                for word in [0, 1, 400, 0xffff, 0x7fff_ffff, u32::MAX] {
+                    let mut block = sound.clone();
+                    block[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+                    let mut records = Vec::new();
+                    walk(&mut block, shape(link), |_| 0, &mut records);
+                    assert!(records.len() <= 2, "{link:?} {at} {word}");
+                    for record in records {
+                        let end = record.start as usize + record.len as usize;
+                        assert!(end <= block.len(), "{link:?} {at} {word}");
+                    }
+                }
+            }
+        }
     }
 }

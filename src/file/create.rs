@@ -1,7 +1,7 @@
 //! Which paths may be written: nothing is overwritten unasked, and no link leads a privileged writer astray.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, FileType, OpenOptions},
     io,
     os::unix::fs::{FileTypeExt, OpenOptionsExt, fchown},
     path::Path,
@@ -10,6 +10,9 @@ use std::{
 use crate::{sys::signal::survive_file_size_limit, text::Safe};
 
 use super::{Format, WriteError, Writer};
+
+/// Permissions of a new file: packets hold passwords and private words, so they are for the owner's eyes.
+const PRIVATE: u32 = 0o600;
 
 /// How a capture file is created.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +27,10 @@ pub struct Create {
 
 /// Opens a path for writing a capture.
 ///
-/// A new file is created, never through a symbolic link. A file that exists is overwritten only with `force`, and then
+/// A new file is created for its owner alone, never through a symbolic link. A file that exists is overwritten only with `force`, and then
 /// only if its name is no symbolic link: in a directory that others can write to, a link could lead a privileged
-/// writer to any file. FIFOs and character devices (`/dev/stdout` too) are opened as they are; opening a FIFO waits
+/// writer to any file. It keeps what it has until the first bytes are written, so that a command that fails before
+/// costs nothing; a new file to which nothing was written is taken away again. FIFOs and character devices (`/dev/stdout` too) are opened as they are; opening a FIFO waits
 /// for its reader.
 ///
 /// # Errors
@@ -38,7 +42,11 @@ pub fn create(path: &Path, how: Create) -> Result<Writer, WriteError> {
         source,
     };
     survive_file_size_limit().map_err(failed)?;
-    let new = OpenOptions::new().write(true).create_new(true).open(path);
+    let new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(path);
     match new {
         Ok(file) => {
             if let Some((user, group)) = how.owner {
@@ -57,11 +65,12 @@ fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError
         name: name.clone(),
         source,
     };
-    let about = path.metadata().map_err(failed)?;
-    let kind = about.file_type();
-    if kind.is_fifo() || kind.is_char_device() {
-        let stream = File::options().write(true).open(path).map_err(failed)?;
-        return Ok(Writer::new(stream, how.format, &name));
+    let kind = path.metadata().map_err(failed)?.file_type();
+    if is_stream(kind) {
+        return match open_stream(path).map_err(failed)? {
+            Some(stream) => Ok(Writer::new(stream, how.format, &name)),
+            None => Err(WriteError::Unsuitable { name }),
+        };
     }
     if kind.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
@@ -86,6 +95,55 @@ fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(WriteError::Unsuitable { name });
     }
-    file.set_len(0).map_err(failed)?;
     Ok(Writer::file(file, None, how.format, &name))
+}
+
+fn is_stream(kind: FileType) -> bool {
+    kind.is_fifo() || kind.is_char_device()
+}
+
+/// Opens a FIFO or a character device; `None` when something else stands there by now, such as a link to a file.
+fn open_stream(path: &Path) -> io::Result<Option<File>> {
+    let stream = File::options().write(true).open(path)?;
+    let kind = stream.metadata()?.file_type();
+    Ok(is_stream(kind).then_some(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_took_the_place_of_a_fifo_is_left_alone() {
+        assert!(open_stream("/dev/null".as_ref()).unwrap().is_some());
+        let path = std::env::temp_dir().join(format!("sockwire-swap-{}", std::process::id()));
+        std::fs::write(&path, "precious").unwrap();
+        let opened = open_stream(&path).unwrap();
+        let kept = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(opened.is_none());
+        assert_eq!(kept, b"precious");
+    }
+
+    #[test]
+    fn a_writer_that_writes_nothing_changes_nothing() {
+        let how = Create {
+            format: Format::PcapNg,
+            force: true,
+            owner: None,
+        };
+        let path = std::env::temp_dir().join(format!("sockwire-nothing-{}", std::process::id()));
+        drop(create(&path, how).unwrap());
+        assert!(!path.exists());
+        std::fs::write(&path, [7; 4096]).unwrap();
+        drop(create(&path, how).unwrap());
+        let kept = std::fs::read(&path).unwrap();
+        create(&path, how).unwrap().finish(&[]).unwrap();
+        let written = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(kept, [7; 4096]);
+        assert!((28..4096).contains(&written.len()), "{}", written.len());
+    }
 }

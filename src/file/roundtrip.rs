@@ -294,6 +294,33 @@ fn only_asked_for_files_are_overwritten_and_links_are_not_followed() {
 }
 
 #[test]
+fn more_interfaces_than_a_section_holds_go_into_several() {
+    let names: Vec<String> = (0..2_500).map(|n| format!("if{n}")).collect();
+    let interfaces: Vec<_> = names
+        .iter()
+        .map(|name| interface(name, LinkType::ETHERNET))
+        .collect();
+    let packets: Vec<Packet> = [0, 2_499, 5, 5, 1_200]
+        .into_iter()
+        .zip(1..)
+        .map(|(interface, number)| Packet {
+            interface,
+            ..packet(number, 60)
+        })
+        .collect();
+    let bytes = written(&packets, &interfaces, Format::PcapNg);
+    let mut reader = Reader::new(Cursor::new(bytes), "f").unwrap();
+    let (found, fault) = drain(&mut reader);
+    assert_eq!(fault, None);
+    let found: Vec<_> = found
+        .iter()
+        .map(|p| reader.interfaces()[p.interface as usize].name.clone())
+        .collect();
+    let expected = ["if0", "if2499", "if5", "if5", "if1200"];
+    assert_eq!(found, expected.map(|name| Some(name.to_owned())));
+}
+
+#[test]
 fn a_new_file_is_given_to_its_owner() {
     use std::os::unix::fs::MetadataExt;
     if !nix::unistd::geteuid().is_root() {
@@ -310,6 +337,7 @@ fn a_new_file_is_given_to_its_owner() {
     create(&path, how).unwrap().finish(&[]).unwrap();
     let about = path.metadata().unwrap();
     assert_eq!((about.uid(), about.gid()), (12_345, 54_321));
+    assert_eq!(about.mode() & 0o777, 0o600, "packets are private");
 }
 
 #[test]

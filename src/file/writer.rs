@@ -16,7 +16,7 @@ use crate::{
     time::{SECOND, Time},
 };
 
-use super::{Format, MAX_PACKET, WriteError, pcap, pcapng::write};
+use super::{Format, MAX_INTERFACES, MAX_PACKET, WriteError, pcap, pcapng::write};
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 128 << 10;
@@ -40,7 +40,7 @@ pub struct Writer {
 
 /// Where the bytes go.
 enum Out {
-    /// A regular file, which can be cut; with its path when it was made here, and can be taken away again.
+    /// A regular file, which can be cut; with its path when it was made here, and is empty so far.
     File(File, Option<PathBuf>),
     Stream(Box<dyn Write + Send>),
 }
@@ -52,18 +52,19 @@ enum Layout {
     PcapNg(Described),
 }
 
-/// The interfaces that have a description in the file.
+/// The interfaces that have a description in the section that is written.
 #[derive(Default)]
 struct Described {
     begun: bool,
-    /// An interface of the source, with its frames' link type, and its number in the file.
+    /// An interface of the source, with its frames' link type, and its number.
     numbers: HashMap<(u32, LinkType), u32>,
     /// The last one asked for.
     last: Option<((u32, LinkType), u32)>,
 }
 
 impl Described {
-    /// The number in the file of a source's interface, which is described first where it has to be.
+    /// The number in its section of a source's interface, which is described first where it has to be. A section that
+    /// is full ends, and the next one describes its interfaces anew: readers refuse longer ones.
     #[inline]
     fn number(
         &mut self,
@@ -75,6 +76,10 @@ impl Described {
         match self.last {
             Some((last, number)) if last == key => return number,
             _ => {}
+        }
+        if self.numbers.len() == MAX_INTERFACES && !self.numbers.contains_key(&key) {
+            write::section(into);
+            self.numbers.clear();
         }
         let next = self.numbers.len() as u32;
         let number = *self.numbers.entry(key).or_insert_with(|| {
@@ -94,7 +99,7 @@ impl Writer {
         Self::over(Out::Stream(Box::new(out)), format, name)
     }
 
-    /// Writes to an empty regular file; `path` when it may be removed should not even the header fit.
+    /// Writes to a regular file in place of what is in it; `path` when it may be removed should nothing be written.
     pub(super) fn file(file: File, path: Option<&Path>, format: Format, name: &str) -> Self {
         let out = Out::File(file, path.map(Path::to_owned));
         Self::over(out, format, name.to_owned())
@@ -234,11 +239,14 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let out: &mut dyn Write = match &mut self.out {
-            Out::File(file, _) => file,
-            Out::Stream(stream) => stream,
+        let (done, fault) = match &mut self.out {
+            Out::Stream(stream) => write_all(stream, &self.buffer),
+            Out::File(file, _) if self.written > 0 => write_all(file, &self.buffer),
+            Out::File(file, _) => match file.set_len(0) {
+                Ok(()) => write_all(file, &self.buffer),
+                Err(error) => (0, Some(error)),
+            },
         };
-        let (done, fault) = write_all(out, &self.buffer);
         let Some(source) = fault else {
             self.written += done as u64;
             self.packets += self.ends.len() as u64;
@@ -252,19 +260,26 @@ impl Writer {
         self.packets += whole as u64;
         self.buffer.clear();
         self.ends.clear();
-        if let Out::File(file, path) = &mut self.out {
+        if let Out::File(file, _) = &mut self.out {
             // Best effort: the fault that led here is the one to report.
             let _ = file.set_len(self.written);
             let _ = file.seek(SeekFrom::Start(self.written));
-            if let (0, Some(path)) = (self.written, path.as_ref()) {
-                let _ = fs::remove_file(path);
-            }
+            self.remove_if_empty();
         }
         Err(WriteError::Write {
             name: self.name.clone(),
             packets: self.packets,
             source,
         })
+    }
+
+    /// Takes a file away that was made here and holds nothing.
+    fn remove_if_empty(&mut self) {
+        if let (0, Out::File(_, path)) = (self.written, &mut self.out)
+            && let Some(path) = path.take()
+        {
+            let _ = fs::remove_file(path);
+        }
     }
 
     /// Ends the file, in pcapng with what each interface of the source counted, where known; says how many packets
@@ -309,6 +324,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // Nobody is left to tell; `finish` tells.
         let _ = self.flush();
+        self.remove_if_empty();
     }
 }
 

@@ -12,6 +12,7 @@ pub mod netns;
 mod option;
 pub mod packet;
 pub mod port;
+pub mod privilege;
 pub mod raw;
 pub mod ring;
 pub mod signal;

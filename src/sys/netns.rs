@@ -13,7 +13,7 @@ use nix::{
     fcntl::{OFlag, open},
     sched::{CloneFlags, setns, unshare},
     sys::{stat::Mode, wait::waitpid},
-    unistd::{ForkResult, Gid, Uid, fork, pipe},
+    unistd::{ForkResult, Gid, Uid, fork, pipe2},
 };
 
 use super::netlink;
@@ -66,7 +66,7 @@ impl Stage {
 /// The outer error is about the test itself (no process, no pipe); the inner one is the kernel's refusal.
 pub fn probe(user: bool) -> io::Result<Result<(), Refused>> {
     let maps = Maps::of_this_process();
-    let (reader, writer) = pipe()?;
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     // SAFETY: the child allocates nothing and takes no lock: it makes system calls on prepared data and ends by `_exit`.
     match unsafe { fork()? } {
         ForkResult::Child => {
@@ -142,7 +142,11 @@ impl Maps {
 }
 
 fn write(path: &CStr, text: &[u8]) -> Result<(), Errno> {
-    let mut file = File::from(open(path, OFlag::O_WRONLY, Mode::empty())?);
+    let mut file = File::from(open(
+        path,
+        OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?);
     file.write_all(text)
         .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
 }

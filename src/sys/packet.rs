@@ -193,22 +193,27 @@ impl PacketSocket {
     /// Whether an interface in the socket's network namespace is set up (`IFF_UP`).
     ///
     /// # Errors
-    /// `ENODEV` when there is no such interface.
-    pub fn is_up(&self, name: &str) -> io::Result<bool> {
-        let answer = InterfaceRequest::named(name)?.ask(&self.0, libc::SIOCGIFFLAGS)?;
+    /// `ENODEV` when there is no such interface any more.
+    pub fn is_up(&self, ifindex: u32) -> io::Result<bool> {
+        let answer = self.named(ifindex)?.ask(&self.0, libc::SIOCGIFFLAGS)?;
         Ok(libc::c_int::from(answer.half()) & libc::IFF_UP != 0)
     }
 
-    /// The present name of an interface in the socket's network namespace.
+    /// The present name of an interface in the socket's network namespace, with marks for what is no UTF-8 in it.
     ///
     /// # Errors
     /// `ENODEV` when there is no such interface any more.
     pub fn name_of(&self, ifindex: u32) -> io::Result<String> {
+        let request = self.named(ifindex)?;
+        let name = request.name.split(|&b| b == 0).next().unwrap_or_default();
+        Ok(String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// A request about the interface with this number; the kernel allows names that are no text.
+    fn named(&self, ifindex: u32) -> io::Result<InterfaceRequest> {
         let mut request = InterfaceRequest::default();
         request.data[..4].copy_from_slice(&index(ifindex)?.to_ne_bytes());
-        let answer = request.ask(&self.0, libc::SIOCGIFNAME)?;
-        let name = answer.name.split(|&b| b == 0).next().unwrap_or_default();
-        Ok(String::from_utf8_lossy(name).into_owned())
+        request.ask(&self.0, libc::SIOCGIFNAME)
     }
 
     fn bind_to(&self, ifindex: u32, protocol: u16) -> io::Result<()> {

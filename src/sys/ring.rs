@@ -63,8 +63,9 @@ impl Ring {
     }
 
     fn status(&self, index: usize) -> &AtomicU32 {
-        // SAFETY: `index` is below the number of blocks, so the word lies in the mapping, aligned to 8; kernel and user
-        // space both touch it only as a whole word, and it lives as long as `self`.
+        // SAFETY: `index` is below the number of blocks, so the word lies in the mapping, aligned to 8, which lives as
+        // long as `self`; the kernel touches it only as a whole word, and no `RingBlock` of this block is borrowed:
+        // `Reader::take` asks only while there is none, and `RingBlock::drop` has it for itself.
         unsafe { AtomicU32::from_ptr(self.block(index).add(STATUS).cast().as_ptr()) }
     }
 
@@ -137,7 +138,8 @@ impl RingBlock {
     /// The block, to be changed in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: the status word gave the block to user space, and `taken` lets only one `RingBlock` exist for it,
-        // which is borrowed mutably here; the kernel keeps out until the drop.
+        // which is borrowed mutably here; until the drop the kernel writes nothing there, and this process touches the
+        // status word nowhere else.
         unsafe {
             std::slice::from_raw_parts_mut(
                 self.ring.block(self.index).as_ptr(),
@@ -187,12 +189,7 @@ impl Cursor {
         }
     }
 
-    /// Frames not yet seen.
-    pub fn left(&self) -> u32 {
-        self.left
-    }
-
-    /// The next frame; `None` after the last.
+    /// The next frame, which lies within the block; `None` after the last, or where the block is damaged.
     #[inline]
     pub fn next(&mut self, block: &[u8]) -> Option<Entry> {
         self.left = self.left.checked_sub(1)?;
@@ -201,12 +198,18 @@ impl Cursor {
         let half = |i: usize| u16::from_ne_bytes([header[i], header[i + 1]]);
         let word =
             |i: usize| u32::from_ne_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
-        self.at = at + word(0) as usize;
-        let start = at + usize::from(half(24));
+        match word(0) {
+            0 => self.left = 0,
+            offset => self.at = at.checked_add(offset as usize)?,
+        }
+        let (start, len) = (at + usize::from(half(24)), word(12));
+        if block.len().checked_sub(start)? < len as usize {
+            return None;
+        }
         Some(Entry {
             seconds: word(4),
             nanos: word(8),
-            len: word(12),
+            len,
             wire_len: word(16),
             status: word(20),
             tci: word(32) as u16,
@@ -230,7 +233,7 @@ pub struct Entry {
     pub seconds: u32,
     /// Nanoseconds in that second.
     pub nanos: u32,
-    /// Captured bytes.
+    /// Captured bytes, all of them in the block.
     pub len: u32,
     /// Bytes on the wire.
     pub wire_len: u32,

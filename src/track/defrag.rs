@@ -8,8 +8,9 @@ use std::{
 
 use crate::time::{SECOND, Time};
 
-/// Bytes of payload that all unfinished datagrams may hold together.
-pub(super) const MEMORY: usize = 64 << 20;
+/// Bytes of payload that all unfinished datagrams may hold together: four times what Linux gives them
+/// (`ipfrag_high_thresh`). One batch may complete them all at once, and then holds them a second time.
+pub(super) const MEMORY: usize = 16 << 20;
 /// Fragments of one datagram: more than any sender makes of 64 KiB at the smallest MTU.
 const MOST_FRAGMENTS: usize = 8192;
 /// A datagram's payload: what the offset field can reach.

@@ -19,8 +19,9 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     transport: Transport,
-    low: SocketAddr,
-    high: SocketAddr,
+    /// Half as long as two `SocketAddr`: a table holds each key twice.
+    low: (IpAddr, u16),
+    high: (IpAddr, u16),
 }
 
 impl FlowKey {
@@ -30,8 +31,8 @@ impl FlowKey {
         addresses: (IpAddr, IpAddr),
         ports: (u16, u16),
     ) -> (Self, bool) {
-        let source = SocketAddr::new(addresses.0, ports.0);
-        let destination = SocketAddr::new(addresses.1, ports.1);
+        let source = (addresses.0, ports.0);
+        let destination = (addresses.1, ports.1);
         let forward = source <= destination;
         let (low, high) = if forward {
             (source, destination)
@@ -55,7 +56,7 @@ impl FlowKey {
 
     /// The lower and the higher socket.
     pub fn sockets(&self) -> (SocketAddr, SocketAddr) {
-        (self.low, self.high)
+        (self.low.into(), self.high.into())
     }
 }
 
