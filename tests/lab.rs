@@ -181,6 +181,14 @@ fn an_existing_file_is_not_replaced_unasked() {
 }
 
 #[test]
+fn the_ladder_and_a_capture_do_not_share_standard_output() {
+    let refused = run(&["lab", "udp", "--ground", "smoltcp", "-w", "-"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("give -w the name of a file"));
+}
+
+#[test]
 fn what_there_is_and_what_there_is_not() {
     for words in [&["lab"][..], &["lab", "list"]] {
         let shown = text(&run(words));

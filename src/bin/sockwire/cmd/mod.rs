@@ -15,7 +15,12 @@ mod waiting;
 mod watch;
 mod welcome;
 
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use sockwire::filter::begins_filter;
@@ -76,12 +81,21 @@ impl From<io::Error> for Failure {
 /// What every command returns.
 pub(crate) type Outcome = Result<Exit, Failure>;
 
+const EXAMPLES: &str = "\
+Examples:
+  sockwire lab handshake             a TCP handshake, some data, the close; no root needed
+  sudo sockwire watch port 5000      every connection to port 5000 as a ladder
+  sudo sockwire -i lo port 5000      packets, one line each (means: sockwire capture)
+  sockwire trace.pcapng tcp          packets of a file (means: sockwire read)
+  sockwire -nr trace.pcapng tcp      the same, with tcpdump's letters
+  sockwire doctor                    what this machine allows";
+
 #[derive(Parser)]
 #[command(
     name = "sockwire",
     version,
     about = "Shows what a socket does on the wire",
-    disable_help_subcommand = true
+    before_help = EXAMPLES
 )]
 struct Cli {
     #[command(flatten)]
@@ -149,7 +163,8 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// A first word that begins a filter, or an option of `capture`, means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`.
+/// A first word that begins a filter, or an option, means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`. With `-r`
+/// among the options, or a file as the first word, it means `read`: `sockwire -nr FILE`, `sockwire FILE`.
 fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.collect();
     let own = Cli::command();
@@ -169,11 +184,28 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
         }
         let asks_for_help = matches!(&*word, "-h" | "--help" | "-V" | "--version");
         if begins_filter(&word) || word.starts_with('-') && !asks_for_help {
-            words.insert(index, "capture".into());
+            let reads = words[index..].iter().any(|word| names_a_file(word));
+            words.insert(index, if reads { "read" } else { "capture" }.into());
+        } else if own.find_subcommand(&*word).is_none() && Path::new(&*word).is_file() {
+            words.insert(index, "read".into());
         }
         break;
     }
     words
+}
+
+/// `-r`, also behind letters that take no value: `-nr`, `-ttttr`.
+fn names_a_file(word: &OsStr) -> bool {
+    let word = word.to_string_lossy();
+    match word.strip_prefix('-') {
+        Some(letters) => {
+            letters
+                .trim_start_matches(|letter| "#AKNSUXelnqtvx".contains(letter))
+                .starts_with('r')
+                || word.split('=').next() == Some("--read")
+        }
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +238,25 @@ mod tests {
         );
         assert_eq!(parsed("sockwire --help"), "sockwire --help");
         assert_eq!(parsed("sockwire raed x"), "sockwire raed x");
+        assert_eq!(parsed("sockwire -s 64 -w r"), "sockwire capture -s 64 -w r");
+    }
+
+    #[test]
+    fn a_file_means_read() {
+        for line in ["-r x udp", "-nr x", "-c1 -ttttr x", "--read=x", "-vrx"] {
+            assert_eq!(
+                parsed(&format!("sockwire {line}")),
+                format!("sockwire read {line}")
+            );
+        }
+        assert_eq!(
+            parsed("sockwire Cargo.toml tcp"),
+            "sockwire read Cargo.toml tcp"
+        );
+        assert_eq!(
+            parsed("sockwire watch -r Cargo.toml"),
+            "sockwire watch -r Cargo.toml"
+        );
     }
 
     #[test]
