@@ -22,7 +22,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{
+    CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use sockwire::filter::begins_filter;
 
 /// What the program's exit code says (design: contracts).
@@ -142,7 +146,8 @@ enum Command {
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse_from(arguments(std::env::args_os()));
+    let cli = Cli::try_parse_from(arguments(std::env::args_os()))
+        .unwrap_or_else(|error| advised(error).exit());
     let global = &cli.global;
     let outcome = match cli.command {
         None => welcome::run(global),
@@ -161,6 +166,47 @@ pub(crate) fn main() -> ExitCode {
         failure.exit
     });
     ExitCode::from(exit as u8)
+}
+
+/// tcpdump's options that are not understood here, and what serves instead.
+const OTHERWISE: [(&str, &str); 8] = [
+    ("-C", "one file is written, not one after the other"),
+    ("-G", "one file is written, not one after the other"),
+    ("-W", "one file is written, not one after the other"),
+    (
+        "-L",
+        "the link type is the interface's own: sockwire interfaces",
+    ),
+    (
+        "-y",
+        "the link type is the interface's own: sockwire interfaces",
+    ),
+    (
+        "-I",
+        "monitor mode is set from outside: iw dev IF set type monitor",
+    ),
+    (
+        "-Z",
+        "a recording belongs to the user who called sudo anyway",
+    ),
+    ("-d", "the code of a filter is not shown"),
+];
+
+/// The error with the tip that helps: an option that nobody knows is hardly meant as a value.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    if error.kind() != ErrorKind::UnknownArgument || !option.starts_with('-') {
+        return error;
+    }
+    let known = OTHERWISE.iter().find(|(letter, _)| letter == option);
+    error.remove(ContextKind::Suggested);
+    if let Some((_, instead)) = known {
+        let tip = StyledStr::from(*instead);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 /// A first word that begins a filter, or an option, means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`. With `-r`
@@ -257,6 +303,20 @@ mod tests {
             parsed("sockwire watch -r Cargo.toml"),
             "sockwire watch -r Cargo.toml"
         );
+    }
+
+    #[test]
+    fn unknown_options_get_a_tip_that_helps_or_none() {
+        let said = |line: &str| match Cli::try_parse_from(arguments(
+            line.split(' ').map(OsString::from),
+        )) {
+            Ok(_) => String::new(),
+            Err(error) => advised(error).to_string(),
+        };
+        assert!(said("sockwire -i lo -G 10 -w x").contains("tip: one file is written"));
+        assert!(said("sockwire -J").contains("unexpected argument '-J'"));
+        assert!(!said("sockwire -J").contains("tip:"));
+        assert!(said("sockwire lab --dely 5").contains("'--delay'"));
     }
 
     #[test]
