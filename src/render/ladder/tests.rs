@@ -430,6 +430,33 @@ fn a_window_closes_is_probed_and_opens_again() {
 }
 
 #[test]
+fn only_a_repetition_after_silence_tells_of_loss() {
+    let mut show = Show::watch();
+    show.tap(0, "> SYN seq=100")
+        .tap(100, "< SYN seq=50 ack=101")
+        .tap(1_010_000, "< SYN seq=50 ack=101")
+        .tap(1_020_000, "> SYN seq=100")
+        .tap(1_020_100, "< SYN seq=50 ack=101");
+    let told = show.end();
+    assert_eq!(told.matches("again (of ").count(), 3, "{told}");
+    assert_eq!(
+        told.matches("1.01 s without an answer: packet 2").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!(
+        told.matches("without an answer: packet 2").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!(
+        told.matches("without an answer: packet 1").count(),
+        1,
+        "{told}"
+    );
+}
+
+#[test]
 fn one_direction_alone_tells_what_it_can() {
     let mut show = Show::watch();
     show.tap(0, "> SYN seq=9")

@@ -329,7 +329,10 @@ impl Flow {
             told.note(About::Remark, words::MIDDLE.to_owned());
         }
         if let (Order::Again(Some(number)), Some(first)) = (order, first)
-            && at.time.since(first.time) >= SILENCE
+            // Sent again sooner, it answers a packet that came again.
+            && self.senders[from as usize]
+                .repeats(number, at.time)
+                .is_some_and(|waited| waited >= SILENCE)
         {
             let after = at.time.since(first.time);
             let text = match (at.sent_only, first.dropped) {
