@@ -47,7 +47,8 @@ pub struct Problem {
 /// How bad a [`Problem`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// The snapshot length cut the packet: nothing is wrong with it.
+    /// The capture has not all of the packet (the snapshot length or the end of a damaged file cut it): nothing is
+    /// wrong with it.
     Cut,
     /// Allowed, and yet worth a look.
     Odd,
@@ -59,7 +60,7 @@ impl Problem {
     /// The header goes on past the captured bytes.
     pub const CUT: Self = Self {
         kind: ProblemKind::Cut,
-        text: "cut by the snapshot length",
+        text: "cut short in the capture",
     };
 
     /// Against the specification.

@@ -187,6 +187,29 @@ fn an_existing_file_is_not_replaced_unasked() {
 }
 
 #[test]
+fn fragments_are_shown_and_no_datagram_arrives_without_one_of_them() {
+    if !private_network() {
+        return;
+    }
+    let words = ["lab", "fragments"];
+    let whole = text(&run(&words));
+    assert_eq!(whole.matches("  IP  fragment id=").count(), 2, "{whole}");
+    assert!(whole.contains("│──── 4000 bytes"), "{whole}");
+    let lost = text(&run(&[&words[..], &["--drop", "fragment:2"]].concat()));
+    assert_eq!(lost.matches("  IP  fragment id=").count(), 3, "{lost}");
+    assert!(lost.contains("the wire dropped packet 2: second fragment"));
+    assert!(!lost.contains("│──── 4000 bytes"), "{lost}");
+}
+
+#[test]
+fn the_ladder_and_a_capture_do_not_share_standard_output() {
+    let refused = run(&["lab", "udp", "--ground", "smoltcp", "-w", "-"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("give -w the name of a file"));
+}
+
+#[test]
 fn what_there_is_and_what_there_is_not() {
     for words in [&["lab"][..], &["lab", "list"]] {
         let shown = text(&run(words));

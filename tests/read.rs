@@ -332,11 +332,35 @@ fn a_decompression_bomb_is_stopped_unless_told_otherwise() {
 
 #[test]
 fn help_begins_with_examples() {
-    for command in ["read", "protocols"] {
-        for asked in ["--help", "-h"] {
-            let (code, out, _) = run(sockwire().args([command, asked]));
-            assert_eq!(code, Some(0));
-            assert!(out.starts_with("Examples:\n  sockwire "), "{out}");
-        }
+    for words in [
+        &["read", "--help"][..],
+        &["read", "-h"],
+        &["protocols", "--help"],
+        &["protocols", "-h"],
+        &["help", "read"],
+        &["help"],
+        &["--help"],
+        &["-h"],
+    ] {
+        let (code, out, _) = run(sockwire().args(words));
+        assert_eq!(code, Some(0));
+        assert!(out.starts_with("Examples:\n  sockwire "), "{out}");
     }
+}
+
+#[test]
+fn a_file_needs_no_command() {
+    let file = pcap("no-command", 3, 0);
+    let told = read(&["-n"], &file);
+    assert_eq!(told.1.lines().count(), 3, "{told:?}");
+    assert_eq!(run(sockwire().arg(&file)), told);
+    assert_eq!(run(sockwire().arg("-nr").arg(&file)), told);
+    assert_eq!(run(sockwire().arg("-r").arg(&file).arg("-n")), told);
+}
+
+#[test]
+fn protocols_can_be_told_in_ascii() {
+    let (code, out, _) = run(sockwire().args(["protocols", "--ascii"]));
+    assert_eq!(code, Some(0));
+    assert!(out.is_ascii() && out.contains("section 5.3"), "{out}");
 }

@@ -318,10 +318,7 @@ mod tests {
     fn problems_stand_last() {
         let value: serde_json::Value = serde_json::from_str(&record(UDP, 38)).unwrap();
         let udp = &value["layers"][3];
-        assert_eq!(
-            udp["sockwire.problem"][0],
-            "cut: cut by the snapshot length"
-        );
+        assert_eq!(udp["sockwire.problem"][0], "cut: cut short in the capture");
         assert_eq!(udp["udp.srcport"], 5353);
         assert!(udp.get("udp.length").is_none());
     }

@@ -88,18 +88,20 @@ impl Refusal {
         Self { refused, cause }
     }
 
-    /// What to do about it, one way a line, the lasting way first. `program` is the program's real path.
+    /// What to do about it, one way a line. `program` is the program's real path.
     pub fn cures(&self, program: &str) -> Vec<String> {
         let lines: &[&str] = match self.cause {
             Cause::SwitchedOff => &[
-                "an administrator, for good:  sysctl -w user.max_user_namespaces=10000",
+                "an administrator, until the next start:  sysctl -w user.max_user_namespaces=10000",
+                "and from then on:  echo user.max_user_namespaces=10000 > /etc/sysctl.d/60-sockwire.conf",
                 "this once:  sudo PROGRAM lab",
             ],
             Cause::Limit => {
                 &["an administrator: raise user.max_user_namespaces and user.max_net_namespaces"]
             }
             Cause::DebianSetting => &[
-                "an administrator, for good:  sysctl -w kernel.unprivileged_userns_clone=1",
+                "an administrator, until the next start:  sysctl -w kernel.unprivileged_userns_clone=1",
+                "and from then on:  echo kernel.unprivileged_userns_clone=1 > /etc/sysctl.d/60-sockwire.conf",
                 "this once:  sudo PROGRAM lab",
             ],
             Cause::AppArmor => &[
@@ -223,6 +225,22 @@ mod tests {
                 Refusal { refused, cause }
             );
             assert!(line.len() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_the_next_start_forgets_is_not_called_lasting() {
+        for cause in [Cause::SwitchedOff, Cause::DebianSetting] {
+            let refused = Refused {
+                stage: Stage::Map,
+                errno: Errno::EPERM,
+            };
+            let cures = Refusal { refused, cause }.cures("sockwire");
+            assert!(
+                cures[0].contains("until the next start:  sysctl -w"),
+                "{cures:?}"
+            );
+            assert!(cures[1].contains("/etc/sysctl.d/"), "{cures:?}");
         }
     }
 

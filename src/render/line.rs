@@ -418,7 +418,7 @@ mod tests {
     fn problems_are_told_in_words_and_red_on_a_terminal() {
         let cut = lines(Options::default(), LinkType::ETHERNET, &[UDP], 38);
         assert!(cut.contains("10.0.0.1:5353 → "), "{cut}");
-        assert!(cut.contains("[UDP cut by the snapshot length]"), "{cut}");
+        assert!(cut.contains("[UDP cut short in the capture]"), "{cut}");
         // The UDP header says 4 bytes, less than itself.
         let wrong = UDP.replace("000d 0000", "0004 0000");
         let colour = Options {

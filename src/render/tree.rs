@@ -242,7 +242,7 @@ mod tests {
             },
         );
         assert!(
-            text.contains("    ! not whole: cut by the snapshot length\n"),
+            text.contains("    ! not whole: cut short in the capture\n"),
             "{text}"
         );
         assert!(

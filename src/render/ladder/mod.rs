@@ -346,6 +346,7 @@ impl Ladder {
                     Order::Again(None) => parts.push("again".to_owned()),
                     Order::Late => parts.push("late".to_owned()),
                     Order::KeepAlive => parts.push("keep-alive".to_owned()),
+                    Order::WindowProbe => parts.push("window probe".to_owned()),
                     Order::AfterGap => parts.push("after gap".to_owned()),
                 }
                 if let Some(ack) = tcp.ack.filter(|_| tcp.len == 0) {

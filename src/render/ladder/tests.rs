@@ -392,6 +392,7 @@ fn replies_resets_half_closes_and_strangers_have_their_sentences() {
            window 0: the server cannot take more data for now
   0.000020 FIN-WAIT-1  │──── FIN,ACK seq=2 ack=1 ──────────▶│  CLOSE-WAIT    3
   0.000030 FIN-WAIT-2  │◀─── 4 bytes seq=1 "more" ──────────│  CLOSE-WAIT    4
+           window open again after 0.02 ms: the server takes data
            half-close: the client has closed its side and still receives
   0.000040 CLOSED      │════ RST seq=3 ════════════════════▶│      CLOSED    5
            reset by the client: nothing more is delivered
@@ -399,6 +400,59 @@ fn replies_resets_half_closes_and_strangers_have_their_sentences() {
   0.001000             │──── 5 bytes "ping\n" ─────────────▶│                6
   0.001020             │◀─ 5 bytes after 0.02 ms "pong\n" ──│                7
 "#,
+    );
+}
+
+#[test]
+fn a_window_closes_is_probed_and_opens_again() {
+    let mut show = Show::watch();
+    show.tap(0, "> seq=100 ack=50 \"x\"");
+    show.tap(10, "< seq=50 ack=101 win=0")
+        .tap(200_010, "> seq=100 ack=50")
+        .tap(200_020, "< seq=50 ack=101 win=0")
+        .tap(900_010, "< seq=50 ack=101")
+        .tap(901_000, "> seq=100 ack=50");
+    assert_told(
+        &show.end(),
+        r#"
+-- C1 tcp 10.0.0.1:41000 → 10.0.0.2:5000 -------------------------------------
+  0.000000 ESTABLISHED │──── 1 byte seq=1 "x" ─────────────▶│           ?    1
+           seen from the middle: its handshake came before the first packet
+  0.000010 ESTABLISHED │◀─── ACK seq=1 ack=2 win=0 ─────────│ ESTABLISHED    2
+           window 0: the server cannot take more data for now
+  0.200010 ESTABLISHED │──── ACK seq=1 window probe ack=1 ─▶│ ESTABLISHED    3
+  0.200020 ESTABLISHED │◀─── ACK seq=1 ack=2 win=0 ─────────│ ESTABLISHED    4
+  0.900010 ESTABLISHED │◀─── ACK seq=1 ack=2 ───────────────│ ESTABLISHED    5
+           window open again after 900.00 ms: the server takes data
+  0.901000 ESTABLISHED │──── ACK seq=1 keep-alive ack=1 ───▶│ ESTABLISHED    6
+"#,
+    );
+}
+
+#[test]
+fn only_a_repetition_after_silence_tells_of_loss() {
+    let mut show = Show::watch();
+    show.tap(0, "> SYN seq=100")
+        .tap(100, "< SYN seq=50 ack=101")
+        .tap(1_010_000, "< SYN seq=50 ack=101")
+        .tap(1_020_000, "> SYN seq=100")
+        .tap(1_020_100, "< SYN seq=50 ack=101");
+    let told = show.end();
+    assert_eq!(told.matches("again (of ").count(), 3, "{told}");
+    assert_eq!(
+        told.matches("1.01 s without an answer: packet 2").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!(
+        told.matches("without an answer: packet 2").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!(
+        told.matches("without an answer: packet 1").count(),
+        1,
+        "{told}"
     );
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Flow {
     began_close: Option<Side>,
     /// Notes that are given once.
     said: Said,
+    /// Since when the window of each side has been 0, while it is.
+    shut: [Option<Time>; 2],
     /// When each side sent a datagram that was not answered yet.
     asked: [Option<Time>; 2],
     /// The row that waits for the server's first word to know its state.
@@ -54,6 +56,7 @@ struct Said {
     end: bool,
     half_close: bool,
     window_zero: [bool; 2],
+    window_open: [bool; 2],
 }
 
 /// What a packet adds.
@@ -159,6 +162,7 @@ impl Flow {
             rtt: None,
             began_close: None,
             said: Said::default(),
+            shut: [None; 2],
             asked: [None; 2],
             held: None,
             run: (Side::Client, 0),
@@ -281,8 +285,12 @@ impl Flow {
         let middle = self.section.is_none() && !s.syn;
         self.enter(from, &s, told);
         let far_before = self.sender(from).end.state();
+        let shut = self.shut[from.other() as usize].is_some();
         let sender = &mut self.senders[from as usize];
-        let order = sender.order(&s);
+        let order = match sender.order(&s) {
+            Order::KeepAlive if shut => Order::WindowProbe,
+            order => order,
+        };
         sender.packets += 1;
         let first = sender.find(s.seq);
         if !matches!(order, Order::Again(_)) && s.end() != s.seq {
@@ -321,7 +329,10 @@ impl Flow {
             told.note(About::Remark, words::MIDDLE.to_owned());
         }
         if let (Order::Again(Some(number)), Some(first)) = (order, first)
-            && at.time.since(first.time) >= SILENCE
+            // Sent again sooner, it answers a packet that came again.
+            && self.senders[from as usize]
+                .repeats(number, at.time)
+                .is_some_and(|waited| waited >= SILENCE)
         {
             let after = at.time.since(first.time);
             let text = match (at.sent_only, first.dropped) {
@@ -335,7 +346,7 @@ impl Flow {
             let missing = self.sender(from).missing();
             told.note(About::Remark, words::gap(missing, at.number));
         }
-        self.remark(from, tcp, told);
+        self.remark(from, tcp, at.time, told);
         Underway {
             from,
             segment: Some(s),
@@ -344,12 +355,19 @@ impl Flow {
     }
 
     /// Remarks that are made once.
-    fn remark(&mut self, from: Side, tcp: &read::Tcp<'_>, told: &mut Told) {
-        let said = &mut self.said.window_zero[from as usize];
-        if tcp.window_zero && !*said && !tcp.segment.syn {
-            told.note(About::Trouble, words::window_zero(from));
+    fn remark(&mut self, from: Side, tcp: &read::Tcp<'_>, now: Time, told: &mut Told) {
+        let side = from as usize;
+        if tcp.window_zero && !tcp.segment.syn {
+            self.shut[side].get_or_insert(now);
+            if !std::mem::replace(&mut self.said.window_zero[side], true) {
+                told.note(About::Trouble, words::window_zero(from));
+            }
+        } else if let Some(since) = self.shut[side].take()
+            && !tcp.segment.rst
+            && !std::mem::replace(&mut self.said.window_open[side], true)
+        {
+            told.note(About::Remark, words::window_open(from, now.since(since)));
         }
-        *said |= tcp.window_zero && !tcp.segment.syn;
         let sender = self.sender(from);
         if tcp.segment.len > 0 && sender.end.state() == State::CloseWait && !self.said.half_close {
             self.said.half_close = true;

@@ -228,6 +228,8 @@ pub enum Order {
     Late,
     /// Asks whether the other side is still there.
     KeepAlive,
+    /// Asks whether the other side's window, which was 0, has opened.
+    WindowProbe,
     /// Something before it was not captured.
     AfterGap,
 }

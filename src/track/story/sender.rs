@@ -15,6 +15,8 @@ pub(super) struct Sent {
     pub(super) mark: u32,
     pub(super) number: u64,
     pub(super) time: Time,
+    /// When it was sent again, if it was.
+    again: Option<Time>,
     /// The wire dropped it.
     pub(super) dropped: bool,
 }
@@ -46,6 +48,7 @@ impl Sender {
             mark,
             number,
             time,
+            again: None,
             dropped: false,
         };
         match self.sent.get_mut(self.at) {
@@ -62,6 +65,13 @@ impl Sender {
             .chain(new)
             .find(|sent| sent.mark == mark)
             .copied()
+    }
+
+    /// Packet `number` is sent again `now`; returns how long its sender had waited since it was sent last.
+    pub(super) fn repeats(&mut self, number: u64, now: Time) -> Option<i64> {
+        let sent = self.sent.iter_mut().find(|sent| sent.number == number)?;
+        let last = sent.again.replace(now).unwrap_or(sent.time);
+        Some(now.since(last))
     }
 
     /// The wire dropped packet `number`.

@@ -97,6 +97,14 @@ pub(super) fn window_zero(side: Side) -> String {
     )
 }
 
+pub(super) fn window_open(side: Side, after: i64) -> String {
+    format!(
+        "window open again after {}: the {} takes data",
+        Span(after),
+        side.word()
+    )
+}
+
 pub(super) fn error(says: &str, server: SocketAddr, udp: bool) -> String {
     match (udp, says == super::PORT_UNREACHABLE) {
         (true, true) => {

@@ -17,9 +17,18 @@ mod waiting;
 mod watch;
 mod welcome;
 
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::Path,
+    process::ExitCode,
+};
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{
+    CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use sockwire::filter::begins_filter;
 
 /// What the program's exit code says (design: contracts).
@@ -78,12 +87,21 @@ impl From<io::Error> for Failure {
 /// What every command returns.
 pub(crate) type Outcome = Result<Exit, Failure>;
 
+const EXAMPLES: &str = "\
+Examples:
+  sockwire lab handshake             a TCP handshake, some data, the close; no root needed
+  sudo sockwire watch port 5000      every connection to port 5000 as a ladder
+  sudo sockwire -i lo port 5000      packets, one line each (means: sockwire capture)
+  sockwire trace.pcapng tcp          packets of a file (means: sockwire read)
+  sockwire -nr trace.pcapng tcp      the same, with tcpdump's letters
+  sockwire doctor                    what this machine allows";
+
 #[derive(Parser)]
 #[command(
     name = "sockwire",
     version,
     about = "Shows what a socket does on the wire",
-    disable_help_subcommand = true
+    before_help = EXAMPLES
 )]
 struct Cli {
     #[command(flatten)]
@@ -139,7 +157,8 @@ enum Command {
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse_from(arguments(std::env::args_os()));
+    let cli = Cli::try_parse_from(arguments(std::env::args_os()))
+        .unwrap_or_else(|error| advised(error).exit());
     let global = &cli.global;
     let outcome = match cli.command {
         None => welcome::run(global),
@@ -160,7 +179,49 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// A first word that begins a filter, or an option of `capture`, means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`.
+/// tcpdump's options that are not understood here, and what serves instead.
+const OTHERWISE: [(&str, &str); 8] = [
+    ("-C", "one file is written, not one after the other"),
+    ("-G", "one file is written, not one after the other"),
+    ("-W", "one file is written, not one after the other"),
+    (
+        "-L",
+        "the link type is the interface's own: sockwire interfaces",
+    ),
+    (
+        "-y",
+        "the link type is the interface's own: sockwire interfaces",
+    ),
+    (
+        "-I",
+        "monitor mode is set from outside: iw dev IF set type monitor",
+    ),
+    (
+        "-Z",
+        "a recording belongs to the user who called sudo anyway",
+    ),
+    ("-d", "the code of a filter is not shown"),
+];
+
+/// The error with the tip that helps: an option that nobody knows is hardly meant as a value.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    if error.kind() != ErrorKind::UnknownArgument || !option.starts_with('-') {
+        return error;
+    }
+    let known = OTHERWISE.iter().find(|(letter, _)| letter == option);
+    error.remove(ContextKind::Suggested);
+    if let Some((_, instead)) = known {
+        let tip = StyledStr::from(*instead);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
+/// A first word that begins a filter, or an option, means `capture`: `sockwire port 80`, `sockwire -i lo -c 5`. With `-r`
+/// among the options, or a file as the first word, it means `read`: `sockwire -nr FILE`, `sockwire FILE`.
 fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.collect();
     let own = Cli::command();
@@ -180,11 +241,28 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
         }
         let asks_for_help = matches!(&*word, "-h" | "--help" | "-V" | "--version");
         if begins_filter(&word) || word.starts_with('-') && !asks_for_help {
-            words.insert(index, "capture".into());
+            let reads = words[index..].iter().any(|word| names_a_file(word));
+            words.insert(index, if reads { "read" } else { "capture" }.into());
+        } else if own.find_subcommand(&*word).is_none() && Path::new(&*word).is_file() {
+            words.insert(index, "read".into());
         }
         break;
     }
     words
+}
+
+/// `-r`, also behind letters that take no value: `-nr`, `-ttttr`.
+fn names_a_file(word: &OsStr) -> bool {
+    let word = word.to_string_lossy();
+    match word.strip_prefix('-') {
+        Some(letters) => {
+            letters
+                .trim_start_matches(|letter| "#AKNSUXelnqtvx".contains(letter))
+                .starts_with('r')
+                || word.split('=').next() == Some("--read")
+        }
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +295,39 @@ mod tests {
         );
         assert_eq!(parsed("sockwire --help"), "sockwire --help");
         assert_eq!(parsed("sockwire raed x"), "sockwire raed x");
+        assert_eq!(parsed("sockwire -s 64 -w r"), "sockwire capture -s 64 -w r");
+    }
+
+    #[test]
+    fn a_file_means_read() {
+        for line in ["-r x udp", "-nr x", "-c1 -ttttr x", "--read=x", "-vrx"] {
+            assert_eq!(
+                parsed(&format!("sockwire {line}")),
+                format!("sockwire read {line}")
+            );
+        }
+        assert_eq!(
+            parsed("sockwire Cargo.toml tcp"),
+            "sockwire read Cargo.toml tcp"
+        );
+        assert_eq!(
+            parsed("sockwire watch -r Cargo.toml"),
+            "sockwire watch -r Cargo.toml"
+        );
+    }
+
+    #[test]
+    fn unknown_options_get_a_tip_that_helps_or_none() {
+        let said = |line: &str| match Cli::try_parse_from(arguments(
+            line.split(' ').map(OsString::from),
+        )) {
+            Ok(_) => String::new(),
+            Err(error) => advised(error).to_string(),
+        };
+        assert!(said("sockwire -i lo -G 10 -w x").contains("tip: one file is written"));
+        assert!(said("sockwire -J").contains("unexpected argument '-J'"));
+        assert!(!said("sockwire -J").contains("tip:"));
+        assert!(said("sockwire lab --dely 5").contains("'--delay'"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sockwire::{
     protocol::{Claim, Protocol},
 };
 
-use super::{Exit, Failure, Global, Outcome, output};
+use super::{Exit, Failure, Global, Outcome, output::Output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,28 +32,29 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, _global: &Global) -> Outcome {
-    let mut out = String::new();
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    let mut stdout = Output::stdout(global.ascii)?;
+    let out = &mut stdout.text;
     match &args.name {
         None => {
             for protocol in proto::ALL {
-                write_protocol(&mut out, protocol, args.json);
+                write_protocol(out, protocol, args.json);
             }
         }
         Some(name) => {
             let (protocol, field) = find(name)?;
             if field.is_none() && !args.json {
-                write_protocol(&mut out, protocol, false);
+                write_protocol(out, protocol, false);
                 out.push('\n');
             }
             for candidate in protocol.fields {
                 if field.is_none_or(|wanted| candidate.is(wanted)) {
-                    write_field(&mut out, candidate, args.json);
+                    write_field(out, candidate, args.json);
                 }
             }
         }
     }
-    output::print(&out)?;
+    stdout.flush()?;
     Ok(Exit::Done)
 }
 

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::anyhow;
 use sockwire::{
     file::{self, Create, Format, WriteError, Writer},
     frame::{Direction, Frame, Interface},
@@ -29,6 +30,12 @@ pub(super) struct Recording {
 impl Recording {
     /// Creates the files that the command line asks for.
     pub(super) fn open(args: &Args) -> Result<Self, Failure> {
+        if args.write.as_deref() == Some(Path::new("-")) {
+            return Err(Failure::new(
+                Exit::Usage,
+                anyhow!("standard output shows the ladder: give -w the name of a file"),
+            ));
+        }
         let open = |path: &Path| {
             let how = Create {
                 format: Format::from_name(path),

@@ -10,7 +10,10 @@ use sockwire::{
     frame::{Batch, Direction, Record},
     lab::{Event, Host, Plan, Transit},
     link::LinkType,
-    render::ladder::{Ladder, LadderOptions, Layout},
+    render::{
+        ladder::{Ladder, LadderOptions, Layout},
+        line::{self, Lines, TimeForm},
+    },
     time::{MILLISECOND, Time},
     track::{
         Tracker,
@@ -29,6 +32,9 @@ pub(super) struct Telling {
     story: Story,
     ladder: Ladder,
     items: Vec<Item>,
+    /// For packets that are no rows.
+    lines: Lines,
+    aside: String,
     recording: Recording,
     calls: bool,
     absolute: bool,
@@ -66,6 +72,13 @@ impl Telling {
                 ..LadderOptions::default()
             }),
             items: Vec::new(),
+            lines: Lines::new(line::Options {
+                time: TimeForm::None,
+                ascii: global.ascii,
+                palette: output::palette(global),
+                ..line::Options::default()
+            }),
+            aside: String::new(),
             recording,
             calls: args.calls,
             absolute: args.absolute,
@@ -97,7 +110,7 @@ impl Telling {
                 self.start.get_or_insert(transit.time);
                 self.packets += 1;
                 self.lost += u64::from(transit.dropped.is_some());
-                self.sent(&transit);
+                self.sent(&transit)?;
                 self.recording.sent(transit)?;
             }
             Event::Delivered {
@@ -132,7 +145,7 @@ impl Telling {
         self.draw()
     }
 
-    fn sent(&mut self, transit: &Transit) {
+    fn sent(&mut self, transit: &Transit) -> Result<(), Failure> {
         let record = Record {
             time: transit.time,
             link: LinkType::ETHERNET,
@@ -145,14 +158,38 @@ impl Telling {
         };
         let batch = Batch::owned(transit.bytes.to_vec(), vec![record], transit.number);
         self.decoder.batch(&batch, &mut self.decoded);
-        self.tracker
-            .packet(&self.decoder, &batch, &mut self.decoded, 0);
+        // Nobody puts together a datagram of which a fragment never arrives.
+        if transit.dropped.is_none() {
+            self.tracker
+                .packet(&self.decoder, &batch, &mut self.decoded, 0);
+        }
+        let rows = self.story.rows();
         if let Some(packet) = self.decoded.packet(&batch, 0) {
             self.story.packet(&packet, Sight::Sent, &mut self.items);
+            if self.story.rows() == rows {
+                self.aside.clear();
+                self.lines.packet(&packet, None, &mut self.aside);
+                return self.beside(transit);
+            }
         }
         if let Some(rule) = &transit.dropped {
             self.story.dropped(transit.number, rule, &mut self.items);
         }
+        Ok(())
+    }
+
+    /// A packet that is no row of its own, as a fragment: its line, and its fate.
+    fn beside(&mut self, transit: &Transit) -> Result<(), Failure> {
+        self.draw()?;
+        let mut out = io::stdout().lock();
+        let at = self.start.map_or(0, |start| transit.time.since(start));
+        let at = at as f64 / MILLISECOND as f64;
+        write!(out, "{at:>7.2} {}", self.aside.trim_start())?;
+        if let Some(rule) = &transit.dropped {
+            let number = transit.number;
+            writeln!(out, "        the wire dropped packet {number}: {rule}")?;
+        }
+        Ok(out.flush()?)
     }
 
     fn draw(&mut self) -> Result<(), Failure> {
