@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn nothing_is_left_but_what_is_open() {
         if !machine::has(caps::Capability::CAP_NET_RAW) {
-            eprintln!("skipped: there is no privilege to give up");
+            crate::testing::skipped("there is no privilege to give up");
             return;
         }
         // Capabilities belong to threads: the other tests keep theirs.

@@ -1,11 +1,7 @@
 //! Gives up every right once nothing more has to be opened: what decodes the packets of strangers holds none.
 
-use anyhow::{Context, anyhow};
-use caps::CapSet;
-use nix::{
-    sys::prctl::set_no_new_privs,
-    unistd::{Gid, Uid, setgroups, setresgid, setresuid},
-};
+use anyhow::Context;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::{Exit, Failure, Global, output};
 
@@ -21,7 +17,7 @@ pub(crate) fn give_up(global: &Global) -> Result<(), Failure> {
             "note: cannot become user {user} again ({errno}): going on as root without capabilities"
         ));
     }
-    drop_capabilities()
+    sockwire::sys::privilege::give_up()
         .context("cannot give up the rights that only opening needed")
         .map_err(|error| Failure::new(Exit::NotPermitted, error))
 }
@@ -31,12 +27,4 @@ fn become_user(user: Uid, group: Gid) -> nix::Result<()> {
     setgroups(&[group])?;
     setresgid(group, group, group)?;
     setresuid(user, user, user)
-}
-
-fn drop_capabilities() -> anyhow::Result<()> {
-    // The effective set is cleared with the permitted one, and the kernel takes the ambient set back by itself.
-    for set in [CapSet::Permitted, CapSet::Inheritable] {
-        caps::clear(None, set).map_err(|error| anyhow!("{error}"))?;
-    }
-    Ok(set_no_new_privs()?)
 }
