@@ -5,6 +5,18 @@ use std::fmt::{self, Write as _};
 /// The most characters of a packet's string that a view shows.
 pub const SHOWN: usize = 4096;
 
+/// The word of `known` that `word` was probably meant to be: one slip away, or two or three where it is long. Two letters
+/// that changed places are one slip.
+pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known
+        .into_iter()
+        .map(|known| (strsim::osa_distance(word, known), known));
+    distances
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 5)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
 /// Shows untrusted bytes as text: printable UTF-8 as it is, everything else as `\xNN` or `\u{NNNN}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Safe<'a>(pub &'a [u8]);
@@ -113,5 +125,21 @@ mod tests {
             Safe(&vec![b'a'; 10_000]).to_string().chars().count(),
             SHOWN + 1
         );
+    }
+
+    #[test]
+    fn near_words_are_a_slip_or_two_away() {
+        let known = ["lab", "read", "capture", "interfaces"];
+        for (word, wanted) in [
+            ("lba", Some("lab")),
+            ("raed", Some("read")),
+            ("captrue", Some("capture")),
+            ("interface", Some("interfaces")),
+            ("trace", None),
+            ("send", None),
+            ("", None),
+        ] {
+            assert_eq!(near(word, known), wanted, "{word}");
+        }
     }
 }

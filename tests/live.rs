@@ -513,7 +513,11 @@ fn a_missing_right_is_named_by_its_capability() {
 fn unknown_interfaces_and_namespaces_are_told_apart() {
     let error = capture::open(&on(&["nope0"])).err().unwrap();
     assert!(matches!(&error, CaptureError::NoSuchInterface { name, .. } if name == "nope0"));
-    assert!(error.to_string().contains("lo"));
+    assert!(error.to_string().contains("; there are: lo"));
+    for (slip, meant) in [("lo0", "lo"), ("ol", "lo"), ("ayn", "any")] {
+        let error = capture::open(&on(&[slip])).err().unwrap().to_string();
+        assert!(error.contains(&format!("did you mean {meant}?")), "{error}");
+    }
     let options = Options {
         netns: Some("../../etc/passwd".to_owned()),
         ..on(&["lo"])

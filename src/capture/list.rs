@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pnet::datalink;
 
 use super::{ANY, CaptureError, tap::link_of};
-use crate::{link::LinkType, sys::packet};
+use crate::{link::LinkType, sys::packet, text::near};
 
 /// One interface of this network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub(super) fn find(names: &[String]) -> Result<Vec<Available>, CaptureError> {
             .or_else(by_number)
             .ok_or_else(|| CaptureError::NoSuchInterface {
                 name: name.clone(),
+                near: near(name, all.iter().map(|i| i.name.as_str()).chain([ANY]))
+                    .map(str::to_owned),
                 known: all
                     .iter()
                     .map(|i| i.name.as_str())

@@ -99,10 +99,12 @@ pub enum CaptureError {
         effective: bool,
     },
     /// There is no interface of that name.
-    #[error("no interface is named {name:?}; there are: {known}")]
+    #[error("no interface is named {name:?}{}; there are: {known}", or_meant(.near.as_deref()))]
     NoSuchInterface {
         /// The name asked for.
         name: String,
+        /// The one that was probably meant.
+        near: Option<String>,
         /// The names there are.
         known: String,
     },
@@ -124,6 +126,11 @@ pub enum CaptureError {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+fn or_meant(near: Option<&str>) -> String {
+    near.map(|near| format!(", did you mean {near}?"))
+        .unwrap_or_default()
 }
 
 fn missing(capability: &str, effective: bool) -> String {

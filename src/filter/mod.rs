@@ -3,6 +3,7 @@
 //! Semantics are libpcap's: a filter looks at the packet right behind the link header (not into tunnels or VLAN tags),
 //! `port` sees the first fragment of TCP and UDP only, and `tcp` means the protocol field of IPv4 or IPv6.
 
+mod display;
 mod parse;
 
 use std::net::IpAddr;

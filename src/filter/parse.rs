@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Names, Side, Test, Transport};
+use super::{Names, Side, Test, Transport, display};
+use crate::text::near;
 
 /// A fault in an expression, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,12 +97,14 @@ const WORDS: &[&str] = &[
 ];
 
 /// True when `words` (one of them, or a whole filter in quotes) can begin a filter, so that a command line without a
-/// command means `capture`.
+/// command means `capture`. So can a display filter, whose error says what to write instead.
 pub fn begins_filter(words: &str) -> bool {
     let Some(&(_, word)) = self::words(words).first() else {
         return false;
     };
-    WORDS.contains(&word) && !matches!(word, "and" | "or") || matches!(word, "(" | "!")
+    WORDS.contains(&word) && !matches!(word, "and" | "or")
+        || matches!(word, "(" | "!")
+        || display::begins(words)
 }
 
 #[derive(Clone, Copy)]
@@ -320,9 +323,12 @@ impl<'a> Parser<'a> {
 
     fn identifier(&mut self, q: Qualifiers, qualified: bool) -> Result<Test, FilterError> {
         let side = q.side.unwrap_or(Side::Either);
-        let Some(word) = self.peek() else {
+        let Some(&(at, word)) = self.words.get(self.next) else {
             return Err(self.fault("expected an address, a port or a name".into()));
         };
+        if let Some(advice) = display::advice(&self.expression[at..]) {
+            return Err(self.fault(advice));
+        }
         let test = match q.kind.unwrap_or(Kind::Host) {
             Kind::Port => {
                 let port = self.port(word)?;
@@ -380,7 +386,7 @@ impl<'a> Parser<'a> {
         side: Side,
         qualified: bool,
     ) -> Result<Test, FilterError> {
-        let near = nearest(word);
+        let near = near(word, WORDS.iter().copied());
         if !qualified && near.is_some() {
             return Err(self.unknown(word, near));
         }
@@ -458,17 +464,6 @@ fn address(word: &str) -> Option<(IpAddr, u8)> {
     Some((Ipv4Addr::from(octets).into(), prefix)).filter(|(_, prefix)| *prefix <= 32)
 }
 
-/// The known word that is at most a slip or two away.
-fn nearest(word: &str) -> Option<&'static str> {
-    let distances = WORDS
-        .iter()
-        .map(|known| (strsim::osa_distance(word, known), *known));
-    distances
-        .filter(|(d, known)| *d <= 1 + usize::from(known.len() > 4))
-        .min()
-        .map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -520,6 +515,7 @@ mod tests {
         assert!(
             begins_filter("tcp port 80") && begins_filter("(port 80)") && begins_filter("!tcp")
         );
+        assert!(begins_filter("tcp.port == 80") && begins_filter("tcp.port"));
         assert!(!begins_filter("trace.pcapng") && !begins_filter("and tcp") && !begins_filter(""));
     }
 
@@ -541,6 +537,14 @@ mod tests {
         assert_eq!(
             message("icmp port 4").1,
             "only tcp, udp and sctp have ports"
+        );
+        assert_eq!(
+            message("port 1 or (tcp && ip.src == 10.0.0.1)"),
+            (
+                18,
+                "this is a display filter as in Wireshark; a capture filter is wanted here: src host 10.0.0.1"
+                    .into()
+            )
         );
         let shown = parse("tcp port nope", &Book).unwrap_err().to_string();
         assert!(
