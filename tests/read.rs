@@ -7,6 +7,16 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        stat::Mode,
+    },
+    unistd::{Pid, mkfifo},
 };
 
 /// Ethernet, IPv4, UDP from 10.0.0.1:5353 to 10.0.0.2:53 with `hello`.
@@ -100,7 +110,13 @@ fn filters_count_and_keep_the_files_numbers() {
         .args(["-c", "2", "port", "53"]));
     assert_eq!((code, out.lines().count()), (Some(0), 2));
     let (code, out, talk) = run(sockwire().arg("read").arg(&file).arg("tcp"));
-    assert_eq!((code, out.as_str(), talk.as_str()), (Some(1), "", ""));
+    let none = "none of 5 packets matched\n";
+    assert_eq!((code, out.as_str(), talk.as_str()), (Some(1), "", none));
+    let (code, _, talk) = run(sockwire().arg("read").arg(&file).args(["tcp", "--quiet"]));
+    assert_eq!((code, talk.as_str()), (Some(1), ""));
+    let (code, _, talk) = run(sockwire().arg("read").arg(&file).arg("tcp.port == 80"));
+    assert_eq!(code, Some(2));
+    assert!(talk.contains("display filter") && talk.contains(": tcp port 80\n"), "{talk}");
     let (code, _, talk) = run(sockwire().arg("read").arg(&file).args(["prt", "53"]));
     assert_eq!(code, Some(2));
     assert!(talk.contains("prt 53\n") && talk.contains("^^^"), "{talk}");
@@ -291,6 +307,74 @@ fn a_slow_pipe_is_shown_as_it_comes() {
     assert!(child.wait().unwrap().success());
 }
 
+/// Starts the program, waits until it sleeps in the kernel, and ends it as Ctrl-C does.
+fn interrupted(command: &mut Command) -> (Option<i32>, String) {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let catches_and_sleeps = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let of = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            line.unwrap().trim().to_owned()
+        };
+        let caught = u64::from_str_radix(&of("SigCgt:"), 16).unwrap();
+        caught & 2 != 0 && of("State:").starts_with('S')
+    };
+    for _ in 0..100 {
+        if catches_and_sleeps() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_millis(50));
+    kill(Pid::from_raw(pid as i32), Signal::SIGINT).unwrap();
+    let began = Instant::now();
+    let mut child = child;
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(5) {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_the_other_end_of_a_pipe() {
+    let fifo = scratch("waited.fifo");
+    mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let file = pcap("waiting.pcap", 1, 0);
+    let fifo = fifo.to_str().unwrap();
+    let file = file.to_str().unwrap();
+    for words in [
+        &["read", fifo][..],
+        &["watch", "-r", fifo],
+        &["read", "-"],
+        &["read", "-", "tcp"],
+        &["watch", "-r", "-", "-w", fifo],
+        &["read", file, "-w", fifo],
+        &["watch", file, "-w", fifo],
+        &["lab", "handshake", "--ground", "smoltcp", "-w", fifo],
+    ] {
+        // Nobody writes to this standard input.
+        let ended = interrupted(sockwire().args(words).stdin(Stdio::piped()));
+        assert_eq!(ended, (Some(0), String::new()), "{words:?}");
+    }
+    // Something came, but nothing that matches, and no end.
+    let (from, to) = std::io::pipe().unwrap();
+    (&to).write_all(&fs::read(file).unwrap()).unwrap();
+    let ended = interrupted(sockwire().args(["read", "-", "tcp"]).stdin(from));
+    assert_eq!(ended, (Some(0), String::new()));
+}
+
 #[test]
 fn watching_a_file_tells_by_its_code_whether_anything_matched() {
     let file = pcap("watched.pcap", 2, 0);
@@ -299,7 +383,8 @@ fn watching_a_file_tells_by_its_code_whether_anything_matched() {
     assert_eq!((code, talk.as_str()), (Some(0), "U1 unanswered.\n"));
     assert!(out.contains("5 bytes \"hello\""), "{out}");
     let (code, out, talk) = watch(&["tcp"]);
-    assert_eq!((code, out.as_str(), talk.as_str()), (Some(1), "", ""));
+    let none = "none of 2 packets matched\n";
+    assert_eq!((code, out.as_str(), talk.as_str()), (Some(1), "", none));
     // Recorded, too, and never onto the ladder.
     let copy = scratch("watched-copy.pcapng");
     let (code, _, _) = watch(&["-w", copy.to_str().unwrap()]);

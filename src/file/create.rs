@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use crate::{sys::signal::survive_file_size_limit, text::Safe};
+use crate::{
+    sys::{open::to_write, signal::survive_file_size_limit},
+    text::Safe,
+};
 
 use super::{Format, WriteError, Writer};
 
@@ -31,7 +34,7 @@ pub struct Create {
 /// only if its name is no symbolic link: in a directory that others can write to, a link could lead a privileged
 /// writer to any file. It keeps what it has until the first bytes are written, so that a command that fails before
 /// costs nothing; a new file to which nothing was written is taken away again. FIFOs and character devices (`/dev/stdout` too) are opened as they are; opening a FIFO waits
-/// for its reader.
+/// for its reader, or for a signal that has a handler: [`WriteError::io_kind`] is `Interrupted` then.
 ///
 /// # Errors
 /// When the path is taken, unsuitable, or the system refuses.
@@ -104,7 +107,7 @@ fn is_stream(kind: FileType) -> bool {
 
 /// Opens a FIFO or a character device; `None` when something else stands there by now, such as a link to a file.
 fn open_stream(path: &Path) -> io::Result<Option<File>> {
-    let stream = File::options().write(true).open(path)?;
+    let stream = to_write(path)?;
     let kind = stream.metadata()?.file_type();
     Ok(is_stream(kind).then_some(stream))
 }

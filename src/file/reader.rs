@@ -1,7 +1,6 @@
 //! The reader: a file or a stream of any readable format, as a source of batches.
 
 use std::{
-    fs::File,
     io::{self, Read},
     mem,
     path::Path,
@@ -10,6 +9,7 @@ use std::{
 
 use crate::{
     frame::{Batch, Comment, Counters, Interface, Record, Source, SourceError, Step, Storage},
+    sys::open::to_read,
     text::Safe,
     time::Time,
 };
@@ -38,7 +38,7 @@ pub fn open(path: &Path) -> Result<Reader, FileError> {
         name: name.clone(),
         source,
     };
-    let file = File::open(path).map_err(failed)?;
+    let file = to_read(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     if about.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));

@@ -9,6 +9,7 @@ pub mod machine;
 pub mod names;
 pub mod netlink;
 pub mod netns;
+pub mod open;
 mod option;
 pub mod packet;
 pub mod port;

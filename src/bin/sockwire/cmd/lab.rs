@@ -144,11 +144,11 @@ enum Chosen {
 fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
     let plan = plan(scenario, args);
     let mut ground = choose(&plan, args.ground)?;
-    // Files are opened before anything is built, and before the process enters a user namespace.
-    let recording = Recording::open(args)?;
     let stop = Stop::install()
         .context("cannot catch signals")
         .map_err(not_permitted)?;
+    // Files are opened before anything is built, and before the process enters a user namespace.
+    let recording = Recording::open(args)?;
     let mut telling = Telling::new(&plan, args, global, recording);
     let mut played = attempt(&plan, &ground, &mut telling, stop)?;
     if let Err(error) = &played

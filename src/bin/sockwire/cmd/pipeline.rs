@@ -163,7 +163,13 @@ impl<V: View> Pipeline<V> {
         }
         match end.fault {
             Some(fault) => Err(Failure::new(exit_of(fault.kind), fault)),
-            None if !live && self.tally.accepted == 0 && !self.filter.is_empty() => {
+            // A file that was read to its end.
+            None if !live
+                && end.counters.is_some()
+                && self.tally.accepted == 0
+                && !self.filter.is_empty() =>
+            {
+                self.global.talk(none_matched(self.tally.delivered));
                 Ok(Exit::NoMatch)
             }
             None => Ok(Exit::Done),
@@ -306,6 +312,8 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Opens the file, which is replaced only with `force`; `-` is standard output.
     pub(super) fn create(path: &Path, force: bool, at_once: bool) -> Result<Self, Failure> {
+        // Opening a FIFO waits for its reader: Ctrl-C must be a clean end there too.
+        Stop::install()?;
         let writer = if path.as_os_str() == "-" {
             Writer::new(output::stdout()?, Format::PcapNg, "standard output")
         } else {
@@ -331,10 +339,19 @@ impl Recorder {
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         let exit = match error.io_kind() {
-            Some(io::ErrorKind::BrokenPipe) => Exit::Done,
+            // Or Ctrl-C while a FIFO had no reader.
+            Some(io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted) => Exit::Done,
             _ => Exit::WriteFailed,
         };
         Self::new(exit, error)
+    }
+}
+
+fn none_matched(packets: u64) -> String {
+    match packets {
+        0 => "there are no packets".to_owned(),
+        1 => "the only packet does not match".to_owned(),
+        _ => format!("none of {packets} packets matched"),
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::anyhow;
-use sockwire::file::{self, FileError, Reader};
+use sockwire::{
+    file::{self, FileError, Reader},
+    sys::signal::Stop,
+};
 
 use super::{Exit, Failure, Global, Outcome, show::ShowArgs};
 
@@ -69,6 +72,8 @@ pub(super) fn open(path: &Path, write: Option<&Path>, no_limit: bool) -> Result<
     if write.is_some_and(|write| is_same_file(write, path)) {
         return Err(usage("-w names the file that is read: choose another name"));
     }
+    // A pipe may have no writer, or a silent one: Ctrl-C must be a clean end there too.
+    Stop::install()?;
     let opened = if is_stdin {
         Reader::new(io::stdin(), "standard input")
     } else {
@@ -96,7 +101,7 @@ fn failure(error: FileError) -> Failure {
     let exit = match error.io_kind() {
         Some(ErrorKind::NotFound) => Exit::NoSuch,
         Some(ErrorKind::PermissionDenied) => Exit::NotPermitted,
-        // A signal came before the first byte of a pipe.
+        // A signal came before a pipe had a writer, or before its first byte.
         Some(ErrorKind::Interrupted) => Exit::Done,
         _ => Exit::Damaged,
     };

@@ -42,7 +42,7 @@ impl Recording {
                 force: args.force,
                 owner: output::caller(),
             };
-            file::create(path, how).map_err(write_failed)
+            file::create(path, how).map_err(Failure::from)
         };
         let wire = match &args.write {
             Some(path) => Some((open(path)?, path.display().to_string())),
