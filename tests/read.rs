@@ -116,7 +116,10 @@ fn filters_count_and_keep_the_files_numbers() {
     assert_eq!((code, talk.as_str()), (Some(1), ""));
     let (code, _, talk) = run(sockwire().arg("read").arg(&file).arg("tcp.port == 80"));
     assert_eq!(code, Some(2));
-    assert!(talk.contains("display filter") && talk.contains(": tcp port 80\n"), "{talk}");
+    assert!(
+        talk.contains("display filter") && talk.contains(": tcp port 80\n"),
+        "{talk}"
+    );
     let (code, _, talk) = run(sockwire().arg("read").arg(&file).args(["prt", "53"]));
     assert_eq!(code, Some(2));
     assert!(talk.contains("prt 53\n") && talk.contains("^^^"), "{talk}");

@@ -20,8 +20,24 @@ const SHORT: &[(&str, &str)] = &[
 
 /// Between a field and its value, longest first.
 const OPERATORS: &[&str] = &[
-    "===", "!==", "==", "!=", ">=", "<=", "~=", ">", "<", "eq ", "ne ", "gt ", "lt ", "ge ", "le ",
-    "in ", "contains ", "matches ",
+    "===",
+    "!==",
+    "==",
+    "!=",
+    ">=",
+    "<=",
+    "~=",
+    ">",
+    "<",
+    "eq ",
+    "ne ",
+    "gt ",
+    "lt ",
+    "ge ",
+    "le ",
+    "in ",
+    "contains ",
+    "matches ",
 ];
 
 /// `text` begins with a display filter.

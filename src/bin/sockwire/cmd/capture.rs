@@ -6,7 +6,9 @@ use sockwire::{
     filter::Filter,
 };
 
-use super::{Failure, Global, Outcome, interfaces, permission, show::ShowArgs, waiting::Waiting};
+use super::{
+    Failure, Global, Outcome, interfaces, number, permission, show::ShowArgs, waiting::Waiting,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,14 +45,15 @@ pub(crate) struct LiveArgs {
     #[arg(short = 'p', long)]
     pub(crate) no_promiscuous_mode: bool,
     /// Keeps this many bytes of each packet; 0 means all
-    #[arg(short = 's', long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(short = 's', long, value_name = "BYTES", default_value_t = 0,
+          value_parser = number::<u32>(0..=u64::from(u32::MAX), "-s 96"))]
     pub(crate) snapshot_length: u32,
     /// Only packets received, or only those sent
     #[arg(short = 'Q', long, value_name = "WAY", value_enum, default_value_t = Way::Inout)]
     pub(crate) direction: Way,
     /// Buffer for each interface in KiB (256 at least)
     #[arg(short = 'B', long, value_name = "KIB", default_value_t = (capture::BUFFER >> 10) as u32,
-          value_parser = clap::value_parser!(u32).range(1..=2_097_152))]
+          value_parser = number::<u32>(1..=2_097_152, "-B 4096"))]
     pub(crate) buffer_size: u32,
     /// The kind of socket: packet, or raw (raw IP sockets, which see less)
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Kind::Packet)]

@@ -23,7 +23,7 @@ use sockwire::{
 };
 
 use self::{recording::Recording, telling::Telling};
-use super::{Exit, Failure, Global, Outcome, machine, permission};
+use super::{Exit, Failure, Global, Outcome, machine, number, permission};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,10 +60,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
     duplicate: f64,
     /// Where chance begins: the same seed loses the same frames
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
     seed: u64,
     /// The cable is a trunk: frames on it carry this VLAN's tag
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    #[arg(long, value_name = "ID", value_parser = number::<u16>(1..=4094, "--vlan 5"))]
     vlan: Option<u16>,
     /// Sequence numbers as they are on the wire, not counted from 0
     #[arg(short = 'S', long)]
@@ -101,14 +101,14 @@ fn names() -> Vec<&'static str> {
 fn milliseconds(text: &str) -> Result<i64, String> {
     match text.parse::<f64>() {
         Ok(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
-        _ => Err("a number of milliseconds from 0 to 60000".to_owned()),
+        _ => Err("expected a number of milliseconds from 0 to 60000".to_owned()),
     }
 }
 
 fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("a number from 0 to 100".to_owned()),
+        _ => Err("expected a number from 0 to 100".to_owned()),
     }
 }
 

@@ -7,6 +7,10 @@ use sockwire::{
     sys::machine::{self, Machine as Marks},
 };
 
+/// What helps where no_new_privs is set, as in many containers and services.
+pub(crate) const NO_NEW_PRIVS: &str =
+    "sudo and setcap have no effect; start it from a process that may gain rights";
+
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -69,9 +73,7 @@ fn capture(marks: &Marks, program: &str) -> Ability {
             cures.push("start the container with:  --cap-add=NET_RAW  (docker, podman)".to_owned());
         }
         if marks.no_new_privileges {
-            cures.push(
-                "no_new_privs is set: start it from a process that may gain rights".to_owned(),
-            );
+            cures.push(format!("no_new_privs is set: {NO_NEW_PRIVS}"));
         } else {
             cures.push(format!("this once:  sudo {program} watch port 5000"));
             cures.push(format!(

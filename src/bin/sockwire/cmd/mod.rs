@@ -20,6 +20,7 @@ mod welcome;
 use std::{
     ffi::{OsStr, OsString},
     io,
+    ops::RangeInclusive,
     path::Path,
     process::ExitCode,
 };
@@ -29,7 +30,7 @@ use clap::{
     builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use sockwire::filter::begins_filter;
+use sockwire::{filter::begins_filter, text::near};
 
 /// What the program's exit code says (design: contracts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,26 @@ impl Global {
     }
 }
 
+/// Reads a number for an option; `example` shows how it is given.
+fn number<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+    example: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |word| {
+        let number = word.parse().ok().filter(|number| range.contains(number));
+        let (first, last) = (range.start(), range.end());
+        let wanted = || match u32::try_from(*last) {
+            Ok(u32::MAX) | Err(_) => {
+                format!("expected a number from {first} on, such as {example}")
+            }
+            Ok(last) => format!("expected a number from {first} to {last}, such as {example}"),
+        };
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(wanted)
+    }
+}
+
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorWhen {
@@ -205,6 +226,9 @@ const OTHERWISE: [(&str, &str); 8] = [
 
 /// The error with the tip that helps: an option that nobody knows is hardly meant as a value.
 fn advised(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        return with_commands(error);
+    }
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
@@ -217,6 +241,27 @@ fn advised(mut error: clap::Error) -> clap::Error {
         let tip = StyledStr::from(*instead);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
+    error
+}
+
+/// The error with the command that was probably meant, else with all of them.
+fn with_commands(mut error: clap::Error) -> clap::Error {
+    let own = Cli::command();
+    let known: Vec<&str> = own.get_subcommands().map(|c| c.get_name()).collect();
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) => word.as_str(),
+        _ => "",
+    };
+    let meant = near(word, known.iter().copied().chain(["help"]));
+    let tip = match meant {
+        Some(meant) => format!("did you mean '{meant}'?"),
+        None => format!("no such command; there are: {}", known.join(", ")),
+    };
+    error.remove(ContextKind::SuggestedSubcommand);
+    error.insert(
+        ContextKind::Suggested,
+        ContextValue::StyledStrs(vec![tip.into()]),
+    );
     error
 }
 
@@ -316,18 +361,54 @@ mod tests {
         );
     }
 
-    #[test]
-    fn unknown_options_get_a_tip_that_helps_or_none() {
-        let said = |line: &str| match Cli::try_parse_from(arguments(
-            line.split(' ').map(OsString::from),
-        )) {
+    fn said(line: &str) -> String {
+        match Cli::try_parse_from(arguments(line.split(' ').map(OsString::from))) {
             Ok(_) => String::new(),
             Err(error) => advised(error).to_string(),
-        };
+        }
+    }
+
+    #[test]
+    fn unknown_options_get_a_tip_that_helps_or_none() {
         assert!(said("sockwire -i lo -G 10 -w x").contains("tip: one file is written"));
         assert!(said("sockwire -J").contains("unexpected argument '-J'"));
         assert!(!said("sockwire -J").contains("tip:"));
         assert!(said("sockwire lab --dely 5").contains("'--delay'"));
+    }
+
+    #[test]
+    fn unknown_commands_get_the_near_one_or_all_of_them() {
+        for (word, tip) in [
+            ("lba", "tip: did you mean 'lab'?\n"),
+            ("wacth", "tip: did you mean 'watch'?\n"),
+            ("trace", "tip: no such command; there are: capture, read, "),
+            ("serve", "tip: no such command; there are: capture, read, "),
+        ] {
+            let said = said(&format!("sockwire {word} ls"));
+            assert!(said.contains(&format!("'{word}'")), "{said}");
+            assert!(said.contains(tip) && said.contains("--help"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_is_told_what_was_expected() {
+        for (line, wanted) in [
+            ("read -c x", "-c 5"),
+            ("watch -c 0", "a number from 1 on, such as -c 5"),
+            (
+                "capture -B 0",
+                "a number from 1 to 2097152, such as -B 4096",
+            ),
+            ("capture -s x", "a number from 0 on, such as -s 96"),
+            (
+                "lab --vlan 4095",
+                "a number from 1 to 4094, such as --vlan 5",
+            ),
+            ("lab --seed 1.5", "such as --seed 7"),
+        ] {
+            let said = said(&format!("sockwire {line}"));
+            assert!(said.contains(wanted), "{line}: {said}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Without the right to capture: one message with what is missing and the ways out.
 
 use anyhow::anyhow;
-use sockwire::capture::CaptureError;
+use sockwire::{capture::CaptureError, sys::machine::Machine as Marks};
 
 use super::{Exit, Failure, machine};
 
@@ -13,7 +13,8 @@ pub(crate) fn failure(error: CaptureError) -> Failure {
             effective,
             ..
         } => {
-            let message = ways_out(&error, capability, *effective);
+            let final_rights = Marks::look().no_new_privileges;
+            let message = ways_out(&error, capability, *effective, final_rights);
             return Failure::new(Exit::NotPermitted, anyhow!(message));
         }
         CaptureError::NoSuchInterface { .. } | CaptureError::NoSuchNamespace { .. } => Exit::NoSuch,
@@ -23,8 +24,12 @@ pub(crate) fn failure(error: CaptureError) -> Failure {
 }
 
 /// The message: what is missing, then sudo, setcap and the lab, with the program's real path (sudo's own path hides
-/// `~/.cargo/bin`).
-fn ways_out(error: &CaptureError, capability: &str, effective: bool) -> String {
+/// `~/.cargo/bin`). With `final_rights` (no_new_privs), sudo and setcap have no effect.
+fn ways_out(error: &CaptureError, capability: &str, effective: bool, final_rights: bool) -> String {
+    const LAB: &str = "\n  without root:  sockwire lab";
+    if final_rights {
+        return format!("{error}\n  no_new_privs:  {}{LAB}", machine::NO_NEW_PRIVS);
+    }
     let program = machine::program();
     let words: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
     let again = words.join(" ");
@@ -35,8 +40,7 @@ fn ways_out(error: &CaptureError, capability: &str, effective: bool) -> String {
              \n                 (again after each rebuild; no effect on a nosuid mount)"
         ));
     }
-    message.push_str("\n  without root:  sockwire lab");
-    message
+    message + LAB
 }
 
 /// A word as a shell must be given it.
@@ -54,14 +58,39 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn message(capability: &'static str, effective: bool) -> String {
-        let failure = failure(CaptureError::NotPermitted {
+    fn refused(capability: &'static str, effective: bool) -> CaptureError {
+        CaptureError::NotPermitted {
             operation: "open a packet socket on lo".to_owned(),
             capability,
             effective,
-        });
+        }
+    }
+
+    fn message(capability: &'static str, effective: bool) -> String {
+        ways_out(
+            &refused(capability, effective),
+            capability,
+            effective,
+            false,
+        )
+    }
+
+    #[test]
+    fn a_missing_right_has_a_code_of_its_own() {
+        let failure = failure(refused("CAP_NET_RAW", false));
         assert_eq!(failure.exit, Exit::NotPermitted);
-        failure.error.to_string()
+        assert!(failure.error.to_string().contains("sockwire lab"));
+    }
+
+    #[test]
+    fn no_way_is_offered_that_no_new_privs_closes() {
+        let text = ways_out(&refused("CAP_NET_RAW", false), "CAP_NET_RAW", false, true);
+        assert!(text.contains("missing capability CAP_NET_RAW (effective)"));
+        assert!(text.contains("no_new_privs") && text.contains("sockwire lab"));
+        assert!(
+            !text.contains("sudo /") && !text.contains("setcap cap"),
+            "{text}"
+        );
     }
 
     #[test]

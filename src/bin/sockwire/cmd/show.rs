@@ -23,7 +23,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, names, output,
+    Exit, Failure, Global, names, number, output,
     output::Output,
     pipeline::{Pipeline, Recorder, View},
 };
@@ -33,7 +33,7 @@ use super::{
 #[command(args_override_self = true)]
 pub(crate) struct ShowArgs {
     /// Stop after this many packets
-    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'c', long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX, "-c 5"))]
     pub(crate) count: Option<u64>,
     /// One JSON object a packet
     #[arg(long, conflicts_with_all = ["hex", "hex_ascii", "ascii_dump", "verbose"])]

@@ -17,7 +17,7 @@ use sockwire::{
 use super::{
     Exit, Failure, Global, Outcome,
     capture::LiveArgs,
-    names, output,
+    names, number, output,
     output::Output,
     pipeline::{Pipeline, Recorder, View},
     read,
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
     /// Stop after this many packets
-    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'c', long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX, "-c 5"))]
     count: Option<u64>,
     /// Sequence numbers as they are on the wire, not counted from 0
     #[arg(short = 'S', long)]
