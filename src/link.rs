@@ -11,6 +11,10 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet II and IEEE 802.3.
     pub const ETHERNET: Self = Self(1);
+    /// PPP, from the protocol number or from the address byte of HDLC-like framing on.
+    pub const PPP: Self = Self(9);
+    /// PPP in HDLC-like framing, or Cisco HDLC.
+    pub const PPP_SERIAL: Self = Self(50);
     /// An IPv4 or IPv6 packet with nothing before it.
     pub const RAW: Self = Self(101);
     /// OpenBSD loopback: a 4-byte address family, big endian.
@@ -44,6 +48,8 @@ impl LinkType {
 const NAMES: &[(LinkType, &str, &str)] = &[
     (LinkType::NULL, "NULL", "BSD loopback"),
     (LinkType::ETHERNET, "EN10MB", "Ethernet"),
+    (LinkType::PPP, "PPP", "PPP"),
+    (LinkType::PPP_SERIAL, "PPP_SERIAL", "PPP over serial"),
     (LinkType::RAW, "RAW", "raw IP"),
     (LinkType::LOOP, "LOOP", "OpenBSD loopback"),
     (LinkType::LINUX_SLL, "LINUX_SLL", "Linux cooked v1"),

@@ -437,6 +437,15 @@ fn help_begins_with_examples() {
 }
 
 #[test]
+fn help_says_who_can_read_a_recording() {
+    for command in ["capture", "read", "watch", "lab"] {
+        let (_, out, _) = run(sockwire().args([command, "--help"]));
+        let words: Vec<&str> = out.split_whitespace().collect();
+        assert!(words.join(" ").contains("readable by you only"), "{out}");
+    }
+}
+
+#[test]
 fn a_file_needs_no_command() {
     let file = pcap("no-command", 3, 0);
     let told = read(&["-n"], &file);
@@ -444,6 +453,24 @@ fn a_file_needs_no_command() {
     assert_eq!(run(sockwire().arg(&file)), told);
     assert_eq!(run(sockwire().arg("-nr").arg(&file)), told);
     assert_eq!(run(sockwire().arg("-r").arg(&file).arg("-n")), told);
+}
+
+#[test]
+fn lists_fit_a_terminal() {
+    for words in [&["interfaces"][..], &["protocols"], &["protocols", "tcp"]] {
+        let (code, out, _) = run(sockwire().args(words));
+        assert_eq!(code, Some(0));
+        for line in out.lines() {
+            assert_eq!(line, line.trim_end(), "{words:?}");
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+    let (code, out, _) = run(sockwire().args(["protocols", "tcp.flags"]));
+    assert_eq!(code, Some(0));
+    assert!(
+        out.starts_with("tcp.flags") && out.contains("tcp.flags.syn "),
+        "{out}"
+    );
 }
 
 #[test]

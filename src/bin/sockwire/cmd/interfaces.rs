@@ -74,7 +74,7 @@ fn line(interface: &Available) -> String {
         .map(|(address, prefix)| format!("{address}/{prefix}"))
         .collect();
     let mut line = format!(
-        "{:>3}  {:<7} {:<9} {:<12} mtu {:<6}",
+        "{:>3}  {:<7} {:<9} {:<12} mtu {}",
         interface.index,
         Safe(interface.name.as_bytes()).to_string(),
         state(interface),

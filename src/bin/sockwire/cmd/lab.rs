@@ -71,7 +71,7 @@ pub(crate) struct Args {
     /// Shows each socket call as it returns
     #[arg(long)]
     calls: bool,
-    /// Keeps what the wire saw (.pcap writes pcap, other names pcapng)
+    /// Keeps what the wire saw: .pcap writes pcap, other names pcapng; a new file is readable by you only
     #[arg(short = 'w', long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// With -w FILE.pcapng: each side's own view as well, in FILE.client.pcapng and FILE.server.pcapng

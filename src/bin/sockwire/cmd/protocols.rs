@@ -8,22 +8,26 @@ use sockwire::{
     field::{Field, Kind},
     proto,
     protocol::{Claim, Protocol},
+    text::near,
 };
 
 use super::{Exit, Failure, Global, Outcome, output::Output};
+
+/// The longest line of the list: what any terminal holds.
+const COLUMNS: usize = 80;
 
 const EXAMPLES: &str = "\
 Examples:
   sockwire protocols              all protocols, and by what each is found
   sockwire protocols tcp          the fields of TCP
-  sockwire protocols tcp.flags.syn
+  sockwire protocols tcp.flags    those that begin so
   sockwire protocols tcp --json   the same, one JSON object a field";
 
 /// Lists the protocols that are decoded, or the fields of one
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A protocol (tcp) or a field (tcp.flags.syn)
+    /// A protocol (tcp), a field (tcp.flags.syn), or what fields begin with (tcp.flags)
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// One JSON object a line
@@ -42,15 +46,13 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             }
         }
         Some(name) => {
-            let (protocol, field) = find(name)?;
-            if field.is_none() && !args.json {
+            let (protocol, some) = find(name)?;
+            if some.is_none() && !args.json {
                 write_protocol(out, protocol, false);
                 out.push('\n');
             }
-            for candidate in protocol.fields {
-                if field.is_none_or(|wanted| candidate.is(wanted)) {
-                    write_field(out, candidate, args.json);
-                }
+            for field in some.as_deref().unwrap_or(protocol.fields) {
+                write_field(out, field, args.json);
             }
         }
     }
@@ -58,26 +60,29 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     Ok(Exit::Done)
 }
 
-type Found = (&'static Protocol, Option<&'static Field>);
+/// A protocol, and those of its fields that are meant if not all.
+type Found = (&'static Protocol, Option<Vec<&'static Field>>);
 
-/// The protocol, or the field, of this name; else a failure that suggests the nearest.
+/// The protocol, the field, or the fields that begin with this name; else a failure that suggests the nearest.
 fn find(name: &str) -> Result<Found, Failure> {
     let name = name.to_lowercase();
+    let is_protocol = |p: &&&Protocol| p.name == name || p.label.eq_ignore_ascii_case(&name);
+    if let Some(protocol) = proto::ALL.iter().find(is_protocol) {
+        return Ok((protocol, None));
+    }
+    let group = format!("{name}.");
     for &protocol in proto::ALL {
-        if protocol.name == name || protocol.label.eq_ignore_ascii_case(&name) {
-            return Ok((protocol, None));
-        }
-        if let Some(&field) = protocol.fields.iter().find(|field| field.name == name) {
-            return Ok((protocol, Some(field)));
+        let all = protocol.fields.iter().copied();
+        let some: Vec<_> = all
+            .filter(|field| field.name == name || field.name.starts_with(&group))
+            .collect();
+        if !some.is_empty() {
+            return Ok((protocol, Some(some)));
         }
     }
     let fields = proto::ALL.iter().flat_map(|protocol| protocol.fields);
     let known = proto::ALL.iter().map(|protocol| protocol.name);
-    let nearest = known
-        .chain(fields.map(|field| field.name))
-        .min_by_key(|known| distance(known, &name))
-        .filter(|known| distance(known, &name) <= 1 + name.len() / 4);
-    let hint = match nearest {
+    let hint = match near(&name, known.chain(fields.map(|field| field.name))) {
         Some(near) => format!("did you mean {near}?"),
         None => "sockwire protocols lists them".to_owned(),
     };
@@ -87,27 +92,14 @@ fn find(name: &str) -> Result<Found, Failure> {
     ))
 }
 
-/// How many letters must be put in, left out or changed to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 fn write_protocol(out: &mut String, protocol: &Protocol, json: bool) {
-    let claims: Vec<String> = protocol.claims.iter().filter_map(claim_in_words).collect();
-    // Writing to a String cannot fail.
-    let _ = if json {
-        writeln!(
+    let claims = protocol.claims.iter().filter_map(claim_in_words);
+    if json {
+        let claims: Vec<String> = claims
+            .map(|(kind, number)| format!("{kind} {number}"))
+            .collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
             out,
             "{}",
             json!({
@@ -117,29 +109,40 @@ fn write_protocol(out: &mut String, protocol: &Protocol, json: bool) {
                 "claims": claims,
                 "fields": protocol.fields.len(),
             })
-        )
-    } else {
-        let [name, title, spec] = widths();
-        let line = format!(
-            "{:<name$}  {:<title$}  {:<spec$}  {}",
-            protocol.name,
-            protocol.title,
-            protocol.spec,
-            claims.join(", ")
         );
-        writeln!(out, "{}", line.trim_end())
-    };
+        return;
+    }
+    let width = proto::ALL.iter().map(|p| p.name.len()).max().unwrap_or(0);
+    let _ = writeln!(out, "{:<width$}  {}", protocol.name, protocol.title);
+    let mut found = protocol.spec.to_owned();
+    let mut last = "";
+    for (kind, number) in claims {
+        // One kind is named once: "EtherType 0x8847, 0x8848".
+        found += &match kind == last {
+            true => format!(", {number}"),
+            false => format!("; {kind} {number}"),
+        };
+        last = kind;
+    }
+    write_wrapped(out, width + 2, &found);
 }
 
-/// Columns wide enough for every protocol's name, title and specification.
-fn widths() -> [usize; 3] {
-    let widest = |text: fn(&Protocol) -> &str| {
-        let widths = proto::ALL
-            .iter()
-            .map(|protocol| text(protocol).chars().count());
-        widths.max().unwrap_or(0)
-    };
-    [widest(|p| p.name), widest(|p| p.title), widest(|p| p.spec)]
+/// Writes `text` behind `indent` spaces, in lines of at most [`COLUMNS`].
+fn write_wrapped(out: &mut String, indent: usize, text: &str) {
+    let mut column = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > COLUMNS {
+            out.push('\n');
+            column = 0;
+        }
+        let gap = if column == 0 { indent } else { 1 };
+        let _ = write!(out, "{:gap$}{word}", "");
+        column += gap + width;
+    }
+    if column > 0 {
+        out.push('\n');
+    }
 }
 
 fn write_field(out: &mut String, field: &Field, json: bool) {
@@ -164,9 +167,8 @@ fn write_field(out: &mut String, field: &Field, json: bool) {
         return;
     }
     let many = if field.many { ", several" } else { "" };
-    let kind = format!("{}{many}", kind_in_words(field.kind));
-    let _ = writeln!(out, "{:<36}{kind:<24}{}", field.name, field.title);
-    let _ = writeln!(out, "    {}", field.doc);
+    let _ = writeln!(out, "{:<40}{}{many}", field.name, kind_in_words(field.kind));
+    write_wrapped(out, 4, &format!("{}. {}", field.title, field.doc));
 }
 
 fn kind_in_words(kind: Kind) -> &'static str {
@@ -186,19 +188,20 @@ fn kind_in_words(kind: Kind) -> &'static str {
     }
 }
 
-/// `None` for a protocol that only others name.
-fn claim_in_words(claim: &Claim) -> Option<String> {
+/// Kind and number; `None` for a protocol that only others name.
+fn claim_in_words(claim: &Claim) -> Option<(&'static str, String)> {
     Some(match *claim {
-        Claim::Link(link) => match link.name() {
-            Some(name) => format!("link type {name}"),
-            None => link.to_string(),
-        },
-        Claim::EtherType(number) => format!("EtherType 0x{number:04x}"),
-        Claim::Llc(number) => format!("LLC 0x{number:02x}"),
-        Claim::IpProto(number) => format!("IP protocol {number}"),
-        Claim::UdpPort(number) => format!("UDP port {number}"),
-        Claim::TcpPort(number) => format!("TCP port {number}"),
-        Claim::Ppp(number) => format!("PPP 0x{number:04x}"),
+        Claim::Link(link) => (
+            "link type",
+            link.name()
+                .map_or_else(|| link.0.to_string(), str::to_owned),
+        ),
+        Claim::EtherType(number) => ("EtherType", format!("0x{number:04x}")),
+        Claim::Llc(number) => ("LLC", format!("0x{number:02x}")),
+        Claim::IpProto(number) => ("IP protocol", number.to_string()),
+        Claim::UdpPort(number) => ("UDP port", number.to_string()),
+        Claim::TcpPort(number) => ("TCP port", number.to_string()),
+        Claim::Ppp(number) => ("PPP", format!("0x{number:04x}")),
         Claim::Name(_) => return None,
     })
 }
@@ -211,18 +214,38 @@ mod tests {
     fn finds_protocols_and_fields_and_suggests_the_near_one() {
         assert!(matches!(find("udp"), Ok((protocol, None)) if protocol.name == "udp"));
         assert!(matches!(find("UDP"), Ok((_, None))));
-        assert!(matches!(find("udp.srcport"), Ok((_, Some(field))) if field.name == "udp.srcport"));
+        let names = |name| match find(name) {
+            Ok((_, Some(fields))) => fields.iter().map(|field| field.name).collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(names("udp.srcport"), ["udp.srcport"]);
+        let flags = names("tcp.flags");
+        assert!(
+            flags.len() > 8 && flags.contains(&"tcp.flags.syn"),
+            "{flags:?}"
+        );
+        assert!(flags.iter().all(|name| name.starts_with("tcp.flags")));
         let said =
             |name| find(name).map_or_else(|failure| failure.error.to_string(), |_| String::new());
         assert!(said("udp.srcprot").ends_with("did you mean udp.srcport?"));
+        assert!(said("tpc").ends_with("did you mean tcp?"));
         assert!(said("zzzzzzzz").ends_with("sockwire protocols lists them"));
     }
 
     #[test]
-    fn distance_counts_changes() {
-        assert_eq!(distance("tcp", "tcp"), 0);
-        assert_eq!(distance("tcp", "tpc"), 2);
-        assert_eq!(distance("", "udp"), 3);
-        assert_eq!(distance("icmp", "icmpv6"), 2);
+    fn everything_fits_on_a_terminal() {
+        let mut text = String::new();
+        for protocol in proto::ALL {
+            write_protocol(&mut text, protocol, false);
+            for field in protocol.fields {
+                write_field(&mut text, field, false);
+            }
+        }
+        for line in text.lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+            assert_eq!(line, line.trim_end());
+        }
+        let mpls = "EtherType 0x8847, 0x8848; PPP 0x0281, 0x0283";
+        assert!(text.contains(mpls) && text.contains("link type PPP, PPP_SERIAL"));
     }
 }

@@ -83,7 +83,7 @@ pub(crate) struct ShowArgs {
     /// Leaves checksums unchecked
     #[arg(short = 'K', hide = true)]
     pub(crate) no_checksums: bool,
-    /// Records the packets (.pcap writes pcap, other names pcapng, "-" is standard output), and prints none of them
+    /// Records the packets, and prints none of them: .pcap writes pcap, other names pcapng, "-" is standard output; a new file is readable by you only
     #[arg(short = 'w', long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
     /// Prints packets although -w records them

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Reads on where a packed file grows as a decompression bomb does
     #[arg(long)]
     no_limit: bool,
-    /// Records the packets (.pcap writes pcap, other names pcapng)
+    /// Records the packets: .pcap writes pcap, other names pcapng; a new file is readable by you only
     #[arg(short = 'w', long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Lets -w replace a file
