@@ -280,6 +280,11 @@ pub trait Source: Send {
     /// The interfaces known so far; [`Frame::interface`] indexes this list, which only grows.
     fn interfaces(&self) -> &[Arc<Interface>];
 
+    /// Every frame of this interface came twice, and one of the two was left out as a duplicate.
+    fn came_twice(&self, _interface: u32) -> bool {
+        false
+    }
+
     /// Takes a used batch back, so that its memory serves again.
     fn recycle(&mut self, _batch: Batch) {}
 

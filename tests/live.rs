@@ -586,6 +586,8 @@ fn one_interrupt_ends_with_the_counters() {
         let child = sockwire(&["-i", "lo", "udp"]).spawn().unwrap();
         thread::sleep(Duration::from_millis(700));
         send(4);
+        // Refused packets count nowhere, their copies neither.
+        assert!(TcpStream::connect("127.0.0.1:9").is_err());
         thread::sleep(Duration::from_millis(200));
         kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
         let output = child.wait_with_output().unwrap();

@@ -238,6 +238,13 @@ impl Source for Live {
         }
     }
 
+    fn came_twice(&self, interface: u32) -> bool {
+        match &self.kind {
+            Kind::Packet(capture) => capture.came_twice(interface),
+            Kind::Raw(capture) => capture.came_twice(interface),
+        }
+    }
+
     fn recycle(&mut self, batch: Batch) {
         self.source().recycle(batch);
     }

@@ -19,7 +19,6 @@ use crate::{
         Batch, Counters, Interface, InterfaceState, Record, Source, SourceError, SourceErrorKind,
         Step, Storage,
     },
-    link::LinkType,
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -38,6 +37,8 @@ const MERGED: usize = 1 << 20;
 pub(super) struct Capture {
     taps: Vec<Tap>,
     interfaces: Vec<Arc<Interface>>,
+    /// For each of them, whether its frames come twice.
+    twice: Vec<bool>,
     /// Which entry of `interfaces` an interface number has; the last one asked for is first.
     known: Vec<(u32, u32)>,
     snaplen: u32,
@@ -57,6 +58,7 @@ impl Capture {
         let mut capture = Self {
             taps: Vec::new(),
             interfaces: Vec::new(),
+            twice: Vec::new(),
             known: Vec::new(),
             snaplen: options.snaplen.clamp(1, super::SNAPLEN),
             links: Links::default(),
@@ -109,15 +111,21 @@ impl Capture {
                 options.buffer >> 10
             ));
         }
-        if ifindex != 0 {
-            self.describe(ifindex, Some(name.to_owned()), tap.shape.link);
-        }
         self.taps.push(tap);
+        if ifindex != 0 {
+            self.describe(self.taps.len() - 1, ifindex, Some(name.to_owned()));
+        }
         Ok(())
     }
 
-    fn describe(&mut self, ifindex: u32, name: Option<String>, link: LinkType) -> u32 {
+    /// A new entry of `interfaces`, for an interface that the tap `at` captures.
+    fn describe(&mut self, at: usize, ifindex: u32, name: Option<String>) -> u32 {
         let index = self.interfaces.len() as u32;
+        let tap = &self.taps[at];
+        let link = tap.shape.link;
+        let hardware = |name: &String| tap.socket.hardware_type(name).ok();
+        let is_loopback = name.as_ref().and_then(hardware) == Some(libc::ARPHRD_LOOPBACK);
+        self.twice.push(is_loopback && tap.shape.loopback_once);
         self.interfaces.push(Arc::new(Interface {
             name,
             description: None,
@@ -162,11 +170,11 @@ impl Capture {
             return index;
         }
         let tap = &self.taps[at];
-        let (link, name) = (tap.shape.link, tap.socket.name_of(ifindex).ok());
+        let name = tap.socket.name_of(ifindex).ok();
         if let Some(name) = &name {
             self.links.watch(ifindex, name.clone(), true);
         }
-        self.describe(ifindex, name, link)
+        self.describe(at, ifindex, name)
     }
 
     /// One interface: a block is a batch.
@@ -366,6 +374,10 @@ impl Source for Capture {
 
     fn interfaces(&self) -> &[Arc<Interface>] {
         &self.interfaces
+    }
+
+    fn came_twice(&self, interface: u32) -> bool {
+        self.twice.get(interface as usize) == Some(&true)
     }
 
     fn recycle(&mut self, batch: Batch) {

@@ -97,6 +97,8 @@ struct Tally {
     delivered: u64,
     accepted: u64,
     refused: u64,
+    /// Copies of refused frames, which the source left out.
+    refused_copies: u64,
     left: u64,
 }
 
@@ -192,7 +194,7 @@ impl<V: View> Pipeline<V> {
             let now = now();
             match source.next(now.plus(LOOK)) {
                 Ok(Step::Batch(mut batch)) => {
-                    self.batch(source.interfaces(), &mut batch, &mut decoded, live)?;
+                    self.batch(&*source, &mut batch, &mut decoded, live)?;
                     source.recycle(batch);
                 }
                 Ok(Step::Quiet(until)) => self.view.quiet(until, &mut self.output)?,
@@ -223,11 +225,12 @@ impl<V: View> Pipeline<V> {
 
     fn batch(
         &mut self,
-        interfaces: &[Arc<Interface>],
+        source: &dyn Source,
         batch: &mut Batch,
         decoded: &mut Decoded,
         live: bool,
     ) -> Result<(), Failure> {
+        let interfaces = source.interfaces();
         if interfaces.len() > self.interfaces {
             self.interfaces = interfaces.len();
             self.view.interfaces(interfaces);
@@ -252,7 +255,9 @@ impl<V: View> Pipeline<V> {
                     .packet(batch, index)
                     .is_some_and(|packet| self.view.wants(&self.filter, &packet));
             if !wanted {
+                let interface = batch.records[index].interface;
                 self.tally.refused += 1;
+                self.tally.refused_copies += u64::from(source.came_twice(interface));
                 continue;
             }
             self.tally.accepted += 1;
@@ -276,7 +281,8 @@ impl<V: View> Pipeline<V> {
         Ok(())
     }
 
-    /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen.
+    /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen,
+    /// nor were their copies.
     fn sum(&self, counters: Option<Counters>) -> String {
         let tally = &self.tally;
         let counters = counters.unwrap_or_else(|| Counters {
@@ -284,10 +290,11 @@ impl<V: View> Pipeline<V> {
             ..Counters::default()
         });
         let shown = self.view.shown(tally.accepted);
+        let copies = tally.refused_copies.min(counters.duplicate);
         let mut text = format!(
             "{} seen = {shown} shown + 0 filtered + {} duplicate (loopback copies) + {} dropped",
-            counters.seen.saturating_sub(tally.refused),
-            counters.duplicate,
+            counters.seen.saturating_sub(tally.refused + copies),
+            counters.duplicate - copies,
             counters.dropped
         );
         for (count, what) in [

@@ -78,6 +78,10 @@ impl<S: Source> Source for Waiting<S> {
         self.source.interfaces()
     }
 
+    fn came_twice(&self, interface: u32) -> bool {
+        self.source.came_twice(interface)
+    }
+
     fn recycle(&mut self, batch: Batch) {
         self.source.recycle(batch);
     }
