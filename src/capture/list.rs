@@ -5,7 +5,11 @@ use std::net::IpAddr;
 use pnet::datalink;
 
 use super::{ANY, CaptureError, tap::link_of};
-use crate::{link::LinkType, sys::packet, text::near};
+use crate::{
+    link::LinkType,
+    sys::packet,
+    text::{Safe, near},
+};
 
 /// One interface of this network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,20 +68,21 @@ pub(super) fn find(names: &[String]) -> Result<Vec<Available>, CaptureError> {
             .iter()
             .find(|interface| interface.name == *name)
             .or_else(by_number)
-            .ok_or_else(|| CaptureError::NoSuchInterface {
-                name: name.clone(),
-                near: near(name, all.iter().map(|i| i.name.as_str()).chain([ANY]))
-                    .map(str::to_owned),
-                known: all
-                    .iter()
-                    .map(|i| i.name.as_str())
-                    .chain([ANY])
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })?;
+            .ok_or_else(|| unknown(name, &all))?;
         if !found.contains(interface) {
             found.push(interface.clone());
         }
     }
     Ok(found)
+}
+
+/// Names of interfaces may hold control characters.
+fn unknown(name: &str, all: &[Available]) -> CaptureError {
+    let safe = |name: &str| Safe(name.as_bytes()).to_string();
+    let known = || all.iter().map(|i| i.name.as_str()).chain([ANY]);
+    CaptureError::NoSuchInterface {
+        name: name.to_owned(),
+        near: near(name, known()).map(safe),
+        known: known().map(safe).collect::<Vec<_>>().join(", "),
+    }
 }
