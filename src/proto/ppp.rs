@@ -27,8 +27,8 @@ pub static PROTOCOL: Protocol = Protocol {
         Claim::Name("ppp_hdlc"),
         Claim::EtherType(0x880b),
         // LINKTYPE_PPP and LINKTYPE_PPP_HDLC.
-        Claim::Link(LinkType(9)),
-        Claim::Link(LinkType(50)),
+        Claim::Link(LinkType::PPP),
+        Claim::Link(LinkType::PPP_SERIAL),
     ],
     fields: FIELDS,
     dissect,
