@@ -113,6 +113,7 @@ struct Cli {
 
 /// Choices that hold for every command.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// When to use colour; NO_COLOR and CLICOLOR_FORCE are heeded
     #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto, value_name = "WHEN")]
