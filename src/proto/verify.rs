@@ -70,6 +70,26 @@ pub(super) fn with_pseudo_header(view: &View<'_>, protocol: u8, at: usize) -> Ve
     verdict
 }
 
+/// The checksum over the pseudo-header and the first `covered` bytes of the layer, all for 0.
+pub(super) fn covering(view: &View<'_>, protocol: u8, covered: usize) -> Verdict {
+    let bytes = view.bytes();
+    let upto = match covered {
+        0 => view.layer.wire as usize,
+        covered => covered,
+    };
+    let (Some(bytes), Some((source, destination))) = (bytes.get(..upto), view.addresses()) else {
+        return Verdict::Unknown;
+    };
+    if is_fragment(view) {
+        return Verdict::Unknown;
+    }
+    let pseudo = checksum::pseudo(source, destination, protocol, view.layer.wire);
+    match checksum::fold(checksum::sum(pseudo, bytes)) {
+        0xffff => Verdict::Valid,
+        _ => Verdict::Wrong,
+    }
+}
+
 /// The checksum of `view` over everything in the layer, and no pseudo-header.
 pub(super) fn plain(view: &View<'_>) -> Verdict {
     sum_up(view, 0)
