@@ -53,7 +53,10 @@ pub fn fragment(view: &View<'_>) -> Option<Fragment> {
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
-        return Dissected::short(bytes, context, HEADER);
+        // Of a header that was cut Wireshark shows nothing.
+        let mut found = Dissected::short(bytes, context, HEADER);
+        found.header = 0;
+        return found;
     };
     let bits = u16::from_be_bytes([header[2], header[3]]);
     // A fragment waits for the others.

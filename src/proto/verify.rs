@@ -106,6 +106,15 @@ fn sum_up(view: &View<'_>, start: u32) -> Verdict {
     }
 }
 
+/// The layer is quoted, and its end is missing though the packet was captured whole.
+pub(super) fn is_quoted_in_part(view: &View<'_>) -> bool {
+    let frame = &view.packet.frame;
+    view.layer.quoted
+        && !view.is_whole()
+        && !is_fragment(view)
+        && frame.bytes.len() as u64 >= u64::from(frame.wire_len)
+}
+
 /// The layer lies in one fragment of a datagram, so that its end is elsewhere.
 pub(super) fn is_fragment(view: &View<'_>) -> bool {
     view.packet.layers[..view.index]

@@ -229,12 +229,13 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         visit.field(&LEN, Value::Uint(segment.len.into()), 0..0)?;
     }
     let verdict = verify::with_pseudo_header(view, IP_PROTO, 16);
-    verify::show(
-        (&CHECKSUM_STATUS, &VERDICT),
-        verify::number(verdict),
-        verdict,
-        visit,
-    )?;
+    // Wireshark sums up as much of a segment as was quoted, and finds it bad.
+    let number = if verify::is_quoted_in_part(view) {
+        status::BAD
+    } else {
+        verify::number(verdict)
+    };
+    verify::show((&CHECKSUM_STATUS, &VERDICT), number, verdict, visit)?;
     let mut options = option::options(view);
     for found in options.by_ref() {
         option::walk_option(view, &found, visit)?;
