@@ -20,6 +20,8 @@ pub struct Field {
     pub at: At,
     /// Can occur several times in a layer: always a list in records.
     pub many: bool,
+    /// Left out in the packet that an ICMP error quotes.
+    pub unquoted: bool,
     /// Names of values, for fields that enumerate.
     pub names: &'static [(u64, &'static str)],
     /// One sentence that explains the field, with its section of the specification.
@@ -100,6 +102,7 @@ impl Field {
             kind,
             at: At::Bits { byte, bit, bits },
             many: false,
+            unquoted: false,
             names: &[],
             doc,
         }
@@ -118,6 +121,7 @@ impl Field {
             kind,
             at: At::Walked,
             many: false,
+            unquoted: false,
             names: &[],
             doc,
         }
@@ -136,6 +140,7 @@ impl Field {
             kind,
             at: At::Derived,
             many: false,
+            unquoted: false,
             names: &[],
             doc,
         }
@@ -144,6 +149,12 @@ impl Field {
     /// The same field, able to occur several times in a layer.
     pub const fn many(mut self) -> Self {
         self.many = true;
+        self
+    }
+
+    /// The same field, left out in the packet that an ICMP error quotes, as Wireshark does.
+    pub const fn unquoted(mut self) -> Self {
+        self.unquoted = true;
         self
     }
 
@@ -248,6 +259,54 @@ pub trait Visit {
     fn problem(&mut self, _problem: Problem) {}
 }
 
+/// Passes on the fields of a packet, but only so many of those that repeat: option lists can be as long as the packet.
+pub struct Bounded<'v> {
+    visit: &'v mut dyn Visit,
+    left: &'v mut usize,
+    over: bool,
+}
+
+impl<'v> Bounded<'v> {
+    /// For one layer; `left` counts down over all layers of the packet.
+    pub fn new(visit: &'v mut dyn Visit, left: &'v mut usize) -> Self {
+        Self {
+            visit,
+            left,
+            over: false,
+        }
+    }
+
+    /// The layer is done: says whether fields were left out.
+    pub fn finish(self) {
+        if self.over {
+            let text = "the list is too long: the rest of it is not shown";
+            self.visit.problem(Problem::odd(text));
+        }
+    }
+}
+
+impl Visit for Bounded<'_> {
+    fn field(
+        &mut self,
+        field: &'static Field,
+        value: Value<'_>,
+        bits: Range<u32>,
+    ) -> ControlFlow<()> {
+        if field.many {
+            let Some(left) = self.left.checked_sub(1) else {
+                self.over = true;
+                return ControlFlow::Continue(());
+            };
+            *self.left = left;
+        }
+        self.visit.field(field, value, bits)
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.visit.problem(problem);
+    }
+}
+
 /// Declares fields as `static`s and lists them, in this order, as `FIELDS`.
 #[macro_export]
 macro_rules! fields {
@@ -262,6 +321,38 @@ macro_rules! fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    static ONE: Field = Field::walked("test.one", "", Kind::Uint, "");
+    static MANY: Field = Field::walked("test.many", "", Kind::Uint, "").many();
+
+    #[derive(Default)]
+    struct Seen(Vec<&'static str>);
+
+    impl Visit for Seen {
+        fn field(&mut self, field: &'static Field, _: Value<'_>, _: Range<u32>) -> ControlFlow<()> {
+            self.0.push(field.name);
+            ControlFlow::Continue(())
+        }
+
+        fn problem(&mut self, problem: Problem) {
+            self.0.push(problem.text);
+        }
+    }
+
+    #[test]
+    fn of_a_long_list_the_rest_is_left_out_and_told_of() {
+        let (mut seen, mut left) = (Seen::default(), 2);
+        for layer in [[&MANY, &ONE, &ONE], [&MANY, &MANY, &ONE]] {
+            let mut bounded = Bounded::new(&mut seen, &mut left);
+            for field in layer {
+                let _ = bounded.field(field, Value::Uint(1), 0..0);
+            }
+            bounded.finish();
+        }
+        let rest = "the list is too long: the rest of it is not shown";
+        let (one, many) = (ONE.name, MANY.name);
+        assert_eq!(seen.0, [many, one, one, many, one, rest]);
+    }
 
     #[test]
     fn reads_numbers_across_byte_borders() {

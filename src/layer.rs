@@ -233,6 +233,7 @@ impl<'a> View<'a> {
     /// The value of a field at a fixed place, or one that tracking wrote; walked fields need [`View::visit`].
     pub fn value(&self, field: &Field) -> Option<Value<'a>> {
         match field.at {
+            At::Bits { .. } if field.unquoted && self.layer.quoted => None,
             At::Bits { .. } => Value::read(field.kind, self.header(), relative_bits(field)?),
             At::Derived => self.fact(field),
             At::Walked => None,
@@ -258,6 +259,7 @@ impl<'a> View<'a> {
         let mut walked = false;
         for field in self.layer.protocol.fields {
             match field.at {
+                At::Bits { .. } if field.unquoted && self.layer.quoted => {}
                 At::Bits { .. } => {
                     let Some(range) = relative_bits(field) else {
                         continue;

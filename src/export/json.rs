@@ -10,6 +10,7 @@
 //! - Its fields follow in the order of the protocol's table. A field that can repeat is always a list, in wire order.
 //! - Numbers are numbers, flags and marks are booleans, addresses and bytes text; points in time are text with nine
 //!   decimals (a double cannot hold them), spans are numbers of seconds. Text that is not UTF-8 has U+FFFD in its place.
+//! - Of very long lists only the first values are there, up to 4096 in a packet; then the layer's problem says so.
 //! - What is wrong with a layer stands last, as a list of sentences: `"sockwire.problem":["malformed: …"]`.
 
 use std::{
@@ -21,12 +22,15 @@ use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::{
-    field::{Field, Value, Visit},
+    field::{Bounded, Field, Value, Visit},
     layer::{Packet, Problem, ProblemKind},
     proto::frame::{self, Around},
     protocol::Protocol,
     text::is_unsafe,
 };
+
+/// Repeated fields in the record of one packet: more than a packet of 1500 bytes can have, and far fewer than one of 64 KB.
+const REPEATED: usize = 4096;
 
 /// Version of the record's form.
 pub const SCHEMA: u32 = 1;
@@ -56,6 +60,7 @@ impl Records {
         self.fields(&frame::PROTOCOL, out, |visit| {
             frame::visit(&packet.frame, around, visit)
         });
+        let mut left = REPEATED;
         for view in packet.views() {
             let layer = view.layer;
             out.extend_from_slice(b"},{\"protocol\":");
@@ -73,7 +78,12 @@ impl Records {
             }
             self.problems.clear();
             self.problems.extend(layer.problem);
-            self.fields(layer.protocol, out, |visit| view.visit(visit));
+            self.fields(layer.protocol, out, |visit| {
+                let mut bounded = Bounded::new(visit, &mut left);
+                let flow = view.visit(&mut bounded);
+                bounded.finish();
+                flow
+            });
             self.problems(out);
         }
         out.extend_from_slice(b"}]}\n");

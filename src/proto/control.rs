@@ -92,7 +92,7 @@ impl Subject {
         let mut subject = None;
         for view in quoted {
             let name = view.layer.protocol.name;
-            if matches!(name, "tcp" | "udp") {
+            if matches!(name, "tcp" | "udp" | "udplite") {
                 return Some(Self {
                     transport: name,
                     addresses: view.addresses()?,

@@ -53,17 +53,16 @@ pub fn fragment(view: &View<'_>) -> Option<Fragment> {
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
-        return Dissected::short(bytes, context, HEADER);
+        // Of a header that was cut Wireshark shows nothing.
+        let mut found = Dissected::short(bytes, context, HEADER);
+        found.header = 0;
+        return found;
     };
     let bits = u16::from_be_bytes([header[2], header[3]]);
-    let (first, more) = (bits & 0xfff8 == 0, bits & 1 != 0);
-    // A fragment waits for the others; only of a first one that cannot be put together is the payload read.
-    let whole = bytes.len() as u64 >= u64::from(context.wire);
-    let waits = more && whole && !context.quoted;
-    let next = if !first || waits {
-        Next::Data
-    } else {
-        Next::Claim(Claim::IpProto(header[0]))
+    // A fragment waits for the others.
+    let next = match bits & 0xfff9 {
+        0 => Next::Claim(Claim::IpProto(header[0])),
+        _ => Next::Data,
     };
     Dissected::new(HEADER, next, context)
 }
@@ -96,7 +95,7 @@ mod tests {
         assert_eq!(seen_first.pairs(), expected);
         assert_eq!(seen_first.next, Next::Data);
         let cut = chain(&[(&PROTOCOL, CLAIM)], &first[..12], first.len());
-        assert_eq!(cut.next, Next::Claim(Claim::IpProto(17)));
+        assert_eq!(cut.next, Next::Data);
         let later = [17, 0, 0, 0x10, 0, 0, 0, 1, 9];
         assert_eq!(seen(&PROTOCOL, CLAIM, &later).next, Next::Data);
         assert_eq!(

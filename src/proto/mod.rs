@@ -221,6 +221,7 @@ pub static ALL: &[&Protocol] = &[
     // Transport.
     &tcp::PROTOCOL,
     &udp::PROTOCOL,
+    &udp::LITE,
     // The rest.
     &frame::PROTOCOL,
     &data::PROTOCOL,

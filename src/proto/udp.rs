@@ -1,6 +1,6 @@
 //! User Datagram Protocol: two ports, a length, a checksum, and then whatever the programs agreed on.
 //!
-//! Spec: RFC 768.
+//! Spec: RFC 768; UDP-Lite RFC 3828.
 //!
 //! ```text
 //!  0         2         4         6         8
@@ -10,7 +10,7 @@
 use super::verify::{self, status};
 use crate::{
     checksum::Verdict,
-    field::{Field, Kind, Visit},
+    field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
     protocol::{Claim, Context, Dissected, Next, Protocol},
@@ -19,6 +19,47 @@ use std::ops::ControlFlow;
 
 const HEADER: usize = 8;
 const IP_PROTO: u8 = 17;
+const LITE_IP_PROTO: u8 = 136;
+
+/// UDP-Lite: the length field tells how much the checksum covers (RFC 3828).
+pub static LITE: Protocol = Protocol {
+    name: "udplite",
+    label: "UDP-Lite",
+    title: "Lightweight User Datagram Protocol",
+    spec: "RFC 3828",
+    claims: &[Claim::IpProto(LITE_IP_PROTO)],
+    fields: &[
+        &SRCPORT,
+        &DSTPORT,
+        &CHECKSUM_COVERAGE,
+        &LITE_LENGTH,
+        &CHECKSUM,
+        &CHECKSUM_STATUS,
+        &VERDICT,
+        &STREAM,
+    ],
+    dissect: dissect_lite,
+    walk: Some(walk_lite),
+    line,
+    addresses: None,
+};
+
+/// `udp.checksum_coverage`.
+pub static CHECKSUM_COVERAGE: Field = Field::at(
+    "udp.checksum_coverage",
+    "Checksum coverage",
+    Kind::Uint,
+    4,
+    16,
+    "How many bytes from the header on the checksum covers; 0 for all (RFC 3828 §3.1).",
+);
+/// `udp.length` of UDP-Lite, which has no such field: the packet tells it.
+pub static LITE_LENGTH: Field = Field::walked(
+    "udp.length",
+    "Length",
+    Kind::Uint,
+    "Bytes of header and payload, as the IP header tells (RFC 3828 §3.1).",
+);
 
 /// UDP.
 pub static PROTOCOL: Protocol = Protocol {
@@ -44,14 +85,19 @@ crate::fields! {
     STREAM = Field::derived("udp.stream", "Stream", Kind::Uint, "Number of the conversation, counted from 0 in the order of first packets.");
 }
 
+/// What the payload is: who claims the lower port, else the higher.
+fn by_port(header: &[u8; HEADER]) -> Next {
+    let &[s, t, d, e, ..] = header;
+    let (src, dst) = (u16::from_be_bytes([s, t]), u16::from_be_bytes([d, e]));
+    Next::Either(Claim::UdpPort(src.min(dst)), Claim::UdpPort(src.max(dst)))
+}
+
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return Dissected::short(bytes, context, HEADER);
     };
-    let port = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let (src, dst, length) = (port(0), port(2), u32::from(port(4)));
-    let next = Next::Either(Claim::UdpPort(src.min(dst)), Claim::UdpPort(src.max(dst)));
-    let mut found = Dissected::new(HEADER, next, context);
+    let length = u32::from(u16::from_be_bytes([header[4], header[5]]));
+    let mut found = Dissected::new(HEADER, by_port(header), context);
     // In a jumbogram the length is 0, and the datagram goes on to the end of the packet (RFC 2675 §4).
     let v6 = context
         .layers
@@ -102,6 +148,38 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
     verify::show(fields, verify::number(verdict), verdict, visit)
 }
 
+fn dissect_lite(bytes: &[u8], context: &Context<'_>) -> Dissected {
+    let Some(header) = bytes.first_chunk::<HEADER>() else {
+        return Dissected::short(bytes, context, HEADER);
+    };
+    let found = Dissected::new(HEADER, by_port(header), context);
+    match u32::from(u16::from_be_bytes([header[4], header[5]])) {
+        1..8 => found.with(Problem::malformed("checksum coverage is below 8")),
+        covered if covered > context.wire && !context.quoted => {
+            found.with(Problem::malformed("checksum coverage exceeds the datagram"))
+        }
+        _ => found,
+    }
+}
+
+fn walk_lite(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+    let Some(covered) = view.u16(4) else {
+        return ControlFlow::Continue(());
+    };
+    let length = Value::Uint(view.layer.wire.into());
+    visit.field(&LITE_LENGTH, length, 0..0)?;
+    if view.u16(6).is_none() {
+        return ControlFlow::Continue(());
+    }
+    let verdict = match view.layer.problem {
+        None => verify::covering(view, LITE_IP_PROTO, usize::from(covered)),
+        Some(_) => Verdict::Unknown,
+    };
+    // Wireshark does not check it unless asked to.
+    let fields = (&CHECKSUM_STATUS, &VERDICT);
+    verify::show(fields, status::UNVERIFIED, verdict, visit)
+}
+
 fn line(view: &View<'_>, line: &mut Line) {
     let ports = (view.u16(0).unwrap_or(0), view.u16(2).unwrap_or(0));
     line.sockets(view.addresses(), ports);
@@ -112,6 +190,7 @@ fn line(view: &View<'_>, line: &mut Line) {
 mod tests {
     use super::*;
     use crate::{
+        checksum,
         layer::ProblemKind,
         proto::testing::{chain, cut_everywhere, seen},
     };
@@ -161,6 +240,39 @@ mod tests {
         assert_eq!((seen.layer.wire, seen.problem()), (13, None));
         // Without a checksum, which IPv6 does not allow.
         assert_eq!(seen.all("udp.checksum.status"), ["4"]);
+    }
+
+    #[test]
+    fn udp_lite_checks_what_is_covered() {
+        let claim = Claim::IpProto(LITE_IP_PROTO);
+        let verdict = |covered: u16, tail: u8| {
+            let mut ip = vec![0x45, 0, 0, 32, 0, 0, 0, 0, 64, LITE_IP_PROTO, 0, 0];
+            ip.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+            let mut bytes = datagram(covered, &[1, 2, 3, 4]);
+            let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+            let start = checksum::pseudo(source, destination, LITE_IP_PROTO, 12);
+            let upto = if covered == 0 {
+                12
+            } else {
+                usize::from(covered)
+            };
+            let sum = checksum::finish(checksum::sum(start, &bytes[..upto.min(12)]));
+            bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+            bytes[11] = tail;
+            ip.extend(bytes);
+            let below = (&crate::proto::ipv4::PROTOCOL, Claim::EtherType(0x0800));
+            let seen = chain(&[below, (&LITE, claim)], &ip, ip.len());
+            assert_eq!(seen.all("udp.length"), ["12"]);
+            (seen.problem(), seen.all("sockwire.checksum").concat())
+        };
+        let words = |word: &str| (None, word.to_owned());
+        assert_eq!(verdict(0, 4), words("valid"));
+        assert_eq!(verdict(0, 5), words("wrong"));
+        assert_eq!(verdict(8, 5), words("valid"));
+        for covered in [7, 13] {
+            assert_eq!(verdict(covered, 4).0, Some(ProblemKind::Malformed));
+        }
+        cut_everywhere(&LITE, claim, &datagram(8, &[]), HEADER);
     }
 
     #[test]

@@ -70,6 +70,26 @@ pub(super) fn with_pseudo_header(view: &View<'_>, protocol: u8, at: usize) -> Ve
     verdict
 }
 
+/// The checksum over the pseudo-header and the first `covered` bytes of the layer, all for 0.
+pub(super) fn covering(view: &View<'_>, protocol: u8, covered: usize) -> Verdict {
+    let bytes = view.bytes();
+    let upto = match covered {
+        0 => view.layer.wire as usize,
+        covered => covered,
+    };
+    let (Some(bytes), Some((source, destination))) = (bytes.get(..upto), view.addresses()) else {
+        return Verdict::Unknown;
+    };
+    if is_fragment(view) {
+        return Verdict::Unknown;
+    }
+    let pseudo = checksum::pseudo(source, destination, protocol, view.layer.wire);
+    match checksum::fold(checksum::sum(pseudo, bytes)) {
+        0xffff => Verdict::Valid,
+        _ => Verdict::Wrong,
+    }
+}
+
 /// The checksum of `view` over everything in the layer, and no pseudo-header.
 pub(super) fn plain(view: &View<'_>) -> Verdict {
     sum_up(view, 0)
@@ -84,6 +104,15 @@ fn sum_up(view: &View<'_>, start: u32) -> Verdict {
         0xffff => Verdict::Valid,
         _ => Verdict::Wrong,
     }
+}
+
+/// The layer is quoted, and its end is missing though the packet was captured whole.
+pub(super) fn is_quoted_in_part(view: &View<'_>) -> bool {
+    let frame = &view.packet.frame;
+    view.layer.quoted
+        && !view.is_whole()
+        && !is_fragment(view)
+        && frame.bytes.len() as u64 >= u64::from(frame.wire_len)
 }
 
 /// The layer lies in one fragment of a datagram, so that its end is elsewhere.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    field::{Field, Kind, Value, Visit},
+    field::{Bounded, Field, Kind, Value, Visit},
     layer::{Packet, Problem, ProblemKind},
     proto::frame::{self, Around},
     render::style::{Palette, push},
@@ -17,6 +17,9 @@ use crate::{
 const TITLES: usize = 48;
 /// Bytes shown of a long value: the rest is there for `-x` and JSON.
 const SHOWN_BYTES: usize = 24;
+
+/// Repeated fields shown of a packet: three for each of a hundred options. JSON has more of them.
+const SHOWN_REPEATED: usize = 300;
 
 /// How the tree is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +39,7 @@ pub fn packet(packet: &Packet<'_>, around: &Around<'_>, options: Options, out: &
         format_args!("{size} bytes, {}", packet.frame.link),
     );
     let _ = frame::visit(&packet.frame, around, &mut tree);
+    let mut left = SHOWN_REPEATED;
     for view in packet.views() {
         let layer = view.layer;
         let place = Place {
@@ -45,7 +49,9 @@ pub fn packet(packet: &Packet<'_>, around: &Around<'_>, options: Options, out: &
             quoted: layer.quoted,
         };
         tree.heading(layer.protocol, format_args!("{place}"));
-        let _ = view.visit(&mut tree);
+        let mut bounded = Bounded::new(&mut tree, &mut left);
+        let _ = view.visit(&mut bounded);
+        bounded.finish();
         if let Some(problem) = layer.problem {
             tree.problem(problem);
         }
@@ -256,6 +262,28 @@ mod tests {
         let wrong = UDP.replace("000d 0000", "0004 0000");
         let text = tree(&wrong, usize::MAX, colour);
         assert!(text.contains("\x1b[31m! malformed: length"), "{text:?}");
+    }
+
+    #[test]
+    fn a_long_option_list_is_cut_and_says_so() {
+        // 2 KB of one-byte padding in a hop-by-hop header.
+        let mut frame = "60000000 0800 0040".to_owned() + &"00".repeat(32) + "3bff";
+        frame.push_str(&"00".repeat(2046));
+        let (batch, decoded) = batch(LinkType::IPV6, &[&frame], usize::MAX);
+        let mut text = String::new();
+        let options = Options {
+            explain: true,
+            ..Options::default()
+        };
+        let around = Around::of(&[], &batch, 0);
+        super::packet(
+            &decoded.packet(&batch, 0).unwrap(),
+            &around,
+            options,
+            &mut text,
+        );
+        assert!(text.contains("! odd: the list is too long"), "{text}");
+        assert!(text.len() < 64_000, "{} bytes", text.len());
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Tracker {
             };
             match view.layer.protocol.name {
                 "tcp" => self.connections.segment(&view, fact),
-                "udp" => self.datagrams.datagram(&view, fact),
+                "udp" | "udplite" => self.datagrams.datagram(&view, fact),
                 "icmp" | "icmpv6" if !view.layer.quoted => echo(&mut self.echoes, &view, fact),
                 "ip" | "ipv6.fraghdr" if !view.layer.quoted => {
                     if let Some(done) = fragment(&mut self.fragments, &view) {

@@ -47,8 +47,9 @@ impl Datagrams {
         else {
             return;
         };
-        if view.layer.problem.is_some() && view.u16(4).is_some_and(|len| usize::from(len) < HEADER)
-        {
+        let udp = std::ptr::eq(view.layer.protocol, &udp::PROTOCOL);
+        let broken = udp && view.layer.problem.is_some();
+        if broken && view.u16(4).is_some_and(|len| usize::from(len) < HEADER) {
             return;
         }
         let (source, destination) = (u16::from_be_bytes([s, t]), u16::from_be_bytes([d, e]));

@@ -23,6 +23,8 @@ use crate::{
 use std::{fmt::Write as _, ops::ControlFlow};
 
 const HEADER: usize = 20;
+/// The two ports.
+const PORTS: u32 = 4;
 /// Ports, numbers, flags and window: all that tells of the connection.
 const NUMBERS: usize = 16;
 const IP_PROTO: u8 = 6;
@@ -46,7 +48,7 @@ crate::fields! {
     DSTPORT = Field::at("tcp.dstport", "Destination port", Kind::Uint, 2, 16, "The port of the receiving socket (RFC 9293 §3.1).");
     STREAM = Field::derived("tcp.stream", "Stream", Kind::Uint, "Number of the connection, counted from 0 in the order of first packets.");
     SEQ = Field::derived("tcp.seq", "Sequence number", Kind::Uint, "Number of the first byte, counted from 0 at the connection's first sequence number (RFC 9293 §3.4).");
-    SEQ_RAW = Field::at("tcp.seq_raw", "Sequence number (raw)", Kind::Uint, 4, 32, "Number of the first byte of payload, or of the SYN (RFC 9293 §3.4).");
+    SEQ_RAW = Field::at("tcp.seq_raw", "Sequence number (raw)", Kind::Uint, 4, 32, "Number of the first byte of payload, or of the SYN (RFC 9293 §3.4).").unquoted();
     NXTSEQ = Field::derived("tcp.nxtseq", "Next sequence number", Kind::Uint, "The sequence number that the sender uses next; SYN and FIN count as one byte (RFC 9293 §3.4).");
     ACK = Field::derived("tcp.ack", "Acknowledgment number", Kind::Uint, "The next byte that the sender expects, counted from the other side's first sequence number (RFC 9293 §3.4).");
     ACK_RAW = Field::at("tcp.ack_raw", "Acknowledgment number (raw)", Kind::Uint, 8, 32, "The next byte that the sender expects; without the ACK flag it means nothing (RFC 9293 §3.1).");
@@ -200,7 +202,12 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
             Dissected::new(header.slice().len(), next, context)
         }
         Err(HeaderSliceError::Len(missing)) => {
-            Dissected::short(bytes, context, missing.required_len)
+            let mut found = Dissected::short(bytes, context, missing.required_len);
+            if bytes.len() < NUMBERS {
+                // Wireshark shows no more of such a header than its ports.
+                found.header = found.header.min(PORTS);
+            }
+            found
         }
         Err(HeaderSliceError::Content(_)) => Dissected::new(HEADER, Next::End, context)
             .with(Problem::malformed("data offset is below 5")),
@@ -222,12 +229,13 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         visit.field(&LEN, Value::Uint(segment.len.into()), 0..0)?;
     }
     let verdict = verify::with_pseudo_header(view, IP_PROTO, 16);
-    verify::show(
-        (&CHECKSUM_STATUS, &VERDICT),
-        verify::number(verdict),
-        verdict,
-        visit,
-    )?;
+    // Wireshark sums up as much of a segment as was quoted, and finds it bad.
+    let number = if verify::is_quoted_in_part(view) {
+        status::BAD
+    } else {
+        verify::number(verdict)
+    };
+    verify::show((&CHECKSUM_STATUS, &VERDICT), number, verdict, visit)?;
     let mut options = option::options(view);
     for found in options.by_ref() {
         option::walk_option(view, &found, visit)?;
@@ -373,7 +381,8 @@ mod tests {
         assert_eq!(cut(16).all("tcp.len"), ["0"]);
         assert!(cut(16).all("tcp.checksum").is_empty());
         assert!(cut(15).all("tcp.hdr_len").is_empty());
-        assert_eq!(cut(15).all("tcp.seq_raw"), ["7"]);
+        assert_eq!(cut(15).all("tcp.dstport"), ["5000"]);
+        assert!(cut(15).all("tcp.seq_raw").is_empty());
     }
 
     #[test]
