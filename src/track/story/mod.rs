@@ -4,6 +4,7 @@
 //!  read     a packet's layers → what a story needs of it      item    what comes out
 //!  flow     one flow: rows and notes for each packet           queue   rows that wait for their fate
 //!  sender   what one side sent: order, repetitions             words   the sentences
+//!  kept     a flow of one packet, kept small
 //! ```
 //!
 //! Everything is decided by the times of packets, never by a clock: the same packets tell the same story, live or from
@@ -12,15 +13,20 @@
 
 mod flow;
 mod item;
+mod kept;
 mod queue;
 mod read;
 mod sender;
 mod words;
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
 
 use self::{
     flow::{At, Flow, Told, Underway},
+    kept::{First, Kept},
     queue::{Hold, Queue},
     read::{Matter, Seen},
 };
@@ -38,10 +44,9 @@ pub use words::Span;
 
 /// How long a row may be held back, in nanoseconds of packet time.
 pub const HELD: i64 = 200 * MILLISECOND;
-/// After so long without an answer to a SYN, a note says so; systems repeat the SYN long before.
-const SYN_SILENCE: i64 = 5 * SECOND;
-/// The same for the first datagram of an exchange.
-const UDP_SILENCE: i64 = 2 * SECOND;
+/// After so long without an answer to a SYN (systems repeat it long before), and to the first datagram of an exchange, a
+/// note says so.
+const SILENCES: [i64; 2] = [5 * SECOND, 2 * SECOND];
 /// The most items kept of a flow that is told when it ends.
 const KEPT: usize = 512;
 /// The most flows remembered, for the closing lines, after they left the table.
@@ -82,8 +87,9 @@ impl Default for StoryOptions {
 #[derive(Clone, Copy, Debug)]
 struct Deadline {
     time: Time,
-    key: FlowKey,
-    label: Label,
+    /// The flow's place in the table, and its number: another flow may have the place by then.
+    place: u32,
+    number: u64,
 }
 
 /// A packet whose fate is not known yet.
@@ -100,7 +106,7 @@ struct Pending {
 #[derive(Debug)]
 pub struct Story {
     options: StoryOptions,
-    flows: Flows<Flow>,
+    flows: Flows<Kept>,
     labels: [u64; 2],
     queue: Queue,
     /// For TCP and UDP; each in order of time, since the wait is the same for all of a kind.
@@ -146,12 +152,13 @@ impl Story {
             time: packet.frame.time,
             sent_only: sight == Sight::Sent,
         };
-        self.begin(key, &seen, packet, out);
+        let is_new = self.begin(key, &seen, packet, out);
         let mut told = std::mem::take(&mut self.told);
         let (label, half_open, underway) = {
-            let Some(flow) = self.flows.get_mut(&key) else {
+            let Some(kept) = self.flows.get_mut(&key) else {
                 return;
             };
+            let flow = kept.whole(key);
             let underway = flow.packet(&seen, at, &mut told);
             (flow.header.label, flow.is_half_open(), underway)
         };
@@ -163,6 +170,13 @@ impl Story {
         self.flows.set_stage(key, stage);
         let row = self.tell(key, &mut told, at);
         self.told = told;
+        if is_new
+            && self.options.listening.is_none()
+            && let Some(kept) = self.flows.get_mut(&key)
+            && let Some(first) = First::of(kept.whole(key), &seen, at)
+        {
+            *kept = Kept::First(first);
+        }
         if at.sent_only
             && let Some(row) = row
         {
@@ -241,6 +255,7 @@ impl Story {
         let mut kept: Vec<(Header, Vec<Item>)> = self
             .flows
             .values_mut()
+            .filter_map(Kept::as_whole)
             .filter(|flow| !flow.told.is_empty())
             .map(|flow| (flow.header.clone(), std::mem::take(&mut flow.told)))
             .collect();
@@ -253,9 +268,22 @@ impl Story {
     /// The flows in the table, and the first ones that left it, in order of their first packets.
     pub fn summaries(&self) -> Vec<Summary> {
         let mut all = self.past.clone();
-        all.extend(self.flows.values().map(|flow| (flow.order, flow.summary())));
+        let table = self.flows.iter();
+        all.extend(table.map(|(key, kept)| (kept.order(), kept.look(key, Flow::summary))));
         all.sort_by_key(|(order, _)| *order);
         all.into_iter().map(|(_, summary)| summary).collect()
+    }
+
+    /// How many of the flows of [`Story::summaries`] ended in which way, without the room that these take.
+    pub fn outcomes(&self) -> BTreeMap<Outcome, usize> {
+        let past = self.past.iter().map(|(_, summary)| summary.outcome);
+        let table = self.flows.iter();
+        let table = table.map(|(key, kept)| kept.look(key, |flow| flow.outcome));
+        let mut outcomes = BTreeMap::new();
+        for outcome in past.chain(table) {
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+        outcomes
     }
 
     /// Packets that became rows, or part of one.
@@ -268,59 +296,72 @@ impl Story {
         (self.flows.len(), self.flows.evicted())
     }
 
-    /// Makes the flow of a packet, where it is new.
-    fn begin(&mut self, key: FlowKey, seen: &Seen<'_>, packet: &Packet<'_>, out: &mut Vec<Item>) {
+    /// Makes the flow of a packet, where it is new; answers whether it is.
+    fn begin(
+        &mut self,
+        key: FlowKey,
+        seen: &Seen<'_>,
+        packet: &Packet<'_>,
+        out: &mut Vec<Item>,
+    ) -> bool {
         let kind = usize::from(seen.transport == Transport::Udp);
-        let known = self.flows.get_mut(&key);
-        let goes = match known {
-            Some(flow) if !flow.is_succeeded_by(seen, packet.frame.time) => {
-                self.flows
-                    .touch(key, || (Flow::new(seen, 0, None), Stage::HalfOpen));
-                return;
+        let time = packet.frame.time;
+        let goes = match self.flows.get_mut(&key) {
+            Some(kept) if !kept.look(key, |flow| flow.is_succeeded_by(seen, time)) => {
+                let again = || Kept::Whole(Box::new(Flow::new(seen, 0, None)));
+                self.flows.touch(key, || (again(), Stage::HalfOpen));
+                return false;
             }
-            Some(flow) => Some(flow),
+            Some(kept) => Some((key, kept)),
             None => self.flows.next_to_go(),
         };
-        if let Some(flow) = goes {
-            let (header, items) = (flow.header.clone(), std::mem::take(&mut flow.told));
+        if let Some((key, kept)) = goes {
             if self.past.len() < PAST {
-                self.past.push((flow.order, flow.summary()));
+                self.past
+                    .push((kept.order(), kept.look(key, Flow::summary)));
             }
-            if !items.is_empty() {
+            if let Some(flow) = kept.as_whole()
+                && !flow.told.is_empty()
+            {
+                let (header, items) = (flow.header.clone(), std::mem::take(&mut flow.told));
                 self.emit_all(&header, items, out);
             }
         }
         self.labels[kind] += 1;
-        let mut flow = Flow::new(seen, self.labels[kind], self.options.listening.as_deref());
+        let number = self.labels[kind];
+        let mut flow = Flow::new(seen, number, self.options.listening.as_deref());
         flow.header.interface = packet.frame.interface;
         flow.order = self.labels.iter().sum();
-        let label = flow.header.label;
-        if !matches!(seen.what, Matter::Error { .. }) {
-            let wait = [SYN_SILENCE, UDP_SILENCE][kind];
-            self.deadlines[kind].push_back(Deadline {
-                time: self.now.plus(wait),
-                key,
-                label,
-            });
-            // More deadlines than flows: the first ones belong to flows that were forgotten.
-            if self.deadlines[kind].len() > self.options.flows {
-                self.deadlines[kind].pop_front();
-            }
-        }
+        let flow = Kept::Whole(Box::new(flow));
         match self.flows.get_mut(&key) {
             Some(old) => *old = flow,
             None => {
                 self.flows.touch(key, || (flow, Stage::HalfOpen));
             }
         }
+        if let Some(place) = self.flows.place(&key)
+            && !matches!(seen.what, Matter::Error { .. })
+        {
+            // As many deadlines as flows: the first ones belong to flows that were forgotten.
+            if self.deadlines[kind].len() >= self.options.flows {
+                self.deadlines[kind].pop_front();
+            }
+            self.deadlines[kind].push_back(Deadline {
+                time: self.now.plus(SILENCES[kind]),
+                place,
+                number,
+            });
+        }
+        true
     }
 
     /// Queues what a packet told; returns the place of its row.
     fn tell(&mut self, key: FlowKey, told: &mut Told, at: At) -> Option<u64> {
-        let Some(flow) = self.flows.get_mut(&key) else {
+        let Some(kept) = self.flows.get_mut(&key) else {
             *told = Told::default();
             return None;
         };
+        let flow = kept.whole(key);
         let header = flow.header.clone();
         if let Some(state) = told.settled.take()
             && let Some(id) = flow.held.take()
@@ -364,23 +405,25 @@ impl Story {
     }
 
     fn note(&mut self, key: FlowKey, time: Time, about: About, text: String) {
-        if let Some(flow) = self.flows.get_mut(&key) {
+        if let Some(kept) = self.flows.get_mut(&key) {
             let note = Item::Note(Note { about, time, text });
-            self.queue
-                .push(key, &flow.header.clone(), Some(note), Hold::Ready);
+            let header = kept.look(key, |flow| flow.header.clone());
+            self.queue.push(key, &header, Some(note), Hold::Ready);
         }
     }
 
     /// Time goes on to `until`, never back: silences that are over become notes.
     fn advance(&mut self, until: Time, out: &mut Vec<Item>) {
-        while let Some(deadline) = self.next_deadline(until) {
+        while let Some((kind, deadline)) = self.next_deadline(until) {
             self.now = self.now.max(deadline.time);
-            let (key, label) = (deadline.key, deadline.label);
-            let wait = match label.kind {
-                Kind::Tcp => SYN_SILENCE,
-                Kind::Udp => UDP_SILENCE,
+            let label = Label {
+                kind: [Kind::Tcp, Kind::Udp][kind],
+                number: deadline.number,
             };
-            if let Some(text) = self.flow_of(key, label).and_then(|flow| flow.silence(wait)) {
+            if let Some((key, kept)) = self.flows.at(deadline.place)
+                && kept.label(key) == label
+                && let Some(text) = kept.look(key, |flow| flow.silence(SILENCES[kind]))
+            {
                 self.note(key, deadline.time, About::Trouble, text);
             }
             self.drain(out);
@@ -389,13 +432,16 @@ impl Story {
         self.drain(out);
     }
 
-    fn next_deadline(&mut self, until: Time) -> Option<Deadline> {
-        let queue = self
+    /// The kind of flow and the deadline, of the first that is over.
+    fn next_deadline(&mut self, until: Time) -> Option<(usize, Deadline)> {
+        let first = |queue: &VecDeque<Deadline>| queue.front().map(|first| first.time);
+        let (kind, queue) = self
             .deadlines
             .iter_mut()
-            .filter(|queue| queue.front().is_some_and(|first| first.time < until))
-            .min_by_key(|queue| queue.front().map(|first| first.time))?;
-        queue.pop_front()
+            .enumerate()
+            .filter(|(_, queue)| first(queue).is_some_and(|time| time < until))
+            .min_by_key(|(_, queue)| first(queue))?;
+        Some((kind, queue.pop_front()?))
     }
 
     fn drain(&mut self, out: &mut Vec<Item>) {
@@ -433,9 +479,8 @@ impl Story {
     }
 
     fn flow_of(&mut self, key: FlowKey, label: Label) -> Option<&mut Flow> {
-        self.flows
-            .get_mut(&key)
-            .filter(|flow| flow.header.label == label)
+        let kept = self.flows.get_mut(&key)?;
+        (kept.label(key) == label).then(|| kept.whole(key))
     }
 
     fn take_underway(&mut self, number: u64) -> Option<Pending> {
