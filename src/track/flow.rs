@@ -141,13 +141,29 @@ impl<V> Flows<V> {
 
     /// The value of `key`, which now counts as heard of last; made by `new` when the flow is not known.
     pub fn touch(&mut self, key: FlowKey, new: impl FnOnce() -> (V, Stage)) -> &mut V {
-        let hash = self.hash(&key);
-        if let Some(at) = self.find(hash, &key) {
-            self.unlink(at);
-            self.append(at);
-            return &mut self.entries[at as usize].value;
+        let place = match self.place(&key) {
+            Some(place) => {
+                self.heard(place);
+                place
+            }
+            None => {
+                let (value, stage) = new();
+                self.add(key, value, stage)
+            }
+        };
+        &mut self.entries[place as usize].value
+    }
+
+    /// The flow that has a place counts as heard of last.
+    pub fn heard(&mut self, place: u32) {
+        if (place as usize) < self.entries.len() {
+            self.unlink(place);
+            self.append(place);
         }
-        let (value, stage) = new();
+    }
+
+    /// Adds a flow that is not known yet; returns its place.
+    pub fn add(&mut self, key: FlowKey, value: V, stage: Stage) -> u32 {
         let entry = Entry {
             key,
             value,
@@ -167,19 +183,26 @@ impl<V> Flows<V> {
             self.evicted += 1;
             at
         };
-        self.index.insert(hash, at);
+        self.index.insert(self.hash(&key), at);
         self.append(at);
-        &mut self.entries[at as usize].value
+        at
     }
 
     /// Notes how far a known flow has come.
     pub fn set_stage(&mut self, key: FlowKey, stage: Stage) {
-        if let Some(at) = self.place(&key)
-            && self.entries[at as usize].stage != stage
+        if let Some(at) = self.place(&key) {
+            self.set_stage_at(at, stage);
+        }
+    }
+
+    /// The same for the flow that has a place now.
+    pub fn set_stage_at(&mut self, place: u32, stage: Stage) {
+        if let Some(entry) = self.entries.get(place as usize)
+            && entry.stage != stage
         {
-            self.unlink(at);
-            self.entries[at as usize].stage = stage;
-            self.append(at);
+            self.unlink(place);
+            self.entries[place as usize].stage = stage;
+            self.append(place);
         }
     }
 
@@ -250,12 +273,9 @@ impl<V> Flows<V> {
         Some((entry.key, &mut entry.value))
     }
 
-    /// The flow that the next new flow takes the place of; `None` while there is room.
-    pub fn next_to_go(&mut self) -> Option<(FlowKey, &mut V)> {
-        if self.entries.len() < self.capacity {
-            return None;
-        }
-        self.at(self.oldest())
+    /// The place of the flow that the next new flow takes the place of; `None` while there is room.
+    pub fn next_to_go(&self) -> Option<u32> {
+        (self.entries.len() >= self.capacity).then(|| self.oldest())
     }
 
     /// Every flow, in no particular order.

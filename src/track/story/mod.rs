@@ -152,31 +152,28 @@ impl Story {
             time: packet.frame.time,
             sent_only: sight == Sight::Sent,
         };
-        let is_new = self.begin(key, &seen, packet, out);
+        let (place, is_new) = self.begin(key, &seen, packet, out);
         let mut told = std::mem::take(&mut self.told);
-        let (label, half_open, underway) = {
-            let Some(kept) = self.flows.get_mut(&key) else {
-                return;
-            };
-            let flow = kept.whole(key);
-            let underway = flow.packet(&seen, at, &mut told);
-            (flow.header.label, flow.is_half_open(), underway)
+        let Some((_, kept)) = self.flows.at(place) else {
+            return;
         };
-        let stage = if half_open {
+        let flow = kept.whole(key);
+        let underway = flow.packet(&seen, at, &mut told);
+        let label = flow.header.label;
+        let stage = if flow.is_half_open() {
             Stage::HalfOpen
         } else {
             Stage::Open
         };
-        self.flows.set_stage(key, stage);
-        let row = self.tell(key, &mut told, at);
-        self.told = told;
+        let row = tell(&mut self.queue, &self.options, key, flow, &mut told, at);
         if is_new
             && self.options.listening.is_none()
-            && let Some(kept) = self.flows.get_mut(&key)
-            && let Some(first) = First::of(kept.whole(key), &seen, at)
+            && let Some(first) = First::of(flow, &seen, at)
         {
             *kept = Kept::First(first);
         }
+        self.flows.set_stage_at(place, stage);
+        self.told = told;
         if at.sent_only
             && let Some(row) = row
         {
@@ -202,8 +199,7 @@ impl Story {
             return;
         };
         let mut told = std::mem::take(&mut self.told);
-        let state = self
-            .flow_of(pending.key, pending.label)
+        let state = flow_of(&mut self.flows, pending.key, pending.label)
             .and_then(|flow| flow.arrives(&pending.underway, time, &mut told));
         if let Some(row) = self.queue.row_mut(pending.row) {
             pending.underway.complete(row, state, time);
@@ -214,7 +210,16 @@ impl Story {
             time,
             sent_only: true,
         };
-        self.tell(pending.key, &mut told, at);
+        if let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label) {
+            tell(
+                &mut self.queue,
+                &self.options,
+                pending.key,
+                flow,
+                &mut told,
+                at,
+            );
+        }
         self.told = told;
         self.drain(out);
     }
@@ -227,7 +232,7 @@ impl Story {
         if let Some(row) = self.queue.row_mut(pending.row) {
             row.fate = Fate::Dropped;
         }
-        if let Some(flow) = self.flow_of(pending.key, pending.label) {
+        if let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label) {
             flow.drops(&pending.underway, number);
         }
         self.queue.release(pending.row);
@@ -296,26 +301,26 @@ impl Story {
         (self.flows.len(), self.flows.evicted())
     }
 
-    /// Makes the flow of a packet, where it is new; answers whether it is.
+    /// Makes the flow of a packet, where it is new; answers with its place, and whether it is new.
     fn begin(
         &mut self,
         key: FlowKey,
         seen: &Seen<'_>,
         packet: &Packet<'_>,
         out: &mut Vec<Item>,
-    ) -> bool {
+    ) -> (u32, bool) {
         let kind = usize::from(seen.transport == Transport::Udp);
         let time = packet.frame.time;
-        let goes = match self.flows.get_mut(&key) {
-            Some(kept) if !kept.look(key, |flow| flow.is_succeeded_by(seen, time)) => {
-                let again = || Kept::Whole(Box::new(Flow::new(seen, 0, None)));
-                self.flows.touch(key, || (again(), Stage::HalfOpen));
-                return false;
-            }
-            Some(kept) => Some((key, kept)),
-            None => self.flows.next_to_go(),
-        };
-        if let Some((key, kept)) = goes {
+        let known = self.flows.place(&key);
+        if let Some(place) = known
+            && let Some((_, kept)) = self.flows.at(place)
+            && !kept.look(key, |flow| flow.is_succeeded_by(seen, time))
+        {
+            self.flows.heard(place);
+            return (place, false);
+        }
+        let goes = known.or_else(|| self.flows.next_to_go());
+        if let Some((key, kept)) = goes.and_then(|place| self.flows.at(place)) {
             if self.past.len() < PAST {
                 self.past
                     .push((kept.order(), kept.look(key, Flow::summary)));
@@ -333,15 +338,14 @@ impl Story {
         flow.header.interface = packet.frame.interface;
         flow.order = self.labels.iter().sum();
         let flow = Kept::Whole(Box::new(flow));
-        match self.flows.get_mut(&key) {
-            Some(old) => *old = flow,
-            None => {
-                self.flows.touch(key, || (flow, Stage::HalfOpen));
+        let place = match known.and_then(|place| self.flows.at(place)) {
+            Some((_, old)) => {
+                *old = flow;
+                known.unwrap_or_default()
             }
-        }
-        if let Some(place) = self.flows.place(&key)
-            && !matches!(seen.what, Matter::Error { .. })
-        {
+            None => self.flows.add(key, flow, Stage::HalfOpen),
+        };
+        if !matches!(seen.what, Matter::Error { .. }) {
             // As many deadlines as flows: the first ones belong to flows that were forgotten.
             if self.deadlines[kind].len() >= self.options.flows {
                 self.deadlines[kind].pop_front();
@@ -352,56 +356,7 @@ impl Story {
                 number,
             });
         }
-        true
-    }
-
-    /// Queues what a packet told; returns the place of its row.
-    fn tell(&mut self, key: FlowKey, told: &mut Told, at: At) -> Option<u64> {
-        let Some(kept) = self.flows.get_mut(&key) else {
-            *told = Told::default();
-            return None;
-        };
-        let flow = kept.whole(key);
-        let header = flow.header.clone();
-        if let Some(state) = told.settled.take()
-            && let Some(id) = flow.held.take()
-        {
-            self.queue.settle(id, state);
-        }
-        if let Some(section) = told.section.take() {
-            self.queue
-                .push(key, &header, Some(Item::Section(section)), Hold::Ready);
-        }
-        let row = told.row.take().and_then(|row| {
-            if !at.sent_only && self.queue.fold(&mut flow.run, &header, &row) {
-                return None;
-            }
-            let waits = !at.sent_only && queue::waits_for_far_state(&row);
-            let hold = match () {
-                () if at.sent_only => Hold::Fate,
-                () if waits => Hold::Until(at.time.plus(HELD)),
-                () if !at.sent_only && queue::opens_fold(flow.run, &row) => {
-                    Hold::Fold(at.time.plus(HELD))
-                }
-                () => Hold::Ready,
-            };
-            let id = self.queue.push(key, &header, Some(Item::Row(row)), hold);
-            flow.held = Some(id).filter(|_| waits).or(flow.held);
-            Some(id)
-        });
-        for (about, text) in told.notes.drain(..) {
-            let note = Note {
-                about,
-                time: at.time,
-                text,
-            };
-            self.queue
-                .push(key, &header, Some(Item::Note(note)), Hold::Ready);
-        }
-        if std::mem::take(&mut told.ended) && self.options.group {
-            self.queue.push(key, &header, None, Hold::Ready);
-        }
-        row
+        (place, true)
     }
 
     fn note(&mut self, key: FlowKey, time: Time, about: About, text: String) {
@@ -452,7 +407,7 @@ impl Story {
 
     fn hand_out(&mut self, entry: queue::Entry, out: &mut Vec<Item>) {
         if self.options.group
-            && let Some(flow) = self.flow_of(entry.key, entry.header.label)
+            && let Some(flow) = flow_of(&mut self.flows, entry.key, entry.header.label)
         {
             let over = entry.item.is_none();
             flow.told.extend(entry.item);
@@ -478,13 +433,62 @@ impl Story {
         out.extend(items);
     }
 
-    fn flow_of(&mut self, key: FlowKey, label: Label) -> Option<&mut Flow> {
-        let kept = self.flows.get_mut(&key)?;
-        (kept.label(key) == label).then(|| kept.whole(key))
-    }
-
     fn take_underway(&mut self, number: u64) -> Option<Pending> {
         let at = self.underway.iter().position(|p| p.number == number)?;
         self.underway.remove(at)
     }
+}
+
+/// Queues what a packet told; returns the place of its row.
+fn tell(
+    queue: &mut Queue,
+    options: &StoryOptions,
+    key: FlowKey,
+    flow: &mut Flow,
+    told: &mut Told,
+    at: At,
+) -> Option<u64> {
+    let header = flow.header.clone();
+    if let Some(state) = told.settled.take()
+        && let Some(id) = flow.held.take()
+    {
+        queue.settle(id, state);
+    }
+    if let Some(section) = told.section.take() {
+        queue.push(key, &header, Some(Item::Section(section)), Hold::Ready);
+    }
+    let row = told.row.take().and_then(|row| {
+        if !at.sent_only && queue.fold(&mut flow.run, &header, &row) {
+            return None;
+        }
+        let waits = !at.sent_only && queue::waits_for_far_state(&row);
+        let hold = match () {
+            () if at.sent_only => Hold::Fate,
+            () if waits => Hold::Until(at.time.plus(HELD)),
+            () if !at.sent_only && queue::opens_fold(flow.run, &row) => {
+                Hold::Fold(at.time.plus(HELD))
+            }
+            () => Hold::Ready,
+        };
+        let id = queue.push(key, &header, Some(Item::Row(row)), hold);
+        flow.held = Some(id).filter(|_| waits).or(flow.held);
+        Some(id)
+    });
+    for (about, text) in told.notes.drain(..) {
+        let note = Note {
+            about,
+            time: at.time,
+            text,
+        };
+        queue.push(key, &header, Some(Item::Note(note)), Hold::Ready);
+    }
+    if std::mem::take(&mut told.ended) && options.group {
+        queue.push(key, &header, None, Hold::Ready);
+    }
+    row
+}
+
+fn flow_of(flows: &mut Flows<Kept>, key: FlowKey, label: Label) -> Option<&mut Flow> {
+    let kept = flows.get_mut(&key)?;
+    (kept.label(key) == label).then(|| kept.whole(key))
 }
