@@ -354,8 +354,13 @@ impl Ladder {
                 parts.extend(tcp.scale.map(|scale| format!("ws={scale}")));
                 parts
             }
-            What::Datagram { len, after } => {
+            What::Datagram {
+                len,
+                fragments,
+                after,
+            } => {
                 let mut parts = vec![bytes((*len).into())];
+                parts.extend(fragments.map(|count| format!("in {count} fragments")));
                 parts.extend(
                     after.map(|after| format!("after {}", crate::track::story::Span(after))),
                 );

@@ -6,7 +6,7 @@
 use super::{
     flow::{At, Flow, Told},
     item::{Label, Side},
-    read::{Matter, Seen, Tcp},
+    read::{Matter, Seen, Tcp, Udp},
 };
 use crate::{
     time::Time,
@@ -54,7 +54,7 @@ impl First {
                 segment: tcp.segment,
                 window_zero: tcp.window_zero,
             },
-            &Matter::Udp { len, mark, .. } => What::Udp { len, mark },
+            &Matter::Udp(Udp { len, mark, .. }) => What::Udp { len, mark },
             Matter::Error { .. } => return None,
         };
         let (low, _) = seen.key().sockets();
@@ -91,11 +91,12 @@ impl First {
                 window_zero,
                 data: &[],
             }),
-            What::Udp { len, mark } => Matter::Udp {
+            What::Udp { len, mark } => Matter::Udp(Udp {
                 len,
                 mark,
+                fragments: None,
                 data: &[],
-            },
+            }),
         };
         let seen = Seen {
             transport: key.transport(),
@@ -165,6 +166,55 @@ impl Kept {
         match self {
             Self::First(_) => None,
             Self::Whole(flow) => Some(flow),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_flow_of_one_packet_is_small_and_made_again_as_it_was() {
+        assert!(size_of::<Kept>() <= 96, "{}", size_of::<Kept>());
+        let [client, server] = [50_000, 80].map(|port| SocketAddr::from(([10, 0, 0, 1], port)));
+        for (source, destination) in [(client, server), (server, client), (client, client)] {
+            for bits in 0..8 {
+                let tcp = Tcp {
+                    segment: Segment {
+                        seq: 7,
+                        ack: (bits & 1 > 0).then_some(3),
+                        syn: bits & 2 > 0,
+                        fin: bits & 4 > 0,
+                        ..Segment::default()
+                    },
+                    mss: Some(1460),
+                    scale: None,
+                    window_zero: bits == 1,
+                    data: b"x",
+                };
+                let seen = Seen {
+                    transport: Transport::Tcp,
+                    source,
+                    destination,
+                    what: Matter::Tcp(tcp),
+                };
+                let at = At {
+                    number: 5,
+                    time: Time::from_nanos(9),
+                    sent_only: false,
+                };
+                let mut flow = Flow::new(&seen, 4, None);
+                flow.packet(&seen, at, &mut Told::default());
+                (flow.order, flow.held, flow.run) = (6, Some(8), (Side::Server, 1));
+                let first = First::of(&flow, &seen, at).unwrap();
+                let again = first.flow(seen.key());
+                assert_eq!(format!("{again:?}"), format!("{flow:?}"));
+            }
         }
     }
 }

@@ -247,6 +247,19 @@ impl Story {
         self.drain(out);
     }
 
+    /// Packet `number`, seen as it was sent, is going to be delivered twice.
+    pub fn doubled(&mut self, number: u64) {
+        let pending = self.underway.iter().find(|p| p.number == number);
+        if let Some(key) = pending.map(|pending| pending.key) {
+            self.note(key, self.now, About::Trouble, words::doubled(number));
+        }
+    }
+
+    /// When the first row that is held back was sent; what is told next is not older.
+    pub fn held_since(&self) -> Option<Time> {
+        self.queue.held_since()
+    }
+
     /// Nothing happened up to `until`: time-outs become notes, each stamped with its deadline.
     pub fn quiet(&mut self, until: Time, out: &mut Vec<Item>) {
         self.advance(until, out);

@@ -1,6 +1,7 @@
 //! What a lab shows: events in, the ladder and the closing lines out.
 
 use std::{
+    collections::VecDeque,
     io::{self, Write},
     net::SocketAddr,
 };
@@ -37,6 +38,8 @@ pub(super) struct Telling {
     aside: String,
     recording: Recording,
     calls: bool,
+    /// Calls that returned after a row left that is still held back: when, and their lines.
+    told_later: VecDeque<(Time, String)>,
     absolute: bool,
     next: &'static str,
     failed_calls: Vec<String>,
@@ -81,6 +84,7 @@ impl Telling {
             aside: String::new(),
             recording,
             calls: args.calls,
+            told_later: VecDeque::new(),
             absolute: args.absolute,
             next: plan.scenario.next,
             failed_calls: Vec::new(),
@@ -134,7 +138,8 @@ impl Telling {
                 if self.calls {
                     let at = self.start.map_or(0, |start| time.since(start));
                     let at = at as f64 / MILLISECOND as f64;
-                    writeln!(io::stdout(), "{at:>7.2} {said}")?;
+                    self.told_later
+                        .push_back((time, format!("{at:>7.2} {said}")));
                 }
                 if error.is_some() {
                     self.failed_calls.push(said);
@@ -174,6 +179,8 @@ impl Telling {
         }
         if let Some(rule) = &transit.dropped {
             self.story.dropped(transit.number, rule, &mut self.items);
+        } else if transit.twice {
+            self.story.doubled(transit.number);
         }
         Ok(())
     }
@@ -188,15 +195,23 @@ impl Telling {
         if let Some(rule) = &transit.dropped {
             let number = transit.number;
             writeln!(out, "        the wire dropped packet {number}: {rule}")?;
+        } else if transit.twice {
+            let number = transit.number;
+            writeln!(out, "        the wire delivers packet {number} twice")?;
         }
         Ok(out.flush()?)
     }
 
+    /// Rows, and between them the calls that returned before they left.
     fn draw(&mut self) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         for item in self.items.drain(..) {
+            if let Item::Row(row) = &item {
+                calls_before(&mut self.told_later, Some(row.sent), &mut out)?;
+            }
             self.ladder.write(&item, &mut out)?;
         }
+        calls_before(&mut self.told_later, self.story.held_since(), &mut out)?;
         Ok(out.flush()?)
     }
 
@@ -260,6 +275,20 @@ impl Telling {
     }
 }
 
+/// Writes the lines of calls that returned before `row`; without a time, all.
+fn calls_before(
+    calls: &mut VecDeque<(Time, String)>,
+    row: Option<Time>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let is_before = |(time, _): &mut (Time, String)| row.is_none_or(|row| *time <= row);
+    while calls.front_mut().is_some_and(is_before) {
+        let line = calls.pop_front().map(|(_, line)| line);
+        writeln!(out, "{}", line.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
 /// How long the handshake took, and what the numbers count from.
 fn opening(summary: &Summary, absolute: bool, out: &mut impl Write) -> io::Result<()> {
     let ms = |nanos: i64| format!("{:.2} ms", nanos as f64 / MILLISECOND as f64);
@@ -280,5 +309,25 @@ fn opening(summary: &Summary, absolute: bool, out: &mut impl Write) -> io::Resul
             "seq and ack count from 0; real ISNs: client {client}, server {server} (-S)"
         ),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_call_waits_for_the_rows_that_left_before_it_returned() {
+        let call = |nanos, line: &str| (Time::from_nanos(nanos), line.to_owned());
+        let mut calls = VecDeque::from([call(10, "connect"), call(20, "send"), call(30, "recv")]);
+        let mut out = Vec::new();
+        calls_before(&mut calls, Some(Time::from_nanos(9)), &mut out).unwrap();
+        assert!(out.is_empty());
+        calls_before(&mut calls, Some(Time::from_nanos(20)), &mut out).unwrap();
+        assert_eq!(out, b"connect\nsend\n");
+        calls_before(&mut calls, None, &mut out).unwrap();
+        assert_eq!(out, b"connect\nsend\nrecv\n");
     }
 }
