@@ -38,8 +38,10 @@ pub(super) struct Telling {
     aside: String,
     recording: Recording,
     calls: bool,
-    /// Calls that returned after a row left that is still held back: when, and their lines.
+    /// Calls that returned after a row left that is still held back or to come: when, and their lines.
     told_later: VecDeque<(Time, String)>,
+    /// No frame older than this is to come.
+    seen: Time,
     absolute: bool,
     next: &'static str,
     failed_calls: Vec<String>,
@@ -85,6 +87,7 @@ impl Telling {
             recording,
             calls: args.calls,
             told_later: VecDeque::new(),
+            seen: Time::from_nanos(i64::MIN),
             absolute: args.absolute,
             next: plan.scenario.next,
             failed_calls: Vec::new(),
@@ -102,6 +105,12 @@ impl Telling {
 
     /// Shows and records an event.
     pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
+        if let Event::Sent(Transit { time, .. })
+        | Event::Delivered { time, .. }
+        | Event::Quiet(time) = &event
+        {
+            self.seen = self.seen.max(*time);
+        }
         match event {
             Event::Up(nanos) => {
                 self.has_begun = true;
@@ -207,17 +216,23 @@ impl Telling {
         let mut out = io::stdout().lock();
         for item in self.items.drain(..) {
             if let Item::Row(row) = &item {
-                calls_before(&mut self.told_later, Some(row.sent), &mut out)?;
+                calls_before(&mut self.told_later, row.sent, &mut out)?;
             }
             self.ladder.write(&item, &mut out)?;
         }
-        calls_before(&mut self.told_later, self.story.held_since(), &mut out)?;
+        let held = self.story.held_since().unwrap_or(self.seen);
+        // Nothing left its sender yet: there is nothing to wait for.
+        let until = self
+            .start
+            .map_or(Time::from_nanos(i64::MAX), |_| held.min(self.seen));
+        calls_before(&mut self.told_later, until, &mut out)?;
         Ok(out.flush()?)
     }
 
     /// What is left of the ladder, and the closing lines.
     pub(super) fn close(mut self, linux: bool) -> Result<(), Failure> {
         self.story.finish(&mut self.items);
+        self.seen = Time::from_nanos(i64::MAX);
         self.draw()?;
         let kept = self.recording.finish()?;
         let mut out = io::stdout().lock();
@@ -275,13 +290,13 @@ impl Telling {
     }
 }
 
-/// Writes the lines of calls that returned before `row`; without a time, all.
+/// Writes the lines of calls that returned up to `until`.
 fn calls_before(
     calls: &mut VecDeque<(Time, String)>,
-    row: Option<Time>,
+    until: Time,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let is_before = |(time, _): &mut (Time, String)| row.is_none_or(|row| *time <= row);
+    let is_before = |(time, _): &mut (Time, String)| *time <= until;
     while calls.front_mut().is_some_and(is_before) {
         let line = calls.pop_front().map(|(_, line)| line);
         writeln!(out, "{}", line.unwrap_or_default())?;
@@ -323,11 +338,11 @@ mod tests {
         let call = |nanos, line: &str| (Time::from_nanos(nanos), line.to_owned());
         let mut calls = VecDeque::from([call(10, "connect"), call(20, "send"), call(30, "recv")]);
         let mut out = Vec::new();
-        calls_before(&mut calls, Some(Time::from_nanos(9)), &mut out).unwrap();
+        calls_before(&mut calls, Time::from_nanos(9), &mut out).unwrap();
         assert!(out.is_empty());
-        calls_before(&mut calls, Some(Time::from_nanos(20)), &mut out).unwrap();
+        calls_before(&mut calls, Time::from_nanos(20), &mut out).unwrap();
         assert_eq!(out, b"connect\nsend\n");
-        calls_before(&mut calls, None, &mut out).unwrap();
+        calls_before(&mut calls, Time::from_nanos(i64::MAX), &mut out).unwrap();
         assert_eq!(out, b"connect\nsend\nrecv\n");
     }
 }
