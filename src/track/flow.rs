@@ -1,10 +1,11 @@
 //! Flows: conversations keyed by socket pair, in a table of bounded size with a hash that senders cannot predict.
 
 use std::{
-    collections::{HashMap, hash_map},
-    hash::RandomState,
+    hash::{BuildHasher, RandomState},
     net::{IpAddr, SocketAddr},
 };
+
+use super::index::Index;
 
 /// Transport of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +20,7 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     transport: Transport,
-    /// Half as long as two `SocketAddr`: a table holds each key twice.
+    /// Half as long as two `SocketAddr`.
     low: (IpAddr, u16),
     high: (IpAddr, u16),
 }
@@ -81,7 +82,8 @@ pub enum Stage {
 /// open, of the one that was silent longest.
 #[derive(Debug)]
 pub struct Flows<V> {
-    index: HashMap<FlowKey, u32, RandomState>,
+    hasher: RandomState,
+    index: Index,
     entries: Vec<Entry<V>>,
     /// Silent longest first: half-open flows, and the others.
     lists: [List; 2],
@@ -113,7 +115,8 @@ impl<V> Flows<V> {
             last: NONE,
         };
         Self {
-            index: HashMap::default(),
+            hasher: RandomState::new(),
+            index: Index::default(),
             entries: Vec::new(),
             lists: [EMPTY; 2],
             capacity: capacity.clamp(1, NONE as usize),
@@ -128,7 +131,7 @@ impl<V> Flows<V> {
 
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
     }
 
     /// Flows that were forgotten to make room.
@@ -138,12 +141,29 @@ impl<V> Flows<V> {
 
     /// The value of `key`, which now counts as heard of last; made by `new` when the flow is not known.
     pub fn touch(&mut self, key: FlowKey, new: impl FnOnce() -> (V, Stage)) -> &mut V {
-        if let Some(&at) = self.index.get(&key) {
-            self.unlink(at);
-            self.append(at);
-            return &mut self.entries[at as usize].value;
+        let place = match self.place(&key) {
+            Some(place) => {
+                self.heard(place);
+                place
+            }
+            None => {
+                let (value, stage) = new();
+                self.add(key, value, stage)
+            }
+        };
+        &mut self.entries[place as usize].value
+    }
+
+    /// The flow that has a place counts as heard of last.
+    pub fn heard(&mut self, place: u32) {
+        if (place as usize) < self.entries.len() {
+            self.unlink(place);
+            self.append(place);
         }
-        let (value, stage) = new();
+    }
+
+    /// Adds a flow that is not known yet; returns its place.
+    pub fn add(&mut self, key: FlowKey, value: V, stage: Stage) -> u32 {
         let entry = Entry {
             key,
             value,
@@ -157,26 +177,43 @@ impl<V> Flows<V> {
         } else {
             let at = self.oldest();
             self.unlink(at);
-            self.index.remove(&self.entries[at as usize].key);
+            let old = self.hash(&self.entries[at as usize].key);
+            self.index.remove(old, |found| found == at);
             self.entries[at as usize] = entry;
             self.evicted += 1;
             at
         };
-        self.index.insert(key, at);
+        self.index.insert(self.hash(&key), at);
         self.append(at);
-        &mut self.entries[at as usize].value
+        at
     }
 
     /// Notes how far a known flow has come.
     pub fn set_stage(&mut self, key: FlowKey, stage: Stage) {
-        if let hash_map::Entry::Occupied(found) = self.index.entry(key) {
-            let at = *found.get();
-            if self.entries[at as usize].stage != stage {
-                self.unlink(at);
-                self.entries[at as usize].stage = stage;
-                self.append(at);
-            }
+        if let Some(at) = self.place(&key) {
+            self.set_stage_at(at, stage);
         }
+    }
+
+    /// The same for the flow that has a place now.
+    pub fn set_stage_at(&mut self, place: u32, stage: Stage) {
+        if let Some(entry) = self.entries.get(place as usize)
+            && entry.stage != stage
+        {
+            self.unlink(place);
+            self.entries[place as usize].stage = stage;
+            self.append(place);
+        }
+    }
+
+    /// Half of the hash will do: entries are compared by their keys.
+    fn hash(&self, key: &FlowKey) -> u32 {
+        self.hasher.hash_one(key) as u32
+    }
+
+    fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
+        let is = |at: u32| self.entries[at as usize].key == *key;
+        self.index.get(hash, is)
     }
 
     /// Which flow to forget; the table is not empty when this is asked.
@@ -221,22 +258,29 @@ impl<V> Flows<V> {
 impl<V> Flows<V> {
     /// The value of a known flow, which does not count as heard of.
     pub fn get_mut(&mut self, key: &FlowKey) -> Option<&mut V> {
-        let at = *self.index.get(key)?;
+        let at = self.place(key)?;
         self.entries.get_mut(at as usize).map(|e| &mut e.value)
     }
 
-    /// The value that the next new flow takes the place of; `None` while there is room.
-    pub fn next_to_go(&mut self) -> Option<&mut V> {
-        if self.entries.len() < self.capacity {
-            return None;
-        }
-        let at = self.oldest();
-        self.entries.get_mut(at as usize).map(|e| &mut e.value)
+    /// The place of a known flow, which it keeps until it is forgotten.
+    pub fn place(&self, key: &FlowKey) -> Option<u32> {
+        self.find(self.hash(key), key)
     }
 
-    /// Every value, in no particular order.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.iter().map(|entry| &entry.value)
+    /// The flow that has a place now.
+    pub fn at(&mut self, place: u32) -> Option<(FlowKey, &mut V)> {
+        let entry = self.entries.get_mut(place as usize)?;
+        Some((entry.key, &mut entry.value))
+    }
+
+    /// The place of the flow that the next new flow takes the place of; `None` while there is room.
+    pub fn next_to_go(&self) -> Option<u32> {
+        (self.entries.len() >= self.capacity).then(|| self.oldest())
+    }
+
+    /// Every flow, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (FlowKey, &V)> {
+        self.entries.iter().map(|entry| (entry.key, &entry.value))
     }
 
     /// Every value, to be changed, in no particular order.
@@ -262,9 +306,9 @@ mod tests {
 
     fn known(flows: &Flows<u16>) -> Vec<u16> {
         let mut ports: Vec<u16> = flows
-            .index
-            .values()
-            .map(|&at| flows.entries[at as usize].value)
+            .iter()
+            .filter(|(key, _)| flows.place(key).is_some())
+            .map(|(_, &value)| value)
             .collect();
         ports.sort_unstable();
         ports

@@ -3,6 +3,7 @@
 mod defrag;
 mod echo;
 pub mod flow;
+mod index;
 pub mod state;
 pub mod story;
 mod tcp;

@@ -97,3 +97,29 @@ fn a_flood_of_syns_keeps_the_table_small() {
     assert_eq!(show.story.flows(), (100, 19_900));
     assert!(show.story.summaries().len() <= 100 + 1024);
 }
+
+#[test]
+fn an_established_flow_survives_a_flood_also_when_time_stands_still() {
+    let mut show = Show::new(
+        StoryOptions {
+            flows: 100,
+            ..StoryOptions::default()
+        },
+        LadderOptions::default(),
+    );
+    show.tap(0, "> SYN seq=9")
+        .tap(0, "< SYN seq=70 ack=10")
+        .tap(0, "> seq=10 ack=71");
+    let mut bytes = packet("> SYN seq=1");
+    for n in 0..20_000_u32 {
+        bytes[12..16].copy_from_slice(&(0x0b00_0000 + n % 15_000).to_be_bytes());
+        show.at(0, &bytes, Sight::Tap);
+    }
+    // All but the last few thousand are told, although no time has passed.
+    assert!(show.items.len() > 2 * 15_000);
+    show.items.clear();
+    show.tap(0, "> seq=10 ack=71 \"on\"");
+    let told = show.end();
+    assert!(told.contains("2 bytes seq=1 \"on\""), "{told}");
+    assert_eq!(show.story.summaries()[0].packets, [3, 1]);
+}

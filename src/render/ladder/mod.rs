@@ -170,10 +170,7 @@ impl Ladder {
     fn rule(&mut self, text: &str) {
         let mut line = format!("-- {text} ");
         let used = arrow::width(&line);
-        line.extend(std::iter::repeat_n(
-            '-',
-            self.columns.rule.saturating_sub(used),
-        ));
+        line.push_str(&"-".repeat(self.columns.rule.saturating_sub(used)));
         push(&mut self.text, self.palette.heading(), line.trim_end());
         self.text.push('\n');
     }
@@ -298,7 +295,7 @@ impl Ladder {
             if arrow::width(&text) + space + arrow::width(&part) > most {
                 break;
             }
-            text.extend(std::iter::repeat_n(' ', space));
+            text.push_str(&" "[..space]);
             text.push_str(&part);
         }
         let left = most.saturating_sub(arrow::width(&text) + 1);
@@ -357,8 +354,13 @@ impl Ladder {
                 parts.extend(tcp.scale.map(|scale| format!("ws={scale}")));
                 parts
             }
-            What::Datagram { len, after } => {
+            What::Datagram {
+                len,
+                fragments,
+                after,
+            } => {
                 let mut parts = vec![bytes((*len).into())];
+                parts.extend(fragments.map(|count| format!("in {count} fragments")));
                 parts.extend(
                     after.map(|after| format!("after {}", crate::track::story::Span(after))),
                 );

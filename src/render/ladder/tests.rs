@@ -131,7 +131,7 @@ impl Show {
         self
     }
 
-    fn tap(&mut self, micros: i64, words: &str) -> &mut Self {
+    pub(super) fn tap(&mut self, micros: i64, words: &str) -> &mut Self {
         self.at(micros, &packet(words), Sight::Tap)
     }
 
@@ -395,7 +395,7 @@ fn replies_resets_half_closes_and_strangers_have_their_sentences() {
            window open again after 0.02 ms: the server takes data
            half-close: the client has closed its side and still receives
   0.000040 CLOSED      │════ RST seq=3 ════════════════════▶│      CLOSED    5
-           reset by the client: nothing more is delivered
+           reset by the client: the connection is gone, no more data is sent
 -- U1 udp 10.0.0.1:41000 → 10.0.0.2:5000 -------------------------------------
   0.001000             │──── 5 bytes "ping\n" ─────────────▶│                6
   0.001020             │◀─ 5 bytes after 0.02 ms "pong\n" ──│                7
@@ -426,6 +426,76 @@ fn a_window_closes_is_probed_and_opens_again() {
            window open again after 900.00 ms: the server takes data
   0.901000 ESTABLISHED │──── ACK seq=1 keep-alive ack=1 ───▶│ ESTABLISHED    6
 "#,
+    );
+}
+
+#[test]
+fn a_syn_that_is_never_answered_names_every_copy() {
+    let mut show = Show::watch();
+    for (n, second) in [0, 1, 3, 7].into_iter().enumerate() {
+        show.tap(second * 1_000_000, "> SYN seq=9");
+        show.number += u64::from(n == 0);
+    }
+    let told = show.end().replace("\n           ", " ");
+    for said in [
+        "1.00 s without an answer: packet 1, or the answer to it, was lost",
+        "3.00 s without an answer: packets 1 and 3, or the answers to them, were lost",
+        "7.00 s without an answer: packet 1 and its repetitions up to 4, or the answers to them, were lost",
+    ] {
+        assert!(told.contains(said), "{said}{told}");
+    }
+}
+
+#[test]
+fn a_socket_that_connects_to_itself_opens_and_closes_with_nothing_sent_again() {
+    let mut show = Show::watch();
+    let own = |words: &str| {
+        let mut bytes = packet(words);
+        bytes.copy_within(12..16, 16);
+        bytes.copy_within(20..22, 22);
+        bytes
+    };
+    for (n, words) in [
+        "> SYN seq=9",
+        "> SYN seq=9 ack=10",
+        "> seq=10 ack=10",
+        "> seq=10 ack=10 \"hi\"",
+        "> seq=12 ack=12",
+        "> FIN seq=12 ack=12",
+        "> seq=13 ack=13",
+    ]
+    .iter()
+    .enumerate()
+    {
+        show.at(n as i64, &own(words), Sight::Tap);
+    }
+    assert_told(
+        &show.end(),
+        r#"
+-- C1 tcp 10.0.0.1:41000 → 10.0.0.1:41000 ------------------------------------
+  0.000000 SYN-RECEIVED│──── SYN seq=0 ────────────────────▶│SYN-RECEIVED    1
+  0.000001 ESTABLISHED │──── SYN,ACK seq=0 ack=1 ──────────▶│ ESTABLISHED    2
+           open after 0.00 ms
+  0.000002 ESTABLISHED │──── ACK seq=1 ack=1 ──────────────▶│ ESTABLISHED    3
+  0.000003 ESTABLISHED │──── 2 bytes seq=1 "hi" ───────────▶│ ESTABLISHED    4
+  0.000004 ESTABLISHED │──── ACK seq=3 ack=3 ──────────────▶│ ESTABLISHED    5
+  0.000005 CLOSING     │──── FIN,ACK seq=3 ack=3 ──────────▶│     CLOSING    6
+  0.000006 TIME-WAIT   │──── ACK seq=4 ack=4 ──────────────▶│   TIME-WAIT    7
+           closed: the client began
+"#,
+    );
+}
+
+#[test]
+fn a_packet_that_the_wire_delivers_twice_says_so() {
+    let mut show = lab(LadderOptions::default());
+    show.sent(0, "> SYN seq=9");
+    show.story.doubled(1);
+    show.got(10, 1);
+    let told = show.end();
+    assert!(
+        told.ends_with("the wire delivers packet 1 twice\n"),
+        "{told}"
     );
 }
 

@@ -130,6 +130,7 @@ impl Flow {
             let far = match listening {
                 Some(list) if list.iter().any(|socket| listens(*socket, server)) => State::Listen,
                 Some(_) => State::Closed,
+                None if client == server => State::Closed,
                 None => State::Unknown,
             };
             let opens = matches!(&seen.what, Matter::Tcp(tcp) if tcp.segment.syn && tcp.segment.ack.is_none());
@@ -206,7 +207,7 @@ impl Flow {
         let side = self.side(seen.source);
         match &seen.what {
             Matter::Tcp(tcp) => self.segment(side, tcp, at, told),
-            &Matter::Udp { len, mark, data } => self.datagram(side, (len, mark, data), at, told),
+            Matter::Udp(udp) => self.datagram(side, udp, at, told),
             &Matter::Error { says, by, mark } => {
                 let about = self.sender(side).find(mark).map(|sent| sent.number);
                 let by = Some(by).filter(|by| *by != self.socket(side.other()).ip());
@@ -329,14 +330,14 @@ impl Flow {
             told.note(About::Remark, words::MIDDLE.to_owned());
         }
         if let (Order::Again(Some(number)), Some(first)) = (order, first)
+            && let Some((waited, last, copies)) =
+                self.senders[from as usize].repeats(number, at.number, at.time)
             // Sent again sooner, it answers a packet that came again.
-            && self.senders[from as usize]
-                .repeats(number, at.time)
-                .is_some_and(|waited| waited >= SILENCE)
+            && waited >= SILENCE
         {
             let after = at.time.since(first.time);
             let text = match (at.sent_only, first.dropped) {
-                (false, _) => words::lost(after, number),
+                (false, _) => words::lost(after, number, last, copies),
                 (true, true) => words::lost_on_the_wire(after, number),
                 (true, false) => words::sent_again(after, number),
             };
@@ -375,24 +376,23 @@ impl Flow {
         }
     }
 
-    fn datagram(
-        &mut self,
-        from: Side,
-        (len, mark, data): (u32, u32, &[u8]),
-        at: At,
-        told: &mut Told,
-    ) -> Underway {
+    fn datagram(&mut self, from: Side, udp: &read::Udp<'_>, at: At, told: &mut Told) -> Underway {
         let sender = &mut self.senders[from as usize];
         sender.packets += 1;
-        sender.bytes += u64::from(len);
-        sender.remember(mark, at.number, at.time);
+        sender.bytes += u64::from(udp.len);
+        sender.remember(udp.mark, at.number, at.time);
         let asked = self.asked[from.other() as usize].take();
         self.asked[from as usize].get_or_insert(at.time);
         if from == Side::Server {
             self.outcome = Outcome::Answered;
         }
         let after = asked.map(|asked| at.time.since(asked));
-        told.row = Some(self.row(from, What::Datagram { len, after }, data, at));
+        let what = What::Datagram {
+            len: udp.len,
+            fragments: udp.fragments,
+            after,
+        };
+        told.row = Some(self.row(from, what, udp.data, at));
         Underway {
             from,
             segment: None,
@@ -437,8 +437,12 @@ impl Flow {
 
     /// `s` reaches `to`.
     fn reaches(&mut self, to: Side, s: &Segment, time: Time, told: &mut Told) {
+        let to = if self.is_own() { Side::Client } else { to };
         let before = self.sender(to).end.state();
         self.senders[to as usize].end.receives(s);
+        if self.is_own() {
+            self.senders[Side::Server as usize].end = self.senders[Side::Client as usize].end;
+        }
         let now = self.sender(to).end.state();
         if s.rst && now != before {
             self.ends_by_rst(to, before, time, told);
@@ -531,6 +535,11 @@ impl Flow {
             data: data.to_vec(),
             number: at.number,
         }
+    }
+
+    /// A socket connected to itself: one end plays both parts, and sends everything from the left.
+    fn is_own(&self) -> bool {
+        self.header.client == self.header.server
     }
 
     fn states(&self) -> Option<[State; 2]> {

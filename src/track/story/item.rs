@@ -166,6 +166,8 @@ pub enum What {
     Datagram {
         /// Bytes of data.
         len: u32,
+        /// How many fragments it was put together from; `None` for one that came whole.
+        fragments: Option<u32>,
         /// Nanoseconds since the datagram that it answers.
         after: Option<i64>,
     },

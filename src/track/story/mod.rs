@@ -4,6 +4,7 @@
 //!  read     a packet's layers → what a story needs of it      item    what comes out
 //!  flow     one flow: rows and notes for each packet           queue   rows that wait for their fate
 //!  sender   what one side sent: order, repetitions             words   the sentences
+//!  kept     a flow of one packet, kept small
 //! ```
 //!
 //! Everything is decided by the times of packets, never by a clock: the same packets tell the same story, live or from
@@ -12,15 +13,20 @@
 
 mod flow;
 mod item;
+mod kept;
 mod queue;
 mod read;
 mod sender;
 mod words;
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
 
 use self::{
     flow::{At, Flow, Told, Underway},
+    kept::{First, Kept},
     queue::{Hold, Queue},
     read::{Matter, Seen},
 };
@@ -38,10 +44,9 @@ pub use words::Span;
 
 /// How long a row may be held back, in nanoseconds of packet time.
 pub const HELD: i64 = 200 * MILLISECOND;
-/// After so long without an answer to a SYN, a note says so; systems repeat the SYN long before.
-const SYN_SILENCE: i64 = 5 * SECOND;
-/// The same for the first datagram of an exchange.
-const UDP_SILENCE: i64 = 2 * SECOND;
+/// After so long without an answer to a SYN (systems repeat it long before), and to the first datagram of an exchange, a
+/// note says so.
+const SILENCES: [i64; 2] = [5 * SECOND, 2 * SECOND];
 /// The most items kept of a flow that is told when it ends.
 const KEPT: usize = 512;
 /// The most flows remembered, for the closing lines, after they left the table.
@@ -82,8 +87,9 @@ impl Default for StoryOptions {
 #[derive(Clone, Copy, Debug)]
 struct Deadline {
     time: Time,
-    key: FlowKey,
-    label: Label,
+    /// The flow's place in the table, and its number: another flow may have the place by then.
+    place: u32,
+    number: u64,
 }
 
 /// A packet whose fate is not known yet.
@@ -100,7 +106,7 @@ struct Pending {
 #[derive(Debug)]
 pub struct Story {
     options: StoryOptions,
-    flows: Flows<Flow>,
+    flows: Flows<Kept>,
     labels: [u64; 2],
     queue: Queue,
     /// For TCP and UDP; each in order of time, since the wait is the same for all of a kind.
@@ -146,22 +152,27 @@ impl Story {
             time: packet.frame.time,
             sent_only: sight == Sight::Sent,
         };
-        self.begin(key, &seen, packet, out);
+        let (place, is_new) = self.begin(key, &seen, packet, out);
         let mut told = std::mem::take(&mut self.told);
-        let (label, half_open, underway) = {
-            let Some(flow) = self.flows.get_mut(&key) else {
-                return;
-            };
-            let underway = flow.packet(&seen, at, &mut told);
-            (flow.header.label, flow.is_half_open(), underway)
+        let Some((_, kept)) = self.flows.at(place) else {
+            return;
         };
-        let stage = if half_open {
+        let flow = kept.whole(key);
+        let underway = flow.packet(&seen, at, &mut told);
+        let label = flow.header.label;
+        let stage = if flow.is_half_open() {
             Stage::HalfOpen
         } else {
             Stage::Open
         };
-        self.flows.set_stage(key, stage);
-        let row = self.tell(key, &mut told, at);
+        let row = tell(&mut self.queue, &self.options, key, flow, &mut told, at);
+        if is_new
+            && self.options.listening.is_none()
+            && let Some(first) = First::of(flow, &seen, at)
+        {
+            *kept = Kept::First(first);
+        }
+        self.flows.set_stage_at(place, stage);
         self.told = told;
         if at.sent_only
             && let Some(row) = row
@@ -188,8 +199,7 @@ impl Story {
             return;
         };
         let mut told = std::mem::take(&mut self.told);
-        let state = self
-            .flow_of(pending.key, pending.label)
+        let state = flow_of(&mut self.flows, pending.key, pending.label)
             .and_then(|flow| flow.arrives(&pending.underway, time, &mut told));
         if let Some(row) = self.queue.row_mut(pending.row) {
             pending.underway.complete(row, state, time);
@@ -200,7 +210,16 @@ impl Story {
             time,
             sent_only: true,
         };
-        self.tell(pending.key, &mut told, at);
+        if let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label) {
+            tell(
+                &mut self.queue,
+                &self.options,
+                pending.key,
+                flow,
+                &mut told,
+                at,
+            );
+        }
         self.told = told;
         self.drain(out);
     }
@@ -213,7 +232,7 @@ impl Story {
         if let Some(row) = self.queue.row_mut(pending.row) {
             row.fate = Fate::Dropped;
         }
-        if let Some(flow) = self.flow_of(pending.key, pending.label) {
+        if let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label) {
             flow.drops(&pending.underway, number);
         }
         self.queue.release(pending.row);
@@ -226,6 +245,19 @@ impl Story {
             );
         }
         self.drain(out);
+    }
+
+    /// Packet `number`, seen as it was sent, is going to be delivered twice.
+    pub fn doubled(&mut self, number: u64) {
+        let pending = self.underway.iter().find(|p| p.number == number);
+        if let Some(key) = pending.map(|pending| pending.key) {
+            self.note(key, self.now, About::Trouble, words::doubled(number));
+        }
+    }
+
+    /// When the first row that is held back was sent; what is told next is not older.
+    pub fn held_since(&self) -> Option<Time> {
+        self.queue.held_since()
     }
 
     /// Nothing happened up to `until`: time-outs become notes, each stamped with its deadline.
@@ -241,6 +273,7 @@ impl Story {
         let mut kept: Vec<(Header, Vec<Item>)> = self
             .flows
             .values_mut()
+            .filter_map(Kept::as_whole)
             .filter(|flow| !flow.told.is_empty())
             .map(|flow| (flow.header.clone(), std::mem::take(&mut flow.told)))
             .collect();
@@ -253,9 +286,22 @@ impl Story {
     /// The flows in the table, and the first ones that left it, in order of their first packets.
     pub fn summaries(&self) -> Vec<Summary> {
         let mut all = self.past.clone();
-        all.extend(self.flows.values().map(|flow| (flow.order, flow.summary())));
+        let table = self.flows.iter();
+        all.extend(table.map(|(key, kept)| (kept.order(), kept.look(key, Flow::summary))));
         all.sort_by_key(|(order, _)| *order);
         all.into_iter().map(|(_, summary)| summary).collect()
+    }
+
+    /// How many of the flows of [`Story::summaries`] ended in which way, without the room that these take.
+    pub fn outcomes(&self) -> BTreeMap<Outcome, usize> {
+        let past = self.past.iter().map(|(_, summary)| summary.outcome);
+        let table = self.flows.iter();
+        let table = table.map(|(key, kept)| kept.look(key, |flow| flow.outcome));
+        let mut outcomes = BTreeMap::new();
+        for outcome in past.chain(table) {
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+        outcomes
     }
 
     /// Packets that became rows, or part of one.
@@ -268,119 +314,84 @@ impl Story {
         (self.flows.len(), self.flows.evicted())
     }
 
-    /// Makes the flow of a packet, where it is new.
-    fn begin(&mut self, key: FlowKey, seen: &Seen<'_>, packet: &Packet<'_>, out: &mut Vec<Item>) {
+    /// Makes the flow of a packet, where it is new; answers with its place, and whether it is new.
+    fn begin(
+        &mut self,
+        key: FlowKey,
+        seen: &Seen<'_>,
+        packet: &Packet<'_>,
+        out: &mut Vec<Item>,
+    ) -> (u32, bool) {
         let kind = usize::from(seen.transport == Transport::Udp);
-        let known = self.flows.get_mut(&key);
-        let goes = match known {
-            Some(flow) if !flow.is_succeeded_by(seen, packet.frame.time) => {
-                self.flows
-                    .touch(key, || (Flow::new(seen, 0, None), Stage::HalfOpen));
-                return;
-            }
-            Some(flow) => Some(flow),
-            None => self.flows.next_to_go(),
-        };
-        if let Some(flow) = goes {
-            let (header, items) = (flow.header.clone(), std::mem::take(&mut flow.told));
+        let time = packet.frame.time;
+        let known = self.flows.place(&key);
+        if let Some(place) = known
+            && let Some((_, kept)) = self.flows.at(place)
+            && !kept.look(key, |flow| flow.is_succeeded_by(seen, time))
+        {
+            self.flows.heard(place);
+            return (place, false);
+        }
+        let goes = known.or_else(|| self.flows.next_to_go());
+        if let Some((key, kept)) = goes.and_then(|place| self.flows.at(place)) {
             if self.past.len() < PAST {
-                self.past.push((flow.order, flow.summary()));
+                self.past
+                    .push((kept.order(), kept.look(key, Flow::summary)));
             }
-            if !items.is_empty() {
+            if let Some(flow) = kept.as_whole()
+                && !flow.told.is_empty()
+            {
+                let (header, items) = (flow.header.clone(), std::mem::take(&mut flow.told));
                 self.emit_all(&header, items, out);
             }
         }
         self.labels[kind] += 1;
-        let mut flow = Flow::new(seen, self.labels[kind], self.options.listening.as_deref());
+        let number = self.labels[kind];
+        let mut flow = Flow::new(seen, number, self.options.listening.as_deref());
         flow.header.interface = packet.frame.interface;
         flow.order = self.labels.iter().sum();
-        let label = flow.header.label;
+        let flow = Kept::Whole(Box::new(flow));
+        let place = match known.and_then(|place| self.flows.at(place)) {
+            Some((_, old)) => {
+                *old = flow;
+                known.unwrap_or_default()
+            }
+            None => self.flows.add(key, flow, Stage::HalfOpen),
+        };
         if !matches!(seen.what, Matter::Error { .. }) {
-            let wait = [SYN_SILENCE, UDP_SILENCE][kind];
-            self.deadlines[kind].push_back(Deadline {
-                time: self.now.plus(wait),
-                key,
-                label,
-            });
-            // More deadlines than flows: the first ones belong to flows that were forgotten.
-            if self.deadlines[kind].len() > self.options.flows {
+            // As many deadlines as flows: the first ones belong to flows that were forgotten.
+            if self.deadlines[kind].len() >= self.options.flows {
                 self.deadlines[kind].pop_front();
             }
+            self.deadlines[kind].push_back(Deadline {
+                time: self.now.plus(SILENCES[kind]),
+                place,
+                number,
+            });
         }
-        match self.flows.get_mut(&key) {
-            Some(old) => *old = flow,
-            None => {
-                self.flows.touch(key, || (flow, Stage::HalfOpen));
-            }
-        }
-    }
-
-    /// Queues what a packet told; returns the place of its row.
-    fn tell(&mut self, key: FlowKey, told: &mut Told, at: At) -> Option<u64> {
-        let Some(flow) = self.flows.get_mut(&key) else {
-            *told = Told::default();
-            return None;
-        };
-        let header = flow.header.clone();
-        if let Some(state) = told.settled.take()
-            && let Some(id) = flow.held.take()
-        {
-            self.queue.settle(id, state);
-        }
-        if let Some(section) = told.section.take() {
-            self.queue
-                .push(key, &header, Some(Item::Section(section)), Hold::Ready);
-        }
-        let row = told.row.take().and_then(|row| {
-            if !at.sent_only && self.queue.fold(&mut flow.run, &header, &row) {
-                return None;
-            }
-            let waits = !at.sent_only && queue::waits_for_far_state(&row);
-            let hold = match () {
-                () if at.sent_only => Hold::Fate,
-                () if waits => Hold::Until(at.time.plus(HELD)),
-                () if !at.sent_only && queue::opens_fold(flow.run, &row) => {
-                    Hold::Fold(at.time.plus(HELD))
-                }
-                () => Hold::Ready,
-            };
-            let id = self.queue.push(key, &header, Some(Item::Row(row)), hold);
-            flow.held = Some(id).filter(|_| waits).or(flow.held);
-            Some(id)
-        });
-        for (about, text) in told.notes.drain(..) {
-            let note = Note {
-                about,
-                time: at.time,
-                text,
-            };
-            self.queue
-                .push(key, &header, Some(Item::Note(note)), Hold::Ready);
-        }
-        if std::mem::take(&mut told.ended) && self.options.group {
-            self.queue.push(key, &header, None, Hold::Ready);
-        }
-        row
+        (place, true)
     }
 
     fn note(&mut self, key: FlowKey, time: Time, about: About, text: String) {
-        if let Some(flow) = self.flows.get_mut(&key) {
+        if let Some(kept) = self.flows.get_mut(&key) {
             let note = Item::Note(Note { about, time, text });
-            self.queue
-                .push(key, &flow.header.clone(), Some(note), Hold::Ready);
+            let header = kept.look(key, |flow| flow.header.clone());
+            self.queue.push(key, &header, Some(note), Hold::Ready);
         }
     }
 
     /// Time goes on to `until`, never back: silences that are over become notes.
     fn advance(&mut self, until: Time, out: &mut Vec<Item>) {
-        while let Some(deadline) = self.next_deadline(until) {
+        while let Some((kind, deadline)) = self.next_deadline(until) {
             self.now = self.now.max(deadline.time);
-            let (key, label) = (deadline.key, deadline.label);
-            let wait = match label.kind {
-                Kind::Tcp => SYN_SILENCE,
-                Kind::Udp => UDP_SILENCE,
+            let label = Label {
+                kind: [Kind::Tcp, Kind::Udp][kind],
+                number: deadline.number,
             };
-            if let Some(text) = self.flow_of(key, label).and_then(|flow| flow.silence(wait)) {
+            if let Some((key, kept)) = self.flows.at(deadline.place)
+                && kept.label(key) == label
+                && let Some(text) = kept.look(key, |flow| flow.silence(SILENCES[kind]))
+            {
                 self.note(key, deadline.time, About::Trouble, text);
             }
             self.drain(out);
@@ -389,13 +400,16 @@ impl Story {
         self.drain(out);
     }
 
-    fn next_deadline(&mut self, until: Time) -> Option<Deadline> {
-        let queue = self
+    /// The kind of flow and the deadline, of the first that is over.
+    fn next_deadline(&mut self, until: Time) -> Option<(usize, Deadline)> {
+        let first = |queue: &VecDeque<Deadline>| queue.front().map(|first| first.time);
+        let (kind, queue) = self
             .deadlines
             .iter_mut()
-            .filter(|queue| queue.front().is_some_and(|first| first.time < until))
-            .min_by_key(|queue| queue.front().map(|first| first.time))?;
-        queue.pop_front()
+            .enumerate()
+            .filter(|(_, queue)| first(queue).is_some_and(|time| time < until))
+            .min_by_key(|(_, queue)| first(queue))?;
+        Some((kind, queue.pop_front()?))
     }
 
     fn drain(&mut self, out: &mut Vec<Item>) {
@@ -406,7 +420,7 @@ impl Story {
 
     fn hand_out(&mut self, entry: queue::Entry, out: &mut Vec<Item>) {
         if self.options.group
-            && let Some(flow) = self.flow_of(entry.key, entry.header.label)
+            && let Some(flow) = flow_of(&mut self.flows, entry.key, entry.header.label)
         {
             let over = entry.item.is_none();
             flow.told.extend(entry.item);
@@ -432,14 +446,62 @@ impl Story {
         out.extend(items);
     }
 
-    fn flow_of(&mut self, key: FlowKey, label: Label) -> Option<&mut Flow> {
-        self.flows
-            .get_mut(&key)
-            .filter(|flow| flow.header.label == label)
-    }
-
     fn take_underway(&mut self, number: u64) -> Option<Pending> {
         let at = self.underway.iter().position(|p| p.number == number)?;
         self.underway.remove(at)
     }
+}
+
+/// Queues what a packet told; returns the place of its row.
+fn tell(
+    queue: &mut Queue,
+    options: &StoryOptions,
+    key: FlowKey,
+    flow: &mut Flow,
+    told: &mut Told,
+    at: At,
+) -> Option<u64> {
+    let header = flow.header.clone();
+    if let Some(state) = told.settled.take()
+        && let Some(id) = flow.held.take()
+    {
+        queue.settle(id, state);
+    }
+    if let Some(section) = told.section.take() {
+        queue.push(key, &header, Some(Item::Section(section)), Hold::Ready);
+    }
+    let row = told.row.take().and_then(|row| {
+        if !at.sent_only && queue.fold(&mut flow.run, &header, &row) {
+            return None;
+        }
+        let waits = !at.sent_only && queue::waits_for_far_state(&row);
+        let hold = match () {
+            () if at.sent_only => Hold::Fate,
+            () if waits => Hold::Until(at.time.plus(HELD)),
+            () if !at.sent_only && queue::opens_fold(flow.run, &row) => {
+                Hold::Fold(at.time.plus(HELD))
+            }
+            () => Hold::Ready,
+        };
+        let id = queue.push(key, &header, Some(Item::Row(row)), hold);
+        flow.held = Some(id).filter(|_| waits).or(flow.held);
+        Some(id)
+    });
+    for (about, text) in told.notes.drain(..) {
+        let note = Note {
+            about,
+            time: at.time,
+            text,
+        };
+        queue.push(key, &header, Some(Item::Note(note)), Hold::Ready);
+    }
+    if std::mem::take(&mut told.ended) && options.group {
+        queue.push(key, &header, None, Hold::Ready);
+    }
+    row
+}
+
+fn flow_of(flows: &mut Flows<Kept>, key: FlowKey, label: Label) -> Option<&mut Flow> {
+    let kept = flows.get_mut(&key)?;
+    (kept.label(key) == label).then(|| kept.whole(key))
 }

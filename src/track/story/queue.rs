@@ -168,6 +168,14 @@ impl Queue {
         true
     }
 
+    /// When the first row in it was sent.
+    pub(super) fn held_since(&self) -> Option<Time> {
+        self.entries.iter().find_map(|entry| match &entry.item {
+            Some(Item::Row(row)) => Some(row.sent),
+            _ => None,
+        })
+    }
+
     fn entry_mut(&mut self, place: u64) -> Option<&mut Entry> {
         let at = usize::try_from(place.checked_sub(self.first)?).ok()?;
         self.entries.get_mut(at)

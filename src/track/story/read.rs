@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::item::EXCERPT;
 use crate::{
+    field::Value,
     layer::{Packet, View},
     proto,
     track::{
@@ -26,18 +27,24 @@ pub(super) struct Seen<'a> {
 #[derive(Debug)]
 pub(super) enum Matter<'a> {
     Tcp(Tcp<'a>),
-    Udp {
-        len: u32,
-        /// Length and checksum: by these an ICMP error's quote is found again.
-        mark: u32,
-        data: &'a [u8],
-    },
+    Udp(Udp<'a>),
     Error {
         says: &'static str,
         by: IpAddr,
         /// The mark of the quoted packet.
         mark: u32,
     },
+}
+
+/// A UDP datagram.
+#[derive(Debug)]
+pub(super) struct Udp<'a> {
+    pub(super) len: u32,
+    /// Length and checksum: by these an ICMP error's quote is found again.
+    pub(super) mark: u32,
+    /// How many fragments it was put together from, where it was.
+    pub(super) fragments: Option<u32>,
+    pub(super) data: &'a [u8],
 }
 
 /// A TCP segment.
@@ -107,12 +114,13 @@ impl<'a> Seen<'a> {
     }
 
     fn udp(view: &View<'a>) -> Option<Self> {
-        let udp = Matter::Udp {
+        let udp = Udp {
             len: view.payload_wire(),
             mark: view.u32(4)?,
+            fragments: fragments(view),
             data: excerpt(view.payload()),
         };
-        Self::between(view, Transport::Udp, udp)
+        Self::between(view, Transport::Udp, Matter::Udp(udp))
     }
 
     fn error(packet: &Packet<'a>, icmp: &View<'a>) -> Option<Self> {
@@ -131,6 +139,22 @@ impl<'a> Seen<'a> {
                 let mark = view.u32(4)?;
                 Self::between(&view, transport, Matter::Error { says, by, mark })
             })
+    }
+}
+
+/// How many fragments a layer's buffer was put together from; `None` for a layer of the frame itself.
+fn fragments(view: &View<'_>) -> Option<u32> {
+    let counts = [
+        &proto::ipv4::FRAGMENT_COUNT,
+        &proto::ipv6_fraghdr::FRAGMENT_COUNT,
+    ];
+    if view.layer.buffer == 0 {
+        return None;
+    }
+    let facts = |view: View<'_>| counts.iter().find_map(|count| view.fact(count));
+    match view.packet.views().find_map(facts)? {
+        Value::Uint(count) => u32::try_from(count).ok(),
+        _ => None,
     }
 }
 

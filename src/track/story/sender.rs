@@ -15,8 +15,11 @@ pub(super) struct Sent {
     pub(super) mark: u32,
     pub(super) number: u64,
     pub(super) time: Time,
-    /// When it was sent again, if it was.
-    again: Option<Time>,
+    /// When it was sent last.
+    last: Time,
+    /// The packet that was the last copy, and how many copies there were.
+    last_number: u64,
+    copies: u32,
     /// The wire dropped it.
     pub(super) dropped: bool,
 }
@@ -34,6 +37,8 @@ pub(super) struct Sender {
     pub(super) base: Option<u32>,
     /// `base` was read from a SYN.
     pub(super) from_syn: bool,
+    /// It has sent a SYN with an ACK.
+    syn_acked: bool,
     next: Option<u32>,
     gap: Option<(u32, u32)>,
     /// The last ones, as a ring: most flows send few.
@@ -48,7 +53,9 @@ impl Sender {
             mark,
             number,
             time,
-            again: None,
+            last: time,
+            last_number: number,
+            copies: 1,
             dropped: false,
         };
         match self.sent.get_mut(self.at) {
@@ -67,11 +74,15 @@ impl Sender {
             .copied()
     }
 
-    /// Packet `number` is sent again `now`; returns how long its sender had waited since it was sent last.
-    pub(super) fn repeats(&mut self, number: u64, now: Time) -> Option<i64> {
+    /// Packet `number` is sent again `now`, as packet `copy`; returns how long its sender had waited since it was sent
+    /// last, the number of that copy, and how many copies there were.
+    pub(super) fn repeats(&mut self, number: u64, copy: u64, now: Time) -> Option<(i64, u64, u32)> {
         let sent = self.sent.iter_mut().find(|sent| sent.number == number)?;
-        let last = sent.again.replace(now).unwrap_or(sent.time);
-        Some(now.since(last))
+        let before = (now.since(sent.last), sent.last_number, sent.copies);
+        sent.last = now;
+        sent.last_number = copy;
+        sent.copies = sent.copies.saturating_add(1);
+        Some(before)
     }
 
     /// The wire dropped packet `number`.
@@ -102,6 +113,8 @@ impl Sender {
     /// How `s` stands to what was sent before; notes it as sent.
     pub(super) fn order(&mut self, s: &Segment) -> Order {
         let end = s.end();
+        let answers = s.syn && s.ack.is_some() && !self.syn_acked;
+        self.syn_acked |= answers;
         let Some(next) = self.next else {
             self.next = Some(end);
             self.bytes += u64::from(s.len);
@@ -121,6 +134,10 @@ impl Sender {
         if before(next, s.seq) {
             self.gap = Some((next, s.seq));
             return Order::AfterGap;
+        }
+        if answers {
+            // Two SYNs crossed, and this acknowledges the other's: its own comes with it (RFC 9293 §3.5, figure 7).
+            return Order::Next;
         }
         let first = self.find(s.seq);
         let probes = !s.syn && !s.fin && s.len <= 1 && s.seq == next.wrapping_sub(1);

@@ -24,11 +24,20 @@ pub(super) fn refused(after: i64, server: SocketAddr) -> String {
     format!("refused in {}: nothing listens on {server}", Span(after))
 }
 
-pub(super) fn lost(after: i64, number: u64) -> String {
-    format!(
-        "{} without an answer: packet {number}, or the answer to it, was lost",
-        Span(after)
-    )
+/// `number` was sent first and `last` last, `copies` in all.
+pub(super) fn lost(after: i64, number: u64, last: u64, copies: u32) -> String {
+    let after = Span(after);
+    match copies {
+        0 | 1 => {
+            format!("{after} without an answer: packet {number}, or the answer to it, was lost")
+        }
+        2 => format!(
+            "{after} without an answer: packets {number} and {last}, or the answers to them, were lost"
+        ),
+        _ => format!(
+            "{after} without an answer: packet {number} and its repetitions up to {last}, or the answers to them, were lost"
+        ),
+    }
 }
 
 pub(super) fn lost_on_the_wire(after: i64, number: u64) -> String {
@@ -64,7 +73,11 @@ pub(super) fn open(after: i64) -> String {
 }
 
 pub(super) fn reset(by: Side) -> String {
-    format!("reset by the {}: nothing more is delivered", by.word())
+    // The other end may still read what it has already received (Linux), so only sending is over for certain.
+    format!(
+        "reset by the {}: the connection is gone, no more data is sent",
+        by.word()
+    )
 }
 
 pub(super) fn closed(began: Side, keeps: Option<Side>) -> String {
@@ -117,6 +130,10 @@ pub(super) fn error(says: &str, server: SocketAddr, udp: bool) -> String {
 
 pub(super) fn dropped(number: u64, rule: &str) -> String {
     format!("the wire dropped packet {number}: {rule}")
+}
+
+pub(super) fn doubled(number: u64) -> String {
+    format!("the wire delivers packet {number} twice")
 }
 
 pub(super) fn gap(missing: u32, number: u64) -> String {

@@ -1,6 +1,6 @@
 //! `sockwire watch`: connections and exchanges as ladders, live or from a file.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
 use sockwire::{
@@ -189,7 +189,10 @@ impl View for Watch {
     }
 
     fn last_words(&self, unkept: bool) -> Option<String> {
-        let mut last = endings(&self.story.summaries(), self.story.flows().1);
+        let outcomes = self.story.outcomes();
+        let named = outcomes.values().sum::<usize>() <= NAMED;
+        let summaries = named.then(|| self.story.summaries());
+        let mut last = endings(summaries.as_deref(), &outcomes, self.story.flows().1);
         if last.is_empty() {
             return None;
         }
@@ -204,29 +207,22 @@ impl View for Watch {
 }
 
 /// How every flow stands: by name when they are few, else counted.
-fn endings(summaries: &[Summary], forgotten: u64) -> String {
+fn endings(
+    named: Option<&[Summary]>,
+    outcomes: &BTreeMap<Ending, usize>,
+    forgotten: u64,
+) -> String {
     let mut parts: Vec<String> = Vec::new();
-    if summaries.len() <= NAMED {
+    if let Some(summaries) = named {
         parts.extend(
             summaries
                 .iter()
                 .map(|s| format!("{} {}", s.label, s.outcome.word())),
         );
     } else {
-        let mut counts: Vec<(Ending, usize)> = Vec::new();
-        for summary in summaries {
-            match counts
-                .iter_mut()
-                .find(|(ending, _)| *ending == summary.outcome)
-            {
-                Some((_, count)) => *count += 1,
-                None => counts.push((summary.outcome, 1)),
-            }
-        }
-        counts.sort();
-        parts.push(format!("{} flows", summaries.len()));
+        parts.push(format!("{} flows", outcomes.values().sum::<usize>()));
         parts.extend(
-            counts
+            outcomes
                 .iter()
                 .map(|(ending, count)| format!("{count} {}", ending.word())),
         );
@@ -273,13 +269,13 @@ mod tests {
     #[test]
     fn few_flows_are_named_and_many_counted() {
         let few = [summary(1, Ending::Refused), summary(2, Ending::Open)];
-        assert_eq!(endings(&few, 0), "C1 refused · C2 open.");
-        let mut many: Vec<Summary> = (1..=19).map(|n| summary(n, Ending::Closed)).collect();
-        many.push(summary(20, Ending::Refused));
+        let none = BTreeMap::new();
+        assert_eq!(endings(Some(&few), &none, 0), "C1 refused · C2 open.");
+        let many = BTreeMap::from([(Ending::Closed, 19), (Ending::Refused, 1)]);
         assert_eq!(
-            endings(&many, 7),
+            endings(None, &many, 7),
             "20 flows · 1 refused · 19 closed · 7 forgotten to make room."
         );
-        assert_eq!(endings(&[], 0), "");
+        assert_eq!(endings(Some(&[]), &none, 0), "");
     }
 }

@@ -1,6 +1,7 @@
 //! What a lab shows: events in, the ladder and the closing lines out.
 
 use std::{
+    collections::VecDeque,
     io::{self, Write},
     net::SocketAddr,
 };
@@ -37,6 +38,10 @@ pub(super) struct Telling {
     aside: String,
     recording: Recording,
     calls: bool,
+    /// Calls that returned after a row left that is still held back or to come: when, and their lines.
+    told_later: VecDeque<(Time, String)>,
+    /// No frame older than this is to come.
+    seen: Time,
     absolute: bool,
     next: &'static str,
     failed_calls: Vec<String>,
@@ -81,6 +86,8 @@ impl Telling {
             aside: String::new(),
             recording,
             calls: args.calls,
+            told_later: VecDeque::new(),
+            seen: Time::from_nanos(i64::MIN),
             absolute: args.absolute,
             next: plan.scenario.next,
             failed_calls: Vec::new(),
@@ -98,6 +105,12 @@ impl Telling {
 
     /// Shows and records an event.
     pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
+        if let Event::Sent(Transit { time, .. })
+        | Event::Delivered { time, .. }
+        | Event::Quiet(time) = &event
+        {
+            self.seen = self.seen.max(*time);
+        }
         match event {
             Event::Up(nanos) => {
                 self.has_begun = true;
@@ -134,7 +147,8 @@ impl Telling {
                 if self.calls {
                     let at = self.start.map_or(0, |start| time.since(start));
                     let at = at as f64 / MILLISECOND as f64;
-                    writeln!(io::stdout(), "{at:>7.2} {said}")?;
+                    self.told_later
+                        .push_back((time, format!("{at:>7.2} {said}")));
                 }
                 if error.is_some() {
                     self.failed_calls.push(said);
@@ -174,6 +188,8 @@ impl Telling {
         }
         if let Some(rule) = &transit.dropped {
             self.story.dropped(transit.number, rule, &mut self.items);
+        } else if transit.twice {
+            self.story.doubled(transit.number);
         }
         Ok(())
     }
@@ -188,21 +204,35 @@ impl Telling {
         if let Some(rule) = &transit.dropped {
             let number = transit.number;
             writeln!(out, "        the wire dropped packet {number}: {rule}")?;
+        } else if transit.twice {
+            let number = transit.number;
+            writeln!(out, "        the wire delivers packet {number} twice")?;
         }
         Ok(out.flush()?)
     }
 
+    /// Rows, and between them the calls that returned before they left.
     fn draw(&mut self) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         for item in self.items.drain(..) {
+            if let Item::Row(row) = &item {
+                calls_before(&mut self.told_later, row.sent, &mut out)?;
+            }
             self.ladder.write(&item, &mut out)?;
         }
+        let held = self.story.held_since().unwrap_or(self.seen);
+        // Nothing left its sender yet: there is nothing to wait for.
+        let until = self
+            .start
+            .map_or(Time::from_nanos(i64::MAX), |_| held.min(self.seen));
+        calls_before(&mut self.told_later, until, &mut out)?;
         Ok(out.flush()?)
     }
 
     /// What is left of the ladder, and the closing lines.
     pub(super) fn close(mut self, linux: bool) -> Result<(), Failure> {
         self.story.finish(&mut self.items);
+        self.seen = Time::from_nanos(i64::MAX);
         self.draw()?;
         let kept = self.recording.finish()?;
         let mut out = io::stdout().lock();
@@ -260,6 +290,20 @@ impl Telling {
     }
 }
 
+/// Writes the lines of calls that returned up to `until`.
+fn calls_before(
+    calls: &mut VecDeque<(Time, String)>,
+    until: Time,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let is_before = |(time, _): &mut (Time, String)| *time <= until;
+    while calls.front_mut().is_some_and(is_before) {
+        let line = calls.pop_front().map(|(_, line)| line);
+        writeln!(out, "{}", line.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
 /// How long the handshake took, and what the numbers count from.
 fn opening(summary: &Summary, absolute: bool, out: &mut impl Write) -> io::Result<()> {
     let ms = |nanos: i64| format!("{:.2} ms", nanos as f64 / MILLISECOND as f64);
@@ -280,5 +324,25 @@ fn opening(summary: &Summary, absolute: bool, out: &mut impl Write) -> io::Resul
             "seq and ack count from 0; real ISNs: client {client}, server {server} (-S)"
         ),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_call_waits_for_the_rows_that_left_before_it_returned() {
+        let call = |nanos, line: &str| (Time::from_nanos(nanos), line.to_owned());
+        let mut calls = VecDeque::from([call(10, "connect"), call(20, "send"), call(30, "recv")]);
+        let mut out = Vec::new();
+        calls_before(&mut calls, Time::from_nanos(9), &mut out).unwrap();
+        assert!(out.is_empty());
+        calls_before(&mut calls, Time::from_nanos(20), &mut out).unwrap();
+        assert_eq!(out, b"connect\nsend\n");
+        calls_before(&mut calls, Time::from_nanos(i64::MAX), &mut out).unwrap();
+        assert_eq!(out, b"connect\nsend\nrecv\n");
     }
 }
