@@ -147,11 +147,6 @@ impl End {
         self.state
     }
 
-    /// It has sent a FIN.
-    pub fn has_closed(&self) -> bool {
-        self.own_fin.is_some()
-    }
-
     /// This end sends `s`.
     pub fn sends(&mut self, s: &Segment) {
         use State as S;

@@ -37,9 +37,7 @@ pub(crate) fn run(args: Args, _global: &Global) -> Outcome {
 fn write(machine: &Machine, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "On this machine ({}):", machine.place)?;
     for ability in &machine.abilities {
-        let allowed = if ability.allowed { "yes" } else { "no" };
-        let line = format!("  {:<19}{allowed:<5}{}", ability.name, ability.reason);
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "  {ability}")?;
         for cure in &ability.cures {
             writeln!(out, "      {cure}")?;
         }

@@ -1,5 +1,7 @@
 //! What this machine allows, found by looking and by trying: for the first screen and for `doctor`.
 
+use std::fmt;
+
 use caps::Capability;
 use nix::unistd::{Uid, User};
 use sockwire::{
@@ -37,6 +39,15 @@ pub(crate) struct Ability {
     pub(crate) reason: String,
     /// What to do when it is not allowed, one way a line.
     pub(crate) cures: Vec<String>,
+}
+
+/// A row of the first screen and of `doctor`: its name, yes or no, and why.
+impl fmt::Display for Ability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let allowed = if self.allowed { "yes" } else { "no" };
+        let row = format!("{:<19}{allowed:<5}{}", self.name, self.reason);
+        f.write_str(row.trim_end())
+    }
 }
 
 /// Looks at the machine. Makes and drops a private network in a child process, and changes nothing.

@@ -7,7 +7,10 @@ use std::{
     os::fd::AsFd,
 };
 
-use sockwire::render::style::Palette;
+use sockwire::render::{
+    ladder::{LadderOptions, Layout},
+    style::Palette,
+};
 
 use super::{ColorWhen, Global};
 
@@ -95,6 +98,19 @@ pub(crate) fn caller() -> Option<(u32, u32)> {
     }
     let number = |name| env::var(name).ok()?.parse().ok();
     Some((number("SUDO_UID")?, number("SUDO_GID")?))
+}
+
+/// How a ladder is drawn on this standard output: as wide as the terminal, 80 columns elsewhere.
+pub(crate) fn ladder(layout: Layout, absolute: bool, global: &Global) -> LadderOptions {
+    let width = terminal_size::terminal_size_of(io::stdout());
+    LadderOptions {
+        width: width.map_or(80, |(columns, _)| columns.0.into()),
+        ascii: global.ascii,
+        colour: palette(global).on,
+        absolute,
+        layout,
+        ..LadderOptions::default()
+    }
 }
 
 /// Colour for standard output.

@@ -9,7 +9,7 @@ use sockwire::{
     frame::Interface,
     layer::Packet,
     proto::frame::Around,
-    render::ladder::{Ladder, LadderOptions, Layout},
+    render::ladder::{Ladder, Layout},
     time::Time,
     track::story::{Item, Outcome as Ending, Sight, Story, StoryOptions, Summary},
 };
@@ -126,20 +126,12 @@ struct Watch {
 
 impl Watch {
     fn new(args: &Args, global: &Global) -> Self {
-        let width = terminal_size::terminal_size_of(io::stdout());
         Self {
             story: Story::new(StoryOptions {
                 group: args.group,
                 ..StoryOptions::default()
             }),
-            ladder: Ladder::new(LadderOptions {
-                width: width.map_or(80, |(columns, _)| columns.0.into()),
-                ascii: global.ascii,
-                colour: output::palette(global).on,
-                absolute: args.absolute,
-                layout: Layout::Watch,
-                ..LadderOptions::default()
-            }),
+            ladder: Ladder::new(output::ladder(Layout::Watch, args.absolute, global)),
             items: Vec::new(),
         }
     }

@@ -36,9 +36,7 @@ Your own programs, live:
     )?;
     writeln!(out, "On this machine ({}):", machine.place)?;
     for ability in &machine.abilities {
-        let allowed = if ability.allowed { "yes" } else { "no" };
-        let line = format!("  {:<19}{allowed:<5}{}", ability.name, ability.reason);
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "  {ability}")?;
     }
     writeln!(
         out,

@@ -12,7 +12,7 @@ use sockwire::{
     lab::{Event, Host, Plan, Transit},
     link::LinkType,
     render::{
-        ladder::{Ladder, LadderOptions, Layout},
+        ladder::{Ladder, Layout},
         line::{self, Lines, TimeForm},
     },
     time::{MILLISECOND, Time},
@@ -55,7 +55,6 @@ impl Telling {
     pub(super) fn new(plan: &Plan, args: &Args, global: &Global, recording: Recording) -> Self {
         let server = plan.address(Host::Server);
         let listening = plan.scenario.listening();
-        let width = terminal_size::terminal_size_of(io::stdout());
         Self {
             decoder: Decoder::default(),
             decoded: Decoded::default(),
@@ -68,14 +67,7 @@ impl Telling {
                 ),
                 ..StoryOptions::default()
             }),
-            ladder: Ladder::new(LadderOptions {
-                width: width.map_or(80, |(columns, _)| columns.0.into()),
-                ascii: global.ascii,
-                colour: output::palette(global).on,
-                absolute: args.absolute,
-                layout: Layout::Lab,
-                ..LadderOptions::default()
-            }),
+            ladder: Ladder::new(output::ladder(Layout::Lab, args.absolute, global)),
             items: Vec::new(),
             lines: Lines::new(line::Options {
                 time: TimeForm::None,
