@@ -10,7 +10,7 @@
 //!  know    proto   one file per protocol
 //!  world   file    pcap, pcapng               capture  an interface
 //!  cellar  sys     the kernel made safe: the only room with unsafe code
-//!  words   time link frame field layer protocol line checksum text
+//!  words   time link frame field layer protocol line checksum text bpf
 //! ```
 //!
 //! A packet's way up: a [`frame::Source`] (an interface, a file, a lab's wire) yields a [`frame::Batch`];
@@ -23,6 +23,7 @@
 //! - No view corrects a value, and every value shown has its bits, or is marked as derived.
 //! - Nothing outside `sys` is unsafe.
 
+pub mod bpf;
 pub mod checksum;
 pub mod field;
 pub mod frame;

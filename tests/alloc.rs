@@ -114,7 +114,10 @@ impl Pipeline {
     fn new() -> Self {
         struct NoNames;
         impl sockwire::filter::Names for NoNames {
-            fn port(&self, _: &str) -> Option<u16> {
+            fn protocol(&self, _: &str) -> Option<u8> {
+                None
+            }
+            fn port(&self, _: &str, _: sockwire::filter::Service) -> Option<u16> {
                 None
             }
             fn host(&self, _: &str) -> Vec<std::net::IpAddr> {

@@ -9,7 +9,8 @@ use std::{
 
 /// Plain values that every room may use, and that use no room.
 const WORDS: &[&str] = &[
-    "checksum", "field", "frame", "layer", "line", "link", "protocol", "testing", "text", "time",
+    "bpf", "checksum", "field", "frame", "layer", "line", "link", "protocol", "testing", "text",
+    "time",
 ];
 
 /// Which rooms a room may import, besides the words and itself. `proto` is known to `decode` through its list;

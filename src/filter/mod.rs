@@ -3,22 +3,22 @@
 //! Semantics are libpcap's: a filter looks at the packet right behind the link header (not into tunnels or VLAN tags),
 //! `port` sees the first fragment of TCP and UDP only, and `tcp` means the protocol field of IPv4 or IPv6.
 
-mod display;
+mod advice;
+pub mod capture;
+pub mod display;
+mod error;
+mod names;
 mod parse;
 
 use std::net::IpAddr;
 
 use crate::layer::{Packet, View};
 
-pub use parse::{FilterError, begins_filter};
-
-/// Looks names up while a filter is compiled. The library itself asks nobody.
-pub trait Names {
-    /// The port of a service (`http`).
-    fn port(&self, name: &str) -> Option<u16>;
-    /// The addresses of a host.
-    fn host(&self, name: &str) -> Vec<IpAddr>;
-}
+pub use capture::CaptureFilter;
+pub use display::DisplayFilter;
+pub use error::FilterError;
+pub use names::{Names, Service};
+pub use parse::begins_filter;
 
 /// A compiled filter.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,22 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Names, Side, Test, Transport, display};
+use super::{FilterError, Names, Service, Side, Test, Transport, advice};
 use crate::text::near;
-
-/// A fault in an expression, with its place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bad filter: {message}\n  {expression}\n  {}{}", " ".repeat(*.at), "^".repeat((*.len).max(1)))]
-pub struct FilterError {
-    /// The expression as given.
-    pub expression: String,
-    /// Column of the fault, in characters from 0.
-    pub at: usize,
-    /// Characters at fault.
-    pub len: usize,
-    /// What was expected or found.
-    pub message: String,
-}
 
 /// How deep parentheses and `not` may nest, and how many primitives there may be.
 const DEEPEST: usize = 64;
@@ -104,7 +90,7 @@ pub fn begins_filter(words: &str) -> bool {
     };
     WORDS.contains(&word) && !matches!(word, "and" | "or")
         || matches!(word, "(" | "!")
-        || display::begins(words)
+        || advice::begins(words)
 }
 
 #[derive(Clone, Copy)]
@@ -326,7 +312,7 @@ impl<'a> Parser<'a> {
         let Some(&(at, word)) = self.words.get(self.next) else {
             return Err(self.fault("expected an address, a port or a name".into()));
         };
-        if let Some(advice) = display::advice(&self.expression[at..]) {
+        if let Some(advice) = advice::advice(&self.expression[at..]) {
             return Err(self.fault(advice));
         }
         let test = match q.kind.unwrap_or(Kind::Host) {
@@ -428,7 +414,7 @@ impl<'a> Parser<'a> {
         if word.bytes().all(|b| b.is_ascii_digit()) {
             return Err(self.fault(format!("{word} is no port: ports go from 0 to 65535")));
         }
-        self.names.port(word).ok_or_else(|| {
+        self.names.port(word, Service::Tcp).ok_or_else(|| {
             self.fault(format!(
                 "no service is named {word:?}; give the port's number"
             ))
@@ -472,8 +458,11 @@ mod tests {
     struct Book;
 
     impl Names for Book {
-        fn port(&self, name: &str) -> Option<u16> {
+        fn port(&self, name: &str, _: Service) -> Option<u16> {
             (name == "http").then_some(80)
+        }
+        fn protocol(&self, _: &str) -> Option<u8> {
+            None
         }
         fn host(&self, name: &str) -> Vec<IpAddr> {
             if name == "localhost" {

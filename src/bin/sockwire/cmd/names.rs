@@ -3,11 +3,11 @@
 use std::{
     collections::HashMap,
     fs,
-    net::{IpAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, ToSocketAddrs},
 };
 
 use sockwire::{
-    filter::{Filter, Names},
+    filter::{Filter, Names, Service},
     line::EndNames,
     sys,
     text::Safe,
@@ -22,17 +22,43 @@ pub(crate) struct System {
 }
 
 impl Names for System {
-    fn port(&self, name: &str) -> Option<u16> {
-        let table = fs::read_to_string("/etc/services").unwrap_or_default();
-        table.lines().find_map(|line| {
-            let line = line.split('#').next()?;
-            let mut words = line.split_whitespace();
-            let (first, port) = (words.next()?, words.next()?);
-            if first != name && !words.any(|alias| alias == name) {
-                return None;
-            }
-            port.split('/').next()?.parse().ok()
+    fn port(&self, name: &str, service: Service) -> Option<u16> {
+        let over = match service {
+            Service::Tcp => "tcp",
+            Service::Udp => "udp",
+            Service::Sctp => "sctp",
+        };
+        entry("/etc/services", name, |value| {
+            let (port, protocol) = value.split_once('/')?;
+            (protocol == over).then(|| port.parse().ok())?
         })
+    }
+
+    fn protocol(&self, name: &str) -> Option<u8> {
+        entry("/etc/protocols", name, |value| value.parse().ok())
+    }
+
+    fn network(&self, name: &str) -> Option<(Ipv4Addr, u8)> {
+        entry("/etc/networks", name, |value| {
+            let address: Ipv4Addr = value.parse().ok()?;
+            let prefix = 32 - address.to_bits().trailing_zeros() as u8 / 8 * 8;
+            Some((address, prefix))
+        })
+    }
+
+    fn ether(&self, name: &str) -> Option<[u8; 6]> {
+        // The address stands first here.
+        let table = fs::read_to_string("/etc/ethers").unwrap_or_default();
+        let lines = table
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or(""));
+        lines
+            .filter_map(|line| line.split_whitespace().collect::<Vec<_>>().try_into().ok())
+            .find_map(|[address, host]: [&str; 2]| {
+                let bytes = address.split(':').map(|part| u8::from_str_radix(part, 16));
+                let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().ok()?;
+                (host == name).then(|| bytes.try_into().ok())?
+            })
     }
 
     fn host(&self, name: &str) -> Vec<IpAddr> {
@@ -47,6 +73,16 @@ impl Names for System {
         found.dedup();
         found
     }
+}
+
+/// The first entry of a table like `/etc/services` that has `name` (first, or as an alias) and a value that `read` takes.
+fn entry<T>(table: &str, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let table = fs::read_to_string(table).unwrap_or_default();
+    table.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let (first, value) = (words.next()?, words.next()?);
+        (first == name || words.any(|alias| alias == name)).then(|| read(value))?
+    })
 }
 
 /// Compiles the trailing words of a command line.
