@@ -6,7 +6,7 @@ pub mod flow;
 mod index;
 pub mod state;
 pub mod story;
-mod tcp;
+pub mod tcp;
 mod udp;
 
 #[cfg(test)]

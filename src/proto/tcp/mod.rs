@@ -105,6 +105,46 @@ crate::fields! {
     MPTCP_SENDHMAC = Field::walked("tcp.options.mptcp.sendhmac", "Sender's HMAC", Kind::Bytes, "The proof that the sender knows the keys (RFC 8684 §3.2).").many();
     MPTCP_RST_REASON = Field::walked("tcp.options.mptcp.rst_reason", "Reset reason", Kind::Hex(2), "Why the path was closed (RFC 8684 §3.6).").many();
     MPTCP_DATA = Field::walked("sockwire.tcp.mptcp.data", "Multipath data", Kind::Bytes, "What follows the subtype (RFC 8684 §3).").many();
+    COMPLETENESS = Field::derived("tcp.completeness", "Completeness", Kind::Uint, "What the stream has shown so far: 1 SYN, 2 SYN,ACK, 4 ACK, 8 data, 16 FIN, 32 RST, summed up; 31 is a whole connection.");
+    CLIENT_STATE = Field::derived("sockwire.tcp.client_state", "State of the client", Kind::Text, "Where the end that opened stands after this segment (RFC 9293 §3.3.2).");
+    SERVER_STATE = Field::derived("sockwire.tcp.server_state", "State of the server", Kind::Text, "Where the other end stands after this segment (RFC 9293 §3.3.2).");
+    UNEXPECTED = Field::derived("sockwire.tcp.unexpected", "Unexpected in this state", Kind::Text, "Why the receiver does not expect this segment in its state (RFC 9293 §3.10.7).");
+    CONNECTION_SYN = Field::derived("tcp.connection.syn", "Connection request", Kind::Mark, "A SYN asks to open (RFC 9293 §3.5).");
+    CONNECTION_SYNACK = Field::derived("tcp.connection.synack", "Connection acknowledged", Kind::Mark, "A SYN,ACK agrees to open (RFC 9293 §3.5).");
+    CONNECTION_FIN = Field::derived("tcp.connection.fin", "Connection finish", Kind::Mark, "A FIN: its sender has no more data (RFC 9293 §3.6).");
+    CONNECTION_FIN_ACTIVE = Field::derived("tcp.connection.fin_active", "Active close", Kind::Mark, "The first FIN of the connection: its sender closes first (RFC 9293 §3.6).");
+    CONNECTION_FIN_PASSIVE = Field::derived("tcp.connection.fin_passive", "Passive close", Kind::Mark, "The FIN of the side that closes second (RFC 9293 §3.6).");
+    CONNECTION_RST = Field::derived("tcp.connection.rst", "Connection reset", Kind::Mark, "A RST refuses or ends the connection at once (RFC 9293 §3.5.2).");
+    TIME_RELATIVE = Field::derived("tcp.time_relative", "Time since the first segment", Kind::Duration, "Since the first segment of this stream.");
+    TIME_DELTA = Field::derived("tcp.time_delta", "Time since the last segment", Kind::Duration, "Since the segment before it in this stream.");
+    A_INITIAL_RTT = Field::derived("tcp.analysis.initial_rtt", "Initial round trip", Kind::Duration, "From the last SYN to the ACK that ended the handshake.");
+    A_ACKS_FRAME = Field::derived("tcp.analysis.acks_frame", "Acknowledges packet", Kind::Uint, "The packet that ends where this ACK says.");
+    A_ACK_RTT = Field::derived("tcp.analysis.ack_rtt", "Round trip of the ACK", Kind::Duration, "From that packet to this ACK.");
+    A_BYTES_IN_FLIGHT = Field::derived("tcp.analysis.bytes_in_flight", "Bytes in flight", Kind::Uint, "Bytes sent and not acknowledged, this segment's included.");
+    A_PUSH_BYTES_SENT = Field::derived("tcp.analysis.push_bytes_sent", "Bytes since the last PSH", Kind::Uint, "Bytes sent since the last segment with PSH, this segment's included.");
+    A_FLAGS = Field::derived("tcp.analysis.flags", "Analysis", Kind::Mark, "The analysis has something to say of this segment.");
+    A_RETRANSMISSION = Field::derived("tcp.analysis.retransmission", "retransmission", Kind::Mark, "What it carries was sent before (RFC 9293 §3.8.1).");
+    A_FAST_RETRANSMISSION = Field::derived("tcp.analysis.fast_retransmission", "fast retransmission", Kind::Mark, "Sent again because duplicate ACKs asked for it (RFC 5681 §3.2).");
+    A_SPURIOUS_RETRANSMISSION = Field::derived("tcp.analysis.spurious_retransmission", "spurious retransmission", Kind::Mark, "Sent again although it was acknowledged before.");
+    A_OUT_OF_ORDER = Field::derived("tcp.analysis.out_of_order", "out of order", Kind::Mark, "It was overtaken on the way.");
+    A_LOST_SEGMENT = Field::derived("tcp.analysis.lost_segment", "previous segment not captured", Kind::Mark, "Bytes before it are missing from the capture so far.");
+    A_ACK_LOST_SEGMENT = Field::derived("tcp.analysis.ack_lost_segment", "acknowledges an unseen segment", Kind::Mark, "It acknowledges bytes that are not in the capture.");
+    A_DUPLICATE_ACK = Field::derived("tcp.analysis.duplicate_ack", "duplicate ACK", Kind::Mark, "The same acknowledgment again: something arrived out of order (RFC 5681 §2).");
+    A_DUPLICATE_ACK_NUM = Field::derived("tcp.analysis.duplicate_ack_num", "Number of the duplicate", Kind::Uint, "Which duplicate it is, counted from 1.");
+    A_DUPLICATE_ACK_FRAME = Field::derived("tcp.analysis.duplicate_ack_frame", "Duplicate of packet", Kind::Uint, "The packet whose acknowledgment it repeats.");
+    A_KEEP_ALIVE = Field::derived("tcp.analysis.keep_alive", "keep-alive", Kind::Mark, "Asks whether the other side is still there (RFC 9293 §3.8.4).");
+    A_KEEP_ALIVE_ACK = Field::derived("tcp.analysis.keep_alive_ack", "answer to a keep-alive", Kind::Mark, "The other side is still there (RFC 9293 §3.8.4).");
+    A_ZERO_WINDOW = Field::derived("tcp.analysis.zero_window", "zero window", Kind::Mark, "Its sender has no room for data (RFC 9293 §3.8.6.1).");
+    A_ZERO_WINDOW_PROBE = Field::derived("tcp.analysis.zero_window_probe", "zero window probe", Kind::Mark, "One byte that asks whether there is room again (RFC 9293 §3.8.6.1).");
+    A_ZERO_WINDOW_PROBE_ACK = Field::derived("tcp.analysis.zero_window_probe_ack", "answer to a zero window probe", Kind::Mark, "There is still no room (RFC 9293 §3.8.6.1).");
+    A_WINDOW_FULL = Field::derived("tcp.analysis.window_full", "window full", Kind::Mark, "It fills the window of the other side.");
+    A_WINDOW_UPDATE = Field::derived("tcp.analysis.window_update", "window update", Kind::Mark, "It only announces another window.");
+    A_REUSED_PORTS = Field::derived("tcp.analysis.reused_ports", "port numbers reused", Kind::Mark, "The same sockets connect anew, with another first sequence number.");
+    A_RTO = Field::derived("tcp.analysis.rto", "Time until sent again", Kind::Duration, "Since the segment that is sent again.");
+    A_RTO_FRAME = Field::derived("tcp.analysis.rto_frame", "Sends again packet", Kind::Uint, "The packet whose bytes are sent again.");
+    SRTT = Field::derived("sockwire.tcp.srtt", "EstimatedRTT", Kind::Duration, "The smoothed round trip of the side that gets this ACK (SRTT, RFC 6298 §2).");
+    RTTVAR = Field::derived("sockwire.tcp.rttvar", "DevRTT", Kind::Duration, "How much its round trips vary (RTTVAR, RFC 6298 §2).");
+    RTO = Field::derived("sockwire.tcp.rto", "RTO", Kind::Duration, "Its retransmission time-out, at least one second (RFC 6298 §2.4).");
 }
 
 /// The flag bits of bytes 12 and 13, as [`Segment::flags`] holds them.

@@ -91,6 +91,8 @@ pub struct Offers {
     pub sack_permitted: bool,
     /// Timestamp and its echo.
     pub timestamps: Option<(u32, u32)>,
+    /// Bytes in the blocks of a selective acknowledgment.
+    pub sacked: u32,
 }
 
 impl Offers {
@@ -102,6 +104,16 @@ impl Offers {
                 (kind::MSS, 4) => offers.mss = option.uint(2, 2).map(|n| n as u16),
                 (kind::WSCALE, 3) => offers.window_scale = option.bytes.get(2).copied(),
                 (kind::SACK_PERMITTED, 2) => offers.sack_permitted = true,
+                (kind::SACK, len) => {
+                    for at in (2..len.saturating_sub(7)).step_by(8) {
+                        if let (Some(left), Some(right)) =
+                            (option.uint(at, 4), option.uint(at + 4, 4))
+                        {
+                            let block = (right as u32).wrapping_sub(left as u32);
+                            offers.sacked = offers.sacked.wrapping_add(block);
+                        }
+                    }
+                }
                 (kind::TIMESTAMP, 10) => {
                     offers.timestamps = option
                         .uint(2, 4)
