@@ -9,6 +9,7 @@
 //! Semantics are libpcap 1.10's, its traps included: pcap-filter(7).
 
 pub(crate) mod ast;
+mod say;
 
 use std::{net::IpAddr, ops::Range};
 

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    fmt::Write as _,
     fs::File,
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
@@ -100,11 +101,35 @@ pub(crate) fn caller() -> Option<(u32, u32)> {
     Some((number("SUDO_UID")?, number("SUDO_GID")?))
 }
 
+/// As wide as the terminal, 80 columns elsewhere.
+pub(crate) fn columns() -> usize {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or(80, |(columns, _)| columns.0.into())
+}
+
+/// Appends `text` behind `indent` spaces, in lines of at most `columns` where its words allow it.
+pub(crate) fn write_wrapped(out: &mut String, indent: usize, columns: usize, text: &str) {
+    let mut column = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > columns {
+            out.push('\n');
+            column = 0;
+        }
+        let gap = if column == 0 { indent } else { 1 };
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{:gap$}{word}", "");
+        column += gap + width;
+    }
+    if column > 0 {
+        out.push('\n');
+    }
+}
+
 /// How a ladder is drawn on this standard output: as wide as the terminal, 80 columns elsewhere.
 pub(crate) fn ladder(layout: Layout, absolute: bool, global: &Global) -> LadderOptions {
-    let width = terminal_size::terminal_size_of(io::stdout());
     LadderOptions {
-        width: width.map_or(80, |(columns, _)| columns.0.into()),
+        width: columns(),
         ascii: global.ascii,
         colour: palette(global).on,
         absolute,
