@@ -9,6 +9,7 @@
 //! Semantics are libpcap 1.10's, its traps included: pcap-filter(7).
 
 pub(crate) mod ast;
+mod lex;
 mod parse;
 mod say;
 mod words;

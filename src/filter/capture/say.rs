@@ -501,3 +501,111 @@ fn load(proto: Proto, at: &Arith, size: u8, out: &mut String) {
         ),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::filter::{Names, Service};
+
+    struct Book;
+
+    impl Names for Book {
+        fn port(&self, name: &str, _: Service) -> Option<u16> {
+            (name == "http").then_some(80)
+        }
+        fn protocol(&self, _: &str) -> Option<u8> {
+            None
+        }
+        fn host(&self, name: &str) -> Vec<IpAddr> {
+            match name {
+                "localhost" => vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()],
+                _ => Vec::new(),
+            }
+        }
+    }
+
+    fn said(expression: &str) -> String {
+        CaptureFilter::parse(expression, &Book).unwrap().words()
+    }
+
+    #[test]
+    fn primitives_are_said_in_a_few_words() {
+        for (expression, words) in [
+            ("", "every packet"),
+            ("tcp", "TCP over IPv4 or IPv6"),
+            ("icmp", "ICMP over IPv4"),
+            ("arp", "ARP"),
+            ("port 5000", "TCP, UDP or SCTP from or to port 5000"),
+            ("tcp dst port http", "TCP to port 80"),
+            ("udp src portrange 5000-5010", "UDP from ports 5000–5010"),
+            ("port 4789", "TCP, UDP or SCTP from or to port 4789 (VXLAN)"),
+            ("tcp port 4789", "TCP from or to port 4789"),
+            ("host 10.0.0.1", "IPv4, ARP or RARP from or to 10.0.0.1"),
+            ("ip src host 10.0.0.1", "IPv4 from 10.0.0.1"),
+            ("net 10.0.0.0/8", "IPv4, ARP or RARP from or to 10.0.0.0/8"),
+            (
+                "src and dst net 2001:db8::/32",
+                "IPv6 from and to 2001:db8::/32",
+            ),
+            (
+                "host localhost",
+                "IPv4, ARP or RARP from or to 127.0.0.1, or IPv6 from or to ::1",
+            ),
+            (
+                "net 10.0.0.0 mask 255.0.255.0",
+                "IPv4, ARP or RARP from or to 10.0.0.0 mask 255.0.255.0",
+            ),
+            (
+                "ether src 02:00:00:00:00:01",
+                "from hardware address 02:00:00:00:00:01",
+            ),
+            ("ether proto 0x86dd", "EtherType 0x86dd (IPv6)"),
+            ("ip proto 47", "IPv4 with protocol 47 (GRE)"),
+            ("proto 17", "IPv4 or IPv6 with protocol 17 (UDP)"),
+            ("less 100", "at most 100 bytes long"),
+            ("vlan 5", "a VLAN tag with ID 5"),
+            ("not tcp", "not TCP over IPv4 or IPv6"),
+            (
+                "tcp[tcpflags] & (tcp-syn|tcp-ack) = tcp-syn",
+                "TCP flags & (2 (SYN) | 16 (ACK)) is 2 (SYN)",
+            ),
+            ("tcp[13] = 18", "TCP flags is 18 (SYN, ACK)"),
+            ("ip[2:2] > 576", "bytes 2–3 of IPv4 is above 576"),
+            (
+                "ip[2:2] - ((ip[0] & 15) << 2) != 0",
+                "bytes 2–3 of IPv4 - ((byte 0 of IPv4 & 15) << 2) is not 0",
+            ),
+            ("icmp[icmptype] = 8", "ICMP type is 8"),
+            (
+                "len - 14 = ip[ip[0]:2]",
+                "the length - 14 is the bytes of IPv4 at [byte 0 of IPv4:2]",
+            ),
+        ] {
+            assert_eq!(said(expression), format!("{words}\n"), "{expression}");
+        }
+    }
+
+    #[test]
+    fn lists_are_indented_and_values_gathered() {
+        assert_eq!(said("tcp dst port 80 or 443"), "TCP to port 80 or 443\n");
+        assert_eq!(
+            said("port 80 or 443 and host 10.0.0.1 and not arp"),
+            "all of:\n  TCP, UDP or SCTP from or to port 80 or 443\n  \
+             IPv4, ARP or RARP from or to 10.0.0.1\n  not ARP\n"
+        );
+        assert_eq!(
+            said("not (tcp or port 53 or 54) or (ip and not (udp and less 64))"),
+            "one of:\n  none of:\n    TCP over IPv4 or IPv6\n    TCP, UDP or SCTP from or to port 53 or 54\n  \
+             all of:\n    IPv4\n    not all of:\n      UDP over IPv4 or IPv6\n      at most 64 bytes long\n"
+        );
+    }
+
+    #[test]
+    fn long_lists_are_no_deep_recursion() {
+        let many = format!("tcp{}", " or not udp".repeat(900));
+        assert_eq!(said(&many).lines().count(), 902);
+    }
+}
