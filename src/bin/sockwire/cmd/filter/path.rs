@@ -113,8 +113,8 @@ impl Path {
         self.steps.push(step);
     }
 
-    /// The same for programs that read it.
-    pub(super) fn json(&self, program: &[Instruction]) -> Value {
+    /// The same as an object.
+    pub(super) fn json(&self, number: u64, program: &[Instruction]) -> Value {
         let step = |step: &Step| {
             let text = program.get(step.at).map(|i| assembler(step.at, i));
             let (offset, bytes) = step.read.clone().unzip();
@@ -128,6 +128,7 @@ impl Path {
             })
         };
         json!({
+            "number": number,
             "matches": self.matches,
             "reason": self.reason,
             "span": span(&self.span),
@@ -180,7 +181,10 @@ fn found(what: &str, bytes: &[u8]) -> String {
 fn too_short(input: &Input<'_>, last: u64) -> String {
     let captured = input.bytes.len();
     let cut = if input.wire_len as usize > captured {
-        format!("the capture kept only {captured} of its {} bytes", input.wire_len)
+        format!(
+            "the capture kept only {captured} of its {} bytes",
+            input.wire_len
+        )
     } else {
         format!("it has {captured} bytes")
     };
