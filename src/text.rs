@@ -67,6 +67,23 @@ pub fn is_unsafe(c: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
+/// Text on one line with a safe character in place of each that is not, so that columns stay what they are: to point at
+/// places in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pointable<'a>(pub &'a str);
+
+impl fmt::Display for Pointable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| {
+            f.write_char(match c {
+                c if c.is_whitespace() => ' ',
+                c if is_unsafe(c) => char::REPLACEMENT_CHARACTER,
+                c => c,
+            })
+        })
+    }
+}
+
 /// A hardware address as `aa:bb:cc:dd:ee:ff`.
 #[derive(Clone, Copy, Debug)]
 pub struct Mac(pub [u8; 6]);
@@ -108,6 +125,14 @@ mod tests {
         let shown = Safe(all.as_bytes()).to_string();
         assert!(!shown.chars().any(is_unsafe));
         assert_eq!(Safe(b"a\x1b[31m\xff\n").to_string(), "a\\x1b[31m\\xff\\n");
+    }
+
+    #[test]
+    fn what_is_pointed_at_keeps_its_places() {
+        let hostile = "port\n\u{1b}[31m\u{202e}é";
+        let shown = Pointable(hostile).to_string();
+        assert_eq!(shown, "port \u{fffd}[31m\u{fffd}é");
+        assert_eq!(shown.chars().count(), hostile.chars().count());
     }
 
     #[test]

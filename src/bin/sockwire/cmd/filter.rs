@@ -75,7 +75,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// A pcap filter such as: port 80 and host 10.0.0.1
-    #[arg(value_name = "EXPR", required_unless_present_any = ["display_filter", "filter_file"])]
+    #[arg(value_name = "EXPR")]
     filter: Vec<String>,
 }
 
@@ -89,6 +89,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     let expression = match &args.filter_file {
         Some(path) => from_file(path)?,
+        None if args.filter.is_empty() => {
+            let missing = "which filter? for example: sockwire filter tcp port 80";
+            return Err(Failure::new(Exit::Usage, anyhow!(missing)));
+        }
         None => args.filter.join(" "),
     };
     let filter = CaptureFilter::parse(&expression, &names).map_err(bad)?;

@@ -15,16 +15,39 @@ enum Form {
     Decimal,
     Hex(usize),
     Ipv4,
+    /// 1 when it is so.
+    Truth,
 }
 
 /// What notes speak of: how its numbers are shown, and the field whose table has names for them.
 const NUMBERS: &[(&str, Form, &str)] = &[
     ("EtherType", Form::Hex(4), "eth.type"),
-    ("protocol", Form::Decimal, "ip.proto"),
+    ("protocol of the Geneve header", Form::Hex(4), "eth.type"),
+    ("PPP protocol", Form::Hex(4), "ppp.protocol"),
+    ("protocol of the IPv4 header", Form::Decimal, "ip.proto"),
+    ("next header of the IPv6 header", Form::Decimal, "ip.proto"),
+    (
+        "next header of the fragment header",
+        Form::Decimal,
+        "ip.proto",
+    ),
     ("next header", Form::Decimal, "ip.proto"),
     ("source address", Form::Ipv4, ""),
     ("destination address", Form::Ipv4, ""),
+    ("source hardware address", Form::Hex(4), ""),
+    ("destination hardware address", Form::Hex(4), ""),
+    ("part of the IPv6 source address", Form::Hex(8), ""),
+    ("part of the IPv6 destination address", Form::Hex(8), ""),
+    ("IP version", Form::Hex(2), ""),
+    // With the three flags before it.
+    ("fragment offset", Form::Hex(4), ""),
+    ("direction", Form::Decimal, "sll.pkttype"),
+    ("a VLAN tag was taken off", Form::Truth, ""),
+    ("LLC and SNAP header", Form::Hex(4), ""),
 ];
+
+/// Values that an expression computes: the note has no name for them.
+const COMPUTED: &str = "this value";
 
 /// A number in words: how it is written, and its name.
 pub(super) struct Number {
@@ -35,11 +58,10 @@ pub(super) struct Number {
 impl Number {
     /// `number` as a value of `what`.
     pub(super) fn of(what: &str, number: u32) -> Self {
-        let known = NUMBERS.iter().find(|(known, ..)| *known == what);
-        let &(_, form, field) = known.unwrap_or(&("", Form::Decimal, ""));
+        let (form, field) = form(what);
         let plain = match form {
-            Form::Decimal if number < 0x1_0000 => number.to_string(),
-            Form::Decimal => format!("0x{number:x}"),
+            Form::Decimal | Form::Truth if number < 0x1_0000 => number.to_string(),
+            Form::Decimal | Form::Truth => format!("0x{number:x}"),
             Form::Hex(digits) => format!("0x{number:0digits$x}"),
             Form::Ipv4 => Ipv4Addr::from(number).to_string(),
         };
@@ -60,15 +82,18 @@ impl std::fmt::Display for Number {
     }
 }
 
+fn form(what: &str) -> (Form, &'static str) {
+    let known = NUMBERS.iter().find(|(known, ..)| *known == what);
+    known.map_or((Form::Decimal, ""), |&(_, form, field)| (form, field))
+}
+
 /// The name of a value in the table of a field.
 fn name(field: &str, value: u32) -> Option<&'static str> {
     let mut fields = proto::ALL.iter().flat_map(|protocol| protocol.fields);
     let field: &Field = fields.find(|known| known.name == field)?;
-    let names = field.names.iter();
-    names
-        .into_iter()
-        .find(|(of, _)| *of == u64::from(value))
-        .map(|(_, name)| *name)
+    let mut names = field.names.iter();
+    let known = names.find(|(of, _)| *of == u64::from(value));
+    known.map(|(_, name)| *name)
 }
 
 /// The bytes that an instruction loads: how many, and whether X is added to its place. `None` when it reads no packet.
@@ -94,30 +119,39 @@ pub(super) fn place(first: u64, size: usize, from: &str) -> String {
     }
 }
 
+/// What is at `place` of the packet.
+pub(super) fn subject(what: &str, place: String) -> String {
+    match what {
+        "" | COMPUTED => place,
+        what => format!("{what} ({place})"),
+    }
+}
+
 /// What an instruction is about; empty where its form says it all.
 pub(super) fn instruction(instruction: &Instruction, note: &Note) -> String {
     let &Instruction { code, k, .. } = instruction;
-    let what = note.what;
     if let Some((size, from_x)) = load(instruction) {
         let place = place(k.into(), size, if from_x { "X+" } else { "" });
-        return match what {
-            "" => place,
-            what => format!("{what} ({place})"),
-        };
+        return subject(note.what, place);
     }
     match code {
         op::RET_K if k == 0 => "leave it out".to_owned(),
         op::RET_K | op::RET_A => "take it".to_owned(),
-        _ => question(instruction, what).unwrap_or_else(|| what.to_owned()),
+        op::LD_LEN | op::LDX_LEN | op::LD_ABS | op::LDH_ABS | op::LDB_ABS => note.what.to_owned(),
+        _ => question(instruction, note.what).unwrap_or_default(),
     }
 }
 
 /// What a test asks; `None` for other instructions.
 pub(super) fn question(instruction: &Instruction, what: &str) -> Option<String> {
     let &Instruction { code, k, .. } = instruction;
-    let subject = if what.is_empty() { "A" } else { what };
+    let subject = match what {
+        "" | COMPUTED => "A",
+        what => what,
+    };
     let number = Number::of(what, k);
     Some(match code {
+        op::JEQ_K if k == 1 && form(what).0 == Form::Truth => format!("{subject}?"),
         op::JEQ_K => format!("{subject} = {number}?"),
         op::JGT_K => format!("{subject} > {number}?"),
         op::JGE_K => format!("{subject} ≥ {number}?"),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 use sockwire::{
-    bpf::{Input, Instruction},
+    bpf::{Input, Instruction, op},
     filter::capture::Compiled,
     render::bpf::{Parts, is_test},
 };
@@ -75,11 +75,12 @@ impl Path {
             let first = u64::from(instruction.k) + if from_x { x.into() } else { 0 };
             let place = about::place(first, size, "");
             let bytes = bytes(input.bytes, first, size);
-            let subject = match note.what {
-                "" => place,
-                what => format!("{what} ({place})"),
-            };
+            let subject = about::subject(note.what, place);
             step.told = match bytes {
+                Some([byte]) if instruction.code == op::LDX_MSH => {
+                    let words = byte & 0x0f;
+                    format!("{subject} is 4 × {words} = {}", words * 4)
+                }
                 Some(bytes) => format!("{subject} is {}", found(note.what, bytes)),
                 None => {
                     self.span = note.span.clone();
@@ -95,19 +96,20 @@ impl Path {
             let question = about::question(instruction, note.what).unwrap_or_default();
             step.told = format!("{question} {}", if holds { "yes" } else { "no" });
             self.span = note.span.clone();
-            self.reason = if self.matches {
-                "this part of the filter was asked last, and the packet matches".to_owned()
-            } else {
-                "this part of the filter was asked last, and the packet does not match".to_owned()
-            };
+            self.reason = format!("this part decided: {}", step.told);
         } else {
             step.told = about::instruction(instruction, note);
-            if let Some((_, a, x)) = next.filter(|_| step.told.is_empty()) {
-                step.told = format!("A is 0x{a:x} ({a}), X is {x}");
-            } else if next.is_none() && !is_end(instruction) {
-                self.span = note.span.clone();
-                self.reason = impossible(instruction, input);
-                step.told.clone_from(&self.reason);
+            match next {
+                Some((_, a, x)) if step.told.is_empty() => {
+                    step.told = format!("A = {}, X = {x}", number(a));
+                }
+                Some((_, a, _)) => step.told.push_str(&format!(" is {a}")),
+                None if !is_end(instruction) => {
+                    self.span = note.span.clone();
+                    self.reason = impossible(instruction).to_owned();
+                    step.told.clone_from(&self.reason);
+                }
+                None => {}
             }
         }
         self.steps.push(step);
@@ -144,10 +146,9 @@ pub(super) fn span(span: &Range<usize>) -> Option<[usize; 2]> {
 
 /// Operation and operand of the instruction at `at`.
 pub(super) fn assembler(at: usize, instruction: &Instruction) -> String {
-    let Parts {
-        mnemonic, operand, ..
-    } = Parts::of(at, instruction);
-    format!("{mnemonic:<4} {operand}").trim_end().to_owned()
+    let parts = Parts::of(at, instruction);
+    let (mnemonic, operand) = (parts.mnemonic, parts.operand);
+    format!("{mnemonic} {operand}").trim_end().to_owned()
 }
 
 fn target(at: usize, distance: u8) -> usize {
@@ -155,8 +156,16 @@ fn target(at: usize, distance: u8) -> usize {
 }
 
 fn is_end(instruction: &Instruction) -> bool {
-    use sockwire::bpf::op;
     matches!(instruction.code, op::RET_K | op::RET_A)
+}
+
+/// Small ones in decimal.
+fn number(number: u32) -> String {
+    if number < 0x1_0000 {
+        number.to_string()
+    } else {
+        format!("0x{number:x}")
+    }
 }
 
 fn bytes(packet: &[u8], first: u64, size: usize) -> Option<&[u8]> {
@@ -189,16 +198,14 @@ fn too_short(input: &Input<'_>, last: u64) -> String {
         format!("it has {captured} bytes")
     };
     format!(
-        "the packet ends before byte {last} ({cut}); a filter that reads past the end takes nothing"
+        "the packet ends before byte {last} ({cut}): a filter that reads past the end takes nothing"
     )
 }
 
-/// Why something that is no load ended the program.
-fn impossible(instruction: &Instruction, _input: &Input<'_>) -> String {
-    match about::load(instruction) {
-        None if instruction.k >= sockwire::bpf::ANCILLARY => {
-            "a file does not tell this of a packet; a filter that asks takes nothing".to_owned()
-        }
-        _ => "a division by zero; then a filter takes nothing".to_owned(),
+/// Why something that reads no packet ended the program.
+const fn impossible(instruction: &Instruction) -> &'static str {
+    match instruction.code {
+        op::DIV_X | op::MOD_X => "a division by zero: a filter that divides by zero takes nothing",
+        _ => "no file tells this of a packet: a filter that asks for it takes nothing",
     }
 }

@@ -90,8 +90,17 @@ pub(super) fn packet(view: &View<'_>, number: u64, on: &On, way: Option<&Path>, 
     );
     let program = compiled.program.instructions();
     let rows = way.steps.iter().filter_map(|step| {
-        let text = assembler(step.at, program.get(step.at)?);
-        Some((format!("({:03}) {text}", step.at), step.told.clone()))
+        let parts = Parts::of(step.at, program.get(step.at)?);
+        Some((
+            row(
+                step.at,
+                Parts {
+                    branch: None,
+                    ..parts
+                },
+            ),
+            step.told.clone(),
+        ))
     });
     view.rows(&rows.collect::<Vec<_>>(), out);
     view.answer(number, way.matches, out);
@@ -120,7 +129,8 @@ fn listing(compiled: &Compiled) -> Vec<(String, String)> {
     let instructions = compiled.program.instructions().iter();
     let rows = instructions.zip(&compiled.notes).enumerate();
     rows.map(|(at, (instruction, note))| {
-        (row(at, instruction), about::instruction(instruction, note))
+        let code = row(at, Parts::of(at, instruction));
+        (code, about::instruction(instruction, note))
     })
     .collect()
 }
@@ -190,14 +200,10 @@ fn title(on: &On) -> String {
     }
 }
 
-/// One instruction as it stands in the listing.
-fn row(at: usize, instruction: &Instruction) -> String {
-    let Parts {
-        mnemonic,
-        operand,
-        branch,
-    } = Parts::of(at, instruction);
-    match branch {
+/// One instruction as it stands in a listing.
+fn row(at: usize, parts: Parts) -> String {
+    let (mnemonic, operand) = (parts.mnemonic, parts.operand);
+    match parts.branch {
         Some((yes, no)) => format!("({at:03}) {mnemonic:<4} {operand:<11} jt {yes:<3} jf {no}"),
         None => format!("({at:03}) {mnemonic:<4} {operand}")
             .trim_end()

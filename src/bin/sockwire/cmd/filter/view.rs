@@ -4,7 +4,7 @@ use std::{fmt::Write as _, ops::Range};
 
 use sockwire::{
     render::style::{Palette, push},
-    text::is_unsafe,
+    text::Pointable,
 };
 
 use crate::cmd::output::write_wrapped;
@@ -29,7 +29,7 @@ impl View<'_> {
 
     /// The expression, with carets under the characters of `span`.
     pub(super) fn expression(&self, span: &Range<usize>, out: &mut String) {
-        let characters: Vec<char> = self.expression.chars().map(safe).collect();
+        let characters: Vec<char> = shown(self.expression).chars().collect();
         if characters.iter().all(|c| *c == ' ') {
             out.push_str("  (an empty filter)\n");
         }
@@ -122,14 +122,5 @@ impl View<'_> {
 
 /// Text in which every character is safe to show.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().map(safe).collect()
-}
-
-/// One character for each, so that places stay what they are.
-fn safe(c: char) -> char {
-    match c {
-        c if c.is_whitespace() => ' ',
-        c if is_unsafe(c) => char::REPLACEMENT_CHARACTER,
-        c => c,
-    }
+    Pointable(text).to_string()
 }
