@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::filter::{CaptureFilter, Service, begins_filter, capture::ast::Net};
+use crate::filter::{
+    CaptureFilter, Service, begins_filter,
+    capture::ast::{Arith, Net},
+};
 
 const ESCAPE: char = '\u{1b}';
 
@@ -54,7 +57,7 @@ fn tree(expression: &str) -> String {
     }
     parse(expression, &Book)
         .unwrap_or_else(|error| panic!("{expression}: {error}"))
-        .map_or("all".into(), |root| write(&root))
+        .map_or_else(|| "all".into(), |root| write(&root))
 }
 
 fn test(expression: &str) -> Test {
