@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use unicode_width::UnicodeWidthChar as _;
+
 /// The most characters of a packet's string that a view shows.
 pub const SHOWN: usize = 4096;
 
@@ -67,20 +69,12 @@ pub fn is_unsafe(c: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
-/// Text on one line with a safe character in place of each that is not, so that columns stay what they are: to point at
-/// places in it.
-#[derive(Clone, Copy, Debug)]
-pub struct Pointable<'a>(pub &'a str);
-
-impl fmt::Display for Pointable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| {
-            f.write_char(match c {
-                c if c.is_whitespace() => ' ',
-                c if is_unsafe(c) => char::REPLACEMENT_CHARACTER,
-                c => c,
-            })
-        })
+/// The character, or a stand-in of one column for what could move the cursor: for text on one line with marks below it.
+pub fn plain(c: char) -> char {
+    match c {
+        c if c.is_whitespace() => ' ',
+        c if is_unsafe(c) || c.width().is_none() => char::REPLACEMENT_CHARACTER,
+        c => c,
     }
 }
 
@@ -128,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pointed_at_keeps_its_places() {
+    fn plain_text_keeps_its_places() {
         let hostile = "port\n\u{1b}[31m\u{202e}é";
-        let shown = Pointable(hostile).to_string();
+        let shown: String = hostile.chars().map(plain).collect();
         assert_eq!(shown, "port \u{fffd}[31m\u{fffd}é");
         assert_eq!(shown.chars().count(), hostile.chars().count());
     }

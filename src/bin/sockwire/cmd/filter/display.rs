@@ -103,7 +103,7 @@ fn packet(view: &View<'_>, number: u64, found: &Found, out: &mut String) {
         let answer = if reason.holds { "yes" } else { "no" };
         let part = part(view.expression, &reason.span);
         let code = format!("{answer:<5}{:1$}{part}", "", reason.depth * 2);
-        (code, shown(&reason.found))
+        (code, shown(&reason.found.join(", ")))
     });
     view.rows(&rows.collect::<Vec<_>>(), out);
     view.answer(number, found.matches, out);

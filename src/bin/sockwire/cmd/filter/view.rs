@@ -4,8 +4,10 @@ use std::{fmt::Write as _, ops::Range};
 
 use sockwire::{
     render::style::{Palette, push},
-    text::Pointable,
+    text::plain,
 };
+
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::cmd::output::write_wrapped;
 
@@ -33,15 +35,16 @@ impl View<'_> {
         if characters.iter().all(|c| *c == ' ') {
             out.push_str("  (an empty filter)\n");
         }
-        let width = self.columns.saturating_sub(2).max(NARROWEST);
-        for (n, line) in characters.chunks(width).enumerate() {
+        let most = self.columns.saturating_sub(2).max(NARROWEST);
+        let width = |characters: &[char]| characters.iter().collect::<String>().width();
+        for (n, line) in characters.chunks(most).enumerate() {
             let text: String = line.iter().collect();
             let _ = writeln!(out, "  {}", text.trim_end());
-            let column = |at: usize| at.saturating_sub(n * width).min(line.len());
-            let (start, end) = (column(span.start), column(span.end));
+            let place = |at: usize| at.saturating_sub(n * most).min(line.len());
+            let (start, end) = (place(span.start), place(span.end));
             if start < end {
-                let carets = "^".repeat(end - start);
-                let _ = write!(out, "  {:start$}", "");
+                let carets = "^".repeat(width(&line[start..end]));
+                let _ = write!(out, "  {:1$}", "", width(&line[..start]));
                 push(out, self.palette.problem(), &carets);
                 out.push('\n');
             }
@@ -122,5 +125,5 @@ impl View<'_> {
 
 /// Text in which every character is safe to show.
 pub(super) fn shown(text: &str) -> String {
-    Pointable(text).to_string()
+    text.chars().map(plain).collect()
 }
