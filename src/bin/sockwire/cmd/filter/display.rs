@@ -99,6 +99,8 @@ pub(super) fn run(expression: &str, args: &Args, names: &dyn Names, global: &Glo
 
 /// Each test of the expression with its answer, and what the packet has there.
 fn packet(view: &View<'_>, number: u64, found: &Found, out: &mut String) {
+    view.expression(&(0..0), out);
+    out.push('\n');
     let rows = found.reasons.iter().map(|reason| {
         let answer = if reason.holds { "yes" } else { "no" };
         let part = part(view.expression, &reason.span);

@@ -9,7 +9,7 @@ use sockwire::{
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::cmd::output::write_wrapped;
+use crate::cmd::output::{split_at_width, write_wrapped};
 
 /// The least columns for the words beside code.
 const NARROWEST: usize = 20;
@@ -60,23 +60,25 @@ impl View<'_> {
     pub(super) fn note(&self, text: &str, out: &mut String) {
         let mut lines = String::new();
         write_wrapped(&mut lines, 6, self.columns, &shown(text));
+        out.push('\n');
         push(out, self.palette.remark(), "note:");
         out.push_str(&lines[5.min(lines.len())..]);
     }
 
-    /// Code to the left, words to the right; below code that is too long for that.
+    /// Code to the left, words to the right; below code that is too long for that, and which is cut to a line.
     pub(super) fn rows(&self, rows: &[(String, String)], out: &mut String) {
         let most = self.columns.saturating_sub(NARROWEST);
-        let widths = rows.iter().map(|(code, _)| code.chars().count() + 2);
+        let widths = rows.iter().map(|(code, _)| code.width() + 2);
         let left = widths.filter(|width| *width <= most).max().unwrap_or(8);
         let columns = self.columns.max(left + NARROWEST);
         for (code, words) in rows {
-            let width = code.chars().count();
             let mut text = String::new();
             write_wrapped(&mut text, left, columns, words);
+            let width = code.width();
             if width + 2 > left {
-                let indent = width - code.trim_start().chars().count();
-                write_wrapped(out, indent.min(left), columns, code);
+                let (line, rest) = split_at_width(code, columns - 1);
+                let more = if rest.is_empty() { "" } else { "…" };
+                let _ = writeln!(out, "{line}{more}");
                 out.push_str(&text);
             } else {
                 // The first line goes on behind the code.
