@@ -284,7 +284,8 @@ fn display_filters_are_explained_too() {
         let mut rows = out
             .lines()
             .map(|row| row.split_whitespace().collect::<Vec<_>>());
-        let found = rows.find(|row| row[1..].join(" ").starts_with(part) && row[0].len() < 4);
+        let found = rows
+            .find(|row| row.len() > 1 && row[1..].join(" ").starts_with(part) && row[0].len() < 4);
         found.unwrap_or_else(|| panic!("{part}: {out}"))[0].to_owned()
     };
     assert_eq!(row("tcp.flags.syn == 1 tcp.flags.syn = "), "yes");
