@@ -459,6 +459,10 @@ fn depth_length_and_number_are_bounded() {
         assert!(parse(&(piece.repeat(1500) + rest), &Book).is_err());
     }
     assert!(error(&"tcp or ".repeat(20_000)).2.contains("64 KiB"));
+    for name in ["a.", "1.", "\\é"] {
+        let (at, _, message) = error(&format!("host {}", name.repeat(300)));
+        assert!(at == 5 && message.len() < 100, "{message}");
+    }
     let nested = "(".repeat(60) + "tcp" + &")".repeat(60);
     assert_eq!(tree(&nested), tree("tcp"));
 }
