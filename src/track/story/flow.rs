@@ -36,6 +36,8 @@ pub(super) struct Flow {
     syn: Option<(Time, Time, u32)>,
     rtt: Option<i64>,
     began_close: Option<Side>,
+    /// Some packet of it was not aside.
+    pub(super) shown: bool,
     /// Notes that are given once.
     said: Said,
     /// Since when the window of each side has been 0, while it is.
@@ -84,6 +86,8 @@ pub(super) struct At {
     pub(super) time: Time,
     /// Its sender's view only: what reaches the receiver is told later.
     pub(super) sent_only: bool,
+    /// It is followed, and not told.
+    pub(super) aside: bool,
 }
 
 /// A packet on its way, for the time when it arrives.
@@ -162,6 +166,7 @@ impl Flow {
             syn: None,
             rtt: None,
             began_close: None,
+            shown: false,
             said: Said::default(),
             shut: [None; 2],
             asked: [None; 2],
@@ -252,7 +257,7 @@ impl Flow {
 
     /// What a silence means, once its time is up.
     pub(super) fn silence(&self, after: i64) -> Option<String> {
-        if self.outcome != Outcome::Unanswered {
+        if self.outcome != Outcome::Unanswered || !self.shown {
             return None;
         }
         Some(match self.header.label.kind {

@@ -38,6 +38,8 @@ pub(super) struct First {
     what: What,
     /// It went from the lower to the higher socket of the flow's key.
     forward: bool,
+    /// It was not aside.
+    shown: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,7 @@ impl First {
             interface: flow.header.interface,
             what,
             forward: seen.source == low,
+            shown: flow.shown,
         })
         .filter(|_| flow.told.is_empty() && !at.sent_only)
     }
@@ -108,6 +111,7 @@ impl First {
             number: self.number,
             time: self.time,
             sent_only: false,
+            aside: !self.shown,
         };
         let mut flow = Flow::new(&seen, self.label, None);
         flow.packet(&seen, at, &mut Told::default());
@@ -115,6 +119,7 @@ impl First {
         flow.order = self.order;
         flow.held = self.held;
         flow.run = self.run;
+        flow.shown = self.shown;
         flow
     }
 }
@@ -207,6 +212,7 @@ mod tests {
                     number: 5,
                     time: Time::from_nanos(9),
                     sent_only: false,
+                    aside: false,
                 };
                 let mut flow = Flow::new(&seen, 4, None);
                 flow.packet(&seen, at, &mut Told::default());
