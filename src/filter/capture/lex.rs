@@ -105,6 +105,13 @@ pub(super) fn lex(expression: &str) -> Vec<Token<'_>> {
     tokens
 }
 
+/// What an expression begins with.
+pub(super) fn first(expression: &str) -> Kind {
+    let rest = expression.trim_start_matches([' ', '\t', '\r', '\n']);
+    let first = rest.chars().next();
+    first.map_or(Kind::End, |c| token(rest, c).1)
+}
+
 /// The first token of `rest`, which begins with `first`: its text, and what it is.
 fn token(rest: &str, first: char) -> (&str, Kind) {
     if first == '\\' {

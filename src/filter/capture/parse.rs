@@ -6,13 +6,13 @@ use super::{
     words::{self, Kind, Shift, Word},
 };
 use crate::{
-    filter::{FilterError, Names, advice},
+    filter::{FilterError, Names, advice, error::plain},
     text::near,
 };
 
 mod ids;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// How deep parentheses, `not` and arithmetic may nest.
 const DEEPEST: usize = 64;
@@ -124,7 +124,7 @@ impl<'a> Parser<'a> {
             expression: self.expression.to_owned(),
             at: token.at,
             len: token.len,
-            message,
+            message: message.chars().map(plain).collect(),
         }
     }
 
@@ -321,6 +321,9 @@ impl<'a> Parser<'a> {
                 Err(self.expected("host, src, dst, proto, broadcast, multicast or ["))
             }
             Some(proto) => match self.peek() {
+                Is::Name if near(self.token().text, ["and", "or"]).is_some() => {
+                    Err(self.wrong_after_a_term())
+                }
                 Is::Number(_) | Is::Dotted | Is::Ipv6(_) | Is::Mac(_) | Is::Name => {
                     let text = self.token().text;
                     let kind = match proto {
