@@ -209,7 +209,9 @@ impl<V: View> Pipeline<V> {
             let now = now();
             match source.next(now.plus(LOOK)) {
                 Ok(Step::Batch(batch)) => {
-                    self.batch(&*source, &batch, &mut decoded, live)?;
+                    let taken = self.batch(&*source, &batch, &mut decoded, live);
+                    self.output.flush()?;
+                    taken?;
                     source.recycle(batch);
                 }
                 Ok(Step::Quiet(until)) => self.view.quiet(until, &mut self.output)?,
@@ -550,8 +552,13 @@ mod tests {
             ascii: false,
             quiet: true,
         };
-        let filters = FilterArgs::default();
-        let filters = filters.compile(&[filter.to_owned()], false).unwrap();
+        // Live sources have run the capture filter themselves.
+        let (capture, display) = if live { ("", filter) } else { (filter, "") };
+        let filters = FilterArgs {
+            display_filter: Some(display.to_owned()),
+            ..FilterArgs::default()
+        };
+        let filters = filters.compile(&[capture.to_owned()], false).unwrap();
         let mut pipeline =
             Pipeline::new(Numbers::default(), filters, None, count, &global).unwrap();
         let end = pipeline.drive(&mut source, live).unwrap();
@@ -575,11 +582,17 @@ mod tests {
             "17 seen = 1 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped \
              + 2 of other kinds + 7 left behind by -c"
         );
-        // What the capture filter refuses was never seen.
         let (_, pipeline, end) = run(None, "arp", None, true);
         assert_eq!(
             pipeline.sum(end.counters),
-            "11 seen = 4 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped"
+            "17 seen = 4 shown + 6 filtered + 4 duplicate (loopback copies) + 3 dropped"
+        );
+        // What -c stops at is what is shown.
+        let (_, pipeline, end) = run(Some(2), "arp", None, true);
+        assert_eq!(
+            pipeline.sum(end.counters),
+            "17 seen = 2 shown + 3 filtered + 4 duplicate (loopback copies) + 3 dropped \
+             + 5 left behind by -c"
         );
     }
 
@@ -600,13 +613,12 @@ mod tests {
     }
 
     #[test]
-    fn live_packets_are_counted_when_accepted_and_those_of_a_file_before() {
-        let (_, pipeline, _) = run(None, "arp", None, true);
-        assert_eq!(pipeline.view.seen, [1, 2, 3, 4]);
-        assert_eq!(pipeline.view.began, None);
-        let (_, pipeline, _) = run(None, "arp", None, false);
-        assert_eq!(pipeline.view.seen, [3, 5, 6, 10]);
-        assert_eq!(pipeline.view.began, Some(0));
+    fn packets_keep_the_number_that_their_source_gave_them() {
+        for live in [true, false] {
+            let (_, pipeline, _) = run(None, "arp", None, live);
+            assert_eq!(pipeline.view.seen, [3, 5, 6, 10]);
+            assert_eq!(pipeline.view.began, (!live).then_some(0));
+        }
     }
 
     #[test]

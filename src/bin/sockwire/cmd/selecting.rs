@@ -31,7 +31,7 @@ const LONGEST: u64 = 1 << 20;
 pub(crate) struct FilterArgs {
     /// Shows, and records, only the packets that match a display filter as in Wireshark: -Y 'tcp.flags.syn == 1'
     #[arg(short = 'Y', long, value_name = "EXPR")]
-    display_filter: Option<String>,
+    pub(super) display_filter: Option<String>,
     /// Reads the capture filter from a file, in which # begins a comment; words at the end of the line are not used then
     #[arg(short = 'F', value_name = "FILE")]
     filter_file: Option<PathBuf>,
@@ -173,12 +173,13 @@ impl capture::Filter for Selection {
             snaplen: on.snaplen,
             netmask: on.netmask,
         };
-        let compiled = if self.icmp_errors {
-            self.filter.with_icmp_errors().compile(target)
+        let filter = CaptureFilter::clone(&self.filter);
+        let filter = if self.icmp_errors {
+            filter.with_icmp_errors()
         } else {
-            self.filter.compile(target)
+            filter
         };
-        Ok(compiled?.program)
+        Ok(filter.compile(target)?.program)
     }
 
     fn sieve(&self, on: &On, attached: bool) -> Result<Option<Sieve>, Fault> {
@@ -257,7 +258,10 @@ impl Sifter {
             netmask: self.netmask,
         };
         let filter = &self.selection.filter;
-        let errors = self.quoted.as_ref().map(|_| filter.with_icmp_errors());
+        let errors = self
+            .quoted
+            .as_ref()
+            .map(|_| CaptureFilter::clone(filter).with_icmp_errors());
         let programs = Programs {
             link,
             wanted: filter.compile(target)?.program,

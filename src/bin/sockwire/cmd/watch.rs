@@ -30,7 +30,7 @@ Examples:
   sudo sockwire watch -i lo                  all of loopback
   sockwire watch trace.pcapng                the connections of a capture file
   sockwire watch -r trace.pcapng --group udp one exchange after the other
-  sockwire watch -r trace.pcapng -Y tcp.len  only segments with data, tracked among all";
+  sockwire watch trace.pcapng -Y 'tcp.len > 0'   segments with data only, of connections that are followed whole";
 
 /// Flows named one by one in the last line.
 const NAMED: usize = 12;
