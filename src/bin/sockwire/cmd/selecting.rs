@@ -34,7 +34,7 @@ pub(crate) struct FilterArgs {
     pub(super) display_filter: Option<String>,
     /// Reads the capture filter from a file, in which # begins a comment; words at the end of the line are not used then
     #[arg(short = 'F', value_name = "FILE")]
-    filter_file: Option<PathBuf>,
+    pub(super) filter_file: Option<PathBuf>,
 }
 
 /// Which packets a command takes, and which of them it shows.
