@@ -186,7 +186,7 @@ fn kind_of(text: &str, before: Kind) -> Kind {
             Word::Kind(kind) => Some(kind),
             _ => None,
         })
-        .unwrap_or(match lex::first(text) {
+        .unwrap_or_else(|| match lex::first(text) {
             Is::Word(_) => Kind::Host,
             _ => before,
         })
@@ -218,7 +218,7 @@ impl Seen {
                 self.ip6 = true;
             }
             Test::Proto(proto @ (Proto::Tcp | Proto::Udp | Proto::Sctp)) => {
-                self.transport.get_or_insert(words::name_of(*proto));
+                self.transport.get_or_insert_with(|| words::name_of(*proto));
             }
             Test::ProtoNumber {
                 of: Some(Proto::Ip6),

@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::filter::{CaptureFilter, Service, begins_filter, capture::ast::Net};
+use crate::filter::{
+    CaptureFilter, Service, begins_filter,
+    capture::ast::{Arith, Net},
+};
 
 const ESCAPE: char = '\u{1b}';
 
@@ -54,7 +57,7 @@ fn tree(expression: &str) -> String {
     }
     parse(expression, &Book)
         .unwrap_or_else(|error| panic!("{expression}: {error}"))
-        .map_or("all".into(), |root| write(&root))
+        .map_or_else(|| "all".into(), |root| write(&root))
 }
 
 fn test(expression: &str) -> Test {
@@ -456,6 +459,10 @@ fn depth_length_and_number_are_bounded() {
         assert!(parse(&(piece.repeat(1500) + rest), &Book).is_err());
     }
     assert!(error(&"tcp or ".repeat(20_000)).2.contains("64 KiB"));
+    for name in ["a.", "1.", "\\é"] {
+        let (at, _, message) = error(&format!("host {}", name.repeat(300)));
+        assert!(at == 5 && message.len() < 100, "{message}");
+    }
     let nested = "(".repeat(60) + "tcp" + &")".repeat(60);
     assert_eq!(tree(&nested), tree("tcp"));
 }
