@@ -102,6 +102,12 @@ fn batch(rounds: usize) -> Batch {
     Batch::owned(data, records, 1)
 }
 
+/// Takes every packet, and asks in every way.
+const DISPLAY: &str = "frame.len > 0 and not (tcp.port == 1 or ip.addr in {192.0.2.0/24, 1.1.1.1} or tcp.option_kind == 99 \
+     or frame contains \"nothing\" or frame matches \"no(thing|body)\" or tcp[13] & 40 or eth.src[0,1-2] == 01:02:03 \
+     or string(ip.ttl) == \"1\" or upper(ip.host) contains \"A\" or count(tcp.option_kind) > 9 or max(ip.ttl) < 1 \
+     or ip.src#1 == ip.dst#1 or ip.ttl + 1 == 300 or len(udp.payload) > 99 or icmp.type#2 == 3)";
+
 /// What a view makes of every packet of a batch, and how often that allocated.
 struct Pipeline {
     decoder: Decoder,
@@ -144,11 +150,7 @@ impl Pipeline {
                 })
                 .unwrap()
                 .program,
-            display: DisplayFilter::compile(
-                "!(tcp.port == 1) && !(ip.addr == 192.0.2.0/24) && !(udp contains \"none\")",
-                &NoNames,
-            )
-            .unwrap(),
+            display: DisplayFilter::compile(DISPLAY, &NoNames).unwrap(),
             lines: Lines::new(Options::default()),
             records: Records::default(),
             text: String::new(),
