@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
-use crate::text::is_unsafe;
+use crate::text::plain;
 
 /// The most characters of a line that are shown on each side of the beginning of a fault.
 const AROUND: usize = 60;
@@ -45,18 +45,10 @@ fn shown(text: &[char]) -> String {
     text.iter().map(|c| plain(*c)).collect()
 }
 
-/// The character, or a stand-in of one column for what could move the cursor.
-pub(super) fn plain(c: char) -> char {
-    match c {
-        '\t' | '\n' | '\r' => ' ',
-        c if is_unsafe(c) || c.width().is_none() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::is_unsafe;
 
     fn shown(expression: &str, at: usize, len: usize) -> String {
         let error = FilterError {

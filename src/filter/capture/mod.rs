@@ -17,6 +17,7 @@ mod headers;
 mod lex;
 mod parse;
 mod protocols;
+mod say;
 #[cfg(test)]
 mod tests;
 mod traps;

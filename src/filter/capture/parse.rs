@@ -6,8 +6,8 @@ use super::{
     words::{self, Kind, Shift, Word},
 };
 use crate::{
-    filter::{FilterError, Names, advice, error::plain},
-    text::near,
+    filter::{FilterError, Names, advice},
+    text::{near, plain},
 };
 
 mod arithmetic;

@@ -7,7 +7,7 @@ use super::{
     lex::{self, Kind as Is, Token},
     words::{self, Kind, Word},
 };
-use crate::filter::error::plain;
+use crate::text::plain;
 
 /// The most characters of an expression that are quoted back.
 const QUOTED: usize = 60;

@@ -86,8 +86,6 @@ pub(super) struct At {
     pub(super) time: Time,
     /// Its sender's view only: what reaches the receiver is told later.
     pub(super) sent_only: bool,
-    /// It is followed, and not told.
-    pub(super) aside: bool,
 }
 
 /// A packet on its way, for the time when it arrives.

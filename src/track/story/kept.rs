@@ -111,7 +111,6 @@ impl First {
             number: self.number,
             time: self.time,
             sent_only: false,
-            aside: !self.shown,
         };
         let mut flow = Flow::new(&seen, self.label, None);
         flow.packet(&seen, at, &mut Told::default());
@@ -212,7 +211,6 @@ mod tests {
                     number: 5,
                     time: Time::from_nanos(9),
                     sent_only: false,
-                    aside: false,
                 };
                 let mut flow = Flow::new(&seen, 4, None);
                 flow.packet(&seen, at, &mut Told::default());

@@ -154,7 +154,6 @@ impl Story {
             number: packet.frame.number,
             time: packet.frame.time,
             sent_only: sight == Sight::Sent,
-            aside,
         };
         let (place, is_new) = self.begin(key, &seen, packet, out);
         let mut told = std::mem::take(&mut self.told);
@@ -218,7 +217,6 @@ impl Story {
             number,
             time,
             sent_only: true,
-            aside: false,
         };
         if let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label) {
             tell(

@@ -2,6 +2,7 @@
 
 mod capture;
 mod doctor;
+mod filter;
 mod interfaces;
 mod lab;
 mod machine;
@@ -175,6 +176,7 @@ enum Command {
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
+    Filter(filter::Args),
     Doctor(doctor::Args),
 }
 
@@ -191,6 +193,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
+        Some(Command::Filter(args)) => filter::run(args, global),
         Some(Command::Doctor(args)) => doctor::run(args, global),
     };
     let exit = outcome.unwrap_or_else(|failure| {

@@ -431,7 +431,7 @@ fn in_words(change: &InterfaceChange) -> String {
     format!("sockwire: {} {what}", change.name)
 }
 
-fn exit_of(kind: SourceErrorKind) -> Exit {
+pub(super) fn exit_of(kind: SourceErrorKind) -> Exit {
     match kind {
         SourceErrorKind::Damaged | SourceErrorKind::Io => Exit::Damaged,
         SourceErrorKind::Gone => Exit::NoSuch,
