@@ -9,9 +9,13 @@ use std::{
 };
 
 use sockwire::{
+    bpf::{Input, Program},
     decode::{Decoded, Decoder},
     export::json::Records,
-    filter::{DisplayFilter, Filter},
+    filter::{
+        CaptureFilter, DisplayFilter,
+        capture::{Place, Target},
+    },
     frame::{Batch, Direction, KernelChecksum, Record},
     link::LinkType,
     proto::frame::Around,
@@ -109,7 +113,7 @@ struct Pipeline {
     decoder: Decoder,
     tracker: Tracker,
     decoded: Decoded,
-    filter: Filter,
+    wanted: Program,
     display: DisplayFilter,
     lines: Lines,
     records: Records,
@@ -135,7 +139,17 @@ impl Pipeline {
             decoder: Decoder::default(),
             tracker: Tracker::default(),
             decoded: Decoded::default(),
-            filter: Filter::compile("not port 1 and not host 192.0.2.1", &NoNames).unwrap(),
+            wanted: CaptureFilter::parse("not port 1 and not host 192.0.2.1", &NoNames)
+                .and_then(|filter| {
+                    filter.compile(Target {
+                        link: LinkType::ETHERNET,
+                        place: Place::Frame,
+                        snaplen: 262_144,
+                        netmask: None,
+                    })
+                })
+                .unwrap()
+                .program,
             display: DisplayFilter::compile(DISPLAY, &NoNames).unwrap(),
             lines: Lines::new(Options::default()),
             records: Records::default(),
@@ -150,14 +164,19 @@ impl Pipeline {
         let before = COUNT.get();
         self.decoder.batch(batch, &mut self.decoded);
         for index in 0..batch.len() {
-            let packet = self.decoded.packet(batch, index).unwrap();
-            assert!(self.filter.matches(&packet));
+            let frame = batch.frame(index).unwrap();
+            let input = Input {
+                bytes: frame.bytes,
+                wire_len: frame.wire_len,
+                packet_type: None,
+            };
+            assert!(self.wanted.run(&input) > 0 || frame.bytes.len() < 20);
             self.tracker
                 .packet(&self.decoder, batch, &mut self.decoded, index);
             let packet = self.decoded.packet(batch, index).unwrap();
-            self.lines.packet(&packet, None, &mut self.text);
             let around = Around::of(&[], batch, index);
             assert!(self.display.matches(&packet, &around));
+            self.lines.packet(&packet, None, &mut self.text);
             self.records.packet(&packet, &around, &mut self.bytes);
         }
         COUNT.get() - before

@@ -13,6 +13,7 @@ mod pipeline;
 mod privilege;
 mod protocols;
 mod read;
+mod selecting;
 mod show;
 mod waiting;
 mod watch;
@@ -205,7 +206,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// tcpdump's options that are not understood here, and what serves instead.
-const OTHERWISE: [(&str, &str); 8] = [
+const OTHERWISE: [(&str, &str); 7] = [
     ("-C", "one file is written, not one after the other"),
     ("-G", "one file is written, not one after the other"),
     ("-W", "one file is written, not one after the other"),
@@ -225,7 +226,6 @@ const OTHERWISE: [(&str, &str); 8] = [
         "-Z",
         "a recording belongs to the user who called sudo anyway",
     ),
-    ("-d", "the code of a filter is not shown"),
 ];
 
 /// The error with the tip that helps: an option that nobody knows is hardly meant as a value.
