@@ -70,6 +70,24 @@ pub struct Record {
     pub len: u32,
 }
 
+impl Record {
+    /// The frame in `data`; `None` when the record points outside.
+    #[inline]
+    pub fn frame<'a>(&self, data: &'a [u8], number: u64) -> Option<Frame<'a>> {
+        let start = self.start as usize;
+        Some(Frame {
+            number,
+            time: self.time,
+            link: self.link,
+            interface: self.interface,
+            direction: self.direction,
+            checksum: self.checksum,
+            wire_len: self.wire_len,
+            bytes: data.get(start..start.checked_add(self.len as usize)?)?,
+        })
+    }
+}
+
 /// A kernel ring block (or other foreign memory) that is given back when dropped.
 pub trait Block: Send + Sync {
     /// The bytes of the block.
@@ -138,29 +156,8 @@ impl Batch {
 
     /// The frame at `index`; `None` past the end, or when the record points outside the data.
     pub fn frame(&self, index: usize) -> Option<Frame<'_>> {
-        let record = self.records.get(index)?;
-        let start = record.start as usize;
-        let bytes = self
-            .data
-            .bytes()
-            .get(start..start.checked_add(record.len as usize)?)?;
-        Some(Frame {
-            number: self.first.wrapping_add(index as u64),
-            time: record.time,
-            link: record.link,
-            interface: record.interface,
-            direction: record.direction,
-            checksum: record.checksum,
-            wire_len: record.wire_len,
-            bytes,
-        })
-    }
-
-    /// Gives the frame at `index` this number, and those after it the numbers that follow: for frames that are counted
-    /// only once they were accepted.
-    pub fn number_from(&mut self, index: usize, number: u64) {
-        // Below zero where many frames before it were refused; `frame` adds the index again.
-        self.first = number.wrapping_sub(index as u64);
+        let number = self.first.wrapping_add(index as u64);
+        self.records.get(index)?.frame(self.data.bytes(), number)
     }
 
     /// All frames, in order.
@@ -279,11 +276,6 @@ pub trait Source: Send {
 
     /// The interfaces known so far; [`Frame::interface`] indexes this list, which only grows.
     fn interfaces(&self) -> &[Arc<Interface>];
-
-    /// Every frame of this interface came twice, and one of the two was left out as a duplicate.
-    fn came_twice(&self, _interface: u32) -> bool {
-        false
-    }
 
     /// Takes a used batch back, so that its memory serves again.
     fn recycle(&mut self, _batch: Batch) {}

@@ -36,6 +36,19 @@ impl LinkType {
             .map(|&(_, name, _)| name)
     }
 
+    /// The link type that tcpdump calls `name`, in any case of letters, where sockwire decodes it.
+    pub fn named(name: &str) -> Option<Self> {
+        NAMES
+            .iter()
+            .find(|(_, known, _)| known.eq_ignore_ascii_case(name))
+            .map(|&(link, _, _)| link)
+    }
+
+    /// tcpdump's names of all link types that sockwire decodes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|&(_, name, _)| name)
+    }
+
     /// What the link type is, in words.
     pub fn title(self) -> Option<&'static str> {
         NAMES

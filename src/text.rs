@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use unicode_width::UnicodeWidthChar as _;
+
 /// The most characters of a packet's string that a view shows.
 pub const SHOWN: usize = 4096;
 
@@ -67,6 +69,15 @@ pub fn is_unsafe(c: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
+/// The character, or a stand-in of one column for what could move the cursor: for text on one line with marks below it.
+pub fn plain(c: char) -> char {
+    match c {
+        c if c.is_whitespace() => ' ',
+        c if is_unsafe(c) || c.width().is_none() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
 /// A hardware address as `aa:bb:cc:dd:ee:ff`.
 #[derive(Clone, Copy, Debug)]
 pub struct Mac(pub [u8; 6]);
@@ -108,6 +119,14 @@ mod tests {
         let shown = Safe(all.as_bytes()).to_string();
         assert!(!shown.chars().any(is_unsafe));
         assert_eq!(Safe(b"a\x1b[31m\xff\n").to_string(), "a\\x1b[31m\\xff\\n");
+    }
+
+    #[test]
+    fn plain_text_keeps_its_places() {
+        let hostile = "port\n\u{1b}[31m\u{202e}é";
+        let shown: String = hostile.chars().map(plain).collect();
+        assert_eq!(shown, "port \u{fffd}[31m\u{fffd}é");
+        assert_eq!(shown.chars().count(), hostile.chars().count());
     }
 
     #[test]

@@ -12,6 +12,10 @@ use std::{
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -22,8 +26,11 @@ use nix::{
     unistd::Pid,
 };
 use sockwire::{
-    capture::{self, CaptureError, Live, Options, Via, Ways},
-    frame::{Counters, Direction, InterfaceState, KernelChecksum, Source, SourceErrorKind, Step},
+    bpf::{self, Instruction, Program, op},
+    capture::{self, CaptureError, Fault, Filter, Live, On, Options, Sieve, Via, Ways},
+    frame::{
+        Counters, Direction, Frame, InterfaceState, KernelChecksum, Source, SourceErrorKind, Step,
+    },
     link::LinkType,
     time::{SECOND, Time},
 };
@@ -123,6 +130,66 @@ fn send(count: u32) {
 fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Time::from_nanos(since.as_nanos() as i64)
+}
+
+/// A program written by hand, in the place of a filter.
+#[derive(Debug)]
+struct ByHand {
+    program: Result<Program, &'static str>,
+    /// What is asked in the program's place, and beside it.
+    takes: fn(&Frame<'_>) -> bool,
+    always_asks: bool,
+}
+
+impl Filter for ByHand {
+    fn expression(&self) -> &str {
+        "by hand"
+    }
+
+    fn program(&self, _: &On) -> Result<Program, Fault> {
+        Ok(self.program.clone()?)
+    }
+
+    fn sieve(&self, _: &On, attached: bool) -> Result<Option<Sieve>, Fault> {
+        let takes = self.takes;
+        Ok((!attached || self.always_asks)
+            .then(|| Box::new(move |f: &Frame<'_>| takes(f)) as Sieve))
+    }
+}
+
+/// Takes packets whose IPv4 protocol number, the byte at `at`, is UDP's.
+fn udp_at(at: u32) -> Program {
+    Program::new(vec![
+        Instruction::new(op::LDB_ABS, at),
+        Instruction::branch(op::JEQ_K, 17, 0, 1),
+        Instruction::new(op::RET_K, capture::SNAPLEN),
+        Instruction::new(op::RET_K, 0),
+    ])
+    .unwrap()
+}
+
+fn filtered(interface: &str, via: Via, program: Result<Program, &'static str>) -> Options {
+    Options {
+        via,
+        filter: Some(Arc::new(ByHand {
+            program,
+            takes: |frame| {
+                let at = if frame.link == LinkType::ETHERNET {
+                    23
+                } else {
+                    9
+                };
+                let network = if frame.link == LinkType::LINUX_SLL2 {
+                    20
+                } else {
+                    0
+                };
+                frame.bytes.get(network + at) == Some(&17)
+            },
+            always_asks: false,
+        })),
+        ..on(&[interface])
+    }
 }
 
 /// A frame that was seen, kept.
@@ -238,6 +305,132 @@ fn a_reader_that_keeps_up_loses_nothing() {
         assert_eq!(
             counters.seen,
             delivered as u64 + counters.duplicate + counters.dropped
+        );
+    });
+}
+
+/// Where the protocol number stands for each kind of socket on loopback, and how often each packet is seen there.
+const PLACES: [(&str, Via, u32, u64); 3] = [
+    ("lo", Via::Packet, 23, 2),
+    ("any", Via::Packet, 9, 2),
+    ("lo", Via::Raw, 9, 1),
+];
+
+#[test]
+fn what_the_kernel_refuses_is_counted_nowhere() {
+    in_own_network(|| {
+        for (interface, via, at, copies) in PLACES {
+            let mut live = capture::open(&filtered(interface, via, Ok(udp_at(at)))).unwrap();
+            assert_eq!(
+                live.interfaces().first().map(|i| i.filter.as_deref()),
+                (interface != "any").then_some(Some("by hand"))
+            );
+            send(50);
+            assert!(TcpStream::connect("127.0.0.1:9").is_err());
+            let (seen, counters) = drain(&mut live);
+            assert_eq!(seen.len(), 50, "{interface} {via:?}");
+            let expected = Counters {
+                seen: 50 * copies,
+                duplicate: 50 * (copies - 1),
+                dropped: 0,
+            };
+            assert_eq!(counters, expected, "{interface} {via:?}");
+        }
+    });
+}
+
+#[test]
+fn nothing_slips_in_before_the_filter_is_there() {
+    in_own_network(|| {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    send(100);
+                }
+            });
+            for (interface, via, ..) in PLACES.into_iter().cycle().take(30) {
+                let nothing = Program::new(vec![Instruction::new(op::RET_K, 0)]).unwrap();
+                let mut live = capture::open(&filtered(interface, via, Ok(nothing))).unwrap();
+                let (seen, counters) = drain(&mut live);
+                assert_eq!(
+                    (seen.len(), counters),
+                    (0, Counters::default()),
+                    "{interface} {via:?}"
+                );
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    });
+}
+
+#[test]
+fn what_the_kernel_cannot_run_is_run_here_with_the_same_counts() {
+    in_own_network(|| {
+        let long = vec![Instruction::new(op::RET_K, 0); bpf::MAX_LEN];
+        for program in [Err("cannot be said there"), Ok(Program::new(long).unwrap())] {
+            for (interface, via, _, copies) in PLACES {
+                let mut options = filtered(interface, via, program.clone());
+                let reason = match program {
+                    Err(reason) => reason,
+                    // Together with the direction it is too long.
+                    Ok(_) => {
+                        options.ways = Ways::In;
+                        "4096"
+                    }
+                };
+                let copies = if options.ways == Ways::In { 1 } else { copies };
+                let mut live = capture::open(&options).unwrap();
+                let notes = live.notes().iter().filter(|note| note.contains(reason));
+                assert_eq!(notes.count(), 1, "{:?}", live.notes());
+                send(50);
+                assert!(TcpStream::connect("127.0.0.1:9").is_err());
+                let (seen, counters) = drain(&mut live);
+                assert_eq!(seen.len(), 50, "{interface} {via:?}");
+                let expected = Counters {
+                    seen: 50 * copies,
+                    duplicate: 50 * (copies - 1),
+                    dropped: 0,
+                };
+                assert_eq!(counters, expected, "{interface} {via:?} {:?}", options.ways);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_long_program_can_be_silenced_and_what_it_says_of_the_snapshot_length_holds() {
+    in_own_network(|| {
+        let mut long = vec![Instruction::new(op::LD_LEN, 0); bpf::MAX_LEN - 1];
+        long.push(Instruction::new(op::RET_K, 30));
+        let program = Program::new(long).unwrap();
+        let mut live = capture::open(&filtered("lo", Via::Packet, Ok(program))).unwrap();
+        send(50);
+        let (seen, counters) = drain(&mut live);
+        assert_eq!((seen.len(), counters.seen), (50, 100));
+        assert!(seen.iter().all(|f| f.bytes.len() == 30 && f.wire_len == 46));
+    });
+}
+
+#[test]
+fn what_is_asked_beside_the_kernel_sees_whole_frames() {
+    in_own_network(|| {
+        let mut live = capture::open(&Options {
+            snaplen: 20,
+            filter: Some(Arc::new(ByHand {
+                program: Ok(udp_at(23)),
+                takes: |frame| frame.bytes.len() == 46 && frame.bytes[45] % 2 == 0,
+                always_asks: true,
+            })),
+            ..on(&["lo"])
+        })
+        .unwrap();
+        send(50);
+        let (seen, counters) = drain(&mut live);
+        assert!(seen.iter().all(|f| f.bytes.len() == 20 && f.wire_len == 46));
+        assert_eq!(
+            (seen.len(), counters.seen, counters.duplicate),
+            (25, 50, 25)
         );
     });
 }

@@ -2,11 +2,12 @@
 """Runs sockwire beside tcpdump on the same input, in turn, and prints the ratios.
 
     benches/peers/peers.py read  [--packets 1000000] [--rounds 5]    decode a file to text
+    benches/peers/peers.py filter [--packets 1000000] [--rounds 5]   filter a file into a file
     benches/peers/peers.py live  [--packets 500000] [--rate 200000]  capture on a veth pair (root)
 
 Build first: cargo build --release. The input is made here, in a temporary folder, and removed.
 The live part runs in a network namespace of its own, sends a bounded number of frames there, and ends.
-Figures are medians over the rounds; ratios below 1 are in sockwire's favour.
+Figures are medians over the rounds (of filter: the best); ratios below 1 are in sockwire's favour.
 """
 import argparse, os, random, socket, statistics, struct, subprocess, sys, tempfile, time
 
@@ -105,6 +106,38 @@ def bench_read(a):
         report(times, "tcpdump -nr", a.packets)
 
 
+# What the frames above are: some, most, and few of them.
+EXPRESSIONS = ["tcp port 80", "not arp", "udp port 4007 and host 10.0.0.7"]
+
+
+def bench_filter(a):
+    with tempfile.TemporaryDirectory() as folder:
+        capture, talk = os.path.join(folder, "mixed.pcap"), os.path.join(folder, "talk.txt")
+        write_capture(capture, a.packets)
+        print(f"{a.packets} mixed packets, {os.path.getsize(capture) >> 20} MiB, best of {a.rounds} rounds")
+        for expression in EXPRESSIONS:
+            kept = {name: os.path.join(folder, name + ".pcap") for name in ("tcpdump", "sockwire")}
+            contenders = {
+                "tcpdump": ["tcpdump", "-r", capture, "-w", kept["tcpdump"], expression],
+                "sockwire": [a.sockwire, "read", capture, "-w", kept["sockwire"], expression],
+            }
+            times = {name: [] for name in contenders}
+            for _ in range(a.rounds):
+                for name, command in contenders.items():
+                    if os.path.exists(kept[name]):
+                        os.remove(kept[name])
+                    times[name].append(run(command, talk))
+            sizes = {name: os.path.getsize(path) for name, path in kept.items()}
+            if sizes["tcpdump"] != sizes["sockwire"]:
+                sys.exit(f"{expression}: {sizes}")
+            best = {name: [min(column) for column in zip(*rows)] for name, rows in times.items()}
+            wall, cpu = (best["sockwire"][at] / best["tcpdump"][at] for at in (0, 1))
+            print(f"  {expression}: {sizes['tcpdump'] >> 10} KiB kept")
+            for name, (seconds, used, rss) in best.items():
+                print(f"    {name:10} wall {seconds:6.3f} s  cpu {used:6.3f} s ({used / a.packets * 1e9:4.0f} ns a packet)  {rss:5.1f} MiB")
+            print(f"    sockwire / tcpdump: wall {wall:.3f}, cpu {cpu:.3f}")
+
+
 def report(times, peer, packets):
     middle = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()}
     for name, (wall, cpu, rss) in middle.items():
@@ -180,14 +213,14 @@ def send(packets, rate):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["read", "live"])
+    ap.add_argument("what", choices=["read", "filter", "live"])
     ap.add_argument("--packets", type=int)
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--rate", type=int, default=200000)
     ap.add_argument("--sockwire", default=SOCKWIRE)
     a = ap.parse_args()
-    a.packets = a.packets or (1000000 if a.what == "read" else 500000)
-    {"read": bench_read, "live": bench_live}[a.what](a)
+    a.packets = a.packets or (500000 if a.what == "live" else 1000000)
+    {"read": bench_read, "filter": bench_filter, "live": bench_live}[a.what](a)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use pnet::datalink;
 
-use super::{ANY, CaptureError, tap::link_of};
+use super::{ANY, CaptureError, filter::On, tap::link_of};
 use crate::{
     link::LinkType,
     sys::packet,
@@ -53,6 +53,34 @@ pub fn available() -> Vec<Available> {
         .collect();
     all.sort_by_key(|interface| interface.index);
     all
+}
+
+/// What a filter is made for that is attached to a packet socket on the interface called `name`, or on [`ANY`].
+///
+/// # Errors
+/// When there is no such interface.
+pub fn packet_socket(name: &str, snaplen: u32) -> Result<On, CaptureError> {
+    let link = match name {
+        ANY => None,
+        _ => find(&[name.to_owned()])?
+            .first()
+            .and_then(|found| found.link),
+    };
+    let link = link.unwrap_or(LinkType::LINUX_SLL2);
+    Ok(On {
+        link,
+        cooked: link == LinkType::LINUX_SLL2,
+        netmask: netmask(name),
+        snaplen,
+    })
+}
+
+/// The mask of the interface's first IPv4 network, in host byte order.
+pub(super) fn netmask(name: &str) -> Option<u32> {
+    let interface = available().into_iter().find(|i| i.name == name)?;
+    let v4 = |&(address, prefix): &(IpAddr, u8)| address.is_ipv4().then_some(prefix);
+    let prefix = interface.addresses.iter().find_map(v4)?;
+    Some(u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0))
 }
 
 /// The interfaces called `names` (a name, or the number that the list shows); without repetition.

@@ -5,10 +5,11 @@
 //!  tap     one of those sockets and its ring                    walk       a ring block → records
 //!  links   up, down, deleted                                    list       what interfaces there are
 //!  netns   inside another network namespace                     choose     which one, when none is named
-//!                                                               listeners  who listens on a port
+//!  filter  which frames are wanted                              listeners  who listens on a port
 //! ```
 
 mod choose;
+mod filter;
 mod links;
 mod list;
 mod listeners;
@@ -26,12 +27,13 @@ use std::{
 
 use crate::{
     frame::{Batch, Interface, Source, SourceError, Step},
+    link::LinkType,
     time::Time,
 };
 
-pub use crate::sys::packet::Ways;
 pub use choose::{Choice, Purpose, choose};
-pub use list::{Available, available};
+pub use filter::{Fault, Filter, On, Sieve, Ways, packet_type};
+pub use list::{Available, available, packet_socket};
 pub use listeners::{Listener, Transport, listeners};
 pub use netns::inside;
 
@@ -59,6 +61,8 @@ pub struct Options {
     pub netns: Option<String>,
     /// By which kind of socket.
     pub via: Via,
+    /// Which frames; all of them without.
+    pub filter: Option<Arc<dyn Filter>>,
 }
 
 impl Default for Options {
@@ -71,6 +75,7 @@ impl Default for Options {
             ways: Ways::Both,
             netns: None,
             via: Via::Packet,
+            filter: None,
         }
     }
 }
@@ -117,6 +122,16 @@ pub enum CaptureError {
         name: String,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// The filter has no meaning for what is captured.
+    #[error("{name} has link type {link}: {source}")]
+    Filter {
+        /// The interface.
+        name: String,
+        /// What its frames begin with.
+        link: LinkType,
+        /// What cannot be meant.
+        source: Fault,
     },
     /// The kernel refused for another reason.
     #[error("{operation}")]
@@ -235,13 +250,6 @@ impl Source for Live {
         match &self.kind {
             Kind::Packet(capture) => capture.interfaces(),
             Kind::Raw(capture) => capture.interfaces(),
-        }
-    }
-
-    fn came_twice(&self, interface: u32) -> bool {
-        match &self.kind {
-            Kind::Packet(capture) => capture.came_twice(interface),
-            Kind::Raw(capture) => capture.came_twice(interface),
         }
     }
 

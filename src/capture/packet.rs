@@ -37,11 +37,11 @@ const MERGED: usize = 1 << 20;
 pub(super) struct Capture {
     taps: Vec<Tap>,
     interfaces: Vec<Arc<Interface>>,
-    /// For each of them, whether its frames come twice.
-    twice: Vec<bool>,
     /// Which entry of `interfaces` an interface number has; the last one asked for is first.
     known: Vec<(u32, u32)>,
     snaplen: u32,
+    /// As it was given, for recordings.
+    filter: Option<String>,
     links: Links,
     duplicate: u64,
     next_number: u64,
@@ -58,9 +58,9 @@ impl Capture {
         let mut capture = Self {
             taps: Vec::new(),
             interfaces: Vec::new(),
-            twice: Vec::new(),
             known: Vec::new(),
             snaplen: options.snaplen.clamp(1, super::SNAPLEN),
+            filter: options.filter.as_ref().map(|f| f.expression().to_owned()),
             links: Links::default(),
             duplicate: 0,
             next_number: 1,
@@ -103,7 +103,7 @@ impl Capture {
         options: &Options,
         notes: &mut Vec<String>,
     ) -> Result<(), CaptureError> {
-        let tap = Tap::open(name, ifindex, self.snaplen, options)?;
+        let tap = Tap::open(name, ifindex, self.snaplen, options, notes)?;
         if tap.reader.size() < options.buffer {
             notes.push(format!(
                 "the ring of {name} has {} KiB: the kernel has no memory for {} KiB",
@@ -123,15 +123,12 @@ impl Capture {
         let index = self.interfaces.len() as u32;
         let tap = &self.taps[at];
         let link = tap.shape.link;
-        let hardware = |name: &String| tap.socket.hardware_type(name).ok();
-        let is_loopback = name.as_ref().and_then(hardware) == Some(libc::ARPHRD_LOOPBACK);
-        self.twice.push(is_loopback && tap.shape.loopback_once);
         self.interfaces.push(Arc::new(Interface {
             name,
             description: None,
             link,
             snaplen: self.snaplen,
-            filter: None,
+            filter: self.filter.clone(),
         }));
         self.known.push((ifindex, index));
         index
@@ -143,10 +140,12 @@ impl Capture {
         let mut records = self.spare_records.pop().unwrap_or_default();
         let before = records.len();
         let shape = self.taps[at].shape;
+        let mut sieve = self.taps[at].sieve.take();
         let mut last = (u32::MAX, 0);
-        let duplicates = walk(
+        let left = walk(
             block.bytes_mut(),
             shape,
+            sieve.as_mut(),
             |ifindex| {
                 if last.0 != ifindex {
                     last = (ifindex, self.interface(at, ifindex));
@@ -155,8 +154,11 @@ impl Capture {
             },
             &mut records,
         );
-        self.duplicate += duplicates;
-        self.taps[at].taken += duplicates + (records.len() - before) as u64;
+        self.duplicate += left.duplicate;
+        let tap = &mut self.taps[at];
+        tap.sieve = sieve;
+        tap.refused += left.refused;
+        tap.taken += left.duplicate + left.refused + (records.len() - before) as u64;
         Some(Waiting {
             block,
             records,
@@ -264,7 +266,7 @@ impl Capture {
         let sum = |of: fn(&Tap) -> u64| self.taps.iter().map(of).sum::<u64>();
         let (seen, taken) = (sum(|tap| tap.seen), sum(|tap| tap.taken));
         Counters {
-            seen,
+            seen: seen.saturating_sub(sum(|tap| tap.refused)),
             duplicate: self.duplicate,
             // What could not be drained in time is lost too.
             dropped: seen.saturating_sub(taken),
@@ -374,10 +376,6 @@ impl Source for Capture {
 
     fn interfaces(&self) -> &[Arc<Interface>] {
         &self.interfaces
-    }
-
-    fn came_twice(&self, interface: u32) -> bool {
-        self.twice.get(interface as usize) == Some(&true)
     }
 
     fn recycle(&mut self, batch: Batch) {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSliceMut},
+    mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd},
     sync::Arc,
     thread,
@@ -15,16 +16,23 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt},
 };
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{ANY, CaptureError, Options, Ways, list, now};
+use super::{
+    ANY, CaptureError, Options, Ways,
+    filter::{On, Sieve},
+    list, now,
+};
 use crate::{
     frame::{
         Batch, Counters, Direction, Interface, KernelChecksum, Record, Source, SourceError,
         SourceErrorKind, Step,
     },
     link::LinkType,
-    sys::raw::drops,
+    sys::{
+        filter::{self, attach_nothing},
+        raw::drops,
+    },
     time::{MILLISECOND, Time},
 };
 
@@ -49,6 +57,9 @@ const NAP: i64 = 100 * MILLISECOND;
 /// Raw sockets for each interface and protocol.
 pub(super) struct Capture {
     sockets: Vec<Socket>,
+    /// What is asked of each packet here, not in the kernel; the same for all sockets.
+    sieve: Option<Sieve>,
+    filter: Option<String>,
     interfaces: Vec<Arc<Interface>>,
     /// The number of each entry of `interfaces`.
     numbers: Vec<u32>,
@@ -73,6 +84,8 @@ impl Capture {
         }
         let mut capture = Self {
             sockets: Vec::new(),
+            sieve: None,
+            filter: options.filter.as_ref().map(|f| f.expression().to_owned()),
             interfaces: Vec::new(),
             numbers: Vec::new(),
             snaplen: options.snaplen.clamp(1, super::SNAPLEN),
@@ -86,11 +99,11 @@ impl Capture {
             for interface in list::available() {
                 capture.describe(interface.index, &interface.name);
             }
-            capture.add(None, options)?;
+            capture.add(None, options, notes)?;
         } else {
             for interface in list::find(&options.interfaces)? {
                 capture.describe(interface.index, &interface.name);
-                capture.add(Some(&interface.name), options)?;
+                capture.add(Some(&interface.name), options, notes)?;
             }
         }
         // Until the kernel stamps on arrival, packets get the time at which they are read.
@@ -99,28 +112,46 @@ impl Capture {
     }
 
     /// Opens the sockets of one interface, or of all.
-    fn add(&mut self, interface: Option<&str>, options: &Options) -> Result<(), CaptureError> {
+    fn add(
+        &mut self,
+        interface: Option<&str>,
+        options: &Options,
+        notes: &mut Vec<String>,
+    ) -> Result<(), CaptureError> {
+        let name = interface.unwrap_or(ANY);
+        // The kernel runs filters from the IP header on. It keeps whole packets: cut ones would not tell their length.
+        let on = On {
+            link: LinkType::RAW,
+            cooked: false,
+            netmask: list::netmask(name),
+            snaplen: super::SNAPLEN,
+        };
         for (label, protocol) in PROTOCOLS {
             let socket = Socket::new(Domain::IPV4, Type::RAW, Some(protocol)).map_err(
                 CaptureError::net_raw(format!("open a raw IP socket for {label}")),
             )?;
             let set_up = || -> io::Result<()> {
                 socket.set_nonblocking(true)?;
+                // A raw socket receives from its first moment on, of all interfaces: that is stopped, and thrown away.
+                attach_nothing(&socket)?;
+                while socket.recv(&mut [MaybeUninit::uninit()]).is_ok() {}
                 setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
                 setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
                 // Without CAP_NET_ADMIN the kernel's own limit holds.
                 if setsockopt(&socket, sockopt::RcvBufForce, &options.buffer).is_err() {
                     socket.set_recv_buffer_size(options.buffer)?;
                 }
-                if options.ways == Ways::Out {
-                    socket.attach_filter(NOTHING)?;
-                }
                 socket.bind_device(interface.map(str::as_bytes))
             };
             set_up().map_err(CaptureError::net_raw(format!(
-                "set up a raw IP socket for {label} on {}",
-                interface.unwrap_or(ANY)
+                "set up a raw IP socket for {label} on {name}"
             )))?;
+            if options.ways != Ways::Out {
+                let to = |program: &_| filter::attach(&socket, program);
+                let mut refused = Vec::new();
+                self.sieve = super::filter::attach(on, options, name, &mut refused, to)?;
+                notes.extend(refused.into_iter().filter(|_| self.sockets.is_empty()));
+            }
             self.sockets.push(socket);
         }
         Ok(())
@@ -133,7 +164,7 @@ impl Capture {
             description: None,
             link: LinkType::RAW,
             snaplen: self.snaplen,
-            filter: None,
+            filter: self.filter.clone(),
         }));
         self.interfaces.len() as u32 - 1
     }
@@ -163,6 +194,13 @@ impl Capture {
                     break;
                 };
                 record.interface = self.interface(number);
+                let frame = record.frame(&self.buffer, 0);
+                if let (Some(sieve), Some(frame)) = (&mut self.sieve, frame)
+                    && !sieve(&frame)
+                {
+                    continue;
+                }
+                record.len = record.len.min(self.snaplen);
                 record.start = data.len() as u32;
                 data.extend_from_slice(&self.buffer[..record.len as usize]);
                 batch.records.push(record);
@@ -210,7 +248,7 @@ impl Capture {
             checksum: KernelChecksum::Unknown,
             wire_len: len,
             start: 0,
-            len: len.min(self.snaplen),
+            len,
         };
         Ok(Some((number, record)))
     }
@@ -277,18 +315,10 @@ impl Source for Capture {
         self.stopped = true;
         for socket in &self.sockets {
             // What is queued is still delivered; were the filter refused, the stop would only come a little later.
-            let _ = socket.attach_filter(NOTHING);
+            let _ = attach_nothing(socket);
         }
     }
 }
-
-/// A filter that lets nothing pass.
-const NOTHING: &[SockFilter] = &[SockFilter::new(
-    (libc::BPF_RET | libc::BPF_K) as u16,
-    0,
-    0,
-    0,
-)];
 
 fn fault(errno: Errno) -> SourceError {
     SourceError {

@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, io};
 
-use super::{CaptureError, Options, Ways, walk::Shape};
+use super::{
+    CaptureError, Options, Ways,
+    filter::{On, Sieve, attach},
+    list,
+    walk::Shape,
+};
 use crate::{
     frame::{Block, Record},
     link::LinkType,
@@ -23,6 +28,8 @@ pub(super) struct Tap {
     pub(super) socket: PacketSocket,
     pub(super) reader: Reader,
     pub(super) shape: Shape,
+    /// What is asked of each frame here, not in the kernel.
+    pub(super) sieve: Option<Sieve>,
     /// 0 for `any`.
     pub(super) ifindex: u32,
     pub(super) name: String,
@@ -30,8 +37,9 @@ pub(super) struct Tap {
     /// By the kernel's count, drops included.
     pub(super) seen: u64,
     pub(super) dropped: u64,
-    /// Frames found in the ring.
+    /// Frames found in the ring, and how many of them the sieve held back.
     pub(super) taken: u64,
+    pub(super) refused: u64,
     /// Blocks that wait to be merged, oldest first.
     pub(super) waiting: VecDeque<Waiting>,
 }
@@ -44,12 +52,14 @@ pub(super) struct Waiting {
 }
 
 impl Tap {
-    /// Opens the socket and its ring; nothing is received before it is bound. `ifindex` is 0 for `any`.
+    /// Opens the socket and its ring. Nothing is received before it is bound, and the filter is attached by then: no
+    /// frame that it refuses ever waits in the ring, so none has to be drained from it. `ifindex` is 0 for `any`.
     pub(super) fn open(
         name: &str,
         ifindex: u32,
         snaplen: u32,
         options: &Options,
+        notes: &mut Vec<String>,
     ) -> Result<Self, CaptureError> {
         let fault = |what: &str| CaptureError::net_raw(format!("{what} {name}"));
         let open = |layer| PacketSocket::open(layer).map_err(fault("open a packet socket on"));
@@ -63,9 +73,13 @@ impl Tap {
         if link == LinkType::LINUX_SLL2 {
             socket = open(Layer::Network)?;
         }
-        socket
-            .limit(snaplen, options.ways)
-            .map_err(fault("attach the snapshot length to"))?;
+        let on = On {
+            link,
+            cooked: link == LinkType::LINUX_SLL2,
+            netmask: list::netmask(name),
+            snaplen,
+        };
+        let sieve = attach(on, options, name, notes, |program| socket.attach(program))?;
         if options.promiscuous && ifindex != 0 {
             socket
                 .promiscuous(ifindex)
@@ -78,6 +92,7 @@ impl Tap {
                 snaplen,
                 loopback_once: options.ways == Ways::Both,
             },
+            sieve,
             socket,
             reader,
             ifindex,
@@ -86,6 +101,7 @@ impl Tap {
             seen: 0,
             dropped: 0,
             taken: 0,
+            refused: 0,
             waiting: VecDeque::new(),
         })
     }

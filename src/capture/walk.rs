@@ -1,5 +1,6 @@
 //! From a ring block to records: tags put back, cooked headers built, loopback's second copies left out.
 
+use super::filter::Sieve;
 use crate::{
     frame::{Direction, KernelChecksum, Record},
     link::LinkType,
@@ -23,19 +24,30 @@ pub(super) struct Shape {
     pub(super) loopback_once: bool,
 }
 
-/// Appends the records of `block`, which is changed in place; returns how many loopback copies were left out.
+/// Frames of a block that became no records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Second copies of loopback frames.
+    pub(super) duplicate: u64,
+    /// Those that the sieve held back, both copies of them.
+    pub(super) refused: u64,
+}
+
+/// Appends the records of `block`, which is changed in place, and of those that `sieve` lets pass.
 pub(super) fn walk(
     block: &mut [u8],
     shape: Shape,
+    mut sieve: Option<&mut Sieve>,
     mut interface: impl FnMut(u32) -> u32,
     records: &mut Vec<Record>,
-) -> u64 {
+) -> LeftOut {
     let mut cursor = Cursor::new(block);
-    let mut duplicates = 0;
+    let mut left = LeftOut::default();
     while let Some(entry) = cursor.next(block) {
         let sent = entry.packet_type == libc::PACKET_OUTGOING;
-        if sent && shape.loopback_once && entry.hardware_type == libc::ARPHRD_LOOPBACK {
-            duplicates += 1;
+        let duplicate = sent && shape.loopback_once && entry.hardware_type == libc::ARPHRD_LOOPBACK;
+        if duplicate && sieve.is_none() {
+            left.duplicate += 1;
             continue;
         }
         let added = match shape.link {
@@ -43,18 +55,32 @@ pub(super) fn walk(
             LinkType::ETHERNET => entry.tag().map_or(0, |tag| put_back(block, &entry, tag)),
             _ => 0,
         };
-        records.push(Record {
+        let mut record = Record {
             time: Time::from_parts(entry.seconds.into(), entry.nanos),
             link: shape.link,
-            interface: interface(entry.ifindex),
+            interface: 0,
             direction: if sent { Direction::Out } else { Direction::In },
             checksum: checksum(entry.status),
             wire_len: entry.wire_len.saturating_add(added),
             start: entry.start as u32 - added,
-            len: entry.len.saturating_add(added).min(shape.snaplen),
-        });
+            len: entry.len.saturating_add(added),
+        };
+        if let Some(sieve) = &mut sieve {
+            let takes = record.frame(block, 0).is_some_and(|frame| sieve(&frame));
+            match (takes, duplicate) {
+                (false, _) => left.refused += 1,
+                (true, true) => left.duplicate += 1,
+                (true, false) => {}
+            }
+            if !takes || duplicate {
+                continue;
+            }
+        }
+        record.len = record.len.min(shape.snaplen);
+        record.interface = interface(entry.ifindex);
+        records.push(record);
     }
-    duplicates
+    left
 }
 
 /// Moves both addresses four bytes forward and writes the tag behind them. Returns how many bytes the frame grew.
@@ -180,8 +206,14 @@ mod tests {
         }]);
         let mut records = Vec::new();
         assert_eq!(
-            walk(&mut block, shape(LinkType::ETHERNET), |_| 0, &mut records),
-            0
+            walk(
+                &mut block,
+                shape(LinkType::ETHERNET),
+                None,
+                |_| 0,
+                &mut records
+            ),
+            LeftOut::default()
         );
         assert_eq!(
             bytes(&block, &records[0]),
@@ -211,6 +243,7 @@ mod tests {
         walk(
             &mut block,
             shape(LinkType::LINUX_SLL2),
+            None,
             |ifindex| ifindex + 1,
             &mut records,
         );
@@ -236,11 +269,53 @@ mod tests {
         let mut block = block(&[sent(libc::ARPHRD_LOOPBACK), sent(libc::ARPHRD_ETHER), PLAIN]);
         let mut records = Vec::new();
         assert_eq!(
-            walk(&mut block, shape(LinkType::ETHERNET), |_| 0, &mut records),
+            walk(
+                &mut block,
+                shape(LinkType::ETHERNET),
+                None,
+                |_| 0,
+                &mut records
+            )
+            .duplicate,
             1
         );
         let directions: Vec<Direction> = records.iter().map(|r| r.direction).collect();
         assert_eq!(directions, [Direction::Out, Direction::In]);
+    }
+
+    #[test]
+    fn both_copies_of_what_the_sieve_refuses_count_as_refused() {
+        let of = |packet_type, bytes| Given {
+            packet_type,
+            bytes,
+            hardware_type: libc::ARPHRD_LOOPBACK,
+            ..PLAIN
+        };
+        let (wanted, other) = (PLAIN.bytes, &b"ddddddssssss\x08\x06other"[..]);
+        let (sent, received) = (libc::PACKET_OUTGOING, libc::PACKET_HOST);
+        let mut block = block(&[
+            of(sent, wanted),
+            of(received, wanted),
+            of(sent, other),
+            of(received, other),
+        ]);
+        let mut sieve: Sieve = Box::new(|frame| frame.bytes[13] == 0);
+        let mut records = Vec::new();
+        let left = walk(
+            &mut block,
+            shape(LinkType::ETHERNET),
+            Some(&mut sieve),
+            |_| 3,
+            &mut records,
+        );
+        let expected = LeftOut {
+            duplicate: 1,
+            refused: 2,
+        };
+        assert_eq!(
+            (left, records.len(), records[0].interface),
+            (expected, 1, 3)
+        );
     }
 
     #[test]
@@ -256,7 +331,7 @@ mod tests {
                     let mut block = sound.clone();
                     block[at..at + 4].copy_from_slice(&word.to_ne_bytes());
                     let mut records = Vec::new();
-                    walk(&mut block, shape(link), |_| 0, &mut records);
+                    walk(&mut block, shape(link), None, |_| 0, &mut records);
                     assert!(records.len() <= 2, "{link:?} {at} {word}");
                     for record in records {
                         let end = record.start as usize + record.len as usize;

@@ -46,9 +46,14 @@ struct Start<'a> {
 impl Decoder {
     /// Decodes every frame of `batch` into `decoded`, which is emptied first.
     pub fn batch(&self, batch: &Batch, decoded: &mut Decoded) {
+        self.chosen(batch, decoded, |_| true);
+    }
+
+    /// Decodes the frames of `batch` whose index is `wanted`; the others become packets without layers, in their places.
+    pub fn chosen(&self, batch: &Batch, decoded: &mut Decoded, wanted: impl Fn(usize) -> bool) {
         decoded.clear();
         for index in 0..batch.len() {
-            match batch.frame(index) {
+            match batch.frame(index).filter(|_| wanted(index)) {
                 Some(frame) => self.frame(&frame, decoded),
                 None => decoded.push_span(decoded.layers.len()),
             }

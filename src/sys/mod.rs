@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod ethtool;
+pub mod filter;
 pub mod machine;
 pub mod names;
 pub mod netlink;

@@ -6,9 +6,10 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{option, ring::Ring};
+use super::{filter, option, ring::Ring};
+use crate::bpf::Program;
 
 /// Bytes kept free before each frame, for a VLAN tag that is put back in place.
 const RESERVE: libc::c_int = 4;
@@ -22,18 +23,6 @@ pub enum Layer {
     Link,
     /// Packets without their link header, which is described beside them (`SOCK_DGRAM`).
     Network,
-}
-
-/// Which copies the kernel hands over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ways {
-    /// Received and sent.
-    #[default]
-    Both,
-    /// Only received.
-    In,
-    /// Only sent.
-    Out,
 }
 
 /// What the kernel counted since the last reading (`PACKET_STATISTICS` starts again at each).
@@ -62,26 +51,13 @@ impl PacketSocket {
         Socket::new(Domain::PACKET, kind, Some(Protocol::from(0))).map(Self)
     }
 
-    /// Lets the kernel cut frames to `snaplen` bytes and refuse those that go the other way.
+    /// Lets the kernel run `program` on every frame, in place of the one before: what it returns is how many bytes are
+    /// kept, and 0 refuses the frame, which is then counted nowhere.
     ///
     /// # Errors
-    /// When the kernel refuses the filter.
-    pub fn limit(&self, snaplen: u32, ways: Ways) -> io::Result<()> {
-        const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
-        const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-        const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-        let packet_type = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
-        let (sent, received) = match ways {
-            Ways::Both => (snaplen, snaplen),
-            Ways::In => (0, snaplen),
-            Ways::Out => (snaplen, 0),
-        };
-        self.0.attach_filter(&[
-            SockFilter::new(LOAD_BYTE, 0, 0, packet_type),
-            SockFilter::new(JUMP_EQUAL, 0, 1, libc::PACKET_OUTGOING.into()),
-            SockFilter::new(RETURN, 0, 0, sent),
-            SockFilter::new(RETURN, 0, 0, received),
-        ])
+    /// `ENOMEM` when the program needs more than `net.core.optmem_max` allows.
+    pub fn attach(&self, program: &Program) -> io::Result<()> {
+        filter::attach(&self.0, program)
     }
 
     /// Makes the interface accept frames for other hosts, as long as the socket lives.
@@ -151,9 +127,10 @@ impl PacketSocket {
     /// Ends receiving. When this returns, no frame is on its way into the ring any more.
     ///
     /// # Errors
-    /// When the kernel refuses the filter that lets nothing pass.
+    /// When the kernel refuses to bind anew.
     pub fn silence(&self, ifindex: u32) -> io::Result<()> {
-        self.limit(0, Ways::Both)?;
+        // Ends it at once. Beside a long program there may be no memory for this one: then binding alone ends it.
+        let _ = filter::attach_nothing(&self.0);
         // Binding anew unhooks the socket and waits for every processor to leave it; a deleted interface has done so.
         match self.bind_to(ifindex, NO_PROTOCOL) {
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => {

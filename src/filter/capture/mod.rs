@@ -3,17 +3,40 @@
 //! ```text
 //!  words → lex → parse → ast            names are resolved here, once; the tree knows no link type
 //!  ast → traps                          what a reader might not expect of this filter, in words
-//!  ast + target → gen → code → Program  conditions on loads, then instructions
+//!  ast + target → compile → Cond        conditions on values, from left to right, with headers that move
+//!  Cond → graph → emit → Program        what is decided already is passed by, then loads and jumps
 //! ```
 //!
 //! Semantics are libpcap 1.10's, its traps included: pcap-filter(7).
 
 pub(crate) mod ast;
+mod compile;
+mod emit;
+mod graph;
+mod headers;
+mod lex;
+mod parse;
+mod protocols;
+mod say;
+#[cfg(test)]
+mod tests;
+mod traps;
+mod tunnels;
+mod values;
+mod widen;
+mod words;
 
-use std::{net::IpAddr, ops::Range};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
 
-use super::{FilterError, Names};
-use crate::{bpf::Program, link::LinkType};
+use super::{FilterError, Names, advice};
+use crate::{
+    bpf::{MAX_LEN, Program},
+    link::LinkType,
+};
+use ast::{Expr, Net, Test};
 
 /// Where a program runs: what its loads count from, and what it can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +84,7 @@ pub struct Note {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptureFilter {
     expression: String,
-    root: Option<ast::Expr>,
+    root: Option<Expr>,
 }
 
 impl CaptureFilter {
@@ -69,10 +92,10 @@ impl CaptureFilter {
     ///
     /// # Errors
     /// Says what was expected, and where.
-    pub fn parse(expression: &str, _names: &dyn Names) -> Result<Self, FilterError> {
+    pub fn parse(expression: &str, names: &dyn Names) -> Result<Self, FilterError> {
         Ok(Self {
             expression: expression.to_owned(),
-            root: None,
+            root: parse::parse(expression, names)?,
         })
     }
 
@@ -90,27 +113,102 @@ impl CaptureFilter {
     ///
     /// # Errors
     /// When something in it has no meaning for the link type or the place, or the program would be too long.
-    pub fn compile(&self, _target: Target) -> Result<Compiled, FilterError> {
-        Err(FilterError {
+    pub fn compile(&self, target: Target) -> Result<Compiled, FilterError> {
+        let fault = |span: Range<usize>, message: String| FilterError {
             expression: self.expression.clone(),
-            at: 0,
-            len: 0,
-            message: "not compiled yet".into(),
-        })
+            at: span.start,
+            len: span.len(),
+            message,
+        };
+        let whole = 0..self.expression.chars().count();
+        let mut compiler =
+            compile::Compiler::new(target).map_err(|message| fault(whole.clone(), message))?;
+        let cond = match &self.root {
+            Some(root) => compiler
+                .expr(root)
+                .map_err(|(span, message)| fault(span, message))?,
+            None => graph::Cond::Const(true),
+        };
+        let values = &compiler.at.values;
+        let graph = graph::Graph::new(&cond, values);
+        let words = usize::from(compiler.words);
+        let (instructions, notes) =
+            emit::emit(&graph, values, words, target.snaplen).map_err(|full| {
+                let message = "this needs more than the 16 words of memory that a program has";
+                fault(full.span, message.into())
+            })?;
+        let length = instructions.len();
+        let program = Program::new(instructions).map_err(|error| {
+            fault(
+                whole,
+                if length > MAX_LEN {
+                    format!("this makes {length} instructions, and a program has at most {MAX_LEN}")
+                } else {
+                    error.to_string()
+                },
+            )
+        })?;
+        Ok(Compiled { program, notes })
     }
 
     /// What a reader might not expect of this filter: one line for each trap in it.
+    ///
+    /// Only what this filter can run into: `port 80` alone says nothing of extension headers and fragments, but a filter
+    /// that also asks for IPv6 or for fragments does, since its writer has such packets in mind.
     pub fn traps(&self) -> Vec<String> {
-        Vec::new()
+        self.root
+            .as_ref()
+            .map(|root| traps::traps(root, &self.expression))
+            .unwrap_or_default()
     }
 
     /// The single ports that the filter names, for "who listens there?".
     pub fn ports(&self) -> Vec<u16> {
-        Vec::new()
+        let mut ports = Vec::new();
+        self.each(&mut |test| {
+            let port = match *test {
+                Test::Port { port, .. } => port,
+                Test::PortRange { first, last, .. } if first == last => first,
+                _ => return,
+            };
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        });
+        ports
     }
 
     /// The first loopback address that the filter names: then loopback is the interface to watch.
     pub fn loopback(&self) -> Option<IpAddr> {
-        None
+        let mut found = None;
+        self.each(&mut |test| {
+            if let Test::Net { nets, .. } = test {
+                let mut addresses = nets.iter().map(|net| match *net {
+                    Net::V4 { address, .. } => IpAddr::from(Ipv4Addr::from_bits(address)),
+                    Net::V6 { address, .. } => Ipv6Addr::from_bits(address).into(),
+                });
+                found = found.or_else(|| addresses.find(IpAddr::is_loopback));
+            }
+        });
+        found
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&Test)) {
+        if let Some(root) = &self.root {
+            traps::each(root, &mut |test, _| visit(test));
+        }
+    }
+}
+
+/// True when `words` (one of them, or a whole filter in quotes) can begin a filter, so that a command line without a
+/// command means `capture`. So can a display filter, whose error says what to write instead.
+pub fn begins_filter(words: &str) -> bool {
+    use lex::Kind as Is;
+    use words::Word;
+    match lex::first(words) {
+        Is::Open => true,
+        Is::Word(Word::And | Word::Or | Word::Mask | Word::Foreign(_)) => false,
+        Is::Word(_) => true,
+        _ => advice::begins(words),
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Flow {
     syn: Option<(Time, Time, u32)>,
     rtt: Option<i64>,
     began_close: Option<Side>,
+    /// Some packet of it was not aside.
+    pub(super) shown: bool,
     /// Notes that are given once.
     said: Said,
     /// Since when the window of each side has been 0, while it is.
@@ -162,6 +164,7 @@ impl Flow {
             syn: None,
             rtt: None,
             began_close: None,
+            shown: false,
             said: Said::default(),
             shut: [None; 2],
             asked: [None; 2],
@@ -252,7 +255,7 @@ impl Flow {
 
     /// What a silence means, once its time is up.
     pub(super) fn silence(&self, after: i64) -> Option<String> {
-        if self.outcome != Outcome::Unanswered {
+        if self.outcome != Outcome::Unanswered || !self.shown {
             return None;
         }
         Some(match self.header.label.kind {

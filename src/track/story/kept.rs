@@ -38,6 +38,8 @@ pub(super) struct First {
     what: What,
     /// It went from the lower to the higher socket of the flow's key.
     forward: bool,
+    /// It was not aside.
+    shown: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,7 @@ impl First {
             interface: flow.header.interface,
             what,
             forward: seen.source == low,
+            shown: flow.shown,
         })
         .filter(|_| flow.told.is_empty() && !at.sent_only)
     }
@@ -115,6 +118,7 @@ impl First {
         flow.order = self.order;
         flow.held = self.held;
         flow.run = self.run;
+        flow.shown = self.shown;
         flow
     }
 }

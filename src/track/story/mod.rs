@@ -58,6 +58,8 @@ const PORT_UNREACHABLE: &str = "port unreachable";
 pub enum Sight {
     /// At one capture point: sender and receiver are taken to see it at the same instant.
     Tap,
+    /// At one capture point, and not to be told: it counts for what follows.
+    Aside,
     /// As it left its sender; [`Story::delivered`] or [`Story::dropped`] follows.
     Sent,
 }
@@ -145,7 +147,8 @@ impl Story {
         let Some(seen) = Seen::of(packet) else {
             return;
         };
-        self.rows += 1;
+        let aside = sight == Sight::Aside;
+        self.rows += u64::from(!aside);
         let key = seen.key();
         let at = At {
             number: packet.frame.number,
@@ -159,6 +162,11 @@ impl Story {
         };
         let flow = kept.whole(key);
         let underway = flow.packet(&seen, at, &mut told);
+        flow.shown |= !aside;
+        if aside {
+            (told.row, told.section) = (None, None);
+            told.notes.clear();
+        }
         let label = flow.header.label;
         let stage = if flow.is_half_open() {
             Stage::HalfOpen
@@ -283,11 +291,14 @@ impl Story {
         }
     }
 
-    /// The flows in the table, and the first ones that left it, in order of their first packets.
+    /// The flows in the table of which something was told, and the first ones that left it, in order of their first packets.
     pub fn summaries(&self) -> Vec<Summary> {
         let mut all = self.past.clone();
         let table = self.flows.iter();
-        all.extend(table.map(|(key, kept)| (kept.order(), kept.look(key, Flow::summary))));
+        all.extend(table.filter_map(|(key, kept)| {
+            let summary = kept.look(key, |flow| flow.shown.then(|| flow.summary()))?;
+            Some((kept.order(), summary))
+        }));
         all.sort_by_key(|(order, _)| *order);
         all.into_iter().map(|(_, summary)| summary).collect()
     }
@@ -296,7 +307,8 @@ impl Story {
     pub fn outcomes(&self) -> BTreeMap<Outcome, usize> {
         let past = self.past.iter().map(|(_, summary)| summary.outcome);
         let table = self.flows.iter();
-        let table = table.map(|(key, kept)| kept.look(key, |flow| flow.outcome));
+        let table = table
+            .filter_map(|(key, kept)| kept.look(key, |flow| flow.shown.then_some(flow.outcome)));
         let mut outcomes = BTreeMap::new();
         for outcome in past.chain(table) {
             *outcomes.entry(outcome).or_default() += 1;
@@ -334,7 +346,7 @@ impl Story {
         }
         let goes = known.or_else(|| self.flows.next_to_go());
         if let Some((key, kept)) = goes.and_then(|place| self.flows.at(place)) {
-            if self.past.len() < PAST {
+            if self.past.len() < PAST && kept.look(key, |flow| flow.shown) {
                 self.past
                     .push((kept.order(), kept.look(key, Flow::summary)));
             }
@@ -424,7 +436,7 @@ impl Story {
         {
             let over = entry.item.is_none();
             flow.told.extend(entry.item);
-            if over || flow.told.len() >= KEPT {
+            if !flow.told.is_empty() && (over || flow.told.len() >= KEPT) {
                 let items = std::mem::take(&mut flow.told);
                 self.emit_all(&entry.header, items, out);
             }

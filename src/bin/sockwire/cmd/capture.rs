@@ -1,13 +1,18 @@
 //! `sockwire capture`: packets of an interface as they come.
 
+use std::sync::Arc;
+
+use anyhow::anyhow;
 use clap::ValueEnum;
 use sockwire::{
-    capture::{self, Options, Purpose, Via, Ways},
-    filter::Filter,
+    bpf::Program,
+    capture::{self, Filter, On, Options, Purpose, Via, Ways},
+    link::LinkType,
 };
 
 use super::{
-    Failure, Global, Outcome, interfaces, number, permission, show::ShowArgs, waiting::Waiting,
+    Exit, Failure, Global, Outcome, interfaces, number, permission, selecting::Selection,
+    show::ShowArgs, waiting::Waiting,
 };
 
 const EXAMPLES: &str = "\
@@ -16,6 +21,7 @@ Examples:
   sudo sockwire port 80                      the same on the default route's interface
   sudo sockwire -i any -w all.pcapng         record every interface
   sudo sockwire -i lo -c 5 -v -X udp         five datagrams, every field and byte
+  sudo sockwire -i lo -Y 'tcp.flags.reset == 1' only what matches, of all that is tracked
   sudo sockwire capture --netns 4242         what the container of process 4242 sees
   sudo sockwire capture --via raw icmp       through raw IP sockets instead";
 
@@ -88,9 +94,10 @@ impl LiveArgs {
     pub(crate) fn open(
         &self,
         purpose: Purpose,
-        filter: &Filter,
+        selection: &Selection,
         global: &Global,
     ) -> Result<Waiting<capture::Live>, Failure> {
+        let filter = selection.filter();
         let mut interfaces = self.interfaces.clone();
         if interfaces.is_empty() {
             let choice = capture::inside(self.netns.as_deref(), || {
@@ -102,10 +109,7 @@ impl LiveArgs {
         }
         let live = capture::open(&Options {
             interfaces,
-            snaplen: match self.snapshot_length {
-                0 => capture::SNAPLEN,
-                len => len,
-            },
+            snaplen: self.snaplen(),
             promiscuous: !self.no_promiscuous_mode,
             buffer: (self.buffer_size as usize) << 10,
             ways: match self.direction {
@@ -118,12 +122,39 @@ impl LiveArgs {
                 Kind::Packet => Via::Packet,
                 Kind::Raw => Via::Raw,
             },
+            filter: (!filter.is_empty()).then(|| Arc::new(selection.clone()) as Arc<dyn Filter>),
         })
         .map_err(permission::failure)?;
         for note in live.notes() {
             global.talk(format_args!("note: {note}"));
         }
         Ok(Waiting::new(live, filter, self.netns.clone(), global.quiet))
+    }
+    /// The program as it would be attached to the first interface; as for a file of Ethernet frames where none is named.
+    fn program(&self, selection: &Selection) -> Result<Program, Failure> {
+        let on = match (self.interfaces.first(), self.via) {
+            (_, Kind::Raw) => On {
+                link: LinkType::RAW,
+                cooked: false,
+                netmask: None,
+                snaplen: capture::SNAPLEN,
+            },
+            (None, _) => return selection.for_file(LinkType::ETHERNET),
+            (Some(name), _) => capture::inside(self.netns.as_deref(), || {
+                capture::packet_socket(name, self.snaplen())
+            })
+            .and_then(|on| on)
+            .map_err(permission::failure)?,
+        };
+        let program = selection.program(&on);
+        program.map_err(|error| Failure::new(Exit::Usage, anyhow!(error)))
+    }
+
+    fn snaplen(&self) -> u32 {
+        match self.snapshot_length {
+            0 => capture::SNAPLEN,
+            bytes => bytes.min(capture::SNAPLEN),
+        }
     }
 }
 
@@ -132,10 +163,18 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     if args.list_interfaces {
         return interfaces::list(args.from.netns.as_deref(), false);
     }
+    if args.show.dump > 0 {
+        let selection = args.show.filters()?.selection;
+        return args.show.print_program(&args.from.program(&selection)?);
+    }
+    if args.show.dump > 0 {
+        let selection = args.show.filters()?.selection;
+        return args.show.print_program(&args.from.program(&selection)?);
+    }
     // The filter and the output first: a mistake there is told before any right is needed.
     let pipeline = args.show.pipeline(global)?;
     let mut source = args
         .from
-        .open(Purpose::Packets, pipeline.filter(), global)?;
+        .open(Purpose::Packets, pipeline.selection(), global)?;
     pipeline.run(&mut source, true)
 }

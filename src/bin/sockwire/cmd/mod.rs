@@ -2,6 +2,7 @@
 
 mod capture;
 mod doctor;
+mod filter;
 mod interfaces;
 mod lab;
 mod machine;
@@ -12,6 +13,7 @@ mod pipeline;
 mod privilege;
 mod protocols;
 mod read;
+mod selecting;
 mod show;
 mod waiting;
 mod watch;
@@ -174,6 +176,7 @@ enum Command {
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
+    Filter(filter::Args),
     Doctor(doctor::Args),
 }
 
@@ -190,6 +193,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
+        Some(Command::Filter(args)) => filter::run(args, global),
         Some(Command::Doctor(args)) => doctor::run(args, global),
     };
     let exit = outcome.unwrap_or_else(|failure| {
@@ -202,7 +206,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// tcpdump's options that are not understood here, and what serves instead.
-const OTHERWISE: [(&str, &str); 8] = [
+const OTHERWISE: [(&str, &str); 7] = [
     ("-C", "one file is written, not one after the other"),
     ("-G", "one file is written, not one after the other"),
     ("-W", "one file is written, not one after the other"),
@@ -222,7 +226,6 @@ const OTHERWISE: [(&str, &str); 8] = [
         "-Z",
         "a recording belongs to the user who called sudo anyway",
     ),
-    ("-d", "the code of a filter is not shown"),
 ];
 
 /// The error with the tip that helps: an option that nobody knows is hardly meant as a value.

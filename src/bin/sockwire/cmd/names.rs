@@ -7,13 +7,11 @@ use std::{
 };
 
 use sockwire::{
-    filter::{Filter, Names, Service},
+    filter::{Names, Service},
     line::EndNames,
     sys,
     text::Safe,
 };
-
-use super::{Exit, Failure};
 
 /// Asks `/etc/services` and, unless forbidden, the resolver.
 pub(crate) struct System {
@@ -65,12 +63,13 @@ impl Names for System {
         if !self.resolve {
             return Vec::new();
         }
-        let mut found: Vec<IpAddr> = (name, 0)
-            .to_socket_addrs()
-            .map(|all| all.map(|a| a.ip()).collect())
-            .unwrap_or_default();
-        found.sort();
-        found.dedup();
+        // In the resolver's order, which comes from the network: each address once.
+        let mut found = Vec::new();
+        for socket in (name, 0).to_socket_addrs().into_iter().flatten() {
+            if !found.contains(&socket.ip()) {
+                found.push(socket.ip());
+            }
+        }
         found
     }
 }
@@ -83,12 +82,6 @@ fn entry<T>(table: &str, name: &str, read: impl Fn(&str) -> Option<T>) -> Option
         let (first, value) = (words.next()?, words.next()?);
         (first == name || words.any(|alias| alias == name)).then(|| read(value))?
     })
-}
-
-/// Compiles the trailing words of a command line.
-pub(crate) fn filter(words: &[String], resolve: bool) -> Result<Filter, Failure> {
-    Filter::compile(&words.join(" "), &System { resolve })
-        .map_err(|error| Failure::new(Exit::Usage, error))
 }
 
 /// Hosts that are remembered: beyond them, addresses are shown as numbers.

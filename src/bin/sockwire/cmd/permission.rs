@@ -18,6 +18,7 @@ pub(crate) fn failure(error: CaptureError) -> Failure {
             return Failure::new(Exit::NotPermitted, anyhow!(message));
         }
         CaptureError::NoSuchInterface { .. } | CaptureError::NoSuchNamespace { .. } => Exit::NoSuch,
+        CaptureError::Filter { .. } => Exit::Usage,
         CaptureError::Kernel { .. } => Exit::NoMatch,
     };
     Failure::new(exit, error)

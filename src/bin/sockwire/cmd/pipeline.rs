@@ -1,5 +1,5 @@
-//! The one way of packets through `capture`, `read` and `watch`: from a source through the decoder, the filter and the
-//! tracker to a view and a recording, with the counters and the exit code at the end.
+//! The one way of packets through `capture`, `read` and `watch`: from a source through the capture filter, the decoder,
+//! the tracker and the display filter to a view and a recording, with the counters and the exit code at the end.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 use sockwire::{
     decode::{Decoded, Decoder},
     file::{self, Create, Format, WriteError, Writer},
-    filter::Filter,
+    filter::DisplayFilter,
     frame::{
         Batch, Counters, Interface, InterfaceChange, InterfaceState, Source, SourceError,
         SourceErrorKind, Step,
@@ -23,21 +23,21 @@ use sockwire::{
     track::Tracker,
 };
 
-use super::{Exit, Failure, Global, Outcome, output, output::Output, privilege};
+use super::{
+    Exit, Failure, Global, Outcome, output,
+    output::Output,
+    privilege,
+    selecting::{Filters, Selection, Sifter},
+};
 
 /// How long a live source may stay silent before the view and the recording are looked after.
 const LOOK: i64 = 200 * MILLISECOND;
 
 /// What a command makes of the packets.
 pub(super) trait View {
-    /// False where packets are only recorded: they are not tracked then, nor, without a filter, decoded.
+    /// False where packets are only recorded: without a display filter they are neither decoded nor tracked then.
     fn shows(&self) -> bool {
         true
-    }
-
-    /// The packet is among those asked for.
-    fn wants(&self, filter: &Filter, packet: &Packet<'_>) -> bool {
-        filter.matches(packet)
     }
 
     /// The source knows these interfaces now. Called again when there are more.
@@ -47,13 +47,18 @@ pub(super) trait View {
     /// count from the first accepted packet, as in a recording of the run.
     fn begin(&mut self, _time: Time) {}
 
-    /// An accepted packet, decoded and tracked.
+    /// A packet to be shown, decoded and tracked.
     fn packet(
         &mut self,
         packet: &Packet<'_>,
         around: &Around<'_>,
         output: &mut Output,
     ) -> io::Result<()>;
+
+    /// A packet that the display filter refused, decoded and tracked.
+    fn passed_over(&mut self, _packet: &Packet<'_>, _output: &mut Output) -> io::Result<()> {
+        Ok(())
+    }
 
     /// No packet came until this time.
     fn quiet(&mut self, _until: Time, _output: &mut Output) -> io::Result<()> {
@@ -65,9 +70,9 @@ pub(super) trait View {
         Ok(())
     }
 
-    /// How many of the accepted packets could be shown; the others are "of other kinds".
-    fn shown(&self, accepted: u64) -> u64 {
-        accepted
+    /// How many of the packets to be shown could be; the others are "of other kinds".
+    fn shown(&self, given: u64) -> u64 {
+        given
     }
 
     /// What stands on stderr after the counters. `unkept` packets came live and went into no file.
@@ -76,16 +81,21 @@ pub(super) trait View {
     }
 }
 
-/// Everything that is decided before the first packet: the filter compiled, the file of `-w` opened, the view chosen.
+/// Everything that is decided before the first packet: the filters compiled, the file of `-w` opened, the view chosen.
 pub(super) struct Pipeline<V> {
     pub(super) view: V,
-    filter: Filter,
+    selection: Selection,
+    /// The capture filter, where the source has not filtered: files.
+    sifter: Option<Sifter>,
+    display: Option<DisplayFilter>,
     decoder: Decoder,
     tracker: Tracker,
     output: Output,
     recorder: Option<Recorder>,
     limit: u64,
     tally: Tally,
+    /// For each frame of the batch at hand, whether the capture filter takes it.
+    wanted: Vec<bool>,
     /// Interfaces that the view has been told of.
     interfaces: usize,
     global: Global,
@@ -95,10 +105,10 @@ pub(super) struct Pipeline<V> {
 #[derive(Default)]
 struct Tally {
     delivered: u64,
-    accepted: u64,
-    refused: u64,
-    /// Copies of refused frames, which the source left out.
-    refused_copies: u64,
+    /// Both filters took them.
+    given: u64,
+    /// The display filter refused them.
+    filtered: u64,
     left: u64,
 }
 
@@ -111,35 +121,41 @@ struct End {
 
 impl<V: View> Pipeline<V> {
     /// Which packets it takes.
-    pub(crate) fn filter(&self) -> &Filter {
-        &self.filter
+    pub(super) fn selection(&self) -> &Selection {
+        &self.selection
     }
 
-    /// At most `limit` packets of `filter` go to `view` and `recorder`.
+    /// At most `limit` packets of `filters` go to `view` and `recorder`.
     pub(super) fn new(
         view: V,
-        filter: Filter,
+        filters: Filters,
         recorder: Option<Recorder>,
         limit: Option<u64>,
         global: &Global,
     ) -> Result<Self, Failure> {
         Ok(Self {
             view,
-            filter,
+            selection: filters.selection,
+            sifter: None,
+            display: filters.display,
             decoder: Decoder::default(),
             tracker: Tracker::default(),
             output: Output::stdout(global.ascii)?,
             recorder,
             limit: limit.unwrap_or(u64::MAX),
             tally: Tally::default(),
+            wanted: Vec::new(),
             interfaces: 0,
             global: global.clone(),
         })
     }
 
-    /// Takes everything that `source` yields. `live` sources are stopped by `-c` and by signals, drained, and end with
-    /// their counters on stderr; anything else is left where it stands.
+    /// Takes everything that `source` yields. `live` sources have filtered already; they are stopped by `-c` and by signals,
+    /// drained, and end with their counters on stderr. Anything else is filtered here, and left where it stands.
     pub(super) fn run(mut self, source: &mut dyn Source, live: bool) -> Outcome {
+        for trap in self.selection.filter().traps() {
+            self.global.talk(format_args!("note: {trap}"));
+        }
         if let Some(recorder) = self.recorder.as_mut().filter(|_| live) {
             recorder.writer.begin(source.interfaces())?;
         }
@@ -166,11 +182,7 @@ impl<V: View> Pipeline<V> {
         match end.fault {
             Some(fault) => Err(Failure::new(exit_of(fault.kind), fault)),
             // A file that was read to its end.
-            None if !live
-                && end.counters.is_some()
-                && self.tally.accepted == 0
-                && !self.filter.is_empty() =>
-            {
+            None if !live && end.counters.is_some() && self.tally.given == 0 && self.filters() => {
                 self.global.talk(none_matched(self.tally.delivered));
                 Ok(Exit::NoMatch)
             }
@@ -180,6 +192,9 @@ impl<V: View> Pipeline<V> {
 
     /// Takes what the source has until its end, its fault, or a stop.
     fn drive(&mut self, source: &mut dyn Source, live: bool) -> Result<End, Failure> {
+        if !live && !self.selection.filter().is_empty() {
+            self.sifter = Some(self.selection.sifter());
+        }
         let stop = Stop::install()?;
         let mut decoded = Decoded::default();
         let mut stopping = false;
@@ -193,8 +208,10 @@ impl<V: View> Pipeline<V> {
             }
             let now = now();
             match source.next(now.plus(LOOK)) {
-                Ok(Step::Batch(mut batch)) => {
-                    self.batch(&*source, &mut batch, &mut decoded, live)?;
+                Ok(Step::Batch(batch)) => {
+                    let taken = self.batch(&*source, &batch, &mut decoded, live);
+                    self.output.flush()?;
+                    taken?;
                     source.recycle(batch);
                 }
                 Ok(Step::Quiet(until)) => self.view.quiet(until, &mut self.output)?,
@@ -220,13 +237,36 @@ impl<V: View> Pipeline<V> {
     }
 
     fn is_full(&self) -> bool {
-        self.tally.accepted >= self.limit
+        self.tally.given >= self.limit
+    }
+
+    /// Something is asked of packets.
+    fn filters(&self) -> bool {
+        !self.selection.filter().is_empty() || self.display.is_some()
+    }
+
+    /// Asks the capture filter about each frame. Ends before the first one of a link type for which it has no meaning.
+    fn sift(&mut self, batch: &Batch) -> Result<(), Failure> {
+        self.wanted.clear();
+        let Some(sifter) = &mut self.sifter else {
+            self.wanted.resize(batch.len(), true);
+            return Ok(());
+        };
+        for frame in batch.frames() {
+            let takes = sifter.takes(&frame).map_err(|error| {
+                let (number, link) = (frame.number, frame.link);
+                let what = format!("packet {number} has link type {link}");
+                Failure::new(Exit::Usage, anyhow::Error::new(error).context(what))
+            })?;
+            self.wanted.push(takes);
+        }
+        Ok(())
     }
 
     fn batch(
         &mut self,
         source: &dyn Source,
-        batch: &mut Batch,
+        batch: &Batch,
         decoded: &mut Decoded,
         live: bool,
     ) -> Result<(), Failure> {
@@ -239,66 +279,67 @@ impl<V: View> Pipeline<V> {
             self.view.begin(record.time);
         }
         self.tally.delivered += batch.len() as u64;
-        let shows = self.view.shows();
-        // A recording of everything needs no layers.
-        let decodes = shows || !self.filter.is_empty();
-        if decodes && !self.is_full() {
-            self.decoder.batch(batch, decoded);
+        if self.is_full() {
+            self.tally.left += batch.len() as u64;
+            return Ok(());
         }
-        for index in 0..batch.len() {
+        // What was good before the fault is shown.
+        let sifted = self.sift(batch);
+        let shows = self.view.shows();
+        // A recording needs no layers.
+        let decodes = shows || self.display.is_some();
+        if decodes {
+            self.decoder.chosen(batch, decoded, |index| {
+                self.wanted.get(index) == Some(&true)
+            });
+        }
+        for index in 0..self.wanted.len() {
             if self.is_full() {
                 self.tally.left += (batch.len() - index) as u64;
                 return Ok(());
             }
-            let wanted = !decodes
-                || decoded
-                    .packet(batch, index)
-                    .is_some_and(|packet| self.view.wants(&self.filter, &packet));
-            if !wanted {
-                let interface = batch.records[index].interface;
-                self.tally.refused += 1;
-                self.tally.refused_copies += u64::from(source.came_twice(interface));
+            if !self.wanted[index] {
                 continue;
             }
-            self.tally.accepted += 1;
-            if live {
-                // As in a recording of the run.
-                batch.number_from(index, self.tally.accepted);
-            }
             let around = Around::of(interfaces, batch, index);
+            if decodes {
+                self.tracker.packet(&self.decoder, batch, decoded, index);
+            }
+            let packet = decoded.packet(batch, index).filter(|_| decodes);
+            if let (Some(display), Some(packet)) = (&self.display, &packet)
+                && !display.matches(packet, &around)
+            {
+                self.tally.filtered += 1;
+                self.view.passed_over(packet, &mut self.output)?;
+                continue;
+            }
+            self.tally.given += 1;
             if let (Some(recorder), Some(frame)) = (&mut self.recorder, batch.frame(index)) {
                 let comments = around.comments.iter().map(|comment| comment.text.as_str());
                 recorder.writer.write(&frame, interfaces, comments)?;
             }
-            if shows {
-                self.tracker.packet(&self.decoder, batch, decoded, index);
-                if let Some(packet) = decoded.packet(batch, index) {
-                    self.view.packet(&packet, &around, &mut self.output)?;
-                }
+            if let Some(packet) = packet.filter(|_| shows) {
+                self.view.packet(&packet, &around, &mut self.output)?;
                 self.output.flush_when_full()?;
             }
         }
-        Ok(())
+        sifted
     }
 
-    /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen,
-    /// nor were their copies.
+    /// The sum at the end of a live run, which always adds up. Frames that the capture filter refused were never seen.
     fn sum(&self, counters: Option<Counters>) -> String {
         let tally = &self.tally;
         let counters = counters.unwrap_or_else(|| Counters {
             seen: tally.delivered,
             ..Counters::default()
         });
-        let shown = self.view.shown(tally.accepted);
-        let copies = tally.refused_copies.min(counters.duplicate);
+        let shown = self.view.shown(tally.given);
         let mut text = format!(
-            "{} seen = {shown} shown + 0 filtered + {} duplicate (loopback copies) + {} dropped",
-            counters.seen.saturating_sub(tally.refused + copies),
-            counters.duplicate - copies,
-            counters.dropped
+            "{} seen = {shown} shown + {} filtered + {} duplicate (loopback copies) + {} dropped",
+            counters.seen, tally.filtered, counters.duplicate, counters.dropped
         );
         for (count, what) in [
-            (tally.accepted.saturating_sub(shown), "of other kinds"),
+            (tally.given.saturating_sub(shown), "of other kinds"),
             (tally.left, "left behind by -c"),
         ] {
             if count > 0 {
@@ -390,7 +431,7 @@ fn in_words(change: &InterfaceChange) -> String {
     format!("sockwire: {} {what}", change.name)
 }
 
-fn exit_of(kind: SourceErrorKind) -> Exit {
+pub(super) fn exit_of(kind: SourceErrorKind) -> Exit {
     match kind {
         SourceErrorKind::Damaged | SourceErrorKind::Io => Exit::Damaged,
         SourceErrorKind::Gone => Exit::NoSuch,
@@ -407,7 +448,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::cmd::{ColorWhen, names};
+    use crate::cmd::{ColorWhen, selecting::FilterArgs};
 
     /// Yields made-up batches of Ethernet frames, each of the EtherType that its letter stands for.
     struct MadeUp {
@@ -511,8 +552,15 @@ mod tests {
             ascii: false,
             quiet: true,
         };
-        let filter = names::filter(&[filter.to_owned()], false).unwrap();
-        let mut pipeline = Pipeline::new(Numbers::default(), filter, None, count, &global).unwrap();
+        // Live sources have run the capture filter themselves.
+        let (capture, display) = if live { ("", filter) } else { (filter, "") };
+        let filters = FilterArgs {
+            display_filter: Some(display.to_owned()),
+            ..FilterArgs::default()
+        };
+        let filters = filters.compile(&[capture.to_owned()], false).unwrap();
+        let mut pipeline =
+            Pipeline::new(Numbers::default(), filters, None, count, &global).unwrap();
         let end = pipeline.drive(&mut source, live).unwrap();
         (source, pipeline, end)
     }
@@ -534,11 +582,17 @@ mod tests {
             "17 seen = 1 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped \
              + 2 of other kinds + 7 left behind by -c"
         );
-        // What the capture filter refuses was never seen.
         let (_, pipeline, end) = run(None, "arp", None, true);
         assert_eq!(
             pipeline.sum(end.counters),
-            "11 seen = 4 shown + 0 filtered + 4 duplicate (loopback copies) + 3 dropped"
+            "17 seen = 4 shown + 6 filtered + 4 duplicate (loopback copies) + 3 dropped"
+        );
+        // What -c stops at is what is shown.
+        let (_, pipeline, end) = run(Some(2), "arp", None, true);
+        assert_eq!(
+            pipeline.sum(end.counters),
+            "17 seen = 2 shown + 3 filtered + 4 duplicate (loopback copies) + 3 dropped \
+             + 5 left behind by -c"
         );
     }
 
@@ -559,13 +613,12 @@ mod tests {
     }
 
     #[test]
-    fn live_packets_are_counted_when_accepted_and_those_of_a_file_before() {
-        let (_, pipeline, _) = run(None, "arp", None, true);
-        assert_eq!(pipeline.view.seen, [1, 2, 3, 4]);
-        assert_eq!(pipeline.view.began, None);
-        let (_, pipeline, _) = run(None, "arp", None, false);
-        assert_eq!(pipeline.view.seen, [3, 5, 6, 10]);
-        assert_eq!(pipeline.view.began, Some(0));
+    fn packets_keep_the_number_that_their_source_gave_them() {
+        for live in [true, false] {
+            let (_, pipeline, _) = run(None, "arp", None, live);
+            assert_eq!(pipeline.view.seen, [3, 5, 6, 10]);
+            assert_eq!(pipeline.view.began, (!live).then_some(0));
+        }
     }
 
     #[test]

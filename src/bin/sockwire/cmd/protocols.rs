@@ -11,7 +11,10 @@ use sockwire::{
     text::near,
 };
 
-use super::{Exit, Failure, Global, Outcome, output::Output};
+use super::{
+    Exit, Failure, Global, Outcome,
+    output::{Output, write_wrapped},
+};
 
 /// The longest line of the list: what any terminal holds.
 const COLUMNS: usize = 80;
@@ -124,25 +127,7 @@ fn write_protocol(out: &mut String, protocol: &Protocol, json: bool) {
         };
         last = kind;
     }
-    write_wrapped(out, width + 2, &found);
-}
-
-/// Writes `text` behind `indent` spaces, in lines of at most [`COLUMNS`].
-fn write_wrapped(out: &mut String, indent: usize, text: &str) {
-    let mut column = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let width = word.chars().count();
-        if column > 0 && column + 1 + width > COLUMNS {
-            out.push('\n');
-            column = 0;
-        }
-        let gap = if column == 0 { indent } else { 1 };
-        let _ = write!(out, "{:gap$}{word}", "");
-        column += gap + width;
-    }
-    if column > 0 {
-        out.push('\n');
-    }
+    write_wrapped(out, width + 2, COLUMNS, &found);
 }
 
 fn write_field(out: &mut String, field: &Field, json: bool) {
@@ -168,7 +153,7 @@ fn write_field(out: &mut String, field: &Field, json: bool) {
     }
     let many = if field.many { ", several" } else { "" };
     let _ = writeln!(out, "{:<40}{}{many}", field.name, kind_in_words(field.kind));
-    write_wrapped(out, 4, &format!("{}. {}", field.title, field.doc));
+    write_wrapped(out, 4, COLUMNS, &format!("{}. {}", field.title, field.doc));
 }
 
 fn kind_in_words(kind: Kind) -> &'static str {

@@ -10,6 +10,8 @@ use std::{
 use anyhow::anyhow;
 use sockwire::{
     file::{self, FileError, Reader},
+    frame::Source as _,
+    link::LinkType,
     sys::signal::Stop,
 };
 
@@ -23,6 +25,7 @@ Examples:
   sockwire read -X trace.pcap.gz udp         with the bytes
   sockwire read --json trace.pcap | jq .     for programs
   sockwire read -r all.pcap -w some.pcapng host 10.0.0.1
+  sockwire read trace.pcap -Y 'tcp.flags.syn == 1 && ip.ttl < 64'
   tcpdump -i eth0 -w - | sockwire read -     from a pipe";
 
 /// Shows the packets of a capture file
@@ -58,6 +61,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         (None, path) => path.unwrap_or_default(),
     };
     let mut reader = open(Path::new(&path), show.write.as_deref(), args.no_limit)?;
+    if show.dump > 0 {
+        let first = reader.interfaces().first();
+        let link = first.map_or(LinkType::ETHERNET, |first| first.link);
+        return show.print_program(&show.filters()?.selection.for_file(link)?);
+    }
     show.pipeline(global)?.run(&mut reader, false)
 }
 

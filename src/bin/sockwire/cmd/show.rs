@@ -1,21 +1,22 @@
 //! The view of `capture` and `read`: packets as lines, trees, bytes and JSON.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use jiff::tz::TimeZone;
 use sockwire::{
+    bpf::Program,
     export::json::Records,
     frame::Interface,
     layer::Packet,
     line::LineOptions,
     proto::frame::Around,
     render::{
-        hex,
+        bpf, hex,
         line::{Lines, Options, TimeForm, names_interface},
         tree,
     },
@@ -23,9 +24,10 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, names, number, output,
+    Exit, Failure, Global, Outcome, names, number, output,
     output::Output,
     pipeline::{Pipeline, Recorder, View},
+    selecting::{FilterArgs, Filters},
 };
 
 /// What to show of each packet, and where it goes.
@@ -92,38 +94,47 @@ pub(crate) struct ShowArgs {
     /// Lets -w replace a file
     #[arg(long)]
     pub(crate) force: bool,
-    /// Reads the filter from a file
-    #[arg(short = 'F', value_name = "FILE")]
-    pub(crate) filter_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) filters: FilterArgs,
+    /// Prints what the filter compiles to, and stops; -dd as C, -ddd as numbers
+    #[arg(short = 'd', action = clap::ArgAction::Count)]
+    pub(crate) dump: u8,
     /// Which packets: a pcap filter such as: port 80 and host 10.0.0.1
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Vec<String>,
 }
 
 impl ShowArgs {
-    /// The filter in words, from the command line or from the file of `-F`.
-    fn filter_words(&self) -> Result<Vec<String>, Failure> {
-        let Some(path) = &self.filter_file else {
-            return Ok(self.filter.clone());
+    /// Both filters, compiled.
+    pub(super) fn filters(&self) -> Result<Filters, Failure> {
+        self.filters.compile(&self.filter, self.numeric == 0)
+    }
+
+    /// Prints the program of `-d`.
+    pub(super) fn print_program(&self, program: &Program) -> Outcome {
+        let mut text = String::new();
+        let form = match self.dump {
+            1 => bpf::assembler,
+            2 => bpf::c_array,
+            _ => bpf::decimal,
         };
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read the filter file {}", path.display()))
-            .map_err(|error| Failure::new(Exit::NoSuch, error))?;
-        Ok(text.lines().map(str::to_owned).collect())
+        form(program.instructions(), &mut text);
+        output::print(&text)?;
+        Ok(Exit::Done)
     }
 
     /// Compiles the filter and opens the file of `-w`.
-    pub(crate) fn pipeline(&self, global: &Global) -> Result<Pipeline<Show>, Failure> {
+    pub(super) fn pipeline(&self, global: &Global) -> Result<Pipeline<Show>, Failure> {
         if self.print && self.write.as_deref() == Some(Path::new("-")) {
             return Err(usage("-w - and --print both want standard output"));
         }
         let show = Show::new(self, global)?;
-        let filter = names::filter(&self.filter_words()?, self.numeric == 0)?;
+        let filters = self.filters()?;
         let recorder = match &self.write {
             Some(path) => Some(Recorder::create(path, self.force, self.packet_buffered)?),
             None => None,
         };
-        Pipeline::new(show, filter, recorder, self.count, global)
+        Pipeline::new(show, filters, recorder, self.count, global)
     }
 
     fn time_form(&self) -> Result<TimeForm, Failure> {

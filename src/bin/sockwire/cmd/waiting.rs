@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sockwire::{
     capture::{self, Listener},
-    filter::Filter,
+    filter::CaptureFilter,
     frame::{Batch, Interface, Source, SourceError, Step},
     text::Safe,
     time::{SECOND, Time},
@@ -29,7 +29,12 @@ pub(crate) struct Waiting<S> {
 
 impl<S: Source> Waiting<S> {
     /// Around `source`; `netns` is where the filter's ports are.
-    pub(crate) fn new(source: S, filter: &Filter, netns: Option<String>, quiet: bool) -> Self {
+    pub(crate) fn new(
+        source: S,
+        filter: &CaptureFilter,
+        netns: Option<String>,
+        quiet: bool,
+    ) -> Self {
         let mut ports = if quiet { Vec::new() } else { filter.ports() };
         ports.truncate(PORTS);
         let at_start = |port| (port, look(netns.as_deref(), port).unwrap_or_default());
@@ -76,10 +81,6 @@ impl<S: Source> Source for Waiting<S> {
 
     fn interfaces(&self) -> &[Arc<Interface>] {
         self.source.interfaces()
-    }
-
-    fn came_twice(&self, interface: u32) -> bool {
-        self.source.came_twice(interface)
     }
 
     fn recycle(&mut self, batch: Batch) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 use anyhow::anyhow;
 use sockwire::{
     capture::Purpose,
-    filter::{Filter, begins_filter},
+    filter::begins_filter,
     frame::Interface,
     layer::Packet,
     proto::frame::Around,
@@ -17,10 +17,11 @@ use sockwire::{
 use super::{
     Exit, Failure, Global, Outcome,
     capture::LiveArgs,
-    names, number, output,
+    number, output,
     output::Output,
     pipeline::{Pipeline, Recorder, View},
     read,
+    selecting::{FilterArgs, Filters},
 };
 
 const EXAMPLES: &str = "\
@@ -28,7 +29,8 @@ Examples:
   sudo sockwire watch port 5000              every connection to port 5000 as a ladder
   sudo sockwire watch -i lo                  all of loopback
   sockwire watch trace.pcapng                the connections of a capture file
-  sockwire watch -r trace.pcapng --group udp one exchange after the other";
+  sockwire watch -r trace.pcapng --group udp one exchange after the other
+  sockwire watch trace.pcapng -Y 'tcp.len > 0'   segments with data only, of connections that are followed whole";
 
 /// Flows named one by one in the last line.
 const NAMED: usize = 12;
@@ -63,6 +65,8 @@ pub(crate) struct Args {
     /// Shows each flow when it ends, not packet by packet
     #[arg(long)]
     group: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
     /// Numbers, not names: always so
     #[arg(short = 'n', action = clap::ArgAction::Count)]
     numeric: u8,
@@ -80,23 +84,24 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
     {
         args.read = Some(PathBuf::from(args.words.remove(0)));
     }
-    let filter = names::filter(&args.words, args.numeric == 0)?;
+    let mut filters = args.filters.compile(&args.words, args.numeric == 0)?;
+    filters.selection = filters.selection.with_icmp_errors();
     if let Some(path) = &args.read {
         let mut reader = read::open(path, args.write.as_deref(), args.no_limit)?;
-        return pipeline(&args, global, filter)?.run(&mut reader, false);
+        return pipeline(&args, global, filters)?.run(&mut reader, false);
     }
-    let pipeline = pipeline(&args, global, filter)?;
+    let pipeline = pipeline(&args, global, filters)?;
     let mut source = args
         .from
-        .open(Purpose::Conversations, pipeline.filter(), global)?;
-    if !pipeline.filter().is_empty() {
+        .open(Purpose::Conversations, pipeline.selection(), global)?;
+    if !pipeline.selection().filter().is_empty() {
         global.talk("ICMP errors about these packets are included");
     }
     pipeline.run(&mut source, true)
 }
 
 /// Opens the file of `-w`.
-fn pipeline(args: &Args, global: &Global, filter: Filter) -> Result<Pipeline<Watch>, Failure> {
+fn pipeline(args: &Args, global: &Global, filters: Filters) -> Result<Pipeline<Watch>, Failure> {
     let recorder = match &args.write {
         Some(path) if path.as_os_str() == "-" => {
             return Err(Failure::new(
@@ -109,7 +114,7 @@ fn pipeline(args: &Args, global: &Global, filter: Filter) -> Result<Pipeline<Wat
     };
     Pipeline::new(
         Watch::new(args, global),
-        filter,
+        filters,
         recorder,
         args.count,
         global,
@@ -145,10 +150,6 @@ impl Watch {
 }
 
 impl View for Watch {
-    fn wants(&self, filter: &Filter, packet: &Packet<'_>) -> bool {
-        filter.matches(packet) || filter.matches_quoted(packet)
-    }
-
     fn interfaces(&mut self, interfaces: &[Arc<Interface>]) {
         let names = interfaces
             .iter()
@@ -166,6 +167,11 @@ impl View for Watch {
         self.draw(output)
     }
 
+    fn passed_over(&mut self, packet: &Packet<'_>, output: &mut Output) -> io::Result<()> {
+        self.story.packet(packet, Sight::Aside, &mut self.items);
+        self.draw(output)
+    }
+
     fn quiet(&mut self, until: Time, output: &mut Output) -> io::Result<()> {
         self.story.quiet(until, &mut self.items);
         self.draw(output)
@@ -176,7 +182,7 @@ impl View for Watch {
         self.draw(output)
     }
 
-    fn shown(&self, _accepted: u64) -> u64 {
+    fn shown(&self, _given: u64) -> u64 {
         self.story.rows()
     }
 
