@@ -209,8 +209,9 @@ fn capture_filters_take_what_tcpdump_takes() {
 
 #[test]
 fn display_filters_take_what_tshark_takes() {
-    for file in captures() {
-        let file = file.to_str().unwrap();
+    // tshark is slow to begin.
+    for file in ["handshake.pcapng", "udp.pcapng", "vlan.pcapng"].map(capture) {
+        let file = file.as_str();
         for expression in [
             "tcp.flags.syn == 1",
             "udp.port == 5000",
