@@ -139,4 +139,6 @@ pub enum Next {
     Either(Claim, Claim),
     /// The packet that an ICMP error quotes.
     Quoted(Claim),
+    /// The bytes are not this protocol's after all, whatever claim led to it: they are plain data, and no layer of it stays.
+    NotMine,
 }

@@ -137,6 +137,10 @@ impl Decoder {
                 quoted,
             };
             let found = (protocol.dissect)(bytes, &context);
+            if found.next == Next::NotMine {
+                next = Next::Data;
+                continue;
+            }
             let header = (found.header as usize).min(bytes.len());
             end = at + bytes.len().min((found.wire as usize).max(header));
             layers.push(Layer {
@@ -168,7 +172,7 @@ impl Decoder {
         let find = |claim| self.registry.find(claim).map(|protocol| (protocol, claim));
         match next {
             Next::End => None,
-            Next::Data => Some(data),
+            Next::Data | Next::NotMine => Some(data),
             Next::Claim(claim) => Some(find(claim).unwrap_or(data)),
             Next::Either(a, b) => Some(find(a).or_else(|| find(b)).unwrap_or(data)),
             Next::Quoted(claim) => {

@@ -166,6 +166,9 @@ pub mod pim;
 pub mod tcp;
 pub mod udp;
 
+// Applications.
+pub mod dns;
+
 // The rest.
 pub mod data;
 pub mod frame;
@@ -222,6 +225,10 @@ pub static ALL: &[&Protocol] = &[
     &tcp::PROTOCOL,
     &udp::PROTOCOL,
     &udp::LITE,
+    // Applications.
+    &dns::PROTOCOL,
+    &dns::MULTICAST,
+    &dns::LINK_LOCAL,
     // The rest.
     &frame::PROTOCOL,
     &data::PROTOCOL,

@@ -1,6 +1,7 @@
 //! What the packets mean together: conversations, relative numbers, reassembled datagrams, connection states.
 
 mod defrag;
+mod dns;
 mod echo;
 pub mod flow;
 mod index;
@@ -29,6 +30,7 @@ pub struct Tracker {
     datagrams: udp::Datagrams,
     fragments: defrag::Defrag,
     echoes: echo::Echoes,
+    queries: dns::Queries,
     facts: Vec<Fact>,
 }
 
@@ -77,6 +79,8 @@ impl Tracker {
                 "tcp" => self.connections.segment(&view, fact),
                 "udp" | "udplite" => self.datagrams.datagram(&view, fact),
                 "icmp" | "icmpv6" if !view.layer.quoted => echo(&mut self.echoes, &view, fact),
+                // In multicast everyone may answer, and the transaction ID is zero (RFC 6762 §18.1).
+                "dns" if !view.layer.quoted => self.queries.message(&view, fact),
                 "ip" | "ipv6.fraghdr" if !view.layer.quoted => {
                     if let Some(done) = fragment(&mut self.fragments, &view) {
                         let mut fact = fact;
