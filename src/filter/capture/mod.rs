@@ -9,6 +9,9 @@
 //! Semantics are libpcap 1.10's, its traps included: pcap-filter(7).
 
 pub(crate) mod ast;
+mod lex;
+mod parse;
+mod words;
 
 use std::{net::IpAddr, ops::Range};
 
@@ -69,10 +72,10 @@ impl CaptureFilter {
     ///
     /// # Errors
     /// Says what was expected, and where.
-    pub fn parse(expression: &str, _names: &dyn Names) -> Result<Self, FilterError> {
+    pub fn parse(expression: &str, names: &dyn Names) -> Result<Self, FilterError> {
         Ok(Self {
             expression: expression.to_owned(),
-            root: None,
+            root: parse::parse(expression, names)?,
         })
     }
 

@@ -1,0 +1,386 @@
+//! The graph of tests becomes instructions: loads where a register does not hold the value yet, jumps forward only.
+
+use std::ops::Range;
+
+use super::{
+    Note,
+    graph::{ACCEPT, Compare, Graph, Id, Node, Operand, REJECT},
+    values::{Form, Value, Values},
+};
+use crate::bpf::{Instruction, MEMORY, op};
+
+/// Why a graph is no program.
+#[derive(Debug)]
+pub(super) struct OutOfMemory {
+    /// Where in the expression.
+    pub(super) span: Range<usize>,
+}
+
+/// What the registers hold on every path to a place, and which words of scratch memory are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Registers {
+    a: Option<Value>,
+    x: Option<Value>,
+    written: u16,
+}
+
+impl Registers {
+    const UNKNOWN: Self = Self {
+        a: None,
+        x: None,
+        written: 0,
+    };
+
+    fn merge(known: &mut Option<Self>, here: Self) {
+        match known {
+            Some(known) => {
+                known.a = known.a.filter(|_| known.a == here.a);
+                known.x = known.x.filter(|_| known.x == here.x);
+                known.written &= here.written;
+            }
+            None => *known = Some(here),
+        }
+    }
+}
+
+/// Instructions for one node.
+struct Body {
+    id: Id,
+    instructions: Vec<Instruction>,
+}
+
+struct Emitter<'v> {
+    values: &'v Values,
+    registers: Registers,
+    body: Vec<Instruction>,
+    /// Words that are read before they are written.
+    unwritten: u16,
+    /// Words of scratch memory that hold variables: the first ones. Arithmetic uses the others, from the last one down.
+    variables: usize,
+    in_use: usize,
+}
+
+/// More words of scratch memory than there are.
+struct Full;
+
+/// The instructions of `graph`, each with what it is about, ending in `ret snaplen` and `ret 0`.
+pub(super) fn emit(
+    graph: &Graph,
+    values: &Values,
+    variables: usize,
+    snaplen: u32,
+) -> Result<(Vec<Instruction>, Vec<Note>), OutOfMemory> {
+    let mut at: Vec<Option<Registers>> = vec![None; graph.nodes.len()];
+    at[graph.entry] = Some(Registers::UNKNOWN);
+    let mut emitter = Emitter {
+        values,
+        registers: Registers::UNKNOWN,
+        body: Vec::new(),
+        unwritten: 0,
+        variables,
+        in_use: 0,
+    };
+    let mut bodies = Vec::new();
+    for id in (ACCEPT + 1..=graph.entry).rev() {
+        let Some(registers) = at[id] else {
+            continue;
+        };
+        emitter.registers = registers;
+        let done = match graph.nodes[id] {
+            Node::End => Ok(()),
+            Node::Test { test, .. } => match test.operand {
+                Operand::Number(_) => emitter.load_a(test.value),
+                Operand::Value(other) => emitter.load_both(test.value, other),
+            },
+            Node::Store { word, value, .. } => emitter.store(word, value),
+        };
+        done.map_err(|Full| OutOfMemory {
+            span: graph.notes[id].span.clone(),
+        })?;
+        match graph.nodes[id] {
+            Node::End => {}
+            Node::Test { holds, fails, .. } => {
+                Registers::merge(&mut at[holds], emitter.registers);
+                Registers::merge(&mut at[fails], emitter.registers);
+            }
+            Node::Store { next, .. } => Registers::merge(&mut at[next], emitter.registers),
+        }
+        bodies.push(Body {
+            id,
+            instructions: std::mem::take(&mut emitter.body),
+        });
+    }
+    let mut layout = Layout {
+        reversed: Vec::new(),
+        places: vec![None; graph.nodes.len()],
+        snaplen,
+    };
+    for (end, registers) in at.iter().enumerate().take(ACCEPT + 1) {
+        if registers.is_some() {
+            layout.place_end(end);
+        }
+    }
+    for body in bodies.into_iter().rev() {
+        layout.place(graph, body);
+    }
+    layout.set_to_zero(emitter.unwritten);
+    layout.reversed.reverse();
+    Ok(layout
+        .reversed
+        .into_iter()
+        .map(|(instruction, id)| (instruction, note(graph, instruction, id)))
+        .unzip())
+}
+
+/// What an instruction of a node is about.
+fn note(graph: &Graph, instruction: Instruction, id: Id) -> Note {
+    let note = &graph.notes[id];
+    let what = match instruction.code {
+        op::LDX_MSH => "length of the IPv4 header",
+        op::LD_LEN | op::LDX_LEN => "length of the packet",
+        op::JA | op::RET_K => "",
+        _ => note.what,
+    };
+    Note {
+        span: note.span.clone(),
+        what,
+    }
+}
+
+impl Emitter<'_> {
+    fn push(&mut self, code: u16, k: u32) {
+        self.body.push(Instruction::new(code, k));
+    }
+
+    /// A := value.
+    fn load_a(&mut self, value: Value) -> Result<(), Full> {
+        if self.registers.a == Some(value) {
+            return Ok(());
+        }
+        if self.registers.x == Some(value) {
+            self.push(op::TXA, 0);
+        } else {
+            match self.values.form(value) {
+                Form::Number(k) => self.push(op::LD_IMM, k),
+                Form::Length => self.push(op::LD_LEN, 0),
+                Form::Load { size, k, x } => {
+                    if let Some(x) = x {
+                        self.load_x(x)?;
+                    }
+                    self.push(load_code(size, x.is_some()), k);
+                }
+                Form::HeaderLength(_) => {
+                    self.load_x(value)?;
+                    self.push(op::TXA, 0);
+                }
+                Form::Word(word) => {
+                    self.read(word);
+                    self.push(op::LD_MEM, word.into());
+                }
+                Form::Negate(inner) => {
+                    self.load_a(inner)?;
+                    self.push(op::NEG, 0);
+                }
+                Form::Binary { code, left, right } => {
+                    if let Some(k) = self.values.number(right) {
+                        self.load_a(left)?;
+                        self.push(code, k);
+                    } else {
+                        self.load_both(left, right)?;
+                        self.push(code | BY_X, 0);
+                    }
+                }
+            }
+        }
+        self.registers.a = Some(value);
+        Ok(())
+    }
+
+    /// X := value; A is lost unless the value is one that X can load itself.
+    fn load_x(&mut self, value: Value) -> Result<(), Full> {
+        if self.registers.x == Some(value) {
+            return Ok(());
+        }
+        if self.registers.a == Some(value) {
+            self.push(op::TAX, 0);
+        } else {
+            match self.values.form(value) {
+                Form::Number(k) => self.push(op::LDX_IMM, k),
+                Form::Length => self.push(op::LDX_LEN, 0),
+                Form::HeaderLength(k) => self.push(op::LDX_MSH, k),
+                Form::Word(word) => {
+                    self.read(word);
+                    self.push(op::LDX_MEM, word.into());
+                }
+                _ => {
+                    self.load_a(value)?;
+                    self.push(op::TAX, 0);
+                }
+            }
+        }
+        self.registers.x = Some(value);
+        Ok(())
+    }
+
+    /// A := left, X := right.
+    fn load_both(&mut self, left: Value, right: Value) -> Result<(), Full> {
+        if self.x_loads(right) {
+            self.load_a(left)?;
+            self.load_x(right)
+        } else if self.leaves_x(left) {
+            self.load_x(right)?;
+            self.load_a(left)
+        } else {
+            self.load_a(right)?;
+            let word = MEMORY
+                .checked_sub(self.in_use + 1)
+                .filter(|word| *word >= self.variables)
+                .ok_or(Full)? as u32;
+            self.push(op::ST, word);
+            self.in_use += 1;
+            let loaded = self.load_a(left);
+            self.in_use -= 1;
+            loaded?;
+            self.push(op::LDX_MEM, word);
+            self.registers.x = Some(right);
+            Ok(())
+        }
+    }
+
+    fn store(&mut self, word: u8, value: Value) -> Result<(), Full> {
+        self.load_a(value)?;
+        self.push(op::ST, word.into());
+        self.registers.written |= 1 << word;
+        let values = self.values;
+        self.registers.x = self.registers.x.filter(|x| !values.reads(*x, word));
+        self.registers.a = self.registers.a.filter(|a| !values.reads(*a, word));
+        Ok(())
+    }
+
+    fn read(&mut self, word: u8) {
+        self.unwritten |= !self.registers.written & 1 << word;
+    }
+
+    /// X can be given this value without A.
+    fn x_loads(&self, value: Value) -> bool {
+        matches!(
+            self.values.form(value),
+            Form::Number(_) | Form::Length | Form::HeaderLength(_) | Form::Word(_)
+        )
+    }
+
+    /// A can be given this value without X.
+    fn leaves_x(&self, value: Value) -> bool {
+        match self.values.form(value) {
+            Form::Number(_) | Form::Length | Form::Word(_) => true,
+            Form::Load { x, .. } => x.is_none(),
+            Form::HeaderLength(_) => false,
+            Form::Negate(inner) => self.leaves_x(inner),
+            Form::Binary { left, right, .. } => {
+                self.values.number(right).is_some() && self.leaves_x(left)
+            }
+        }
+    }
+}
+
+/// The bit that makes an operation on a constant one on X.
+const BY_X: u16 = 0x08;
+
+const fn load_code(size: u8, indexed: bool) -> u16 {
+    match (size, indexed) {
+        (1, false) => op::LDB_ABS,
+        (1, true) => op::LDB_IND,
+        (2, false) => op::LDH_ABS,
+        (2, true) => op::LDH_IND,
+        (_, false) => op::LD_ABS,
+        (_, true) => op::LD_IND,
+    }
+}
+
+/// Instructions from the last one to the first, so that the target of every jump has its place already.
+struct Layout {
+    reversed: Vec<(Instruction, Id)>,
+    /// For each node, the nearest place that leads to it.
+    places: Vec<Option<usize>>,
+    snaplen: u32,
+}
+
+/// The farthest that a test can jump.
+const FARTHEST: usize = u8::MAX as usize;
+
+impl Layout {
+    fn place_end(&mut self, end: Id) {
+        let k = if end == REJECT { 0 } else { self.snaplen };
+        self.places[end] = Some(self.reversed.len());
+        self.reversed.push((Instruction::new(op::RET_K, k), end));
+    }
+
+    fn place(&mut self, graph: &Graph, body: Body) {
+        match graph.nodes[body.id] {
+            Node::End => {}
+            Node::Store { next, .. } => {
+                if self.distance(next) > 0 {
+                    self.place_jump(next);
+                }
+            }
+            Node::Test { test, holds, fails } => {
+                while let Some(far) = [holds, fails]
+                    .into_iter()
+                    .find(|target| self.distance(*target) > FARTHEST)
+                {
+                    self.place_jump(far);
+                }
+                #[allow(clippy::cast_possible_truncation)]
+                let [jt, jf] = [holds, fails].map(|target| self.distance(target) as u8);
+                let (code, k) = match test.operand {
+                    Operand::Number(k) => (0, k),
+                    Operand::Value(_) => (BY_X, 0),
+                };
+                let code = code
+                    | match test.compare {
+                        Compare::Equal => op::JEQ_K,
+                        Compare::Greater => op::JGT_K,
+                        Compare::GreaterOrEqual => op::JGE_K,
+                        Compare::AnyBit => op::JSET_K,
+                    };
+                self.reversed
+                    .push((Instruction::branch(code, k, jt, jf), body.id));
+            }
+        }
+        for instruction in body.instructions.into_iter().rev() {
+            self.reversed.push((instruction, body.id));
+        }
+        self.places[body.id] = Some(self.reversed.len() - 1);
+    }
+
+    /// An instruction that leads to `target` from nearby.
+    fn place_jump(&mut self, target: Id) {
+        if target <= ACCEPT {
+            return self.place_end(target);
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let distance = self.distance(target) as u32;
+        self.places[target] = Some(self.reversed.len());
+        self.reversed
+            .push((Instruction::new(op::JA, distance), target));
+    }
+
+    /// How many instructions stand between the next one and `target`.
+    fn distance(&self, target: Id) -> usize {
+        let place = self.places[target].unwrap_or(0);
+        self.reversed.len() - 1 - place
+    }
+
+    /// At the start of the program, sets these words of scratch memory to zero.
+    fn set_to_zero(&mut self, words: u16) {
+        if words == 0 {
+            return;
+        }
+        for word in (0..MEMORY as u32).filter(|word| words & 1 << word != 0) {
+            self.reversed
+                .push((Instruction::new(op::ST, word), ACCEPT));
+        }
+        self.reversed
+            .push((Instruction::new(op::LD_IMM, 0), ACCEPT));
+    }
+}

@@ -1,0 +1,1 @@
+//! What the parser makes of expressions, and what it says of broken ones.
