@@ -395,9 +395,9 @@ fn behind(link: LinkType, frame: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// tcpdump's program for an expression on a file of this link type; why there is none; nothing without tcpdump.
-fn tcpdump(expression: &str, file: &Path) -> Option<Result<Program, String>> {
+fn tcpdump(form: &str, expression: &str, file: &Path) -> Option<Result<Program, String>> {
     let run = Command::new("tcpdump")
-        .arg("-ddd")
+        .arg(form)
         .arg("-r")
         .arg(file)
         .arg(expression)
@@ -440,7 +440,7 @@ fn programs_select_what_tcpdumps_programs_select() {
             .filter_map(|frame| behind(link, frame))
             .collect();
         for expression in lines(EXPRESSIONS) {
-            let Some(theirs) = tcpdump(expression, &file) else {
+            let Some(theirs) = tcpdump("-ddd", expression, &file) else {
                 return testing::skipped("no tcpdump here");
             };
             let ours = compile(expression, link, None, &Nobody);
@@ -467,7 +467,9 @@ fn programs_select_what_tcpdumps_programs_select() {
                     packet_type: None,
                 };
                 let (ours, theirs) = (ours.run(&input), theirs.run(&input));
-                if ours != theirs {
+                // On packets that end early tcpdump's own programs, optimised or not (`-O`), can differ: either will do.
+                let plain = || tcpdump("-dddO", expression, &file)?.ok();
+                if ours != theirs && plain().is_none_or(|plain| plain.run(&input) != ours) {
                     findings.push(format!(
                         "{link}: {expression}: ours {ours}, tcpdump's {theirs}: {}",
                         hex::encode(packet)
@@ -484,7 +486,7 @@ fn programs_select_what_tcpdumps_programs_select() {
 fn refuses_what_tcpdump_refuses() {
     let file = empty(LinkType::ETHERNET);
     for expression in lines(REFUSED) {
-        match tcpdump(expression, &file) {
+        match tcpdump("-ddd", expression, &file) {
             None => return testing::skipped("no tcpdump here"),
             Some(theirs) => assert!(theirs.is_err(), "tcpdump takes {expression:?}"),
         }
