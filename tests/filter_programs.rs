@@ -130,7 +130,7 @@ less 60
 greater 100
 len = ip[2:2] + 14
 byte 9 = 6
-byte 0 & 1
+byte 0 > 1
 link[0] & 1 != 0
 ether[0] & 1 = 0 and ip[16] >= 224
 ether broadcast
@@ -400,7 +400,7 @@ fn tcpdump(form: &str, expression: &str, file: &Path) -> Option<Result<Program, 
         .arg(form)
         .arg("-r")
         .arg(file)
-        .arg(expression)
+        .args(["--", expression])
         .output()
         .ok()?;
     if !run.status.success() {
@@ -443,7 +443,7 @@ fn programs_select_what_tcpdumps_programs_select() {
             let Some(theirs) = tcpdump("-ddd", expression, &file) else {
                 return testing::skipped("no tcpdump here");
             };
-            let ours = compile(expression, link, None, &Nobody);
+            let ours = compile(expression, link, None, &System);
             let (ours, theirs) = match (ours, theirs) {
                 (Ok(ours), Ok(theirs)) => (ours.program, theirs),
                 (Ok(ours), Err(theirs)) if theirs.contains("rejects all packets") => {

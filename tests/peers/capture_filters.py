@@ -59,6 +59,7 @@ for library, name, result, arguments in [
     function = getattr(library, name)
     function.restype, function.argtypes = result, arguments
 DUMP = ctypes.cast(pcap.pcap_dump, ctypes.c_void_p)
+LOADS_OF_MEMORY = (0x60, 0x61)
 UNKNOWN_NETMASK = 0xFFFFFFFF
 
 
@@ -94,6 +95,10 @@ class Zoo:
     def select(self, lines):
         """What the program selects, as the bytes of a capture file; text when libpcap refuses the program."""
         handle = self.open()
+        if any(code in LOADS_OF_MEMORY for code, _, _, _ in lines):
+            # On packets that are no Geneve, libpcap's programs read memory that they never wrote, and libpcap's machine does
+            # not clear it. Ours is zero there.
+            lines = [(0x00, 0, 0, 0), *[(0x02, 0, 0, word) for word in range(16)], *lines]
         array = (Instruction * len(lines))(*lines)
         if pcap.pcap_setfilter(handle, Program(len(lines), array)) < 0:
             why = pcap.pcap_geterr(handle).decode()
@@ -331,7 +336,7 @@ def behind(link, big, kind, body, turn):
     if link == SLL2:
         return struct.pack(">HHIHBB", kind, 0, (1, 2, 7, 0x10002)[turn % 4], (1, 772, 65534)[turn % 3], (turn // 2) % 5, 6) + MACS[turn % 2] + b"\0\0"
     if link in (NULL, LOOP):
-        family = {0x800: [2], 0x86DD: [24, 28, 30, 10], 0x8137: [23], 0x809B: [16], 0x6003: [12]}.get(kind)
+        family = {0x800: [2], 0x86DD: [24, 28, 30], 0x8137: [23], 0x809B: [16], 0x6003: [12]}.get(kind)
         return family and struct.pack(">I" if link == LOOP or big else "<I", family[turn % len(family)])
     if link in (PPP, PPP_SERIAL):
         number = PPP_NUMBERS.get(kind, 0xC021 if kind == 0x806 else 0x23 if kind == 0x8035 else None)
@@ -676,7 +681,7 @@ class Maker:
 
     def length(self, _):
         return self.pick([f"less {self.pick([0, 20, 60, 64, 100, 1500])}", f"greater {self.pick([0, 20, 60, 64, 100, 1500])}",
-                          f"byte {self.pick([0, 9, 12, 14, 23, 100])} {self.pick(['=', '<', '>', '&', '|'])} {self.pick([0, 1, 2, 6, 8, 64, 255])}"])
+                          f"byte {self.pick([0, 9, 12, 14, 23, 100])} {self.pick(['=', '<', '>'] * 4 + ['&', '|'])} {self.pick([0, 1, 2, 6, 8, 64, 255])}"])
 
     def shift(self, _):
         return self.pick(["vlan", "vlan", "vlan 100", "vlan 7", "vlan 0", "vlan 4095", "vlan 300", "mpls", "mpls 100", "mpls 1024", "mpls 0", "mpls 100000", "pppoes", "pppoes 0x27", "pppoes 1", "pppoed", "geneve", "geneve 5", "geneve 0xb", "geneve 0"])
@@ -785,7 +790,21 @@ class Ours:
 # ------------------------------------------------------------------------------------------------- comparison
 
 # Differences that are meant: (why, applies to a link type, our answer and theirs for an expression).
-KNOWN = []
+def whole(pattern):
+    return lambda link, expression, ours, theirs: re.search(pattern, expression) is not None
+
+
+def only_we_take(pattern):
+    return lambda link, expression, ours, theirs: isinstance(theirs, str) and not isinstance(ours, str) and re.search(pattern, expression) is not None
+
+
+KNOWN = [
+    ("a pcapng file knows the direction of a packet; libpcap asks for it only where the link header has it", only_we_take(r"\b(in|out)bound\b")),
+    ("`vxlan` is of libpcap 1.11", only_we_take(r"\bvxlan\b")),
+    ("libpcap never loads the byte of `byte N & V` and `byte N | V`", whole(r"\bbyte \d+ [&|]")),
+    ("libpcap forgets that a `geneve` was not there: what follows counts from memory that a relation before it left behind", whole(r"\[.*\bgeneve\b")),
+    ("libpcap with glibc takes the number of a named network for a single address", whole(r"\bnet (\(?not )?(loopback|link-local)|\bnet \(?.*\bloopback")),
+]
 
 
 class Difference:
@@ -800,9 +819,24 @@ class Comparison:
         self.name, self.zoo, self.self_test = name, zoo, self_test
         self.compiler = zoo.open()
         self.expressions = self.both = self.neither = self.verdicts = self.compared = self.wrong = 0
-        self.rejects_all = self.inconsistent = 0
+        self.rejects_all = self.inconsistent = self.cut = 0
         self.known = {}
         self.examples = []
+
+    def certain(self, expression, netmask, taken):
+        """libpcap refuses these packets only because they end early: it would take them whatever followed."""
+        chance = random.Random(1)
+        longer = []
+        for number in sorted(taken, key=lambda n: (len(self.zoo.packets[n][0]), n))[:30]:
+            data, wire = self.zoo.packets[number]
+            longer += [(data + bytes([fill]) * 2200, wire) for fill in (0, 255)] + [(data + chance.randbytes(2200), wire) for _ in range(6)]
+            # What is likely to stand there: what follows in other packets that begin so.
+            longer += [(other, wire) for other, _ in self.zoo.packets if len(other) > len(data) and other.startswith(data)][:30]
+            longer += [(data + self.zoo.packets[n][0][len(data):] + bytes(2200), wire) for n in chance.sample(range(len(self.zoo.packets)), 30)]
+        zoo = Zoo(self.zoo.link, [(data + bytes(2200), wire) for data, wire in longer], self.zoo.big)
+        found = numbers(zoo.select(zoo.compile(self.compiler, expression, 0, netmask)))
+        os.unlink(zoo.path)
+        return len(found) == len(longer)
 
     def judge(self, tree, netmask, ours, count=True):
         """What differs for one expression; None when nothing does."""
@@ -855,6 +889,10 @@ class Comparison:
                     self.inconsistent += 1
                 return None
             mine, wanted = mine - unsure, wanted - unsure
+            if wanted < mine and self.certain(expression, netmask, mine - wanted):
+                if count:
+                    self.cut += 1
+                return None
         for why, applies in KNOWN:
             if applies(self.name, expression, ours, theirs):
                 if count:
@@ -933,7 +971,7 @@ def main():
     compile_all = (lambda jobs: [None] * len(jobs)) if told.self_test else ours.compile
     print(f"{pcap.pcap_lib_version().decode()}; seed {told.seed}")
     comparisons, differences, failed = {}, [], False
-    head = f"{'link type':<11}{'packets':>8}{'expressions':>12}{'both take':>10}{'neither':>8}{'verdict differs':>16}{'packets compared':>17}{'selection differs':>18}{'rejects all':>12}{'libpcap unsure':>15}{'known':>7}"
+    head = f"{'link type':<11}{'packets':>8}{'expressions':>12}{'both take':>10}{'neither':>8}{'verdict differs':>16}{'packets compared':>17}{'selection differs':>18}{'rejects all':>12}{'libpcap unsure':>15}{'cut':>5}{'known':>7}"
     print(head)
     for name in names:
         link, big = LINKS[name]
@@ -948,7 +986,7 @@ def main():
             if difference:
                 differences.append(difference)
         c = comparison
-        print(f"{name:<11}{len(zoo.packets):>8}{c.expressions:>12}{c.both:>10}{c.neither:>8}{c.verdicts:>16}{c.compared:>17}{c.wrong:>18}{c.rejects_all:>12}{c.inconsistent:>15}{sum(c.known.values()):>7}", flush=True)
+        print(f"{name:<11}{len(zoo.packets):>8}{c.expressions:>12}{c.both:>10}{c.neither:>8}{c.verdicts:>16}{c.compared:>17}{c.wrong:>18}{c.rejects_all:>12}{c.inconsistent:>15}{c.cut:>5}{sum(c.known.values()):>7}", flush=True)
         if told.read and not told.self_test:
             sample = [text(t) for t in trees if text(t)]
             for case in read_sample(root, comparison, maker.chance.sample(sample, min(told.read, len(sample)))):
