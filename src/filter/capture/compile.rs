@@ -3,12 +3,12 @@
 use std::{net::IpAddr, ops::Range};
 
 use super::{
+    Place, Target,
     ast::{Arith, BinOp, ByteOp, Expr, Llc, Net, Proto, RelOp, Side, Test},
     graph::{Compare, Cond, Operand},
     headers::{Fault, From, Headers, ethertype as et},
-    values::Value,
+    values::{Form, Value},
 };
-use super::{Place, Target};
 use crate::{
     bpf::{ancillary, op},
     link::LinkType,
@@ -19,6 +19,8 @@ pub(super) struct Compiler {
     pub(super) at: Headers,
     /// Words of scratch memory that hold where headers are.
     pub(super) words: u8,
+    /// The words in which `protochain` follows headers.
+    pub(super) chain: Option<[u8; 2]>,
 }
 
 /// Direction of a packet that this machine sent (`PACKET_OUTGOING`).
@@ -29,6 +31,7 @@ impl Compiler {
         Ok(Self {
             at: Headers::new(target)?,
             words: 0,
+            chain: None,
         })
     }
 
@@ -100,7 +103,7 @@ impl Compiler {
     }
 
     fn length(&mut self, compare: Compare, bytes: u32) -> Cond {
-        let length = self.at.values.add(super::values::Form::Length);
+        let length = self.at.values.add(Form::Length);
         let bytes = Operand::Number(bytes);
         self.at.test(length, compare, bytes, "length of the packet")
     }
@@ -117,7 +120,9 @@ impl Compiler {
             ByteOp::Or => {
                 let number = self.at.number(number);
                 let value = self.at.values.binary(op::OR_K, value, number);
-                !self.at.test(value, Compare::Equal, Operand::Number(0), what)
+                !self
+                    .at
+                    .test(value, Compare::Equal, Operand::Number(0), what)
             }
         })
     }
@@ -162,9 +167,11 @@ impl Compiler {
                 let mut any = self.net(Some(Proto::Ip), side, net)?;
                 // Behind MPLS labels nothing but IP can be told.
                 if self.at.labels == 0 {
-                    any = any
-                        .or(self.net(Some(Proto::Arp), side, net)?)
-                        .or(self.net(Some(Proto::Rarp), side, net)?);
+                    any = any.or(self.net(Some(Proto::Arp), side, net)?).or(self.net(
+                        Some(Proto::Rarp),
+                        side,
+                        net,
+                    )?);
                 }
                 Ok(any)
             }
@@ -181,7 +188,8 @@ impl Compiler {
                     } else {
                         (destination, "destination address")
                     };
-                    this.at.masked((From::Network, at, 4), address & mask, mask, what)
+                    this.at
+                        .masked((From::Network, at, 4), address & mask, mask, what)
                 })?))
             }
             (None | Some(Proto::Ip6), Net::V6 { address, prefix }) => {
@@ -239,7 +247,7 @@ impl Compiler {
         if !self.at.geneve {
             return Ok(Cond::Const(true));
         }
-        let word = |start: super::headers::Start| super::values::Form::Word(start.word.unwrap_or(0));
+        let word = |start: super::headers::Start| Form::Word(start.word.unwrap_or(0));
         let payload = self.at.values.add(word(self.at.payload));
         let header = self.at.values.add(word(self.at.header));
         Ok(!self.at.test(
@@ -358,7 +366,9 @@ impl Compiler {
         }
         let length = self.at.is_length()?;
         // Raw IPX has 0xffff where others have their service access points.
-        let raw = self.at.equal(From::Payload, 0, 2, 0xffff, "DSAP and SSAP")?;
+        let raw = self
+            .at
+            .equal(From::Payload, 0, 2, 0xffff, "DSAP and SSAP")?;
         let llc = length.and(!raw);
         let (number, mask) = match kind {
             Llc::Any => return Ok(llc),
@@ -383,7 +393,9 @@ impl Compiler {
             RelOp::Less => (Compare::GreaterOrEqual, true),
             RelOp::LessOrEqual => (Compare::Greater, true),
         };
-        let test = self.at.test(left, compare, Operand::Value(right), "this value");
+        let test = self
+            .at
+            .test(left, compare, Operand::Value(right), "this value");
         let guards = left_guard.and(right_guard);
         Ok(guards.and(if negated { !test } else { test }))
     }
@@ -393,7 +405,7 @@ impl Compiler {
         let always = Cond::Const(true);
         match arith {
             Arith::Number(number) => Ok((self.at.number(*number), always)),
-            Arith::Length => Ok((self.at.values.add(super::values::Form::Length), always)),
+            Arith::Length => Ok((self.at.values.add(Form::Length), always)),
             Arith::Load { proto, at, size } => self.packet_load(*proto, at, *size),
             Arith::Negate(inner) => {
                 let (value, guard) = self.arith(inner)?;
@@ -426,12 +438,7 @@ impl Compiler {
         }
     }
 
-    fn packet_load(
-        &mut self,
-        proto: Proto,
-        at: &Arith,
-        size: u8,
-    ) -> Result<(Value, Cond), Fault> {
+    fn packet_load(&mut self, proto: Proto, at: &Arith, size: u8) -> Result<(Value, Cond), Fault> {
         let (index, guard) = self.arith(at)?;
         use Proto as P;
         let (from, guard) = match proto {

@@ -377,8 +377,7 @@ impl Layout {
             return;
         }
         for word in (0..MEMORY as u32).filter(|word| words & 1 << word != 0) {
-            self.reversed
-                .push((Instruction::new(op::ST, word), ACCEPT));
+            self.reversed.push((Instruction::new(op::ST, word), ACCEPT));
         }
         self.reversed
             .push((Instruction::new(op::LD_IMM, 0), ACCEPT));

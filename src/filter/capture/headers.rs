@@ -246,10 +246,7 @@ impl Headers {
         what: &'static str,
     ) -> Cond {
         let operand = match operand {
-            Operand::Value(value) => self
-                .values
-                .number(value)
-                .map_or(operand, Operand::Number),
+            Operand::Value(value) => self.values.number(value).map_or(operand, Operand::Number),
             number => number,
         };
         let Operand::Number(k) = operand else {

@@ -3,20 +3,34 @@
 //! ```text
 //!  words → lex → parse → ast            names are resolved here, once; the tree knows no link type
 //!  ast → traps                          what a reader might not expect of this filter, in words
-//!  ast + target → gen → code → Program  conditions on loads, then instructions
+//!  ast + target → compile → Cond        conditions on values, from left to right, with headers that move
+//!  Cond → graph → emit → Program        what is decided already is passed by, then loads and jumps
 //! ```
 //!
 //! Semantics are libpcap 1.10's, its traps included: pcap-filter(7).
 
 pub(crate) mod ast;
+mod compile;
+mod emit;
+mod graph;
+mod headers;
 mod lex;
 mod parse;
+mod protocols;
+#[cfg(test)]
+mod tests;
+mod tunnels;
+mod values;
+mod widen;
 mod words;
 
 use std::{net::IpAddr, ops::Range};
 
 use super::{FilterError, Names};
-use crate::{bpf::Program, link::LinkType};
+use crate::{
+    bpf::{MAX_LEN, Program},
+    link::LinkType,
+};
 
 /// Where a program runs: what its loads count from, and what it can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,13 +107,42 @@ impl CaptureFilter {
     ///
     /// # Errors
     /// When something in it has no meaning for the link type or the place, or the program would be too long.
-    pub fn compile(&self, _target: Target) -> Result<Compiled, FilterError> {
-        Err(FilterError {
+    pub fn compile(&self, target: Target) -> Result<Compiled, FilterError> {
+        let fault = |span: Range<usize>, message: String| FilterError {
             expression: self.expression.clone(),
-            at: 0,
-            len: 0,
-            message: "not compiled yet".into(),
-        })
+            at: span.start,
+            len: span.len(),
+            message,
+        };
+        let whole = 0..self.expression.chars().count();
+        let mut compiler =
+            compile::Compiler::new(target).map_err(|message| fault(whole.clone(), message))?;
+        let cond = match &self.root {
+            Some(root) => compiler
+                .expr(root)
+                .map_err(|(span, message)| fault(span, message))?,
+            None => graph::Cond::Const(true),
+        };
+        let values = &compiler.at.values;
+        let graph = graph::Graph::new(&cond, values);
+        let words = usize::from(compiler.words);
+        let (instructions, notes) =
+            emit::emit(&graph, values, words, target.snaplen).map_err(|full| {
+                let message = "this needs more than the 16 words of memory that a program has";
+                fault(full.span, message.into())
+            })?;
+        let length = instructions.len();
+        let program = Program::new(instructions).map_err(|error| {
+            fault(
+                whole,
+                if length > MAX_LEN {
+                    format!("this makes {length} instructions, and a program has at most {MAX_LEN}")
+                } else {
+                    error.to_string()
+                },
+            )
+        })?;
+        Ok(Compiled { program, notes })
     }
 
     /// What a reader might not expect of this filter: one line for each trap in it.

@@ -19,6 +19,8 @@ const DESTINATION_OPTIONS: u32 = 60;
 /// How many headers `protochain` follows. A program that the kernel takes cannot loop.
 const CHAIN: usize = 12;
 
+const PROTOCOL: &str = "protocol of the IPv4 header";
+
 const TCP: u32 = 6;
 const UDP: u32 = 17;
 const SCTP: u32 = 132;
@@ -89,8 +91,7 @@ impl Compiler {
             Some(Proto::Link) => self.at.carries(number),
             Some(Proto::Ip) => {
                 let ip = self.at.carries(et::IPV4)?;
-                let what = "protocol of the IPv4 header";
-                Ok(ip.and(self.at.equal(From::Network, 9, 1, number, what)?))
+                Ok(ip.and(self.at.equal(From::Network, 9, 1, number, PROTOCOL)?))
             }
             Some(Proto::Ip6) => {
                 let ip6 = self.at.carries(et::IPV6)?;
@@ -110,9 +111,9 @@ impl Compiler {
                 let what = "type of the IS-IS PDU";
                 Ok(isis.and(self.at.equal(From::NetworkLlc, 4, 1, number, what)?))
             }
-            Some(_) => Err(
-                "`proto` can be qualified with ether, ip, ip6, iso and isis only".into(),
-            ),
+            Some(_) => {
+                Err("`proto` can be qualified with ether, ip, ip6, iso and isis only".into())
+            }
         }
     }
 
@@ -120,7 +121,9 @@ impl Compiler {
     pub(super) fn first_fragment(&mut self) -> Result<Cond, Fault> {
         let fragment = self.at.load(From::Network, 6, 2)?;
         let offset = Operand::Number(0x1fff);
-        Ok(!self.at.test(fragment, Compare::AnyBit, offset, "fragment offset"))
+        Ok(!self
+            .at
+            .test(fragment, Compare::AnyBit, offset, "fragment offset"))
     }
 
     /// A port, or a range of them, of TCP, UDP or SCTP right behind the IP header.
@@ -131,6 +134,18 @@ impl Compiler {
         first: u16,
         last: u16,
     ) -> Result<Cond, Fault> {
+        let ip6 = self.ports_of(true, proto, side, (first, last))?;
+        Ok(ip6.or(self.ports_of(false, proto, side, (first, last))?))
+    }
+
+    /// The same over IPv6 or over IPv4 only.
+    pub(super) fn ports_of(
+        &mut self,
+        ip6: bool,
+        proto: Option<Proto>,
+        side: Side,
+        range: (u16, u16),
+    ) -> Result<Cond, Fault> {
         let transports: &[u32] = match proto {
             None => &[SCTP, TCP, UDP],
             Some(Proto::Tcp) => &[TCP],
@@ -138,26 +153,23 @@ impl Compiler {
             Some(Proto::Sctp) => &[SCTP],
             Some(_) => return Err("only tcp, udp and sctp have ports".into()),
         };
-        let range = (first, last);
-        let ip6 = self.at.carries(et::IPV6)?;
-        let mut transport6 = Cond::Const(false);
-        for number in transports {
-            let next = self.at.equal(From::Network, 6, 1, *number, NEXT_HEADER)?;
-            transport6 = transport6.or(next);
-        }
-        let ports6 = self.port(From::Ip6Payload, side, range)?;
-        let ip = self.at.carries(et::IPV4)?;
+        let (carried, at, what) = match ip6 {
+            true => (et::IPV6, 6, NEXT_HEADER),
+            false => (et::IPV4, 9, PROTOCOL),
+        };
+        let carries = self.at.carries(carried)?;
         let mut transport = Cond::Const(false);
         for number in transports {
-            let what = "protocol of the IPv4 header";
-            transport = transport.or(self.at.equal(From::Network, 9, 1, *number, what)?);
+            transport = transport.or(self.at.equal(From::Network, at, 1, *number, what)?);
+        }
+        let found = carries.and(transport);
+        if ip6 {
+            return Ok(found.and(self.port(From::Ip6Payload, side, range)?));
         }
         let whole = self.first_fragment()?;
-        let ports = self.port(From::Ip4Payload, side, range)?;
-        Ok(ip6
-            .and(transport6)
-            .and(ports6)
-            .or(ip.and(transport).and(whole).and(ports)))
+        Ok(found
+            .and(whole)
+            .and(self.port(From::Ip4Payload, side, range)?))
     }
 
     fn port(&mut self, from: From, side: Side, (first, last): (u16, u16)) -> Result<Cond, Fault> {
@@ -221,39 +233,37 @@ impl Compiler {
     fn chain(&mut self, number: u32, ip6: bool) -> Result<Cond, Fault> {
         let [next, offset] = self.chain_words();
         let [next_value, offset_value] = [next, offset].map(|w| self.at.values.add(Form::Word(w)));
-        let what = "next header";
-        let mut found = Cond::Const(false);
+        let behind = self.at.load_indexed(From::Network, 0, offset_value, 1)?;
+        let length = self.at.load_indexed(From::Network, 1, offset_value, 1)?;
+        let mut size = |more, unit| {
+            let [more, unit] = [more, unit].map(|n| self.at.number(n));
+            let sum = self.at.values.sum(length, more);
+            self.at.values.binary(op::MUL_K, sum, unit)
+        };
+        // libpcap counts what follows an authentication header from the start of the packet.
+        let (ah_end, extension_size) = (size(2, 4), size(1, 8));
+        let extension_end = self.at.values.sum(extension_size, offset_value);
+        let mut is = |number| {
+            let what = "next header";
+            let number = Operand::Number(number);
+            self.at.test(next_value, Compare::Equal, number, what)
+        };
+        let wanted = is(number);
+        let is_ah = is(AUTHENTICATION);
+        let is_extension = is(HOP_BY_HOP)
+            .or(is(DESTINATION_OPTIONS))
+            .or(is(ROUTING))
+            .or(is(FRAGMENT));
+        let go = self.store(next, behind);
+        let mut step = is_ah.and(go.clone()).and(self.store(offset, ah_end));
+        if ip6 {
+            let advance = go.and(self.store(offset, extension_end));
+            step = is_extension.and(advance).or(step);
+        }
+        // From the last header to the first.
+        let mut found = wanted.clone();
         for _ in 0..CHAIN {
-            // From the last header to the first.
-            let is = |this: &mut Self, n| {
-                this.at
-                    .test(next_value, Compare::Equal, Operand::Number(n), what)
-            };
-            let behind = self.at.load_indexed(From::Network, 0, offset_value, 1)?;
-            let length = self.at.load_indexed(From::Network, 1, offset_value, 1)?;
-            let units = |this: &mut Self, more, unit| {
-                let [more, unit] = [more, unit].map(|n| this.at.number(n));
-                let sum = this.at.values.sum(length, more);
-                this.at.values.binary(op::MUL_K, sum, unit)
-            };
-            // libpcap counts what follows an authentication header from the start of the packet.
-            let ah_end = units(self, 2, 4);
-            let ah = is(self, AUTHENTICATION)
-                .and(self.store(next, behind))
-                .and(self.store(offset, ah_end));
-            let step = if ip6 {
-                let size = units(self, 1, 8);
-                let end = self.at.values.sum(size, offset_value);
-                let extension = is(self, HOP_BY_HOP)
-                    .or(is(self, DESTINATION_OPTIONS))
-                    .or(is(self, ROUTING))
-                    .or(is(self, FRAGMENT));
-                let advance = self.store(next, behind).and(self.store(offset, end));
-                extension.and(advance).or(ah)
-            } else {
-                ah
-            };
-            found = is(self, number).or(step.and(found));
+            found = wanted.clone().or(step.clone().and(found));
         }
         Ok(found)
     }

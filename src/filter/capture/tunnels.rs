@@ -78,7 +78,8 @@ impl Compiler {
     pub(super) fn mpls(&mut self, label: Option<u32>) -> Result<Cond, Fault> {
         let mpls = if self.at.labels > 0 {
             let bottom = (From::Network, 0_u32.wrapping_sub(2), 1);
-            self.at.masked(bottom, 0, 1, "bottom of the MPLS label stack")?
+            self.at
+                .masked(bottom, 0, 1, "bottom of the MPLS label stack")?
         } else {
             self.at.is_mpls()?
         };
@@ -86,7 +87,8 @@ impl Compiler {
             Some(0x10_0000..) => return Err("an MPLS label has 20 bits: 0 to 1048575".into()),
             Some(label) => {
                 let place = (From::Network, 0, 4);
-                self.at.masked(place, label << 12, 0xffff_f000, "MPLS label")?
+                self.at
+                    .masked(place, label << 12, 0xffff_f000, "MPLS label")?
             }
             None => Cond::Const(true),
         };
@@ -137,12 +139,9 @@ impl Compiler {
         let inner_payload = self.at.values.sum(header_value, fourteen);
         let protocol = self.at.place_load(2, 2, Some(begin_value))?;
         let what = "protocol of the Geneve header";
-        let ethernet = self.at.test(
-            protocol,
-            Compare::Equal,
-            Operand::Number(et::TEB),
-            what,
-        );
+        let ethernet = self
+            .at
+            .test(protocol, Compare::Equal, Operand::Number(et::TEB), what);
         let with_ethernet = ethernet
             .and(self.store(kind, inner_kind))
             .and(self.store(payload, inner_payload));
@@ -189,10 +188,14 @@ impl Compiler {
         if vni.is_some_and(|vni| vni > 0xff_ffff) {
             return Err("a network identifier has 24 bits: 0 to 16777215".into());
         }
+        if self.at.target.place == Place::KernelCooked {
+            return Err("the kernel has no link header of a cooked packet".into());
+        }
         let mut either = Cond::Const(false);
         for from in [From::Ip4Payload, From::Ip6Payload] {
             let ip6 = from == From::Ip6Payload;
-            let mut found = self.ports_of(ip6, Some(Proto::Udp), Side::Destination, (port, port))?;
+            let mut found =
+                self.ports_of(ip6, Some(Proto::Udp), Side::Destination, (port, port))?;
             found = found.and(self.at.masked((from, UDP_HEADER, 1), bits, mask, what)?);
             if let Some(vni) = vni {
                 let place = (from, UDP_HEADER + 4, 4);
