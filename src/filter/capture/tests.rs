@@ -1,0 +1,1 @@
+//! Which packets compiled filters choose.
