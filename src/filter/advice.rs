@@ -60,7 +60,8 @@ pub(super) fn advice(text: &str) -> Option<String> {
         return None;
     }
     let general =
-        "this is a display filter as in Wireshark; a capture filter is wanted here".to_owned();
+        "this is a display filter as in Wireshark, which -Y takes; a capture filter is wanted here"
+            .to_owned();
     let (Some((_, short)), Some(operator)) = (short, operator) else {
         return Some(general + ", such as: tcp port 80");
     };

@@ -14,11 +14,10 @@ use std::net::IpAddr;
 
 use crate::layer::{Packet, View};
 
-pub use capture::CaptureFilter;
+pub use capture::{CaptureFilter, begins_filter};
 pub use display::DisplayFilter;
 pub use error::FilterError;
 pub use names::{Names, Service};
-pub use parse::begins_filter;
 
 /// A compiled filter.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -82,17 +82,6 @@ const WORDS: &[&str] = &[
     "greater",
 ];
 
-/// True when `words` (one of them, or a whole filter in quotes) can begin a filter, so that a command line without a
-/// command means `capture`. So can a display filter, whose error says what to write instead.
-pub fn begins_filter(words: &str) -> bool {
-    let Some(&(_, word)) = self::words(words).first() else {
-        return false;
-    };
-    WORDS.contains(&word) && !matches!(word, "and" | "or")
-        || matches!(word, "(" | "!")
-        || advice::begins(words)
-}
-
 #[derive(Clone, Copy)]
 enum Protocol {
     Network(&'static str),
@@ -500,15 +489,6 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_in_quotes_begins_one_too() {
-        assert!(
-            begins_filter("tcp port 80") && begins_filter("(port 80)") && begins_filter("!tcp")
-        );
-        assert!(begins_filter("tcp.port == 80") && begins_filter("tcp.port"));
-        assert!(!begins_filter("trace.pcapng") && !begins_filter("and tcp") && !begins_filter(""));
-    }
-
-    #[test]
     fn short_nets_have_the_prefix_of_their_parts() {
         assert_eq!(
             parse("net 192.168.10", &Book),
@@ -531,7 +511,7 @@ mod tests {
             message("port 1 or (tcp && ip.src == 10.0.0.1)"),
             (
                 18,
-                "this is a display filter as in Wireshark; a capture filter is wanted here: src host 10.0.0.1"
+                "this is a display filter as in Wireshark, which -Y takes; a capture filter is wanted here: src host 10.0.0.1"
                     .into()
             )
         );

@@ -160,7 +160,8 @@ pub(crate) enum Test {
 /// A network or an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Net {
-    /// IPv4: `mask` need not be a prefix (`net N mask M`). In host byte order.
+    /// IPv4: `mask` need not be a prefix (`net N mask M`). In host byte order. With `decnet`, the low 16 bits of `address`
+    /// are six bits of area and ten of node, and `mask` says nothing.
     V4 { address: u32, mask: u32 },
     /// IPv6 with a prefix length.
     V6 { address: u128, prefix: u8 },

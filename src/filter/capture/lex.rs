@@ -75,6 +75,9 @@ const MARKS: &[(&str, Kind)] = &[
 /// The most characters that an IPv6 address can have.
 const LONGEST_ADDRESS: usize = 45;
 
+/// The most characters that a name can have, as in DNS.
+const LONGEST_NAME: usize = 255;
+
 /// The tokens of an expression; the last one is the end.
 pub(super) fn lex(expression: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
@@ -105,6 +108,13 @@ pub(super) fn lex(expression: &str) -> Vec<Token<'_>> {
     tokens
 }
 
+/// What an expression begins with.
+pub(super) fn first(expression: &str) -> Kind {
+    let rest = expression.trim_start_matches([' ', '\t', '\r', '\n']);
+    let first = rest.chars().next();
+    first.map_or(Kind::End, |c| token(rest, c).1)
+}
+
 /// The first token of `rest`, which begins with `first`: its text, and what it is.
 fn token(rest: &str, first: char) -> (&str, Kind) {
     if first == '\\' {
@@ -112,6 +122,7 @@ fn token(rest: &str, first: char) -> (&str, Kind) {
         let text = &rest[..end.unwrap_or(rest.len())];
         return match text {
             "\\" => (text, Kind::Bad("expected a name after \\".into())),
+            _ if text.len() > LONGEST_NAME => (text, too_long()),
             _ => (text, Kind::Name),
         };
     }
@@ -147,7 +158,9 @@ fn name(rest: &str) -> &str {
 
 /// What a run of letters and digits is: a hardware address comes before a number, and both before a name.
 fn named(text: &str) -> Kind {
-    if let Some(word) = words::word(text) {
+    if text.len() > LONGEST_NAME {
+        too_long()
+    } else if let Some(word) = words::word(text) {
         Kind::Word(word)
     } else if let Some(number) = words::number(text) {
         Kind::Number(number)
@@ -160,6 +173,10 @@ fn named(text: &str) -> Kind {
     } else {
         Kind::Name
     }
+}
+
+fn too_long() -> Kind {
+    Kind::Bad(format!("no name has more than {LONGEST_NAME} characters"))
 }
 
 /// An address with colons at the beginning of `rest`, or the fault of what looks like one.

@@ -19,18 +19,23 @@ mod parse;
 mod protocols;
 #[cfg(test)]
 mod tests;
+mod traps;
 mod tunnels;
 mod values;
 mod widen;
 mod words;
 
-use std::{net::IpAddr, ops::Range};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
 
-use super::{FilterError, Names};
+use super::{FilterError, Names, advice};
 use crate::{
     bpf::{MAX_LEN, Program},
     link::LinkType,
 };
+use ast::{Expr, Net, Test};
 
 /// Where a program runs: what its loads count from, and what it can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +83,7 @@ pub struct Note {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptureFilter {
     expression: String,
-    root: Option<ast::Expr>,
+    root: Option<Expr>,
 }
 
 impl CaptureFilter {
@@ -146,17 +151,63 @@ impl CaptureFilter {
     }
 
     /// What a reader might not expect of this filter: one line for each trap in it.
+    ///
+    /// Only what this filter can run into: `port 80` alone says nothing of extension headers and fragments, but a filter
+    /// that also asks for IPv6 or for fragments does, since its writer has such packets in mind.
     pub fn traps(&self) -> Vec<String> {
-        Vec::new()
+        self.root
+            .as_ref()
+            .map(|root| traps::traps(root, &self.expression))
+            .unwrap_or_default()
     }
 
     /// The single ports that the filter names, for "who listens there?".
     pub fn ports(&self) -> Vec<u16> {
-        Vec::new()
+        let mut ports = Vec::new();
+        self.each(&mut |test| {
+            let port = match *test {
+                Test::Port { port, .. } => port,
+                Test::PortRange { first, last, .. } if first == last => first,
+                _ => return,
+            };
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        });
+        ports
     }
 
     /// The first loopback address that the filter names: then loopback is the interface to watch.
     pub fn loopback(&self) -> Option<IpAddr> {
-        None
+        let mut found = None;
+        self.each(&mut |test| {
+            if let Test::Net { nets, .. } = test {
+                let mut addresses = nets.iter().map(|net| match *net {
+                    Net::V4 { address, .. } => IpAddr::from(Ipv4Addr::from_bits(address)),
+                    Net::V6 { address, .. } => Ipv6Addr::from_bits(address).into(),
+                });
+                found = found.or_else(|| addresses.find(IpAddr::is_loopback));
+            }
+        });
+        found
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&Test)) {
+        if let Some(root) = &self.root {
+            traps::each(root, &mut |test, _| visit(test));
+        }
+    }
+}
+
+/// True when `words` (one of them, or a whole filter in quotes) can begin a filter, so that a command line without a
+/// command means `capture`. So can a display filter, whose error says what to write instead.
+pub fn begins_filter(words: &str) -> bool {
+    use lex::Kind as Is;
+    use words::Word;
+    match lex::first(words) {
+        Is::Open => true,
+        Is::Word(Word::And | Word::Or | Word::Mask | Word::Foreign(_)) => false,
+        Is::Word(_) => true,
+        _ => advice::begins(words),
     }
 }

@@ -191,6 +191,9 @@ impl<'a> Parser<'a> {
         if let Some(right) = wrong {
             return Err(self.fault(format!("{text} is an address: write {right} before it")));
         }
+        if by_mask && q.proto == Some(Proto::Decnet) {
+            return Err(self.fault("addresses of DECnet have no mask".into()));
+        }
         let (address, own) = match q.proto {
             Some(Proto::Decnet) => (decnet(text), u32::MAX),
             _ => self.octets()?,
