@@ -163,34 +163,24 @@ impl Compiler {
 
     fn net(&mut self, proto: Option<Proto>, side: Side, net: &Net) -> Result<Cond, Fault> {
         match (proto, *net) {
-            (None, Net::V4 { .. }) => {
-                let mut any = self.net(Some(Proto::Ip), side, net)?;
+            (None | Some(Proto::Ip | Proto::Arp | Proto::Rarp), Net::V4 { address, mask }) => {
                 // Behind MPLS labels nothing but IP can be told.
-                if self.at.labels == 0 {
-                    any = any.or(self.net(Some(Proto::Arp), side, net)?).or(self.net(
-                        Some(Proto::Rarp),
-                        side,
-                        net,
-                    )?);
+                let all = proto.is_none() && self.at.labels == 0;
+                let mut any = Cond::Const(false);
+                if matches!(proto, None | Some(Proto::Ip)) {
+                    let ip = self.at.carries(et::IPV4)?;
+                    any = ip.and(self.ip4_addresses(side, [12, 16], address, mask)?);
                 }
-                Ok(any)
-            }
-            (Some(Proto::Ip | Proto::Arp | Proto::Rarp), Net::V4 { address, mask }) => {
-                let (protocol, [source, destination]) = match proto {
-                    Some(Proto::Arp) => (et::ARP, [14, 24]),
-                    Some(Proto::Rarp) => (et::RARP, [14, 24]),
-                    _ => (et::IPV4, [12, 16]),
-                };
-                let carries = self.at.carries(protocol)?;
-                Ok(carries.and(self.sides(side, |this, is_source| {
-                    let (at, what) = if is_source {
-                        (source, "source address")
-                    } else {
-                        (destination, "destination address")
-                    };
-                    this.at
-                        .masked((From::Network, at, 4), address & mask, mask, what)
-                })?))
+                let mut arp = Cond::Const(false);
+                for (of, number) in [(Proto::Arp, et::ARP), (Proto::Rarp, et::RARP)] {
+                    if all || proto == Some(of) {
+                        arp = arp.or(self.at.carries(number)?);
+                    }
+                }
+                if !matches!(arp, Cond::Const(false)) {
+                    arp = arp.and(self.ip4_addresses(side, [14, 24], address, mask)?);
+                }
+                Ok(any.or(arp))
             }
             (None | Some(Proto::Ip6), Net::V6 { address, prefix }) => {
                 let carries = self.at.carries(et::IPV6)?;
@@ -220,6 +210,24 @@ impl Compiler {
                 Err("an address can be looked for in ip, ip6, arp and rarp only".into())
             }
         }
+    }
+
+    /// Addresses at these places of source and destination.
+    fn ip4_addresses(
+        &mut self,
+        side: Side,
+        [source, destination]: [u32; 2],
+        address: u32,
+        mask: u32,
+    ) -> Result<Cond, Fault> {
+        self.sides(side, |this, is_source| {
+            let (at, what) = match is_source {
+                true => (source, "source address"),
+                false => (destination, "destination address"),
+            };
+            this.at
+                .masked((From::Network, at, 4), address & mask, mask, what)
+        })
     }
 
     fn mac(&mut self, side: Side, address: &[u8; 6]) -> Result<Cond, Fault> {
