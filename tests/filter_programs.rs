@@ -63,6 +63,8 @@ pim or vrrp or carp or igrp
 stp or iso or ipx or netbeui
 atalk or aarp
 decnet or lat or sca or moprc or mopdl
+decnet src 1.1
+decnet host 1.2
 host 10.0.0.1
 src host 10.0.0.1
 dst host 10.0.0.2
@@ -122,6 +124,8 @@ icmp6 and ip6[40] == 135
 icmp6[icmp6type] == icmp6-echo
 ip and udp[0:2] > 1024 or arp[6:2] = 1
 udp[8:4] = 0x12340100
+udp[8] >= 0
+ip[60] & 0 = 0
 ip6[6] = 17 and ip6[40:2] = 5000
 ip[ip[9]] = 0
 len > 60
