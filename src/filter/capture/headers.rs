@@ -273,11 +273,9 @@ impl Headers {
         } = self.values.form(value)
             && let Some(mask) = self.values.number(right)
             && compare == Compare::Equal
+            && mask != 0
             && (k == 0 || k == mask && mask.is_power_of_two())
         {
-            if mask == 0 {
-                return Cond::Const(true);
-            }
             let bits = self.test(left, Compare::AnyBit, Operand::Number(mask), what);
             return if k == 0 { !bits } else { bits };
         }
