@@ -457,7 +457,7 @@ impl Headers {
     fn loopback_carries(&mut self, protocol: u32) -> Result<Cond, Fault> {
         let families: &[u32] = match protocol {
             et::IPV4 => &[2],
-            et::IPV6 => &[30, 24, 28, 10],
+            et::IPV6 => &[30, 24, 28],
             _ => return Ok(Cond::Const(false)),
         };
         let mut any = Cond::Const(false);
