@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    cell::LazyCell,
     env,
     fmt::Write as _,
     fs,
@@ -464,6 +465,8 @@ fn programs_select_what_tcpdumps_programs_select() {
                     continue;
                 }
             };
+            // On packets that end early tcpdump's own programs, optimised or not (`-O`), can differ: either will do.
+            let plain = LazyCell::new(|| tcpdump("-dddO", expression, &file)?.ok());
             for packet in &packets {
                 let input = Input {
                     bytes: packet,
@@ -471,9 +474,7 @@ fn programs_select_what_tcpdumps_programs_select() {
                     packet_type: None,
                 };
                 let (ours, theirs) = (ours.run(&input), theirs.run(&input));
-                // On packets that end early tcpdump's own programs, optimised or not (`-O`), can differ: either will do.
-                let plain = || tcpdump("-dddO", expression, &file)?.ok();
-                if ours != theirs && plain().is_none_or(|plain| plain.run(&input) != ours) {
+                if ours != theirs && plain.as_ref().is_none_or(|plain| plain.run(&input) != ours) {
                     findings.push(format!(
                         "{link}: {expression}: ours {ours}, tcpdump's {theirs}: {}",
                         hex::encode(packet)
