@@ -802,7 +802,7 @@ KNOWN = [
     ("a pcapng file knows the direction of a packet; libpcap asks for it only where the link header has it", only_we_take(r"\b(in|out)bound\b")),
     ("`vxlan` is of libpcap 1.11", only_we_take(r"\bvxlan\b")),
     ("libpcap never loads the byte of `byte N & V` and `byte N | V`", whole(r"\bbyte \d+ [&|]")),
-    ("libpcap forgets that a `geneve` was not there: what follows counts from memory that a relation before it left behind", whole(r"[<>=].*\bgeneve\b")),
+    ("libpcap forgets that a `geneve` was not there: what follows counts from memory that a relation or protochain before it left behind", whole(r"(protochain|[<>=]).*\bgeneve\b")),
     ("libpcap with glibc takes the number of a named network for a single address", whole(r"\bnet (\(?not )?(loopback|link-local)|\bnet \(?.*\bloopback")),
 ]
 
