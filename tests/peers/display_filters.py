@@ -30,29 +30,7 @@ ALIASES = {
 # Differences that are meant: (what matches the expression, which differences, why).
 KNOWN = [
 ]
-ORACLE = r"""
-local order, results, keep = {}, {}, {}
-local state = io.open(os.getenv("FILTER_STATE"), "w")
-for line in io.lines(os.getenv("FILTER_IN")) do
-  local n = #order + 1
-  state:write(n, "\n") state:flush()
-  local numbers = {}
-  order[n], results[n] = line, numbers
-  local ok, made = pcall(Listener.new, "frame", line)
-  if ok then
-    keep[n] = made
-    made.packet = function(pinfo) numbers[#numbers + 1] = pinfo.number end
-  else
-    numbers[1] = "error " .. tostring(made):gsub("[\r\n]+", " "):gsub("^.- is invalid %- ", "")
-  end
-end
-local last = Listener.new("frame")
-function last.draw()
-  local out = io.open(os.getenv("FILTER_OUT"), "w")
-  for n = 1, #order do out:write(table.concat(results[n], " "), "\n") end
-  out:close()
-end
-"""
+ORACLE = os.path.join(ROOT, "tests", "peers", "display_filters.lua")
 
 
 def run(command, **extra):
@@ -629,12 +607,10 @@ class Oracle:
         if not texts:
             return {}
         paths = {name: os.path.join(WORK, f"{name}.{os.getpid()}") for name in ("FILTER_IN", "FILTER_OUT", "FILTER_STATE")}
-        script = os.path.join(WORK, "oracle.lua")
-        open(script, "w").write(ORACLE)
         open(paths["FILTER_IN"], "w").write("".join(t + "\n" for t in texts))
         if os.path.exists(paths["FILTER_OUT"]):
             os.remove(paths["FILTER_OUT"])
-        tshark(capture.path, "-q", "-X", "lua_script:" + script, *disable(self.disabled), **paths)
+        tshark(capture.path, "-q", "-X", "lua_script:" + ORACLE, *disable(self.disabled), **paths)
         if os.path.exists(paths["FILTER_OUT"]):
             lines = open(paths["FILTER_OUT"], encoding="utf-8", errors="replace").read().split("\n")
             return {t: line for t, line in zip(texts, lines)}
