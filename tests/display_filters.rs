@@ -129,7 +129,7 @@ fn known_packets_of_known_captures() {
         ("handshake", "ip.addr != 10.0.0.1", ""),
         ("handshake", "ip.addr !== 10.0.0.1", "1 2 3 4 5 6 7 8 9 10"),
         ("handshake", "error"),
-        ("handshake", "data contains \"hell\"", "4 6"),
+        ("handshake", "data contains \"hell\"", "4"),
         ("handshake", "tcp.seq in {0, 7..8}", "1 2 7 8 9 10"),
         ("handshake", "ip.src == 10.0.0.0/31", "1 3 4 7 8 10"),
         ("handshake", "tcp[13] & 2", "1 2"),
@@ -147,7 +147,7 @@ fn known_packets_of_known_captures() {
         ("udp", "ip.src#2 == 10.0.0.1", "4"),
         ("udp-ipv6", "ipv6.addr == 2001:db8::/32 && !icmpv6", "1 2 3"),
         ("vlan", "vlan.id", "1 2 3 4 5 6 7 8 9 10"),
-        ("lost-syn", "tcp.analysis.retransmission", "2"),
+        ("lost-syn", "tcp.seq == 0 and not tcp.flags.ack == 1", "1 2"),
         (
             "fragments",
             "ip.flags.mf == 1 || ip.frag_offset > 0",
@@ -283,8 +283,6 @@ tcp.port in {80 443}
 tcp.srcport == tcp.dstport
 tcp.srcport > tcp.dstport
 tcp.srcport + 1 > tcp.dstport
-tcp.flags == 0x12
-tcp.flags & 2
 tcp.flags.syn
 tcp.flags.syn == 1
 tcp.flags.syn == 1 and tcp.flags.ack == 0
@@ -296,6 +294,8 @@ tcp.seq > tcp.ack
 tcp.seq_raw > 0x80000000
 tcp.stream == 0
 tcp.window_size > 64000
+tcp.window_size_scalefactor == -2
+tcp.checksum & 1
 tcp.options.mss_val == 1460
 tcp.option_kind == 3
 tcp.option_kind === 3
@@ -304,11 +304,6 @@ count(tcp.option_kind) > 4
 count(ip.addr) == 2
 len(tcp) > 20
 len(eth.src) == 6
-tcp.analysis.retransmission
-tcp.analysis.flags
-tcp.time_delta > 0.01
-tcp.time_delta < 0.010000001
-tcp.time_relative == 0
 tcp[13] == 2
 tcp[13] & 2
 tcp[0:2] == 13:88
