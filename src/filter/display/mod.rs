@@ -1,27 +1,78 @@
 //! Display filters: Wireshark's language over every field that sockwire has, run on decoded and tracked packets.
 
+mod check;
+mod fields;
+mod lex;
+mod parse;
+mod run;
+mod value;
+
+use std::ops::Range;
+
 use super::{FilterError, Names};
 use crate::{layer::Packet, proto::frame::Around};
 
+/// The longest expression, in bytes.
+const LONGEST: usize = 64 * 1024;
+
 /// A display filter, compiled: names are resolved to fields and values to their kinds.
-pub struct DisplayFilter {}
+#[derive(Clone, Debug)]
+pub struct DisplayFilter {
+    root: Option<check::Node>,
+}
+
+/// What is wrong, and with which bytes of the expression.
+#[derive(Clone, Debug)]
+struct Fault {
+    at: Range<usize>,
+    message: String,
+}
+
+impl Fault {
+    fn new(at: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            at,
+            message: message.into(),
+        }
+    }
+}
 
 impl DisplayFilter {
     /// Compiles an expression; an empty one takes every packet.
     ///
     /// # Errors
     /// Says what was expected, and where; an unknown name gets the nearest known ones.
-    pub fn compile(expression: &str, _names: &dyn Names) -> Result<Self, FilterError> {
-        Err(FilterError {
-            expression: expression.to_owned(),
-            at: 0,
-            len: 0,
-            message: "not compiled yet".into(),
-        })
+    pub fn compile(expression: &str, names: &dyn Names) -> Result<Self, FilterError> {
+        let root = Self::root(expression, names).map_err(|fault| {
+            let characters =
+                |bytes: Range<usize>| expression.get(bytes).map_or(0, |s| s.chars().count());
+            FilterError {
+                expression: expression.to_owned(),
+                at: characters(0..fault.at.start),
+                len: characters(fault.at),
+                message: fault.message,
+            }
+        })?;
+        Ok(Self { root })
+    }
+
+    fn root(expression: &str, names: &dyn Names) -> Result<Option<check::Node>, Fault> {
+        if expression.len() > LONGEST {
+            let message = format!("longer than {LONGEST} bytes");
+            return Err(Fault::new(0..0, message));
+        }
+        let tokens = lex::lex(expression)?;
+        let Some(question) = parse::parse(&tokens)? else {
+            return Ok(None);
+        };
+        let checker = check::Checker { hosts: names };
+        checker.question(&question).map(Some)
     }
 
     /// The packet is wanted. Allocates nothing.
-    pub fn matches(&self, _packet: &Packet<'_>, _around: &Around<'_>) -> bool {
-        true
+    pub fn matches(&self, packet: &Packet<'_>, around: &Around<'_>) -> bool {
+        self.root
+            .as_ref()
+            .is_none_or(|root| run::Run::new(packet, around).holds(root))
     }
 }

@@ -1,0 +1,608 @@
+//! From a parsed expression to one that can run: names become fields, and values take the kind of what they are compared with.
+
+use std::ops::Range;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::{
+    Fault, fields,
+    fields::{Of, Source},
+    parse::{Arithmetic, Ask, Operator, Part, Piece, Question, Term},
+    value::{Class, Const, Reader, Written},
+};
+use crate::filter::Names;
+
+/// One question, ready to run.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) test: Test,
+    /// Bytes of the expression.
+    pub(super) at: Range<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Not(Box<Node>),
+    /// It has a value.
+    There(Operand),
+    /// It has a value that is not zero.
+    NotZero(Operand),
+    Compare {
+        every: bool,
+        operator: Operator,
+        left: Operand,
+        right: Operand,
+    },
+    Matches {
+        every: bool,
+        left: Operand,
+        pattern: Box<Regex>,
+    },
+    In {
+        every: bool,
+        left: Operand,
+        set: Vec<(Operand, Option<Operand>)>,
+    },
+}
+
+/// Something with values, and their kind.
+#[derive(Clone, Debug)]
+pub(super) struct Operand {
+    pub(super) class: Class,
+    pub(super) make: Make,
+}
+
+/// How an operand's values come about.
+#[derive(Clone, Debug)]
+pub(super) enum Make {
+    Const(Const),
+    Field(Box<Source>, Vec<Piece>),
+    Slice(Box<Operand>, Vec<Piece>),
+    Length(Box<Operand>),
+    Count(Box<Operand>),
+    Text(Box<Operand>),
+    Upper(Box<Operand>),
+    Lower(Box<Operand>),
+    Absolute(Box<Operand>),
+    Greatest(Vec<Operand>),
+    Least(Vec<Operand>),
+    Negative(Box<Operand>),
+    Sum(Arithmetic, Box<Operand>, Box<Operand>),
+}
+
+/// Numbers without a field of their own.
+const NUMBER: Class = Class::Number { most: u64::MAX };
+
+/// What a bare value is read as: the kind of what it meets.
+#[derive(Clone)]
+struct Hint {
+    class: Class,
+    names: &'static [(u64, &'static str)],
+    field: String,
+}
+
+pub(super) struct Checker<'n> {
+    pub(super) hosts: &'n dyn Names,
+}
+
+impl Checker<'_> {
+    pub(super) fn question(&self, question: &Question) -> Result<Node, Fault> {
+        let all = |parts: &[Question]| -> Result<Vec<Node>, Fault> {
+            parts.iter().map(|part| self.question(part)).collect()
+        };
+        let test = match &question.ask {
+            Ask::All(parts) => Test::All(all(parts)?),
+            Ask::Any(parts) => Test::Any(all(parts)?),
+            Ask::Not(part) => Test::Not(Box::new(self.question(part)?)),
+            Ask::There(term) => self.there(term)?,
+            Ask::In { every, term, set } => self.inside(every.unwrap_or(false), term, set)?,
+            Ask::Compare { every, first, rest } => {
+                return self.compare(question, *every, first, rest);
+            }
+        };
+        Ok(Node {
+            test,
+            at: question.at.clone(),
+        })
+    }
+
+    fn there(&self, term: &Term) -> Result<Test, Fault> {
+        let operand = self.field_like(term)?;
+        Ok(match &term.kind {
+            Part::Call(name, _) => {
+                let message = format!("{name}() has a value: compare it, such as {name}(…) > 0");
+                return Err(Fault::new(term.at.clone(), message));
+            }
+            Part::Sum(..) | Part::Negative(_) => Test::NotZero(operand),
+            _ => Test::There(operand),
+        })
+    }
+
+    fn compare(
+        &self,
+        question: &Question,
+        every: Option<bool>,
+        first: &Term,
+        rest: &[(Operator, Term)],
+    ) -> Result<Node, Fault> {
+        let mut tests = Vec::new();
+        let mut left = first;
+        for (operator, right) in rest {
+            tests.push(Node {
+                test: self.pair(every, left, *operator, right)?,
+                at: left.at.start..right.at.end,
+            });
+            left = right;
+        }
+        let test = match tests.pop() {
+            Some(only) if tests.is_empty() => only.test,
+            last => {
+                tests.extend(last);
+                Test::All(tests)
+            }
+        };
+        Ok(Node {
+            test,
+            at: question.at.clone(),
+        })
+    }
+
+    fn pair(
+        &self,
+        every: Option<bool>,
+        first: &Term,
+        operator: Operator,
+        second: &Term,
+    ) -> Result<Test, Fault> {
+        let left = self.field_like(first)?;
+        let usual = matches!(operator, Operator::AllEqual | Operator::AllUnequal);
+        let every = every.unwrap_or(usual);
+        if operator == Operator::Matches {
+            return self.matches(every, left, first, second);
+        }
+        let searched = left.class.is_bytes() || left.class.is_text();
+        if operator == Operator::Contains && !searched {
+            let message = format!(
+                "contains looks into bytes and text, and this is {}; string(…) makes text of it",
+                left.class.words()
+            );
+            return Err(Fault::new(first.at.clone(), message));
+        }
+        let right = self.against(&left, first, second)?;
+        Ok(Test::Compare {
+            every,
+            operator,
+            left,
+            right,
+        })
+    }
+
+    /// The term that `left` is compared with.
+    fn against(&self, left: &Operand, first: &Term, second: &Term) -> Result<Operand, Fault> {
+        let right = self.operand(second, Some(&hint(left, first)))?;
+        if !left.class.compares(right.class) || left.class == Class::Mark {
+            let message = match left.class {
+                Class::Mark => "it has no value to compare: it is there or not".to_owned(),
+                _ => format!(
+                    "{} cannot be compared with {}{}",
+                    left.class.words(),
+                    right.class.words(),
+                    match &second.kind {
+                        Part::Word(word) =>
+                            format!(" ({word} is a field here; as text it is \"{word}\")"),
+                        _ => String::new(),
+                    }
+                ),
+            };
+            return Err(Fault::new(second.at.clone(), message));
+        }
+        Ok(right)
+    }
+
+    fn matches(
+        &self,
+        every: bool,
+        left: Operand,
+        first: &Term,
+        second: &Term,
+    ) -> Result<Test, Fault> {
+        if !left.class.is_bytes() && !left.class.is_text() {
+            let message = format!(
+                "matches looks at text and bytes, and this is {}; string(…) makes text of it",
+                left.class.words()
+            );
+            return Err(Fault::new(first.at.clone(), message));
+        }
+        let Part::Text(pattern) = &second.kind else {
+            let message =
+                "a pattern is a string in double quotes, such as \"GET|POST\" or r\"\\d+\"";
+            return Err(Fault::new(second.at.clone(), message));
+        };
+        let fault = |message: String| Fault::new(second.at.clone(), message);
+        let pattern = pattern_text(pattern);
+        let built = RegexBuilder::new(&pattern)
+            .case_insensitive(true)
+            .unicode(false)
+            .size_limit(1 << 20)
+            .dfa_size_limit(1 << 20)
+            .nest_limit(64)
+            .build();
+        let pattern = built.map_err(|error| {
+            fault(match error {
+                regex::Error::CompiledTooBig(_) => "this pattern is too large".into(),
+                error => {
+                    let text = error.to_string();
+                    let last = text.lines().last().unwrap_or_default();
+                    format!("not a pattern: {}", last.trim_start_matches("error: "))
+                }
+            })
+        })?;
+        Ok(Test::Matches {
+            every,
+            left,
+            pattern: Box::new(pattern),
+        })
+    }
+
+    fn inside(
+        &self,
+        every: bool,
+        term: &Term,
+        set: &[(Term, Option<Term>)],
+    ) -> Result<Test, Fault> {
+        let left = self.field_like(term)?;
+        let one = |part: &Term| self.against(&left, term, part);
+        let set = set
+            .iter()
+            .map(|(first, last)| Ok((one(first)?, last.as_ref().map(one).transpose()?)))
+            .collect::<Result<_, Fault>>()?;
+        Ok(Test::In { every, left, set })
+    }
+
+    /// A term that is asked of the packet: not a bare value.
+    fn field_like(&self, term: &Term) -> Result<Operand, Fault> {
+        let operand = self.operand(term, None)?;
+        match operand.make {
+            Make::Const(_) => Err(Fault::new(
+                term.at.clone(),
+                "a field or protocol stands on the left, and the value on the right",
+            )),
+            _ => Ok(operand),
+        }
+    }
+
+    fn operand(&self, term: &Term, hint: Option<&Hint>) -> Result<Operand, Fault> {
+        let literal = |written| self.literal(written, term, hint);
+        match &term.kind {
+            Part::Text(text) => literal(Written::Text(text)),
+            Part::Char(byte) => literal(Written::Char(*byte)),
+            Part::Word(word) => match field(word) {
+                Some(source) => Ok(Operand::field(source)),
+                None if hint.is_some() => literal(Written::Word(word.trim_start_matches(':'))),
+                None => Err(Fault::new(term.at.clone(), unknown(word))),
+            },
+            Part::Layer(inner, pieces) => match self.operand(inner, None)?.make {
+                Make::Field(source, _) => Ok(Operand {
+                    class: source.class,
+                    make: Make::Field(source, pieces.clone()),
+                }),
+                _ => Err(Fault::new(
+                    inner.at.clone(),
+                    "# picks a layer of a field or protocol",
+                )),
+            },
+            Part::Slice(inner, pieces) => self.slice(inner, pieces),
+            Part::Call(name, arguments) => self.call(name, arguments, term),
+            Part::Negative(inner) => self.negative(inner, hint),
+            Part::Sum(operator, left, right) => self.sum(*operator, left, right, hint),
+        }
+    }
+
+    fn literal(
+        &self,
+        written: Written<'_>,
+        term: &Term,
+        hint: Option<&Hint>,
+    ) -> Result<Operand, Fault> {
+        let Some(hint) = hint else {
+            let message = "a value alone asks nothing: a field or protocol is expected here";
+            return Err(Fault::new(term.at.clone(), message));
+        };
+        let reader = Reader {
+            hosts: self.hosts,
+            names: hint.names,
+            field: &hint.field,
+        };
+        let value = reader.read(hint.class, written);
+        let value = value.map_err(|message| Fault::new(term.at.clone(), message))?;
+        Ok(Operand {
+            class: hint.class,
+            make: Make::Const(value),
+        })
+    }
+
+    fn slice(&self, inner: &Term, pieces: &[Piece]) -> Result<Operand, Fault> {
+        let of = self.field_like(inner)?;
+        let class = match of.class {
+            class if class.is_text() => Class::Text,
+            class if class.is_bytes() => Class::Bytes,
+            // The bytes of an address in network order.
+            Class::Ipv4 | Class::Ipv6 => Class::Bytes,
+            class => {
+                let message = format!(
+                    "only bytes, text and protocols can be cut, and this is {}",
+                    class.words()
+                );
+                return Err(Fault::new(inner.at.clone(), message));
+            }
+        };
+        Ok(Operand {
+            class,
+            make: Make::Slice(Box::new(of), pieces.to_vec()),
+        })
+    }
+
+    fn negative(&self, inner: &Term, hint: Option<&Hint>) -> Result<Operand, Fault> {
+        let operand = self.operand(inner, hint)?;
+        if !operand.class.is_number() && operand.class != Class::Time {
+            let message = format!(
+                "a minus stands before numbers and times, and this is {}",
+                operand.class.words()
+            );
+            return Err(Fault::new(inner.at.clone(), message));
+        }
+        Ok(Operand {
+            class: operand.class,
+            make: match operand.make {
+                Make::Const(Const::Number(n)) => Make::Const(Const::Number(n.saturating_neg())),
+                _ => Make::Negative(Box::new(operand)),
+            },
+        })
+    }
+
+    fn sum(
+        &self,
+        operator: Arithmetic,
+        first: &Term,
+        second: &Term,
+        hint: Option<&Hint>,
+    ) -> Result<Operand, Fault> {
+        // A bare value takes the kind of its neighbour, whichever side that stands on.
+        let own = match (self.known(first), self.known(second)) {
+            (Some(known), _) | (None, Some(known)) => Some(known),
+            (None, None) => hint.cloned(),
+        };
+        let own = own.map(|hint| Hint {
+            class: match hint.class {
+                Class::Number { .. } => NUMBER,
+                class => class,
+            },
+            ..hint
+        });
+        let (left, right) = (
+            self.operand(first, own.as_ref())?,
+            self.operand(second, own.as_ref())?,
+        );
+        for (operand, term) in [(&left, first), (&right, second)] {
+            let class = operand.class;
+            let able = match operator {
+                Arithmetic::BitAnd => {
+                    class.is_number()
+                        || class.is_bytes()
+                        || matches!(class, Class::Ipv4 | Class::Ipv6)
+                }
+                Arithmetic::Add | Arithmetic::Subtract => class.is_number() || class == Class::Time,
+                _ => class.is_number(),
+            };
+            if !able || !left.class.compares(class) {
+                let message = format!("{} cannot be calculated with so", class.words());
+                return Err(Fault::new(term.at.clone(), message));
+            }
+        }
+        if let (Make::Const(Const::Number(a)), Make::Const(Const::Number(b))) =
+            (&left.make, &right.make)
+        {
+            let value = super::run::calculate(operator, *a, *b);
+            let value = value
+                .ok_or_else(|| Fault::new(first.at.start..second.at.end, "this has no value"))?;
+            return Ok(Operand {
+                class: left.class,
+                make: Make::Const(Const::Number(value)),
+            });
+        }
+        Ok(Operand {
+            class: match left.class {
+                class if class.is_number() => NUMBER,
+                class if class.is_bytes() => Class::Bytes,
+                class => class,
+            },
+            make: Make::Sum(operator, Box::new(left), Box::new(right)),
+        })
+    }
+
+    /// The kind of the first field in `term`; `None` where it holds bare values alone.
+    fn known(&self, term: &Term) -> Option<Hint> {
+        match &term.kind {
+            Part::Text(_) | Part::Char(_) => None,
+            Part::Word(word) => {
+                let operand = Operand::field(field(word)?);
+                Some(hint(&operand, term))
+            }
+            Part::Negative(inner) => self.known(inner),
+            Part::Sum(_, left, right) => self.known(left).or_else(|| self.known(right)),
+            Part::Call(..) | Part::Slice(..) | Part::Layer(..) => {
+                let operand = self.operand(term, None).ok()?;
+                Some(hint(&operand, term))
+            }
+        }
+    }
+
+    fn call(&self, name: &str, arguments: &[Term], term: &Term) -> Result<Operand, Fault> {
+        const NAMES: [&str; 8] = [
+            "abs", "count", "len", "lower", "max", "min", "string", "upper",
+        ];
+        if !NAMES.contains(&name) {
+            let message = match fields::exists(name) {
+                true => {
+                    format!("{name} is no function: put and, or or an operator before the bracket")
+                }
+                false => match crate::text::near(name, NAMES) {
+                    Some(near) => format!("no function is called {name}; did you mean {near}?"),
+                    None => format!(
+                        "no function is called {name}; there are {}",
+                        NAMES.join(", ")
+                    ),
+                },
+            };
+            let end = term.at.start + name.len();
+            return Err(Fault::new(term.at.start..end, message));
+        }
+        if matches!(name, "max" | "min") {
+            return self.extreme(name, arguments, term);
+        }
+        let [argument] = arguments else {
+            let message = format!("{name}() takes one field");
+            return Err(Fault::new(term.at.clone(), message));
+        };
+        let of = self.field_like(argument)?;
+        let class = of.class;
+        let wrong = |wanted: &str| {
+            let message = format!("{name}() takes {wanted}, and this is {}", class.words());
+            Err(Fault::new(argument.at.clone(), message))
+        };
+        let of = Box::new(of);
+        let (class, make) = match name {
+            "len" if class == Class::Mark => return wrong("a field with a value"),
+            "len" => (NUMBER, Make::Length(of)),
+            "count" if !matches!(of.make, Make::Field(..)) => return wrong("a field"),
+            "count" => (NUMBER, Make::Count(of)),
+            "upper" | "lower" if !class.is_text() => return wrong("text"),
+            "upper" => (Class::Text, Make::Upper(of)),
+            "lower" => (Class::Text, Make::Lower(of)),
+            "string" => match class {
+                Class::Number { .. } | Class::Signed | Class::Mac | Class::Ipv4 | Class::Ipv6 => {
+                    (Class::Text, Make::Text(of))
+                }
+                _ => return wrong("a number or an address"),
+            },
+            _ if class.is_number() || matches!(class, Class::Time | Class::Bool) => {
+                (class, Make::Absolute(of))
+            }
+            _ => return wrong("a number or a time"),
+        };
+        Ok(Operand { class, make })
+    }
+
+    fn extreme(&self, name: &str, arguments: &[Term], term: &Term) -> Result<Operand, Fault> {
+        let mut all = Vec::new();
+        for argument in arguments {
+            let operand = self.field_like(argument)?;
+            let first: &Operand = all.first().unwrap_or(&operand);
+            if !first.class.compares(operand.class)
+                || operand.class.is_bytes()
+                || operand.class.is_text()
+            {
+                let message = format!(
+                    "{name}() takes numbers, times or addresses of one kind, and this is {}",
+                    operand.class.words()
+                );
+                return Err(Fault::new(argument.at.clone(), message));
+            }
+            all.push(operand);
+        }
+        let Some(first) = all.first() else {
+            return Err(Fault::new(
+                term.at.clone(),
+                format!("{name}() takes at least one field"),
+            ));
+        };
+        Ok(Operand {
+            class: first.class,
+            make: match name {
+                "max" => Make::Greatest(all),
+                _ => Make::Least(all),
+            },
+        })
+    }
+}
+
+impl Operand {
+    fn field(source: Source) -> Self {
+        Self {
+            class: source.class,
+            make: Make::Field(Box::new(source), Vec::new()),
+        }
+    }
+}
+
+/// The field or protocol called `word`; a point before it says that it is one.
+fn field(word: &str) -> Option<Source> {
+    fields::find(word.strip_prefix('.').unwrap_or(word))
+}
+
+/// How values beside `operand` are read.
+fn hint(operand: &Operand, term: &Term) -> Hint {
+    let (names, field) = match (&operand.make, &term.kind) {
+        (Make::Field(source, _), _) => (names(source), source.name.clone()),
+        (_, Part::Call(name, _)) => (Default::default(), format!("{name}()")),
+        (_, Part::Slice(..)) => (Default::default(), "the slice".into()),
+        _ => (Default::default(), "the left side".into()),
+    };
+    Hint {
+        class: operand.class,
+        names,
+        field,
+    }
+}
+
+/// The names of a field's values.
+fn names(source: &Source) -> &'static [(u64, &'static str)] {
+    let Of::Rows(rows) = &source.of else {
+        return &[];
+    };
+    let mut fields = rows
+        .iter()
+        .flat_map(|row| row.fixed.iter().chain(&row.walked));
+    fields
+        .find(|f| !f.names.is_empty())
+        .map_or(&[], |f| f.names)
+}
+
+/// What to tell of a name that nobody knows.
+fn unknown(word: &str) -> String {
+    let word = word.trim_start_matches('.');
+    let near = fields::near(word);
+    match near.as_slice() {
+        [] => format!("no field or protocol is called {word:?}"),
+        near => format!(
+            "no field or protocol is called {word:?}; did you mean {}?",
+            near.join(", ")
+        ),
+    }
+}
+
+/// The bytes of a pattern as text for the compiler of patterns, which takes UTF-8: other bytes become escapes.
+fn pattern_text(pattern: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in pattern.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c.is_ascii() {
+                true => text.push(c),
+                false => {
+                    // One character of several bytes repeats as a whole.
+                    text.push_str("(?:");
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        text.push_str(&format!("\\x{byte:02x}"));
+                    }
+                    text.push(')');
+                }
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! Names of fields and protocols: every row of the tables, and Wireshark's names that stand for several rows.
+
+use super::value::Class;
+use crate::{
+    field::{At, Field, Kind},
+    proto,
+    protocol::Protocol,
+};
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) class: Class,
+    pub(super) of: Of,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Of {
+    /// Protocols of that name: their bytes.
+    Protocols(Vec<&'static Protocol>),
+    /// Rows of that name.
+    Rows(Vec<Row>),
+}
+
+/// Rows of one protocol, read together.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) protocol: &'static Protocol,
+    /// At fixed places, or written by tracking.
+    pub(super) fixed: Vec<&'static Field>,
+    /// Found by walking the layer.
+    pub(super) walked: Vec<&'static Field>,
+}
+
+/// Names that stand for other fields: a value for each of theirs. Those ending in `host` are the addresses as text, since
+/// nobody is asked for the names of the addresses in a packet.
+pub(super) const ALIASES: &[(&str, &[&str])] = &[
+    ("eth.addr", &["eth.dst", "eth.src"]),
+    ("eth.ig", &["eth.dst.ig", "eth.src.ig"]),
+    ("eth.lg", &["eth.dst.lg", "eth.src.lg"]),
+    ("frame.time", &["frame.time_epoch"]),
+    ("ip.addr", &["ip.src", "ip.dst"]),
+    ("ip.cur_rt_host", &["ip.cur_rt"]),
+    ("ip.dst_host", &["ip.dst"]),
+    ("ip.empty_rt_host", &["ip.empty_rt"]),
+    ("ip.host", &["ip.src", "ip.dst"]),
+    ("ip.rec_rt_host", &["ip.rec_rt"]),
+    ("ip.src_host", &["ip.src"]),
+    ("ip.src_rt_host", &["ip.src_rt"]),
+    ("ipv6.addr", &["ipv6.src", "ipv6.dst"]),
+    ("ipv6.dst_host", &["ipv6.dst"]),
+    ("ipv6.host", &["ipv6.src", "ipv6.dst"]),
+    ("ipv6.src_host", &["ipv6.src"]),
+    ("tcp.port", &["tcp.srcport", "tcp.dstport"]),
+    ("udp.port", &["udp.srcport", "udp.dstport"]),
+];
+
+/// The rows called `name`, over all protocols.
+fn rows(name: &str) -> impl Iterator<Item = (&'static Protocol, &'static Field)> {
+    proto::ALL.iter().flat_map(move |protocol| {
+        let fields = protocol.fields.iter().filter(move |f| f.name == name);
+        fields.map(move |field| (*protocol, *field))
+    })
+}
+
+fn names_of(alias: &str) -> &'static [&'static str] {
+    let found = ALIASES.iter().find(|(name, _)| *name == alias);
+    found.map_or(&[], |(_, names)| names)
+}
+
+/// `name` is known.
+pub(super) fn exists(name: &str) -> bool {
+    !names_of(name).is_empty()
+        || proto::ALL.iter().any(|p| p.name == name)
+        || rows(name).next().is_some()
+}
+
+/// Every name that a filter can use.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    let rows = proto::ALL
+        .iter()
+        .flat_map(|p| p.fields.iter().map(|f| f.name));
+    let protocols = proto::ALL.iter().map(|p| p.name);
+    let aliases = ALIASES.iter().map(|(name, _)| *name);
+    protocols.chain(aliases).chain(rows)
+}
+
+/// What `name` stands for; `None` where nobody knows it. A field goes before the protocol of its name.
+pub(super) fn find(name: &str) -> Option<Source> {
+    let several = names_of(name);
+    let names = if several.is_empty() { &[name] } else { several };
+    let mut found: Vec<Row> = Vec::new();
+    let mut class = None;
+    for (protocol, field) in names.iter().flat_map(|name| rows(name)) {
+        class.get_or_insert_with(|| class_of(field));
+        let known = found
+            .iter()
+            .position(|row| std::ptr::eq(row.protocol, protocol));
+        let at = known.unwrap_or_else(|| {
+            found.push(Row {
+                protocol,
+                fixed: Vec::new(),
+                walked: Vec::new(),
+            });
+            found.len() - 1
+        });
+        match field.at {
+            At::Walked => found[at].walked.push(field),
+            At::Bits { .. } | At::Derived => found[at].fixed.push(field),
+        }
+    }
+    if let Some(class) = class {
+        return Some(Source {
+            name: name.to_owned(),
+            class: match name {
+                "frame.time" => Class::Date,
+                _ if name.ends_with("host") && !several.is_empty() => Class::Host,
+                _ => class,
+            },
+            of: Of::Rows(found),
+        });
+    }
+    let same = proto::ALL.iter().filter(|p| p.name == name).copied();
+    let protocols: Vec<_> = same.collect();
+    (!protocols.is_empty()).then(|| Source {
+        name: name.to_owned(),
+        class: Class::Protocol,
+        of: Of::Protocols(protocols),
+    })
+}
+
+fn class_of(field: &'static Field) -> Class {
+    match field.kind {
+        Kind::Flag => Class::Bool,
+        Kind::Uint | Kind::Hex(_) => Class::Number { most: most(field) },
+        Kind::Int => Class::Signed,
+        Kind::Mac => Class::Mac,
+        Kind::Ipv4 => Class::Ipv4,
+        Kind::Ipv6 => Class::Ipv6,
+        Kind::Bytes => Class::Bytes,
+        Kind::Text => Class::Text,
+        Kind::Time | Kind::Duration => Class::Time,
+        Kind::Mark => Class::Mark,
+    }
+}
+
+/// The largest number that whole bytes of the field's size hold.
+fn most(field: &Field) -> u64 {
+    let bits = match (field.at, field.kind) {
+        (At::Bits { bits, .. }, _) => u32::from(bits),
+        (_, Kind::Hex(digits)) => u32::from(digits) * 4,
+        _ => 64,
+    };
+    let whole = [8, 16, 24, 32].into_iter().find(|n| bits <= *n);
+    whole.map_or(u64::MAX, |n| (1 << n) - 1)
+}
+
+/// Known names near `name`, the nearest first: one slip away, or those that end or begin like it.
+pub(super) fn near(name: &str) -> Vec<&'static str> {
+    let lower = name.to_ascii_lowercase();
+    let last = lower.rsplit('.').next().unwrap_or_default();
+    let mut found: Vec<(usize, &str)> = all()
+        .filter_map(|known| {
+            let slips = strsim::osa_distance(&lower, known);
+            let alike = slips <= 1 + known.len() / 5;
+            let inside = last.len() > 2
+                && (known.rsplit('.').next() == Some(last) || known.split('.').any(|p| p == lower));
+            (alike || inside).then_some((slips, known))
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|(_, known)| known).take(3).collect()
+}
