@@ -25,6 +25,7 @@ LINKS = {1: "EN10MB", 113: "LINUX_SLL", 276: "LINUX_SLL2", 0: "NULL", 108: "LOOP
 # Names that stand for several fields.
 ALIASES = {
     "ip.addr": ["ip.src", "ip.dst"], "ipv6.addr": ["ipv6.src", "ipv6.dst"], "eth.addr": ["eth.src", "eth.dst"],
+    "eth.ig": ["eth.src.ig", "eth.dst.ig"], "eth.lg": ["eth.src.lg", "eth.dst.lg"],
     "tcp.port": ["tcp.srcport", "tcp.dstport"], "udp.port": ["udp.srcport", "udp.dstport"],
 }
 # Differences that are meant: (what matches the expression, which differences, why).
