@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::{
     Fault, fields,
-    fields::{Of, Source},
+    fields::Source,
     parse::{Arithmetic, Ask, Operator, Part, Piece, Question, Term},
+    pattern,
     value::{Class, Const, Reader, Written},
 };
 use crate::filter::Names;
@@ -73,7 +74,9 @@ pub(super) enum Make {
 }
 
 /// Numbers without a field of their own.
-const NUMBER: Class = Class::Number { most: u64::MAX };
+pub(super) const NUMBER: Class = Class::Number { most: u64::MAX };
+
+const ON_THE_LEFT: &str = "a field or protocol stands on the left, and the value on the right";
 
 /// What a bare value is read as: the kind of what it meets.
 #[derive(Clone)]
@@ -170,7 +173,17 @@ impl Checker<'_> {
             );
             return Err(Fault::new(first.at.clone(), message));
         }
-        let right = self.against(&left, first, second)?;
+        let right = match operator {
+            // A part of an address is no address.
+            Operator::Contains if left.class == Class::Mac => {
+                let part = Operand {
+                    class: Class::Bytes,
+                    ..left.clone()
+                };
+                self.against(&part, first, second)?
+            }
+            _ => self.against(&left, first, second)?,
+        };
         Ok(Test::Compare {
             every,
             operator,
@@ -215,30 +228,13 @@ impl Checker<'_> {
             );
             return Err(Fault::new(first.at.clone(), message));
         }
-        let Part::Text(pattern) = &second.kind else {
+        let Part::Text(text) = &second.kind else {
             let message =
                 "a pattern is a string in double quotes, such as \"GET|POST\" or r\"\\d+\"";
             return Err(Fault::new(second.at.clone(), message));
         };
-        let fault = |message: String| Fault::new(second.at.clone(), message);
-        let pattern = pattern_text(pattern);
-        let built = RegexBuilder::new(&pattern)
-            .case_insensitive(true)
-            .unicode(false)
-            .size_limit(1 << 20)
-            .dfa_size_limit(1 << 20)
-            .nest_limit(64)
-            .build();
-        let pattern = built.map_err(|error| {
-            fault(match error {
-                regex::Error::CompiledTooBig(_) => "this pattern is too large".into(),
-                error => {
-                    let text = error.to_string();
-                    let last = text.lines().last().unwrap_or_default();
-                    format!("not a pattern: {}", last.trim_start_matches("error: "))
-                }
-            })
-        })?;
+        let pattern = pattern::compile(text);
+        let pattern = pattern.map_err(|message| Fault::new(second.at.clone(), message))?;
         Ok(Test::Matches {
             every,
             left,
@@ -262,13 +258,10 @@ impl Checker<'_> {
     }
 
     /// A term that is asked of the packet: not a bare value.
-    fn field_like(&self, term: &Term) -> Result<Operand, Fault> {
+    pub(super) fn field_like(&self, term: &Term) -> Result<Operand, Fault> {
         let operand = self.operand(term, None)?;
         match operand.make {
-            Make::Const(_) => Err(Fault::new(
-                term.at.clone(),
-                "a field or protocol stands on the left, and the value on the right",
-            )),
+            Make::Const(_) => Err(Fault::new(term.at.clone(), ON_THE_LEFT)),
             _ => Ok(operand),
         }
     }
@@ -280,7 +273,7 @@ impl Checker<'_> {
             Part::Char(byte) => literal(Written::Char(*byte)),
             Part::Word(word) => match field(word) {
                 Some(source) => Ok(Operand::field(source)),
-                None if hint.is_some() => literal(Written::Word(word.trim_start_matches(':'))),
+                None if hint.is_some() => literal(Written::Word(bare(word))),
                 None => Err(Fault::new(term.at.clone(), unknown(word))),
             },
             Part::Layer(inner, pieces) => match self.operand(inner, None)?.make {
@@ -432,99 +425,21 @@ impl Checker<'_> {
             }
             Part::Negative(inner) => self.known(inner),
             Part::Sum(_, left, right) => self.known(left).or_else(|| self.known(right)),
-            Part::Call(..) | Part::Slice(..) | Part::Layer(..) => {
-                let operand = self.operand(term, None).ok()?;
-                Some(hint(&operand, term))
+            Part::Layer(inner, _) => self.known(inner),
+            Part::Slice(inner, _) => {
+                let of = self.known(inner)?;
+                Some(plain(if of.class.is_text() {
+                    Class::Text
+                } else {
+                    Class::Bytes
+                }))
             }
-        }
-    }
-
-    fn call(&self, name: &str, arguments: &[Term], term: &Term) -> Result<Operand, Fault> {
-        const NAMES: [&str; 8] = [
-            "abs", "count", "len", "lower", "max", "min", "string", "upper",
-        ];
-        if !NAMES.contains(&name) {
-            let message = match fields::exists(name) {
-                true => {
-                    format!("{name} is no function: put and, or or an operator before the bracket")
-                }
-                false => match crate::text::near(name, NAMES) {
-                    Some(near) => format!("no function is called {name}; did you mean {near}?"),
-                    None => format!(
-                        "no function is called {name}; there are {}",
-                        NAMES.join(", ")
-                    ),
-                },
-            };
-            let end = term.at.start + name.len();
-            return Err(Fault::new(term.at.start..end, message));
-        }
-        if matches!(name, "max" | "min") {
-            return self.extreme(name, arguments, term);
-        }
-        let [argument] = arguments else {
-            let message = format!("{name}() takes one field");
-            return Err(Fault::new(term.at.clone(), message));
-        };
-        let of = self.field_like(argument)?;
-        let class = of.class;
-        let wrong = |wanted: &str| {
-            let message = format!("{name}() takes {wanted}, and this is {}", class.words());
-            Err(Fault::new(argument.at.clone(), message))
-        };
-        let of = Box::new(of);
-        let (class, make) = match name {
-            "len" if class == Class::Mark => return wrong("a field with a value"),
-            "len" => (NUMBER, Make::Length(of)),
-            "count" if !matches!(of.make, Make::Field(..)) => return wrong("a field"),
-            "count" => (NUMBER, Make::Count(of)),
-            "upper" | "lower" if !class.is_text() => return wrong("text"),
-            "upper" => (Class::Text, Make::Upper(of)),
-            "lower" => (Class::Text, Make::Lower(of)),
-            "string" => match class {
-                Class::Number { .. } | Class::Signed | Class::Mac | Class::Ipv4 | Class::Ipv6 => {
-                    (Class::Text, Make::Text(of))
-                }
-                _ => return wrong("a number or an address"),
+            Part::Call(name, arguments) => match name.as_str() {
+                "len" | "count" => Some(plain(NUMBER)),
+                "string" | "upper" | "lower" => Some(plain(Class::Text)),
+                _ => self.known(arguments.first()?),
             },
-            _ if class.is_number() || matches!(class, Class::Time | Class::Bool) => {
-                (class, Make::Absolute(of))
-            }
-            _ => return wrong("a number or a time"),
-        };
-        Ok(Operand { class, make })
-    }
-
-    fn extreme(&self, name: &str, arguments: &[Term], term: &Term) -> Result<Operand, Fault> {
-        let mut all = Vec::new();
-        for argument in arguments {
-            let operand = self.field_like(argument)?;
-            let first: &Operand = all.first().unwrap_or(&operand);
-            if !first.class.compares(operand.class)
-                || operand.class.is_bytes()
-                || operand.class.is_text()
-            {
-                let message = format!(
-                    "{name}() takes numbers, times or addresses of one kind, and this is {}",
-                    operand.class.words()
-                );
-                return Err(Fault::new(argument.at.clone(), message));
-            }
-            all.push(operand);
         }
-        let Some(first) = all.first() else {
-            return Err(Fault::new(
-                term.at.clone(),
-                format!("{name}() takes at least one field"),
-            ));
-        };
-        Ok(Operand {
-            class: first.class,
-            make: match name {
-                "max" => Make::Greatest(all),
-                _ => Make::Least(all),
-            },
-        })
     }
 }
 
@@ -537,6 +452,15 @@ impl Operand {
     }
 }
 
+/// How values beside something without a name are read.
+fn plain(class: Class) -> Hint {
+    Hint {
+        class,
+        names: &[],
+        field: "the other side".into(),
+    }
+}
+
 /// The field or protocol called `word`; a point before it says that it is one.
 fn field(word: &str) -> Option<Source> {
     fields::find(word.strip_prefix('.').unwrap_or(word))
@@ -545,7 +469,7 @@ fn field(word: &str) -> Option<Source> {
 /// How values beside `operand` are read.
 fn hint(operand: &Operand, term: &Term) -> Hint {
     let (names, field) = match (&operand.make, &term.kind) {
-        (Make::Field(source, _), _) => (names(source), source.name.clone()),
+        (Make::Field(source, _), _) => (source.names(), source.name.clone()),
         (_, Part::Call(name, _)) => (Default::default(), format!("{name}()")),
         (_, Part::Slice(..)) => (Default::default(), "the slice".into()),
         _ => (Default::default(), "the left side".into()),
@@ -557,21 +481,19 @@ fn hint(operand: &Operand, term: &Term) -> Hint {
     }
 }
 
-/// The names of a field's values.
-fn names(source: &Source) -> &'static [(u64, &'static str)] {
-    let Of::Rows(rows) = &source.of else {
-        return &[];
-    };
-    let mut fields = rows
-        .iter()
-        .flat_map(|row| row.fixed.iter().chain(&row.walked));
-    fields
-        .find(|f| !f.names.is_empty())
-        .map_or(&[], |f| f.names)
+/// A value without the colon that says that it is one (`:80`); `::1` is an address.
+fn bare(word: &str) -> &str {
+    match word.strip_prefix(':') {
+        Some(value) if !value.starts_with(':') => value,
+        _ => word,
+    }
 }
 
 /// What to tell of a name that nobody knows.
 fn unknown(word: &str) -> String {
+    if word.starts_with(|c: char| c.is_ascii_digit() || c == ':') {
+        return ON_THE_LEFT.into();
+    }
     let word = word.trim_start_matches('.');
     let near = fields::near(word);
     match near.as_slice() {
@@ -581,28 +503,4 @@ fn unknown(word: &str) -> String {
             near.join(", ")
         ),
     }
-}
-
-/// The bytes of a pattern as text for the compiler of patterns, which takes UTF-8: other bytes become escapes.
-fn pattern_text(pattern: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in pattern.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c.is_ascii() {
-                true => text.push(c),
-                false => {
-                    // One character of several bytes repeats as a whole.
-                    text.push_str("(?:");
-                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                        text.push_str(&format!("\\x{byte:02x}"));
-                    }
-                    text.push(')');
-                }
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
 }

@@ -21,6 +21,8 @@ pub(super) enum Of {
     Protocols(Vec<&'static Protocol>),
     /// Rows of that name.
     Rows(Vec<Row>),
+    /// What a protocol carries.
+    Payload(&'static Protocol),
 }
 
 /// Rows of one protocol, read together.
@@ -37,6 +39,7 @@ pub(super) struct Row {
 /// nobody is asked for the names of the addresses in a packet.
 pub(super) const ALIASES: &[(&str, &[&str])] = &[
     ("eth.addr", &["eth.dst", "eth.src"]),
+    ("eth.addr.oui", &["eth.dst.oui", "eth.src.oui"]),
     ("eth.ig", &["eth.dst.ig", "eth.src.ig"]),
     ("eth.lg", &["eth.dst.lg", "eth.src.lg"]),
     ("frame.time", &["frame.time_epoch"]),
@@ -56,12 +59,87 @@ pub(super) const ALIASES: &[(&str, &[&str])] = &[
     ("udp.port", &["udp.srcport", "udp.dstport"]),
 ];
 
+/// Numbers over several rows of a table, which only filters need.
+static WHOLES: &[(&Protocol, Field)] = &[
+    (
+        &proto::tcp::PROTOCOL,
+        Field::bits(
+            "tcp.flags",
+            "Flags",
+            Kind::Hex(3),
+            (12, 4, 12),
+            "All flags as one number (RFC 9293 §3.1).",
+        ),
+    ),
+    (
+        &proto::ipv4::PROTOCOL,
+        Field::at(
+            "ip.dsfield",
+            "Differentiated services field",
+            Kind::Hex(2),
+            1,
+            8,
+            "Service and congestion as one byte (RFC 2474 §3).",
+        ),
+    ),
+    (
+        &proto::ipv4::PROTOCOL,
+        Field::bits(
+            "ip.flags",
+            "Flags",
+            Kind::Hex(1),
+            (6, 0, 3),
+            "The three flags as one number (RFC 791 §3.1).",
+        ),
+    ),
+    (
+        &proto::ipv6::PROTOCOL,
+        Field::bits(
+            "ipv6.tclass",
+            "Traffic class",
+            Kind::Hex(2),
+            (0, 4, 8),
+            "Service and congestion as one byte (RFC 8200 §7).",
+        ),
+    ),
+    (
+        &proto::ethernet::PROTOCOL,
+        Field::at(
+            "eth.dst.oui",
+            "Vendor of the destination",
+            Kind::Hex(6),
+            0,
+            24,
+            "The first half of the address (IEEE 802).",
+        ),
+    ),
+    (
+        &proto::ethernet::PROTOCOL,
+        Field::at(
+            "eth.src.oui",
+            "Vendor of the source",
+            Kind::Hex(6),
+            6,
+            24,
+            "The first half of the address (IEEE 802).",
+        ),
+    ),
+];
+
+/// Names of what a protocol carries.
+static PAYLOADS: &[(&str, &Protocol)] = &[
+    ("tcp.payload", &proto::tcp::PROTOCOL),
+    ("udp.payload", &proto::udp::PROTOCOL),
+];
+
 /// The rows called `name`, over all protocols.
 fn rows(name: &str) -> impl Iterator<Item = (&'static Protocol, &'static Field)> {
-    proto::ALL.iter().flat_map(move |protocol| {
+    let tables = proto::ALL.iter().flat_map(move |protocol| {
         let fields = protocol.fields.iter().filter(move |f| f.name == name);
         fields.map(move |field| (*protocol, *field))
-    })
+    });
+    let wholes = WHOLES.iter().filter(move |(_, field)| field.name == name);
+    tables.chain(wholes.map(|(protocol, field)| (*protocol, field)))
 }
 
 fn names_of(alias: &str) -> &'static [&'static str] {
@@ -72,6 +150,7 @@ fn names_of(alias: &str) -> &'static [&'static str] {
 /// `name` is known.
 pub(super) fn exists(name: &str) -> bool {
     !names_of(name).is_empty()
+        || PAYLOADS.iter().any(|(payload, _)| *payload == name)
         || proto::ALL.iter().any(|p| p.name == name)
         || rows(name).next().is_some()
 }
@@ -83,7 +162,13 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
         .flat_map(|p| p.fields.iter().map(|f| f.name));
     let protocols = proto::ALL.iter().map(|p| p.name);
     let aliases = ALIASES.iter().map(|(name, _)| *name);
-    protocols.chain(aliases).chain(rows)
+    let wholes = WHOLES.iter().map(|(_, field)| field.name);
+    let payloads = PAYLOADS.iter().map(|(name, _)| *name);
+    protocols
+        .chain(aliases)
+        .chain(rows)
+        .chain(wholes)
+        .chain(payloads)
 }
 
 /// What `name` stands for; `None` where nobody knows it. A field goes before the protocol of its name.
@@ -121,6 +206,13 @@ pub(super) fn find(name: &str) -> Option<Source> {
             of: Of::Rows(found),
         });
     }
+    if let Some((_, protocol)) = PAYLOADS.iter().find(|(payload, _)| *payload == name) {
+        return Some(Source {
+            name: name.to_owned(),
+            class: Class::Bytes,
+            of: Of::Payload(protocol),
+        });
+    }
     let same = proto::ALL.iter().filter(|p| p.name == name).copied();
     let protocols: Vec<_> = same.collect();
     (!protocols.is_empty()).then(|| Source {
@@ -128,6 +220,21 @@ pub(super) fn find(name: &str) -> Option<Source> {
         class: Class::Protocol,
         of: Of::Protocols(protocols),
     })
+}
+
+impl Source {
+    /// The names of its values.
+    pub(super) fn names(&self) -> &'static [(u64, &'static str)] {
+        let Of::Rows(rows) = &self.of else {
+            return &[];
+        };
+        let mut fields = rows
+            .iter()
+            .flat_map(|row| row.fixed.iter().chain(&row.walked));
+        fields
+            .find(|f| !f.names.is_empty())
+            .map_or(&[], |f| f.names)
+    }
 }
 
 fn class_of(field: &'static Field) -> Class {

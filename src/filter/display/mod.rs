@@ -2,12 +2,21 @@
 
 mod check;
 mod fields;
+mod function;
+mod hint;
 mod lex;
 mod parse;
+mod pattern;
 mod run;
 mod value;
+mod why;
+
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
+
+pub use why::Reason;
 
 use super::{FilterError, Names};
 use crate::{layer::Packet, proto::frame::Around};
@@ -19,6 +28,7 @@ const LONGEST: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct DisplayFilter {
     root: Option<check::Node>,
+    expression: String,
 }
 
 /// What is wrong, and with which bytes of the expression.
@@ -50,10 +60,13 @@ impl DisplayFilter {
                 expression: expression.to_owned(),
                 at: characters(0..fault.at.start),
                 len: characters(fault.at),
-                message: fault.message,
+                message: hint::advice(expression).unwrap_or(fault.message),
             }
         })?;
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            expression: expression.to_owned(),
+        })
     }
 
     fn root(expression: &str, names: &dyn Names) -> Result<Option<check::Node>, Fault> {

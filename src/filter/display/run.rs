@@ -225,6 +225,12 @@ impl<'r, 'p> Run<'r, 'p> {
                     })?;
                 }
             }
+            Of::Payload(protocol) => {
+                return self.views(protocol, pieces, &mut |view| match view.payload() {
+                    [] => ControlFlow::Continue(()),
+                    bytes => take(&Item::Bytes(bytes)),
+                });
+            }
             Of::Rows(rows) => {
                 for row in rows {
                     self.row(row, pieces, take)?;

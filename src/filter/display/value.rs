@@ -198,6 +198,15 @@ pub(super) enum Const {
 }
 
 impl Const {
+    /// The prefix length of a network, as it is written.
+    pub(super) fn prefix(&self) -> String {
+        match self {
+            Self::Ipv4 { mask, .. } if *mask != u32::MAX => format!("/{}", mask.leading_ones()),
+            Self::Ipv6 { mask, .. } if *mask != u128::MAX => format!("/{}", mask.leading_ones()),
+            _ => String::new(),
+        }
+    }
+
     pub(super) fn item(&self) -> Item<'_> {
         match self {
             Self::Number(n) => Item::Number(*n),
