@@ -33,6 +33,10 @@ ALIASES = {
 FILTERS_ONLY = {"tcp.flags": "hexadecimal number", "ip.dsfield": "hexadecimal number", "ip.flags": "hexadecimal number", "ipv6.tclass": "hexadecimal number",
                 "eth.dst.oui": "number", "eth.src.oui": "number", "tcp.payload": "bytes", "udp.payload": "bytes", "ip.src_host": "text", "ip.dst_host": "text",
                 "ipv6.src_host": "text", "ipv6.dst_host": "text"}
+# Whose values tell whether both programs decode what such a field is made of.
+MADE_OF = {"tcp.flags": ["tcp.flags.syn"], "ip.dsfield": ["ip.dsfield.dscp"], "ip.flags": ["ip.flags.df"], "ipv6.tclass": ["ipv6.tclass.dscp"], "eth.dst.oui": ["eth.dst"],
+           "eth.src.oui": ["eth.src"], "tcp.payload": ["tcp.len", "tcp"], "udp.payload": ["udp", "udp.length"], "ip.src_host": ["ip.src"], "ip.dst_host": ["ip.dst"],
+           "ipv6.src_host": ["ipv6.src"], "ipv6.dst_host": ["ipv6.dst"]}
 # Differences that are meant: (what matches the expression, which differences, why).
 KNOWN = [
     (r"Range .* isn't valid because", "accepts", "[n-n] is one byte; 4.0 refuses it, later versions do not"),
@@ -306,6 +310,7 @@ class Capture:
                         unlike.add(name)
                 elif len(a.get(name, [])) != len(b.get(name, [])):
                     unlike.add(name)
+            unlike.update(name for name, parts in MADE_OF.items() if unlike.intersection(parts))
             self.unlike.append(unlike)
 
     def ask_fields(self, every, disabled):
