@@ -11,7 +11,7 @@ use std::{
 use sockwire::{
     decode::{Decoded, Decoder},
     export::json::Records,
-    filter::Filter,
+    filter::{DisplayFilter, Filter},
     frame::{Batch, Direction, KernelChecksum, Record},
     link::LinkType,
     proto::frame::Around,
@@ -98,12 +98,19 @@ fn batch(rounds: usize) -> Batch {
     Batch::owned(data, records, 1)
 }
 
+/// Takes every packet, and asks in every way.
+const DISPLAY: &str = "frame.len > 0 and not (tcp.port == 1 or ip.addr in {192.0.2.0/24, 1.1.1.1} or tcp.option_kind == 99 \
+     or frame contains \"nothing\" or frame matches \"no(thing|body)\" or tcp[13] & 40 or eth.src[0,1-2] == 01:02:03 \
+     or string(ip.ttl) == \"1\" or upper(ip.host) contains \"A\" or count(tcp.option_kind) > 9 or max(ip.ttl) < 1 \
+     or ip.src#1 == ip.dst#1 or ip.ttl + 1 == 300 or len(udp.payload) > 99 or icmp.type#2 == 3)";
+
 /// What a view makes of every packet of a batch, and how often that allocated.
 struct Pipeline {
     decoder: Decoder,
     tracker: Tracker,
     decoded: Decoded,
     filter: Filter,
+    display: DisplayFilter,
     lines: Lines,
     records: Records,
     text: String,
@@ -129,6 +136,7 @@ impl Pipeline {
             tracker: Tracker::default(),
             decoded: Decoded::default(),
             filter: Filter::compile("not port 1 and not host 192.0.2.1", &NoNames).unwrap(),
+            display: DisplayFilter::compile(DISPLAY, &NoNames).unwrap(),
             lines: Lines::new(Options::default()),
             records: Records::default(),
             text: String::new(),
@@ -149,6 +157,7 @@ impl Pipeline {
             let packet = self.decoded.packet(batch, index).unwrap();
             self.lines.packet(&packet, None, &mut self.text);
             let around = Around::of(&[], batch, index);
+            assert!(self.display.matches(&packet, &around));
             self.records.packet(&packet, &around, &mut self.bytes);
         }
         COUNT.get() - before

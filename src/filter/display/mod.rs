@@ -1,4 +1,13 @@
 //! Display filters: Wireshark's language over every field that sockwire has, run on decoded and tracked packets.
+//!
+//! The language is that of Wireshark 4.0. What differs:
+//! - Patterns (`matches`) run in linear time: no look-around and no references back; `$` is the very end of the text.
+//! - Numbers do not wrap: `ip.ttl - 65 > 1000` is false, and `ip.ttl > -1` true.
+//! - Dates without an offset are UTC, since a filter reads no clock and no environment.
+//! - Bytes, hardware addresses and protocols compare with each other, and `true` may be written small.
+//! - `max` and `min` take numbers, times and addresses, not text and bytes.
+//! - References to a selected packet (`${field}`) and macros are refused.
+//! - One packet yields at most 100,000 values to one filter: option lists are as long as their sender likes.
 
 mod check;
 mod fields;
@@ -54,13 +63,17 @@ impl DisplayFilter {
     /// Says what was expected, and where; an unknown name gets the nearest known ones.
     pub fn compile(expression: &str, names: &dyn Names) -> Result<Self, FilterError> {
         let root = Self::root(expression, names).map_err(|fault| {
+            let fault = match hint::advice(expression) {
+                Some(advice) => Fault::new(0..expression.len(), advice),
+                None => fault,
+            };
             let characters =
                 |bytes: Range<usize>| expression.get(bytes).map_or(0, |s| s.chars().count());
             FilterError {
                 expression: expression.to_owned(),
                 at: characters(0..fault.at.start),
                 len: characters(fault.at),
-                message: hint::advice(expression).unwrap_or(fault.message),
+                message: fault.message,
             }
         })?;
         Ok(Self {

@@ -226,7 +226,7 @@ impl Parser<'_> {
     }
 
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
-        if self.depth == DEPTH {
+        if self.depth >= DEPTH {
             let message = format!("nested deeper than {DEPTH} levels");
             return Err(Fault::new(self.token().at.clone(), message));
         }
