@@ -76,7 +76,8 @@ impl<'r, 'p> Run<'r, 'p> {
                 left,
                 right,
             } => {
-                let test = |a: &Item<'_>, b: &Item<'_>| compare(*operator, a, b);
+                let text = left.class.is_text();
+                let test = |a: &Item<'_>, b: &Item<'_>| compare(*operator, a, b, text);
                 match every {
                     false => self.some(left, &|a| self.some(right, &|b| test(a, b))),
                     true => {
@@ -95,12 +96,13 @@ impl<'r, 'p> Run<'r, 'p> {
                 self.which(*every, left, &test)
             }
             Test::In { every, left, set } => self.which(*every, left, &|item| {
+                let text = left.class.is_text();
+                let is = |operand: &Operand, wanted: fn(Ordering) -> bool| {
+                    self.some(operand, &|one| item.order(one, text).is_some_and(wanted))
+                };
                 set.iter().any(|(first, last)| match last {
-                    None => self.some(first, &|one| item.order(one) == Some(Ordering::Equal)),
-                    Some(last) => {
-                        self.some(first, &|one| item.order(one).is_some_and(Ordering::is_ge))
-                            && self.some(last, &|one| item.order(one).is_some_and(Ordering::is_le))
-                    }
+                    None => is(first, Ordering::is_eq),
+                    Some(last) => is(first, Ordering::is_ge) && is(last, Ordering::is_le),
                 })
             }),
         }
@@ -193,7 +195,7 @@ impl<'r, 'p> Run<'r, 'p> {
         let mut best: Option<Item<'static>> = None;
         for operand in of {
             self.each(operand, &mut |item| {
-                if best.is_none_or(|best| item.order(&best) == Some(wanted)) {
+                if best.is_none_or(|best| item.order(&best, false) == Some(wanted)) {
                     best = item.kept();
                 }
                 ControlFlow::Continue(())
@@ -330,14 +332,16 @@ impl Visit for Wanted<'_, '_, '_> {
     }
 }
 
-fn compare(operator: Operator, a: &Item<'_>, b: &Item<'_>) -> bool {
+fn compare(operator: Operator, a: &Item<'_>, b: &Item<'_>, text: bool) -> bool {
     if operator == Operator::Contains {
         return match (a.bytes(), b.bytes()) {
+            // Nothing is found only in fields of bytes, as Wireshark has it.
+            (Some(_), Some([])) => matches!(a, Item::Bytes(_)) && !text,
             (Some(hay), Some(needle)) => memchr::memmem::find(hay, needle).is_some(),
             _ => false,
         };
     }
-    let Some(order) = a.order(b) else {
+    let Some(order) = a.order(b, text) else {
         return false;
     };
     match operator {

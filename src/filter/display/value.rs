@@ -159,8 +159,9 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The order of two values of one kind; addresses by the bits that both prefixes cover.
-    pub(super) fn order(&self, other: &Item<'_>) -> Option<Ordering> {
+    /// The order of two values of one kind: addresses by the bits that both prefixes cover, `text` by its letters, other
+    /// bytes by their number first.
+    pub(super) fn order(&self, other: &Item<'_>, text: bool) -> Option<Ordering> {
         match (self, other) {
             (Self::Number(a), Item::Number(b)) => Some(a.cmp(b)),
             (
@@ -183,7 +184,14 @@ impl<'a> Item<'a> {
                     mask: n,
                 },
             ) => Some((a & m & n).cmp(&(b & m & n))),
-            _ => Some(self.bytes()?.cmp(other.bytes()?)),
+            _ => {
+                let (a, b) = (self.bytes()?, other.bytes()?);
+                let number = match text {
+                    true => Ordering::Equal,
+                    false => a.len().cmp(&b.len()),
+                };
+                Some(number.then_with(|| a.cmp(b)))
+            }
         }
     }
 }
