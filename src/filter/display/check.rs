@@ -80,7 +80,7 @@ const ON_THE_LEFT: &str = "a field or protocol stands on the left, and the value
 
 /// What a bare value is read as: the kind of what it meets.
 #[derive(Clone)]
-struct Hint {
+pub(super) struct Hint {
     class: Class,
     names: &'static [(u64, &'static str)],
     field: String,
@@ -266,7 +266,7 @@ impl Checker<'_> {
         }
     }
 
-    fn operand(&self, term: &Term, hint: Option<&Hint>) -> Result<Operand, Fault> {
+    pub(super) fn operand(&self, term: &Term, hint: Option<&Hint>) -> Result<Operand, Fault> {
         let literal = |written| self.literal(written, term, hint);
         match &term.kind {
             Part::Text(text) => literal(Written::Text(text)),
@@ -467,7 +467,7 @@ fn field(word: &str) -> Option<Source> {
 }
 
 /// How values beside `operand` are read.
-fn hint(operand: &Operand, term: &Term) -> Hint {
+pub(super) fn hint(operand: &Operand, term: &Term) -> Hint {
     let (names, field) = match (&operand.make, &term.kind) {
         (Make::Field(source, _), _) => (source.names(), source.name.clone()),
         (_, Part::Call(name, _)) => (Default::default(), format!("{name}()")),

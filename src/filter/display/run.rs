@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     check::{Make, Node, Operand, Test},
-    fields::{Of, Row, Source},
+    fields::{self, Of, Row, Source},
     parse::{Arithmetic, Operator, Piece, To},
     value::{Class, Item},
 };
@@ -64,8 +64,8 @@ impl<'r, 'p> Run<'r, 'p> {
             Test::There(operand) => self.some(operand, &|_| true),
             Test::NotZero(operand) => self.some(operand, &|item| match item {
                 Item::Number(n) => *n != 0,
-                Item::Ipv4 { address, .. } => *address != 0,
-                Item::Ipv6 { address, .. } => *address != 0,
+                Item::Ipv4 { address, mask } => address & mask != 0,
+                Item::Ipv6 { address, mask } => address & mask != 0,
                 item => item
                     .bytes()
                     .is_some_and(|bytes| bytes.iter().any(|b| *b != 0)),
@@ -213,17 +213,22 @@ impl<'r, 'p> Run<'r, 'p> {
             Of::Protocols(protocols) => {
                 for &protocol in protocols {
                     if std::ptr::eq(protocol, &frame::PROTOCOL) {
-                        let bytes = self.packet.frame.bytes;
-                        let header = bytes.len();
-                        take(&Item::Protocol { bytes, header })?;
+                        if the_frame(pieces) {
+                            let bytes = self.packet.frame.bytes;
+                            let own = bytes.len();
+                            take(&Item::Protocol { bytes, own })?;
+                        }
                         continue;
                     }
+                    let with_payload = fields::with_payload(protocol);
                     self.views(protocol, pieces, &mut |view| {
                         self.step()?;
-                        take(&Item::Protocol {
-                            bytes: view.bytes(),
-                            header: view.header().len(),
-                        })
+                        let bytes = view.bytes();
+                        let own = match with_payload {
+                            true => bytes.len(),
+                            false => view.header().len(),
+                        };
+                        take(&Item::Protocol { bytes, own })
                     })?;
                 }
             }
@@ -244,6 +249,9 @@ impl<'r, 'p> Run<'r, 'p> {
 
     fn row(&self, row: &Row, pieces: &[Piece], take: Take<'_>) -> ControlFlow<()> {
         if std::ptr::eq(row.protocol, &frame::PROTOCOL) {
+            if !the_frame(pieces) {
+                return ControlFlow::Continue(());
+            }
             let mut wanted = Wanted {
                 run: self,
                 fields: &row.fixed,
@@ -368,6 +376,11 @@ fn picks(piece: &Piece, number: usize, total: usize) -> bool {
         To::End => i64::MAX,
     };
     (from..=last).contains(&number)
+}
+
+/// `pieces` pick the frame, of which there is one.
+fn the_frame(pieces: &[Piece]) -> bool {
+    pieces.is_empty() || pieces.iter().any(|piece| picks(piece, 1, 1))
 }
 
 /// The bytes of `piece` in something of `len` bytes; `None` where it does not reach that far.
@@ -518,9 +531,12 @@ fn sum(operator: Arithmetic, a: &Item<'_>, b: &Item<'_>, take: Take<'_>) -> Cont
             mask: m & n,
         }),
         _ => match (a.own(), b.own()) {
-            (Some(a), Some(b)) if a.len() == b.len() => {
-                scratch(a.len(), a.iter().zip(b).map(|(a, b)| a & b), take)
-            }
+            // As far as the shorter one goes.
+            (Some(a), Some(b)) => scratch(
+                a.len().min(b.len()),
+                a.iter().zip(b).map(|(a, b)| a & b),
+                take,
+            ),
             _ => ControlFlow::Continue(()),
         },
     }

@@ -104,10 +104,10 @@ pub(super) enum Item<'a> {
         mask: u128,
     },
     Bytes(&'a [u8]),
-    /// All bytes of a protocol from its header on, and the length of the header.
+    /// All bytes of a protocol from its header on, and how many of them are cut and counted.
     Protocol {
         bytes: &'a [u8],
-        header: usize,
+        own: usize,
     },
 }
 
@@ -141,10 +141,10 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Bytes to cut and to measure: of a protocol, its header.
+    /// Bytes to cut and to count.
     pub(super) fn own(&self) -> Option<&'a [u8]> {
         match self {
-            Self::Protocol { bytes, header } => bytes.get(..*header),
+            Self::Protocol { bytes, own } => bytes.get(..*own),
             _ => self.bytes(),
         }
     }
