@@ -64,8 +64,7 @@ impl Class {
 
     fn group(self) -> u8 {
         match self {
-            Self::Bool => 0,
-            Self::Number { .. } | Self::Signed => 1,
+            Self::Bool | Self::Number { .. } | Self::Signed => 1,
             Self::Mac | Self::Bytes | Self::Protocol => 2,
             Self::Ipv4 => 3,
             Self::Ipv6 => 4,
