@@ -82,7 +82,9 @@ impl<'r, 'p> Run<'r, 'p> {
                     false => self.some(left, &|a| self.some(right, &|b| test(a, b))),
                     true => {
                         self.some(right, &|_| true)
-                            && self.every(left, &|a| !self.some(right, &|b| !test(a, b)))
+                            && self.every(left, &|a| {
+                                !self.some(right, &|b| !matches!(b, Item::Nothing) && !test(a, b))
+                            })
                     }
                 }
             }
@@ -133,7 +135,7 @@ impl<'r, 'p> Run<'r, 'p> {
         let (mut any, mut all) = (false, true);
         let _ = self.each(operand, &mut |item| {
             any = true;
-            all = test(item);
+            all = matches!(item, Item::Nothing) || test(item);
             match all {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
@@ -502,7 +504,7 @@ fn sum(operator: Arithmetic, a: &Item<'_>, b: &Item<'_>, take: Take<'_>) -> Cont
     match (a, b) {
         (Item::Number(a), Item::Number(b)) => match calculate(operator, *a, *b) {
             Some(n) => take(&Item::Number(n)),
-            None => ControlFlow::Continue(()),
+            None => take(&Item::Nothing),
         },
         (
             Item::Ipv4 {

@@ -93,6 +93,8 @@ impl Class {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item<'a> {
     Mark,
+    /// What a division by zero yields: no test of it holds, and it fails none that all values must pass.
+    Nothing,
     Number(i128),
     Ipv4 {
         address: u32,
@@ -154,7 +156,7 @@ impl<'a> Item<'a> {
             Self::Number(n) => Some(Item::Number(n)),
             Self::Ipv4 { address, mask } => Some(Item::Ipv4 { address, mask }),
             Self::Ipv6 { address, mask } => Some(Item::Ipv6 { address, mask }),
-            Self::Mark | Self::Bytes(_) | Self::Protocol { .. } => None,
+            Self::Mark | Self::Nothing | Self::Bytes(_) | Self::Protocol { .. } => None,
         }
     }
 
@@ -543,7 +545,7 @@ fn octets(word: &str) -> Option<Vec<u8>> {
 pub(super) fn shown(class: Class, item: &Item<'_>) -> String {
     const MOST: usize = 32;
     match item {
-        Item::Mark => String::new(),
+        Item::Mark | Item::Nothing => String::new(),
         Item::Number(n) => match class {
             Class::Bool => (*n != 0).to_string(),
             Class::Time | Class::Date => {
