@@ -61,7 +61,11 @@ impl<'r, 'p> Run<'r, 'p> {
             Test::All(parts) => parts.iter().all(|part| self.holds(part)),
             Test::Any(parts) => parts.iter().any(|part| self.holds(part)),
             Test::Not(part) => !self.holds(part),
-            Test::There(operand) => self.some(operand, &|_| true),
+            Test::There(operand) => {
+                // A part that lies past the end is empty: not there.
+                let part = matches!(operand.make, Make::Slice(..));
+                self.some(operand, &|item| !part || !matches!(item, Item::Bytes([])))
+            }
             Test::NotZero(operand) => self.some(operand, &|item| match item {
                 Item::Number(n) => *n != 0,
                 Item::Ipv4 { address, mask } => address & mask != 0,
@@ -402,22 +406,14 @@ fn range(piece: &Piece, len: usize) -> Option<Range<usize>> {
 
 /// Cuts `pieces` out of `bytes` and joins them.
 fn cut(bytes: &[u8], pieces: &[Piece], take: Take<'_>) -> ControlFlow<()> {
-    if let [piece] = pieces {
-        return match range(piece, bytes.len()) {
-            Some(range) => take(&Item::Bytes(&bytes[range])),
-            None => ControlFlow::Continue(()),
-        };
-    }
-    let mut total = 0;
-    for piece in pieces {
-        match range(piece, bytes.len()) {
-            Some(range) => total += range.len(),
-            None => return ControlFlow::Continue(()),
-        }
-    }
-    let parts = pieces
+    // What lies past the end is empty, and ends the joining.
+    let mut parts = pieces
         .iter()
-        .filter_map(|piece| bytes.get(range(piece, bytes.len())?));
+        .map_while(|piece| bytes.get(range(piece, bytes.len())?));
+    if pieces.len() == 1 {
+        return take(&Item::Bytes(parts.next().unwrap_or_default()));
+    }
+    let total = parts.clone().map(<[u8]>::len).sum();
     scratch(total, parts.flatten().copied(), take)
 }
 
