@@ -97,8 +97,11 @@ impl<'r, 'p> Run<'r, 'p> {
                 left,
                 pattern,
             } => {
-                let test =
-                    |item: &Item<'_>| item.bytes().is_some_and(|bytes| pattern.is_match(bytes));
+                // No pattern finds anything where there is no byte.
+                let test = |item: &Item<'_>| {
+                    item.bytes()
+                        .is_some_and(|bytes| !bytes.is_empty() && pattern.is_match(bytes))
+                };
                 self.which(*every, left, &test)
             }
             Test::In { every, left, set } => self.which(*every, left, &|item| {
@@ -239,8 +242,11 @@ impl<'r, 'p> Run<'r, 'p> {
                 }
             }
             Of::Payload(protocol) => {
+                let tcp = protocol.name == "tcp";
                 return self.views(protocol, pieces, &mut |view| match view.payload() {
                     [] => ControlFlow::Continue(()),
+                    // Of a quoted segment Wireshark shows no payload.
+                    _ if tcp && view.layer.quoted => ControlFlow::Continue(()),
                     bytes => take(&Item::Bytes(bytes)),
                 });
             }
