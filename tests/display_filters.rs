@@ -285,7 +285,7 @@ tcp.srcport + 1 > tcp.dstport
 tcp.flags.syn
 tcp.flags.syn == 1
 tcp.flags.syn == 1 and tcp.flags.ack == 0
-tcp.flags.syn == true
+tcp.flags.syn == TRUE
 tcp.len > 0
 tcp.len > 0 and ip.src == 10.0.0.1
 tcp.seq == 0

@@ -52,15 +52,17 @@ KNOWN = [
     (r" are not of compatible types\.", "accepts", "flags compare with numbers whichever stands first; bytes that are the name of a protocol only Wireshark knows (fc, dc)"),
     (r"this has no value", "refuses", "a constant divided by zero"),
     (r"^[a-z_]+: .*(tcp\.(seq|ack|nxtseq|seq_raw|ack_raw)|key|tsval|tsecr)\b.* [-+*] ", "any", "Wireshark calculates in 32 or 64 bits, and goes round"),
-    (r"^arithmetic: -", "takes", "Wireshark calculates in 32 or 64 bits, and goes round"),
+    (r"^arithmetic: (-|.* \* )", "takes", "Wireshark calculates in 32 or 64 bits, and goes round"),
     (r"\b(arp|cmd|ipv6\.routing)(\[|\) )", "any", "bytes of a protocol: with the padding behind ARP, without the type in Cisco MetaData, past some routing headers"),
-    (r"\b(ip|ipv6|llc)(\[|\) )", "any", "the header of a malformed packet, which both programs cut at other places"),
+    (r"\b(ip|ipv6|llc|udp)(\[|\) ).*zoo-EN10MB", "any", "the header of a malformed packet, which both programs cut at other places"),
     (r"\bframe\b.*zoo-(IPV|RAW)", "any", "where a frame begins with IP, tshark cuts what follows the datagram off the frame itself"),
     (r"icmpv6\.mldr\.mar\.multicast_address\[", "any", "tshark finds no ff at the beginning of these multicast addresses, which it shows"),
+    (r" (ff|fc|dc)\b", "any", "a protocol of Wireshark, where sockwire, which has none of that name, reads a byte"),
+    (r"^broken: .*no field or protocol is called", "refuses", "a field that only Wireshark has"),
     (r"^broken: ", "accepts", "a slip that still has one meaning"),
     (r"^broken: .* is neither bytes nor text", "refuses", "half a byte (abc, 256) is no byte"),
     (r"(len\(tcp\.options\.tfo\.request\))", "refuses", "a mark has no length"),
-    (r"=> no value of (gre\.proto|sll\.gretype) is called", "refuses", "tables of names of values differ"),
+    (r"=> no value of .* is called", "refuses", "tables of names of values differ"),
     (r"other_names:", "any", "tables of names of values differ"),
 ]
 ORACLE = os.path.join(ROOT, "tests", "peers", "display_filters.lua")
@@ -315,7 +317,8 @@ class Capture:
             unlike = set()
             # tshark counts some protocols twice that have one header (IGMP, ARP): then # has other layers.
             layers = collections.Counter(b.get("frame.protocols", [""])[0].split(":"))
-            unlike.update(name + "#" for name in protocols if name != "frame" and layers[name] != len(a.get(name, [])))
+            if layers["mptcp"] > 1 or any(layers[name] != len(a.get(name, [])) for name in protocols if name != "frame"):
+                unlike.add("#")
             for name in (a.keys() | b.keys()) - FILTERS_ONLY.keys():
                 if name in fields and fields[name].kind != "FT_NONE":
                     kind = fields[name].kind
@@ -778,7 +781,7 @@ class Score:
                 r["refused"] += 1
             return
         if "#" in text:
-            named = named | {name.split(".")[0] + "#" for name in named}
+            named = named | {"#"}
         if refused != refuses:
             which = "accepts" if refused else "refuses"
             self.differs(rows, which, kind, text, (a if refused else b)[6:], named)
