@@ -160,6 +160,15 @@ impl Connections {
             let found = connection.judge(&seen, me, pool);
             say(&found, connection.first_rtt, &mut fact);
         }
+        fact(
+            &tcp::TIME_RELATIVE,
+            Value::Duration(now.since(connection.first)),
+        );
+        fact(
+            &tcp::TIME_DELTA,
+            Value::Duration(now.since(connection.last)),
+        );
+        connection.last = now;
         let connection = *connection;
         if segment.flags & (flag::SYN | flag::ACK | flag::RST) == flag::ACK {
             self.flows.set_stage(key, Stage::Open);
@@ -257,17 +266,16 @@ impl Connection {
         if segment.len > 0 {
             self.shown |= shown::DATA;
         }
-        let both = shown::SYN | shown::SYN_ACK;
-        if ack && !syn && !rst && self.shown & both == both {
-            self.shown |= shown::ACK;
+        if ack && !syn {
+            let both = shown::SYN | shown::SYN_ACK;
+            if !rst && self.shown & both == both {
+                self.shown |= shown::ACK;
+            }
             if let Some(syn) = self.syn {
                 self.first_rtt.get_or_insert(now.since(syn));
             }
         }
         fact(&tcp::COMPLETENESS, Value::Uint(self.shown.into()));
-        fact(&tcp::TIME_RELATIVE, Value::Duration(now.since(self.first)));
-        fact(&tcp::TIME_DELTA, Value::Duration(now.since(self.last)));
-        self.last = now;
     }
 
     fn judge(&mut self, seen: &Seen<'_>, me: usize, pool: &mut unacked::Pool) -> Analysis {
@@ -358,9 +366,11 @@ fn say(
     }
     if let Some((frame, rtt)) = found.acks {
         fact(&tcp::A_ACKS_FRAME, Value::Uint(frame));
-        fact(&tcp::A_ACK_RTT, Value::Duration(rtt));
+        if rtt != 0 {
+            fact(&tcp::A_ACK_RTT, Value::Duration(rtt));
+        }
     }
-    if let Some((nanos, frame)) = found.timeout {
+    if let Some((nanos, frame)) = found.timeout.filter(|(nanos, _)| *nanos != 0) {
         fact(&tcp::A_RTO, Value::Duration(nanos));
         fact(&tcp::A_RTO_FRAME, Value::Uint(frame));
     }

@@ -22,6 +22,7 @@ const ABSURD: u32 = 2_000_000_000;
 /// One verdict; a segment can have several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[expect(missing_docs, reason = "their fields are documented, in proto::tcp")]
 pub enum Verdict {
     Retransmission,
     FastRetransmission,
@@ -62,6 +63,7 @@ impl Verdicts {
 /// Everything that the analysis says of one segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Analysis {
+    /// All that apply.
     pub verdicts: Verdicts,
     /// Which duplicate of its ACK it is, counted from 1, and the packet that it repeats.
     pub duplicate: Option<(u32, u64)>,
@@ -235,24 +237,25 @@ impl Pair<'_> {
         other.duplicates = TOLD;
     }
 
-    /// Data, a SYN or a FIN that does not go on where the newest one ended was sent again, or came late.
+    /// Data that was acknowledged before, and data, a SYN or a FIN that does not go on where the newest one ended: sent
+    /// again, or come late.
     fn as_repetition(&mut self, seen: &Seen<'_>, found: &mut Analysis) {
         let Self { me, other, .. } = self;
         let s = seen.segment;
-        let Some(next) = me.next.filter(|next| after(*next, s.seq)) else {
-            return;
-        };
         let carries = s.len > 0 || s.flags & (flag::SYN | flag::FIN) != 0;
         if !carries || found.verdicts.has(Verdict::KeepAlive) {
             return;
         }
-        let end = s.seq.wrapping_add(s.len);
         let v = &mut found.verdicts;
+        let end = s.seq.wrapping_add(s.len);
         if s.len > 0 && other.ack != 0 && !after(end, other.ack) {
             v.add(Verdict::SpuriousRetransmission);
             v.add(Verdict::Retransmission);
             return;
         }
+        let Some(next) = me.next.filter(|next| after(*next, s.seq)) else {
+            return;
+        };
         // The byte before may have been a probe of a closed window: this goes on from there.
         if s.len > 1 && next.wrapping_sub(1) == s.seq {
             return;
@@ -269,11 +272,7 @@ impl Pair<'_> {
             return;
         }
         v.add(Verdict::Retransmission);
-        let eldest = self
-            .pool
-            .iter(me.unacked)
-            .filter(|sent| !after(s.seq, sent.seq))
-            .last();
+        let eldest = self.pool.iter(me.unacked).last();
         let (time, frame) = eldest.map_or((me.next_time, me.next_frame), |sent| {
             (sent.time, sent.frame)
         });
@@ -364,11 +363,12 @@ impl Pair<'_> {
             return;
         };
         let flight = last.wrapping_sub(first).wrapping_sub(other.sacked);
-        if (1..ABSURD).contains(&flight) {
-            // SYN and FIN are no bytes.
-            let virtual_bytes = u32::from(s.flags & (flag::SYN | flag::FIN) != 0);
-            found.in_flight = Some(flight - virtual_bytes);
+        if !(1..ABSURD).contains(&flight) {
+            return;
         }
+        // SYN and FIN are no bytes.
+        let virtual_bytes = u32::from(s.flags & (flag::SYN | flag::FIN) != 0);
+        found.in_flight = Some(flight - virtual_bytes);
         me.pushed = if me.push_ended {
             s.len
         } else {
