@@ -154,6 +154,14 @@ impl<V> Flows<V> {
         &mut self.entries[place as usize].value
     }
 
+    /// The flow that makes room when `key` comes now: `None` when it is known, or there is room.
+    pub fn next_out(&self, key: &FlowKey) -> Option<&V> {
+        if self.entries.len() < self.capacity || self.place(key).is_some() {
+            return None;
+        }
+        Some(&self.entries[self.oldest() as usize].value)
+    }
+
     /// The flow that has a place counts as heard of last.
     pub fn heard(&mut self, place: u32) {
         if (place as usize) < self.entries.len() {

@@ -147,6 +147,11 @@ impl End {
         self.state
     }
 
+    /// `s` carries data behind this end's own FIN.
+    pub fn is_past_its_fin(&self, s: &Segment) -> bool {
+        s.len > 0 && self.own_fin.is_some_and(|fin| before(fin, s.end()))
+    }
+
     /// This end sends `s`.
     pub fn sends(&mut self, s: &Segment) {
         use State as S;

@@ -330,6 +330,27 @@ fn line(view: &View<'_>, line: &mut Line) {
     for found in option::options(view) {
         option::line_option(&found, base, line);
     }
+    line_verdicts(view, line);
+}
+
+/// What the analysis says, in brackets. Of a repetition only the kind is named.
+fn line_verdicts(view: &View<'_>, line: &mut Line) {
+    let is_kind =
+        |field: &Field| field.is(&A_FAST_RETRANSMISSION) || field.is(&A_SPURIOUS_RETRANSMISSION);
+    let facts = || {
+        view.packet
+            .facts
+            .iter()
+            .filter(|fact| usize::from(fact.layer) == view.index)
+    };
+    let has_kind = facts().any(|fact| is_kind(fact.field));
+    for fact in facts() {
+        let field = fact.field;
+        let said = field.name.starts_with("tcp.analysis.") && fact.value == Value::Mark;
+        if said && !field.is(&A_FLAGS) && !(has_kind && field.is(&A_RETRANSMISSION)) {
+            let _ = write!(line.info, " [{}]", field.title);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,12 @@
 //! begins a new stream; where no SYN was seen, counting starts at 1.
 
 mod rto;
+mod standing;
 mod unacked;
 mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 use super::flow::{FlowKey, Flows, Stage, Transport};
 use crate::{
@@ -16,6 +20,7 @@ use crate::{
 };
 
 pub use rto::Estimate;
+use standing::Standing;
 pub use verdict::{Analysis, Verdict, Verdicts};
 use verdict::{Half, Pair, Seen};
 
@@ -60,6 +65,8 @@ pub(super) struct Connection {
     /// The end with the lower socket, and the other.
     ends: [End; 2],
     halves: [Half; 2],
+    /// Set by the first whole segment.
+    standing: Option<Standing>,
     /// Its first and its last segment.
     first: Time,
     last: Time,
@@ -130,6 +137,10 @@ impl Connections {
         let opens = segment.flags & (flag::SYN | flag::ACK) == flag::SYN;
         let (streams, pool) = (&mut self.streams, &mut self.pool);
         let now = view.packet.frame.time;
+        if let Some(out) = self.flows.next_out(&key) {
+            let mut halves = out.halves;
+            halves.iter_mut().for_each(|half| half.forget(pool));
+        }
         let connection = self.flows.touch(key, || {
             let stage = if opens { Stage::HalfOpen } else { Stage::Open };
             (Connection::new(streams, now), stage)
@@ -151,6 +162,7 @@ impl Connections {
                 connection.learn_scale(view, &segment, me, other);
             }
             connection.show(&segment, me, now, &mut fact);
+            connection.stand(&segment, me, &mut fact);
             let seen = Seen {
                 segment: &segment,
                 frame: view.packet.frame.number,
@@ -217,6 +229,7 @@ impl Connection {
             stream,
             ends: [End::default(); 2],
             halves: Default::default(),
+            standing: None,
             first: now,
             last: now,
             syn: None,
@@ -276,6 +289,25 @@ impl Connection {
             }
         }
         fact(&tcp::COMPLETENESS, Value::Uint(self.shown.into()));
+    }
+
+    /// The states of both ends after this segment, and whether it was expected.
+    fn stand(
+        &mut self,
+        segment: &Segment,
+        me: usize,
+        fact: &mut impl FnMut(&'static Field, Value<'static>),
+    ) {
+        let before = || Standing::before(segment, me);
+        let standing = self.standing.get_or_insert_with(before);
+        let why = standing.take(segment, me);
+        let (client, server) = standing.states();
+        let mut text = |field, text: &'static str| fact(field, Value::Text(text.as_bytes()));
+        text(&tcp::CLIENT_STATE, client.name());
+        text(&tcp::SERVER_STATE, server.name());
+        if let Some(why) = why {
+            text(&tcp::UNEXPECTED, why);
+        }
     }
 
     fn judge(&mut self, seen: &Seen<'_>, me: usize, pool: &mut unacked::Pool) -> Analysis {
