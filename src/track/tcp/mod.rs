@@ -58,15 +58,56 @@ const VERDICTS: [(Verdict, &Field); 14] = [
     (Verdict::WindowUpdate, &tcp::A_WINDOW_UPDATE),
 ];
 
-/// What is known of one connection.
+/// A SYN without data: of it there is nothing to judge.
 #[derive(Clone, Copy, Debug)]
+struct Opening {
+    segment: Segment,
+    me: u8,
+    frame: u64,
+}
+
+/// What verdicts and states are drawn from.
+#[derive(Clone, Copy, Debug)]
+struct Whole {
+    halves: [Half; 2],
+    standing: Standing,
+}
+
+impl Whole {
+    fn forget(&mut self, pool: &mut unacked::Pool) {
+        self.halves.iter_mut().for_each(|half| half.forget(pool));
+    }
+
+    /// Both sides as end `me` sends; `shifts` are those of both ends' windows.
+    fn pair<'a>(
+        &'a mut self,
+        me: usize,
+        pool: &'a mut unacked::Pool,
+        first_rtt: Option<i64>,
+        shifts: [Option<u8>; 2],
+    ) -> Pair<'a> {
+        let [low, high] = &mut self.halves;
+        let (mine, other) = if me == 0 { (low, high) } else { (high, low) };
+        Pair {
+            me: mine,
+            other,
+            pool,
+            first_rtt,
+            other_shift: shifts[1 - me],
+        }
+    }
+}
+
+/// What is known of one connection.
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     stream: u32,
     /// The end with the lower socket, and the other.
     ends: [End; 2],
-    halves: [Half; 2],
-    /// Set by the first whole segment.
-    standing: Option<Standing>,
+    /// A lone SYN, kept small: most flows of a flood are no more than that.
+    opening: Option<Opening>,
+    /// What takes more than a SYN to know.
+    whole: Option<Box<Whole>>,
     /// Its first and its last segment.
     first: Time,
     last: Time,
@@ -137,9 +178,13 @@ impl Connections {
         let opens = segment.flags & (flag::SYN | flag::ACK) == flag::SYN;
         let (streams, pool) = (&mut self.streams, &mut self.pool);
         let now = view.packet.frame.time;
-        if let Some(out) = self.flows.next_out(&key) {
-            let mut halves = out.halves;
-            halves.iter_mut().for_each(|half| half.forget(pool));
+        if let Some(whole) = self
+            .flows
+            .next_out(&key)
+            .and_then(|out| out.whole.as_deref())
+        {
+            let mut whole = *whole;
+            whole.forget(pool);
         }
         let connection = self.flows.touch(key, || {
             let stage = if opens { Stage::HalfOpen } else { Stage::Open };
@@ -150,10 +195,9 @@ impl Connections {
         let syn = segment.has(flag::SYN);
         if !partial {
             if opens && connection.ends[me].base.is_some_and(|b| b != segment.seq) {
-                connection
-                    .halves
-                    .iter_mut()
-                    .for_each(|half| half.forget(pool));
+                if let Some(whole) = &mut connection.whole {
+                    whole.forget(pool);
+                }
                 *connection = Connection::new(streams, now);
                 fact(&tcp::A_REUSED_PORTS, Value::Mark);
             }
@@ -162,14 +206,13 @@ impl Connections {
                 connection.learn_scale(view, &segment, me, other);
             }
             connection.show(&segment, me, now, &mut fact);
-            connection.stand(&segment, me, &mut fact);
             let seen = Seen {
                 segment: &segment,
                 frame: view.packet.frame.number,
                 time: now,
                 sacked: Offers::of(view).sacked,
             };
-            let found = connection.judge(&seen, me, pool);
+            let found = connection.understand(&seen, me, pool, &mut fact);
             say(&found, connection.first_rtt, &mut fact);
         }
         fact(
@@ -181,20 +224,20 @@ impl Connections {
             Value::Duration(now.since(connection.last)),
         );
         connection.last = now;
-        let connection = *connection;
+        let (stream, ends) = (connection.stream, connection.ends);
         if segment.flags & (flag::SYN | flag::ACK | flag::RST) == flag::ACK {
             self.flows.set_stage(key, Stage::Open);
         }
 
         let uint = |n: u32| Value::Uint(n.into());
-        fact(&tcp::STREAM, uint(connection.stream));
-        let scale = connection.ends[me].scale;
+        fact(&tcp::STREAM, uint(stream));
+        let scale = ends[me].scale;
         if partial {
             fact(&tcp::SEQ, uint(segment.seq));
             fact(&tcp::ACK, uint(segment.ack));
         } else {
-            let seq_base = connection.ends[me].base.unwrap_or(0);
-            let ack_base = match connection.ends[other].base {
+            let seq_base = ends[me].base.unwrap_or(0);
+            let ack_base = match ends[other].base {
                 Some(base) if segment.has(flag::ACK) => base,
                 _ => 0,
             };
@@ -228,8 +271,8 @@ impl Connection {
         Self {
             stream,
             ends: [End::default(); 2],
-            halves: Default::default(),
-            standing: None,
+            opening: None,
+            whole: None,
             first: now,
             last: now,
             syn: None,
@@ -285,47 +328,70 @@ impl Connection {
                 self.shown |= shown::ACK;
             }
             if let Some(syn) = self.syn {
-                self.first_rtt.get_or_insert(now.since(syn));
+                self.first_rtt.get_or_insert_with(|| now.since(syn));
             }
         }
         fact(&tcp::COMPLETENESS, Value::Uint(self.shown.into()));
     }
 
-    /// The states of both ends after this segment, and whether it was expected.
-    fn stand(
+    /// The states of both ends after this segment, whether it was expected, and the verdicts on it.
+    fn understand(
         &mut self,
-        segment: &Segment,
+        seen: &Seen<'_>,
         me: usize,
+        pool: &mut unacked::Pool,
         fact: &mut impl FnMut(&'static Field, Value<'static>),
-    ) {
-        let before = || Standing::before(segment, me);
-        let standing = self.standing.get_or_insert_with(before);
-        let why = standing.take(segment, me);
-        let (client, server) = standing.states();
-        let mut text = |field, text: &'static str| fact(field, Value::Text(text.as_bytes()));
-        text(&tcp::CLIENT_STATE, client.name());
-        text(&tcp::SERVER_STATE, server.name());
-        if let Some(why) = why {
-            text(&tcp::UNEXPECTED, why);
-        }
-    }
-
-    fn judge(&mut self, seen: &Seen<'_>, me: usize, pool: &mut unacked::Pool) -> Analysis {
-        let other_shift = match self.ends[1 - me].scale {
+    ) -> Analysis {
+        let segment = seen.segment;
+        let shifts = self.ends.map(|end| match end.scale {
             Scale::Unknown => None,
             Scale::Unused => Some(0),
             Scale::Shift(shift) => Some(shift),
+        });
+        let mut states = |(standing, why): (Standing, Option<&'static str>)| {
+            let (client, server) = standing.states();
+            let mut text = |field, text: &'static str| fact(field, Value::Text(text.as_bytes()));
+            text(&tcp::CLIENT_STATE, client.name());
+            text(&tcp::SERVER_STATE, server.name());
+            if let Some(why) = why {
+                text(&tcp::UNEXPECTED, why);
+            }
         };
-        let [low, high] = &mut self.halves;
-        let (me, other) = if me == 0 { (low, high) } else { (high, low) };
-        let pair = Pair {
-            me,
-            other,
-            pool,
-            first_rtt: self.first_rtt,
-            other_shift,
-        };
-        pair.judge(seen)
+        let opens = segment.flags & (flag::SYN | flag::ACK) == flag::SYN && segment.len == 0;
+        if self.whole.is_none() && self.opening.is_none() && opens {
+            self.opening = Some(Opening {
+                segment: *segment,
+                me: me as u8,
+                frame: seen.frame,
+            });
+            let mut standing = Standing::before(segment, me);
+            let why = standing.take(segment, me);
+            states((standing, why));
+            return Analysis::default();
+        }
+        let (opening, first, first_rtt) = (self.opening.take(), self.first, self.first_rtt);
+        let whole = self.whole.get_or_insert_with(|| {
+            let mut whole = Whole {
+                halves: Default::default(),
+                standing: Standing::before(segment, me),
+            };
+            if let Some(Opening { segment, me, frame }) = opening {
+                let (segment, me) = (&segment, usize::from(me));
+                let seen = Seen {
+                    segment,
+                    frame,
+                    time: first,
+                    sacked: 0,
+                };
+                whole.standing = Standing::before(segment, me);
+                whole.standing.take(segment, me);
+                whole.pair(me, pool, first_rtt, shifts).judge(&seen);
+            }
+            Box::new(whole)
+        });
+        let why = whole.standing.take(segment, me);
+        states((whole.standing, why));
+        whole.pair(me, pool, first_rtt, shifts).judge(seen)
     }
 
     /// Finds the numbers that count as 0.

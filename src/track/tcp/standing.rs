@@ -54,12 +54,12 @@ impl Standing {
         if sender.is_past_its_fin(s) {
             return Some("data after its sender's FIN");
         }
-        let answers = s.ack.is_some();
+        let opens = s.syn && s.ack.is_none();
         match receiver.state() {
-            S::Closed if !s.rst && !(s.syn && !answers) => Some("nothing is open at the receiver"),
+            S::Closed if !s.rst && !opens => Some("nothing is open at the receiver"),
             S::SynSent if !s.syn && !s.rst => Some("the receiver waits for a SYN,ACK"),
             S::SynReceived | S::SynSent | S::Listen | S::Unknown | S::Closed | S::TimeWait => None,
-            _ if s.syn && !answers => Some("a SYN on an open connection"),
+            _ if opens => Some("a SYN on an open connection"),
             _ => None,
         }
     }
