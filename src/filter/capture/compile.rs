@@ -203,11 +203,12 @@ impl Compiler {
                     Ok(all)
                 })?))
             }
+            (Some(Proto::Decnet), Net::V4 { address, .. }) => self.decnet(side, address),
             (Some(Proto::Link), _) => Err("an IP address is not one of the link layer".into()),
             (Some(Proto::Ip), _) => Err("an IPv6 address never stands in IPv4 packets".into()),
             (Some(Proto::Ip6), _) => Err("an IPv4 address never stands in IPv6 packets".into()),
             (Some(_), _) => {
-                Err("an address can be looked for in ip, ip6, arp and rarp only".into())
+                Err("an address can be looked for in ip, ip6, arp, rarp and decnet only".into())
             }
         }
     }
@@ -228,6 +229,33 @@ impl Compiler {
             this.at
                 .masked((From::Network, at, 4), address & mask, mask, what)
         })
+    }
+
+    /// A DECnet node. Its address stands low byte first, in a short or a long routing header, perhaps behind a byte of padding.
+    fn decnet(&mut self, side: Side, address: u32) -> Result<Cond, Fault> {
+        // Of each header: size, value and mask of its flags, and where destination and source stand.
+        const HEADERS: [(u8, u32, u32, u32, u32); 4] = [
+            (1, 0x02, 0x07, 3, 5),
+            (2, 0x8102, 0xff07, 4, 6),
+            (1, 0x06, 0x07, 9, 17),
+            (2, 0x8106, 0xff07, 10, 18),
+        ];
+        let carries = self.at.carries(et::DECNET)?;
+        let number = (address & 0xff) << 8 | address >> 8 & 0xff;
+        Ok(carries.and(self.sides(side, |this, is_source| {
+            let mut any = Cond::Const(false);
+            for (size, flags, mask, destination, source) in HEADERS {
+                let place = (From::Payload, 2, size);
+                let header = this.at.masked(place, flags, mask, "routing flags")?;
+                let (at, what) = if is_source {
+                    (source, "source node")
+                } else {
+                    (destination, "destination node")
+                };
+                any = any.or(header.and(this.at.equal(From::Payload, at, 2, number, what)?));
+            }
+            Ok(any)
+        })?))
     }
 
     fn mac(&mut self, side: Side, address: &[u8; 6]) -> Result<Cond, Fault> {

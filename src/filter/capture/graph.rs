@@ -277,7 +277,9 @@ fn merge(known: &mut Option<Facts>, here: Facts) {
 fn decide(test: &Test, facts: &Facts) -> Option<bool> {
     // The smallest and the largest number that the value can be.
     let (mut low, mut high) = (0, u32::MAX);
+    let mut known = false;
     for (fact, outcome) in facts.iter().filter(|(fact, _)| fact.value == test.value) {
+        known = true;
         if fact == test {
             return Some(*outcome);
         }
@@ -293,10 +295,12 @@ fn decide(test: &Test, facts: &Facts) -> Option<bool> {
             _ => {}
         }
     }
+    // `udp[8] >= 0` always holds, and still asks whether that byte is there.
     let Operand::Number(k) = test.operand else {
         return None;
     };
     match test.compare {
+        _ if !known => None,
         Compare::Equal if k < low || k > high => Some(false),
         Compare::Equal if low == high => Some(true),
         Compare::Greater if low > k => Some(true),

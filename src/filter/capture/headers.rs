@@ -273,11 +273,9 @@ impl Headers {
         } = self.values.form(value)
             && let Some(mask) = self.values.number(right)
             && compare == Compare::Equal
+            && mask != 0
             && (k == 0 || k == mask && mask.is_power_of_two())
         {
-            if mask == 0 {
-                return Cond::Const(true);
-            }
             let bits = self.test(left, Compare::AnyBit, Operand::Number(mask), what);
             return if k == 0 { !bits } else { bits };
         }
@@ -459,7 +457,7 @@ impl Headers {
     fn loopback_carries(&mut self, protocol: u32) -> Result<Cond, Fault> {
         let families: &[u32] = match protocol {
             et::IPV4 => &[2],
-            et::IPV6 => &[30, 24, 28, 10],
+            et::IPV6 => &[30, 24, 28],
             _ => return Ok(Cond::Const(false)),
         };
         let mut any = Cond::Const(false);

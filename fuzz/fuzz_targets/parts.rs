@@ -1,0 +1,36 @@
+//! For the targets: a world with few names, and the two parts of an input.
+
+use std::net::IpAddr;
+
+use sockwire::filter::{Names, Service};
+
+/// One host, one service and one protocol have names.
+pub struct Few;
+
+impl Names for Few {
+    fn port(&self, name: &str, service: Service) -> Option<u16> {
+        (name == "http" && service != Service::Sctp).then_some(80)
+    }
+    fn host(&self, name: &str) -> Vec<IpAddr> {
+        match name {
+            "localhost" => vec![[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1u16].into()],
+            _ => Vec::new(),
+        }
+    }
+    fn protocol(&self, name: &str) -> Option<u8> {
+        (name == "tcp").then_some(6)
+    }
+}
+
+/// An expression, and the packet behind the first zero byte; nothing where the expression is no text.
+pub fn parts(data: &[u8]) -> Option<(&str, &[u8])> {
+    let end = data
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(data.len());
+    let (expression, rest) = data.split_at(end);
+    Some((
+        str::from_utf8(expression).ok()?,
+        rest.get(1..).unwrap_or(&[]),
+    ))
+}
