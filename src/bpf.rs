@@ -201,9 +201,10 @@ impl Program {
                 op::LD_MEM | op::LDX_MEM if now & 1 << k == 0 => {
                     return fault(at, "reads memory that was not written on every path");
                 }
-                // What comes next is reached by jumps only.
-                op::JA | op::RET_K | op::RET_A => now = u16::MAX,
-                op::JEQ_K
+                // To the kernel, what stands behind a return is reached from it.
+                op::RET_K | op::RET_A => {}
+                op::JA
+                | op::JEQ_K
                 | op::JGT_K
                 | op::JGE_K
                 | op::JSET_K
