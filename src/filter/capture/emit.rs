@@ -324,8 +324,14 @@ impl Emitter<'_> {
         self.push(op::ST, word.into());
         self.registers.written |= 1 << word;
         let values = self.values;
-        self.registers.x = self.registers.x.filter(|x| values.words(*x) & 1 << word == 0);
-        self.registers.a = self.registers.a.filter(|a| values.words(*a) & 1 << word == 0);
+        self.registers.x = self
+            .registers
+            .x
+            .filter(|x| values.words(*x) & 1 << word == 0);
+        self.registers.a = self
+            .registers
+            .a
+            .filter(|a| values.words(*a) & 1 << word == 0);
         Ok(())
     }
 
@@ -412,8 +418,13 @@ impl<'s> Layout<'s> {
         let instruction = if step <= ACCEPT {
             Instruction::new(code, k)
         } else if to == or {
-            if self.distance(to) > 0 {
+            let [jt, jf] = self.steps.moves[to].to;
+            if self.distance(to) == 0 {
+            } else if jt == jf {
                 self.place_jump(to);
+            } else {
+                // A branch is as short as a jump to it.
+                self.place(to);
             }
             Instruction::new(code, k)
         } else {

@@ -45,13 +45,13 @@ impl Graph {
                         there.retain(|(test, _)| test.words(values) & 1 << word == 0);
                         [states.arrive(self, next, there); 2]
                     }
-                    Node::Test { test, holds, fails } => [(holds, true), (fails, false)].map(
-                        |(target, outcome)| {
+                    Node::Test { test, holds, fails } => {
+                        [(holds, true), (fails, false)].map(|(target, outcome)| {
                             let mut there = here.clone();
                             learn(&mut there, test, outcome);
                             states.arrive(self, target, there)
-                        },
-                    ),
+                        })
+                    }
                 });
             }
         }

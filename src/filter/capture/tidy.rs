@@ -173,7 +173,12 @@ impl Graph {
     pub(super) fn gather(&mut self, values: &Values) {
         let reads = self.reads(values);
         let mut ways = vec![0_u32; self.nodes.len()];
-        for (node, _) in self.nodes.iter().zip(&reads).filter(|(_, read)| read.is_some()) {
+        for (node, _) in self
+            .nodes
+            .iter()
+            .zip(&reads)
+            .filter(|(_, read)| read.is_some())
+        {
             match *node {
                 Node::End => {}
                 Node::Store { next, .. } => ways[next] += 1,
@@ -234,7 +239,9 @@ impl Graph {
         let tests: Vec<_> = row
             .iter()
             .filter_map(|id| match self.nodes[*id] {
-                Node::Test { test, holds, .. } => Some((test, holds == out, self.notes[*id].clone())),
+                Node::Test { test, holds, .. } => {
+                    Some((test, holds == out, self.notes[*id].clone()))
+                }
                 _ => None,
             })
             .collect();
@@ -246,7 +253,9 @@ impl Graph {
             let free = if out == REJECT {
                 rest.len()
             } else {
-                let free = rest.iter().position(|(test, ..)| !read.has_both(values, test));
+                let free = rest
+                    .iter()
+                    .position(|(test, ..)| !read.has_both(values, test));
                 free.unwrap_or(rest.len())
             };
             if free == 0 {
