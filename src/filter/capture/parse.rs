@@ -333,6 +333,14 @@ impl<'a> Parser<'a> {
                         Proto::Tcp | Proto::Udp | Proto::Sctp => "port",
                         _ => "host",
                     };
+                    if let Some(meant) = near(
+                        text,
+                        ["port", "portrange", "host", "net", "proto", "src", "dst"],
+                    ) {
+                        return Err(self.fault(format!(
+                            "{text} is no word of filters; did you mean {meant}?"
+                        )));
+                    }
                     Err(self.fault(format!("expected and, or, {kind}, src, dst or the end: write {} {kind} {text}, if that is meant", words::name_of(proto))))
                 }
                 _ => Ok(self.test(Test::Proto(proto), start)),

@@ -80,7 +80,7 @@ const ON_THE_LEFT: &str = "a field or protocol stands on the left, and the value
 
 /// What a bare value is read as: the kind of what it meets.
 #[derive(Clone)]
-struct Hint {
+pub(super) struct Hint {
     class: Class,
     names: &'static [(u64, &'static str)],
     field: String,
@@ -266,7 +266,7 @@ impl Checker<'_> {
         }
     }
 
-    fn operand(&self, term: &Term, hint: Option<&Hint>) -> Result<Operand, Fault> {
+    pub(super) fn operand(&self, term: &Term, hint: Option<&Hint>) -> Result<Operand, Fault> {
         let literal = |written| self.literal(written, term, hint);
         match &term.kind {
             Part::Text(text) => literal(Written::Text(text)),
@@ -318,21 +318,18 @@ impl Checker<'_> {
 
     fn slice(&self, inner: &Term, pieces: &[Piece]) -> Result<Operand, Fault> {
         let of = self.field_like(inner)?;
-        let class = match of.class {
-            class if class.is_text() => Class::Text,
-            class if class.is_bytes() => Class::Bytes,
-            // The bytes of an address in network order.
-            Class::Ipv4 | Class::Ipv6 => Class::Bytes,
-            class => {
-                let message = format!(
-                    "only bytes, text and protocols can be cut, and this is {}",
-                    class.words()
-                );
-                return Err(Fault::new(inner.at.clone(), message));
-            }
-        };
+        let class = of.class;
+        // The bytes of an address stand in network order.
+        let bytes = class.is_bytes() || class.is_text();
+        if !bytes && !matches!(class, Class::Ipv4 | Class::Ipv6) {
+            let message = format!(
+                "only bytes, text and protocols can be cut, and this is {}",
+                class.words()
+            );
+            return Err(Fault::new(inner.at.clone(), message));
+        }
         Ok(Operand {
-            class,
+            class: Class::Bytes,
             make: Make::Slice(Box::new(of), pieces.to_vec()),
         })
     }
@@ -389,7 +386,7 @@ impl Checker<'_> {
                 Arithmetic::Add | Arithmetic::Subtract => class.is_number() || class == Class::Time,
                 _ => class.is_number(),
             };
-            if !able || !left.class.compares(class) {
+            if !able || !left.class.compares(class) || matches!(term.kind, Part::Text(_)) {
                 let message = format!("{} cannot be calculated with so", class.words());
                 return Err(Fault::new(term.at.clone(), message));
             }
@@ -426,14 +423,7 @@ impl Checker<'_> {
             Part::Negative(inner) => self.known(inner),
             Part::Sum(_, left, right) => self.known(left).or_else(|| self.known(right)),
             Part::Layer(inner, _) => self.known(inner),
-            Part::Slice(inner, _) => {
-                let of = self.known(inner)?;
-                Some(plain(if of.class.is_text() {
-                    Class::Text
-                } else {
-                    Class::Bytes
-                }))
-            }
+            Part::Slice(..) => Some(plain(Class::Bytes)),
             Part::Call(name, arguments) => match name.as_str() {
                 "len" | "count" => Some(plain(NUMBER)),
                 "string" | "upper" | "lower" => Some(plain(Class::Text)),
@@ -467,7 +457,7 @@ fn field(word: &str) -> Option<Source> {
 }
 
 /// How values beside `operand` are read.
-fn hint(operand: &Operand, term: &Term) -> Hint {
+pub(super) fn hint(operand: &Operand, term: &Term) -> Hint {
     let (names, field) = match (&operand.make, &term.kind) {
         (Make::Field(source, _), _) => (source.names(), source.name.clone()),
         (_, Part::Call(name, _)) => (Default::default(), format!("{name}()")),

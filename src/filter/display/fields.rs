@@ -132,6 +132,17 @@ static PAYLOADS: &[(&str, &Protocol)] = &[
     ("udp.payload", &proto::udp::PROTOCOL),
 ];
 
+/// Protocols whose bytes, cut and counted, are all that follow: those that Wireshark shows so. Of others they are the header.
+const WITH_PAYLOAD: &[&str] = &[
+    "ah", "arp", "data", "erspan", "frame", "geneve", "gre", "gtp", "icmp", "icmpv6", "igmp",
+    "llc", "pim", "ppp", "raw", "tcp",
+];
+
+/// The bytes of `protocol` go on past its header.
+pub(super) fn with_payload(protocol: &Protocol) -> bool {
+    WITH_PAYLOAD.contains(&protocol.name)
+}
+
 /// The rows called `name`, over all protocols.
 fn rows(name: &str) -> impl Iterator<Item = (&'static Protocol, &'static Field)> {
     let tables = proto::ALL.iter().flat_map(move |protocol| {

@@ -2,7 +2,7 @@
 
 use super::{
     Fault,
-    check::{Checker, Make, NUMBER, Operand},
+    check::{Checker, Make, NUMBER, Operand, hint},
     fields,
     parse::Term,
     value::Class,
@@ -73,7 +73,10 @@ impl Checker<'_> {
     fn extreme(&self, name: &str, arguments: &[Term], term: &Term) -> Result<Operand, Fault> {
         let mut all = Vec::new();
         for argument in arguments {
-            let operand = self.field_like(argument)?;
+            let operand = match (all.first(), arguments.first()) {
+                (Some(field), Some(first)) => self.operand(argument, Some(&hint(field, first)))?,
+                _ => self.field_like(argument)?,
+            };
             let first: &Operand = all.first().unwrap_or(&operand);
             if !first.class.compares(operand.class)
                 || operand.class.is_bytes()

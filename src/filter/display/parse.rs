@@ -277,7 +277,7 @@ impl Parser<'_> {
         if self.eat(&["("]) {
             let mut inner = self.deeper(Self::any)?;
             if !self.eat(&[")"]) {
-                let message = match is_operator(self.symbol()) {
+                let message = match joins_values(self.symbol()) {
                     true => "values are grouped with { and }: ( and ) group tests".into(),
                     false => return Err(self.unexpected("and, or, or )")),
                 };
@@ -287,7 +287,7 @@ impl Parser<'_> {
                 });
             }
             inner.at = start..self.end();
-            if is_operator(self.symbol()) {
+            if joins_values(self.symbol()) {
                 let message = "values are grouped with { and }: ( and ) group tests";
                 return Err(Fault::new(inner.at, message));
             }
@@ -499,12 +499,13 @@ fn operator(symbol: &str) -> Option<Operator> {
 }
 
 fn is_operator(symbol: &str) -> bool {
-    operator(symbol).is_some()
-        || KEYWORDS.contains(&symbol)
-        || SUMS
-            .iter()
-            .flat_map(|level| *level)
-            .any(|(s, _)| *s == symbol)
+    KEYWORDS.contains(&symbol) || joins_values(symbol)
+}
+
+/// `symbol` compares or calculates.
+fn joins_values(symbol: &str) -> bool {
+    let mut sums = SUMS.iter().flat_map(|level| *level);
+    operator(symbol).is_some() || sums.any(|(s, _)| *s == symbol)
 }
 
 /// `i:j`, `i-j`, `i`, `:j`, `i:`, several with commas.

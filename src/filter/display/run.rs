@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     check::{Make, Node, Operand, Test},
-    fields::{Of, Row, Source},
+    fields::{self, Of, Row, Source},
     parse::{Arithmetic, Operator, Piece, To},
     value::{Class, Item},
 };
@@ -61,11 +61,15 @@ impl<'r, 'p> Run<'r, 'p> {
             Test::All(parts) => parts.iter().all(|part| self.holds(part)),
             Test::Any(parts) => parts.iter().any(|part| self.holds(part)),
             Test::Not(part) => !self.holds(part),
-            Test::There(operand) => self.some(operand, &|_| true),
+            Test::There(operand) => {
+                // A part that lies past the end is empty: not there.
+                let part = matches!(operand.make, Make::Slice(..));
+                self.some(operand, &|item| !part || !matches!(item, Item::Bytes([])))
+            }
             Test::NotZero(operand) => self.some(operand, &|item| match item {
                 Item::Number(n) => *n != 0,
-                Item::Ipv4 { address, .. } => *address != 0,
-                Item::Ipv6 { address, .. } => *address != 0,
+                Item::Ipv4 { address, mask } => address & mask != 0,
+                Item::Ipv6 { address, mask } => address & mask != 0,
                 item => item
                     .bytes()
                     .is_some_and(|bytes| bytes.iter().any(|b| *b != 0)),
@@ -76,12 +80,15 @@ impl<'r, 'p> Run<'r, 'p> {
                 left,
                 right,
             } => {
-                let test = |a: &Item<'_>, b: &Item<'_>| compare(*operator, a, b);
+                let text = left.class.is_text();
+                let test = |a: &Item<'_>, b: &Item<'_>| compare(*operator, a, b, text);
                 match every {
                     false => self.some(left, &|a| self.some(right, &|b| test(a, b))),
                     true => {
                         self.some(right, &|_| true)
-                            && self.every(left, &|a| !self.some(right, &|b| !test(a, b)))
+                            && self.every(left, &|a| {
+                                !self.some(right, &|b| !matches!(b, Item::Nothing) && !test(a, b))
+                            })
                     }
                 }
             }
@@ -90,17 +97,21 @@ impl<'r, 'p> Run<'r, 'p> {
                 left,
                 pattern,
             } => {
-                let test =
-                    |item: &Item<'_>| item.bytes().is_some_and(|bytes| pattern.is_match(bytes));
+                // No pattern finds anything where there is no byte.
+                let test = |item: &Item<'_>| {
+                    item.bytes()
+                        .is_some_and(|bytes| !bytes.is_empty() && pattern.is_match(bytes))
+                };
                 self.which(*every, left, &test)
             }
             Test::In { every, left, set } => self.which(*every, left, &|item| {
+                let text = left.class.is_text();
+                let is = |operand: &Operand, wanted: fn(Ordering) -> bool| {
+                    self.some(operand, &|one| item.order(one, text).is_some_and(wanted))
+                };
                 set.iter().any(|(first, last)| match last {
-                    None => self.some(first, &|one| item.order(one) == Some(Ordering::Equal)),
-                    Some(last) => {
-                        self.some(first, &|one| item.order(one).is_some_and(Ordering::is_ge))
-                            && self.some(last, &|one| item.order(one).is_some_and(Ordering::is_le))
-                    }
+                    None => is(first, Ordering::is_eq),
+                    Some(last) => is(first, Ordering::is_ge) && is(last, Ordering::is_le),
                 })
             }),
         }
@@ -131,7 +142,7 @@ impl<'r, 'p> Run<'r, 'p> {
         let (mut any, mut all) = (false, true);
         let _ = self.each(operand, &mut |item| {
             any = true;
-            all = test(item);
+            all = matches!(item, Item::Nothing) || test(item);
             match all {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
@@ -193,7 +204,7 @@ impl<'r, 'p> Run<'r, 'p> {
         let mut best: Option<Item<'static>> = None;
         for operand in of {
             self.each(operand, &mut |item| {
-                if best.is_none_or(|best| item.order(&best) == Some(wanted)) {
+                if best.is_none_or(|best| item.order(&best, false) == Some(wanted)) {
                     best = item.kept();
                 }
                 ControlFlow::Continue(())
@@ -211,23 +222,31 @@ impl<'r, 'p> Run<'r, 'p> {
             Of::Protocols(protocols) => {
                 for &protocol in protocols {
                     if std::ptr::eq(protocol, &frame::PROTOCOL) {
-                        let bytes = self.packet.frame.bytes;
-                        let header = bytes.len();
-                        take(&Item::Protocol { bytes, header })?;
+                        if the_frame(pieces) {
+                            let bytes = self.packet.frame.bytes;
+                            let own = bytes.len();
+                            take(&Item::Protocol { bytes, own })?;
+                        }
                         continue;
                     }
+                    let with_payload = fields::with_payload(protocol);
                     self.views(protocol, pieces, &mut |view| {
                         self.step()?;
-                        take(&Item::Protocol {
-                            bytes: view.bytes(),
-                            header: view.header().len(),
-                        })
+                        let bytes = view.bytes();
+                        let own = match with_payload {
+                            true => bytes.len(),
+                            false => view.header().len(),
+                        };
+                        take(&Item::Protocol { bytes, own })
                     })?;
                 }
             }
             Of::Payload(protocol) => {
+                let tcp = protocol.name == "tcp";
                 return self.views(protocol, pieces, &mut |view| match view.payload() {
                     [] => ControlFlow::Continue(()),
+                    // Of a quoted segment Wireshark shows no payload.
+                    _ if tcp && view.layer.quoted => ControlFlow::Continue(()),
                     bytes => take(&Item::Bytes(bytes)),
                 });
             }
@@ -242,6 +261,9 @@ impl<'r, 'p> Run<'r, 'p> {
 
     fn row(&self, row: &Row, pieces: &[Piece], take: Take<'_>) -> ControlFlow<()> {
         if std::ptr::eq(row.protocol, &frame::PROTOCOL) {
+            if !the_frame(pieces) {
+                return ControlFlow::Continue(());
+            }
             let mut wanted = Wanted {
                 run: self,
                 fields: &row.fixed,
@@ -330,14 +352,16 @@ impl Visit for Wanted<'_, '_, '_> {
     }
 }
 
-fn compare(operator: Operator, a: &Item<'_>, b: &Item<'_>) -> bool {
+fn compare(operator: Operator, a: &Item<'_>, b: &Item<'_>, text: bool) -> bool {
     if operator == Operator::Contains {
         return match (a.bytes(), b.bytes()) {
+            // Nothing is found only in fields of bytes, as Wireshark has it.
+            (Some(_), Some([])) => matches!(a, Item::Bytes(_)) && !text,
             (Some(hay), Some(needle)) => memchr::memmem::find(hay, needle).is_some(),
             _ => false,
         };
     }
-    let Some(order) = a.order(b) else {
+    let Some(order) = a.order(b, text) else {
         return false;
     };
     match operator {
@@ -366,6 +390,11 @@ fn picks(piece: &Piece, number: usize, total: usize) -> bool {
     (from..=last).contains(&number)
 }
 
+/// `pieces` pick the frame, of which there is one.
+fn the_frame(pieces: &[Piece]) -> bool {
+    pieces.is_empty() || pieces.iter().any(|piece| picks(piece, 1, 1))
+}
+
 /// The bytes of `piece` in something of `len` bytes; `None` where it does not reach that far.
 fn range(piece: &Piece, len: usize) -> Option<Range<usize>> {
     let place = |n: i32| match usize::try_from(n) {
@@ -383,22 +412,14 @@ fn range(piece: &Piece, len: usize) -> Option<Range<usize>> {
 
 /// Cuts `pieces` out of `bytes` and joins them.
 fn cut(bytes: &[u8], pieces: &[Piece], take: Take<'_>) -> ControlFlow<()> {
-    if let [piece] = pieces {
-        return match range(piece, bytes.len()) {
-            Some(range) => take(&Item::Bytes(&bytes[range])),
-            None => ControlFlow::Continue(()),
-        };
-    }
-    let mut total = 0;
-    for piece in pieces {
-        match range(piece, bytes.len()) {
-            Some(range) => total += range.len(),
-            None => return ControlFlow::Continue(()),
-        }
-    }
-    let parts = pieces
+    // What lies past the end is empty, and ends the joining.
+    let mut parts = pieces
         .iter()
-        .filter_map(|piece| bytes.get(range(piece, bytes.len())?));
+        .map_while(|piece| bytes.get(range(piece, bytes.len())?));
+    if pieces.len() == 1 {
+        return take(&Item::Bytes(parts.next().unwrap_or_default()));
+    }
+    let total = parts.clone().map(<[u8]>::len).sum();
     scratch(total, parts.flatten().copied(), take)
 }
 
@@ -485,7 +506,7 @@ fn sum(operator: Arithmetic, a: &Item<'_>, b: &Item<'_>, take: Take<'_>) -> Cont
     match (a, b) {
         (Item::Number(a), Item::Number(b)) => match calculate(operator, *a, *b) {
             Some(n) => take(&Item::Number(n)),
-            None => ControlFlow::Continue(()),
+            None => take(&Item::Nothing),
         },
         (
             Item::Ipv4 {
@@ -514,9 +535,12 @@ fn sum(operator: Arithmetic, a: &Item<'_>, b: &Item<'_>, take: Take<'_>) -> Cont
             mask: m & n,
         }),
         _ => match (a.own(), b.own()) {
-            (Some(a), Some(b)) if a.len() == b.len() => {
-                scratch(a.len(), a.iter().zip(b).map(|(a, b)| a & b), take)
-            }
+            // As far as the shorter one goes.
+            (Some(a), Some(b)) => scratch(
+                a.len().min(b.len()),
+                a.iter().zip(b).map(|(a, b)| a & b),
+                take,
+            ),
             _ => ControlFlow::Continue(()),
         },
     }

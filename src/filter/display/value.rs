@@ -64,8 +64,7 @@ impl Class {
 
     fn group(self) -> u8 {
         match self {
-            Self::Bool => 0,
-            Self::Number { .. } | Self::Signed => 1,
+            Self::Bool | Self::Number { .. } | Self::Signed => 1,
             Self::Mac | Self::Bytes | Self::Protocol => 2,
             Self::Ipv4 => 3,
             Self::Ipv6 => 4,
@@ -94,6 +93,8 @@ impl Class {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item<'a> {
     Mark,
+    /// What a division by zero yields: no test of it holds, and it fails none that all values must pass.
+    Nothing,
     Number(i128),
     Ipv4 {
         address: u32,
@@ -104,10 +105,10 @@ pub(super) enum Item<'a> {
         mask: u128,
     },
     Bytes(&'a [u8]),
-    /// All bytes of a protocol from its header on, and the length of the header.
+    /// All bytes of a protocol from its header on, and how many of them are cut and counted.
     Protocol {
         bytes: &'a [u8],
-        header: usize,
+        own: usize,
     },
 }
 
@@ -141,10 +142,10 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Bytes to cut and to measure: of a protocol, its header.
+    /// Bytes to cut and to count.
     pub(super) fn own(&self) -> Option<&'a [u8]> {
         match self {
-            Self::Protocol { bytes, header } => bytes.get(..*header),
+            Self::Protocol { bytes, own } => bytes.get(..*own),
             _ => self.bytes(),
         }
     }
@@ -155,12 +156,13 @@ impl<'a> Item<'a> {
             Self::Number(n) => Some(Item::Number(n)),
             Self::Ipv4 { address, mask } => Some(Item::Ipv4 { address, mask }),
             Self::Ipv6 { address, mask } => Some(Item::Ipv6 { address, mask }),
-            Self::Mark | Self::Bytes(_) | Self::Protocol { .. } => None,
+            Self::Mark | Self::Nothing | Self::Bytes(_) | Self::Protocol { .. } => None,
         }
     }
 
-    /// The order of two values of one kind; addresses by the bits that both prefixes cover.
-    pub(super) fn order(&self, other: &Item<'_>) -> Option<Ordering> {
+    /// The order of two values of one kind: addresses by the bits that both prefixes cover, `text` by its letters, other
+    /// bytes by their number first.
+    pub(super) fn order(&self, other: &Item<'_>, text: bool) -> Option<Ordering> {
         match (self, other) {
             (Self::Number(a), Item::Number(b)) => Some(a.cmp(b)),
             (
@@ -183,7 +185,14 @@ impl<'a> Item<'a> {
                     mask: n,
                 },
             ) => Some((a & m & n).cmp(&(b & m & n))),
-            _ => Some(self.bytes()?.cmp(other.bytes()?)),
+            _ => {
+                let (a, b) = (self.bytes()?, other.bytes()?);
+                let number = match text {
+                    true => Ordering::Equal,
+                    false => a.len().cmp(&b.len()),
+                };
+                Some(number.then_with(|| a.cmp(b)))
+            }
         }
     }
 }
@@ -536,7 +545,7 @@ fn octets(word: &str) -> Option<Vec<u8>> {
 pub(super) fn shown(class: Class, item: &Item<'_>) -> String {
     const MOST: usize = 32;
     match item {
-        Item::Mark => String::new(),
+        Item::Mark | Item::Nothing => String::new(),
         Item::Number(n) => match class {
             Class::Bool => (*n != 0).to_string(),
             Class::Time | Class::Date => {
