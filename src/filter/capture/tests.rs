@@ -138,8 +138,8 @@ fn long_filters_jump_far_or_are_refused_for_their_length() {
         frame[26..30].copy_from_slice(&[10, 0, 200, 1]);
         frame
     }));
-    let hosts: Vec<String> = (1..900)
-        .map(|n| format!("ether host 02:{:02x}:00:00:{:02x}:01", n % 256, n / 256))
+    let hosts: Vec<String> = (1..248)
+        .map(|n| format!("udp[{n}:2] = {n} or ether host 02:00:00:00:00:{n:02x}"))
         .collect();
     let error = compile(&hosts.join(" or "), LinkType::ETHERNET, Place::Frame)
         .map(|compiled| compiled.notes.len())
