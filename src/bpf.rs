@@ -141,7 +141,7 @@ pub struct Input<'a> {
 }
 
 /// A program that ends on every path, reads no memory before it was written, and divides by no constant zero: what the
-/// kernel's checker demands.
+/// kernel's checker demands, which follows memory past a `ret` too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program(Box<[Instruction]>);
 
@@ -201,9 +201,10 @@ impl Program {
                 op::LD_MEM | op::LDX_MEM if now & 1 << k == 0 => {
                     return fault(at, "reads memory that was not written on every path");
                 }
-                // What comes next is reached by jumps only.
-                op::JA | op::RET_K | op::RET_A => now = u16::MAX,
-                op::JEQ_K
+                // To Linux's check_load_and_stores, what stands behind a return is reached from it.
+                op::RET_K | op::RET_A => {}
+                op::JA
+                | op::JEQ_K
                 | op::JGT_K
                 | op::JGE_K
                 | op::JSET_K
@@ -455,6 +456,20 @@ mod tests {
             ret,
         ];
         assert_eq!(at(&branches), (2, unwritten));
+        // No path leads from the return to the load, but Linux thinks so.
+        let around = |between| {
+            vec![
+                Instruction::new(op::LD_IMM, 0),
+                Instruction::branch(op::JEQ_K, 0, 0, 2),
+                Instruction::new(op::ST, 3),
+                Instruction::branch(op::JEQ_K, 0, 1, 1),
+                between,
+                Instruction::new(op::LD_MEM, 3),
+                ret,
+            ]
+        };
+        assert_eq!(at(&around(ret)), (5, unwritten));
+        assert!(Program::new(around(Instruction::new(op::JA, 1))).is_ok());
         assert!(Program::new(vec![ret; MAX_LEN + 1]).is_err());
     }
 }

@@ -10,11 +10,15 @@ pub const SHOWN: usize = 4096;
 /// The word of `known` that `word` was probably meant to be: one slip away, or two or three where it is long. Two letters
 /// that changed places are one slip.
 pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distances = known
+    let slips = |known: &str| 1 + known.len() / 5;
+    let len = word.chars().count();
+    // Words of quite another length are not compared: that would take long for a long one.
+    let known = known
         .into_iter()
-        .map(|known| (strsim::osa_distance(word, known), known));
-    distances
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 5)
+        .filter(|known| known.chars().count().abs_diff(len) <= slips(known));
+    known
+        .map(|known| (strsim::osa_distance(word, known), known))
+        .filter(|(distance, known)| *distance <= slips(known))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }

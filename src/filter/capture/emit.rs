@@ -1,6 +1,6 @@
 //! The graph of tests becomes instructions: loads where a register does not hold the value yet, jumps forward only.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     Note,
@@ -43,10 +43,23 @@ impl Registers {
     }
 }
 
-/// Instructions for one node.
-struct Body {
-    id: Id,
-    instructions: Vec<Instruction>,
+/// A place among the steps of a program; what a step leads to has lower numbers than itself.
+type Step = usize;
+
+/// An instruction, and the steps that it leads to: two for a branch, and twice the same for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Move {
+    code: u16,
+    k: u32,
+    to: [Step; 2],
+}
+
+/// The steps of a program. Equal instructions that lead to the same are one step, whatever node they are of.
+struct Steps {
+    moves: Vec<Move>,
+    /// The node for which each was made first.
+    of: Vec<Id>,
+    known: HashMap<Move, Step>,
 }
 
 struct Emitter<'v> {
@@ -80,7 +93,7 @@ pub(super) fn emit(
         variables,
         in_use: 0,
     };
-    let mut bodies = Vec::new();
+    let mut bodies: Vec<Option<Vec<Instruction>>> = vec![None; graph.nodes.len()];
     for id in (ACCEPT + 1..=graph.entry).rev() {
         let Some(registers) = at[id] else {
             continue;
@@ -105,31 +118,90 @@ pub(super) fn emit(
             }
             Node::Store { next, .. } => Registers::merge(&mut at[next], emitter.registers),
         }
-        bodies.push(Body {
-            id,
-            instructions: std::mem::take(&mut emitter.body),
-        });
+        bodies[id] = Some(std::mem::take(&mut emitter.body));
     }
-    let mut layout = Layout {
-        reversed: Vec::new(),
-        places: vec![None; graph.nodes.len()],
-        snaplen,
-    };
-    for (end, registers) in at.iter().enumerate().take(ACCEPT + 1) {
-        if registers.is_some() {
-            layout.place_end(end);
+    let mut steps = Steps::new(snaplen);
+    let mut first: Vec<Step> = (0..graph.nodes.len()).collect();
+    for (id, body) in bodies.into_iter().enumerate() {
+        if let Some(body) = body {
+            first[id] = steps.add_node(graph, id, &body, &first);
         }
     }
-    for body in bodies.into_iter().rev() {
-        layout.place(graph, body);
-    }
-    layout.set_to_zero(emitter.unwritten);
-    layout.reversed.reverse();
-    Ok(layout
-        .reversed
+    let entry = steps.set_to_zero(emitter.unwritten, first[graph.entry]);
+    let instructions = Layout::of(&steps, entry);
+    Ok(instructions
         .into_iter()
-        .map(|(instruction, id)| (instruction, note(graph, instruction, id)))
+        .map(|(instruction, step)| (instruction, note(graph, instruction, steps.of[step])))
         .unzip())
+}
+
+impl Steps {
+    /// Both ends of a program: its first steps, numbered as in the graph.
+    fn new(snaplen: u32) -> Self {
+        let mut steps = Self {
+            moves: Vec::new(),
+            of: Vec::new(),
+            known: HashMap::new(),
+        };
+        for (end, k) in [(REJECT, 0), (ACCEPT, snaplen)] {
+            steps.moves.push(Move {
+                code: op::RET_K,
+                k,
+                to: [end; 2],
+            });
+            steps.of.push(end);
+        }
+        steps
+    }
+
+    fn add(&mut self, code: u16, k: u32, to: [Step; 2], of: Id) -> Step {
+        let step = Move { code, k, to };
+        *self.known.entry(step).or_insert_with(|| {
+            self.moves.push(step);
+            self.of.push(of);
+            self.moves.len() - 1
+        })
+    }
+
+    /// The first step of a node, where those below it have their first steps already.
+    fn add_node(&mut self, graph: &Graph, id: Id, body: &[Instruction], first: &[Step]) -> Step {
+        let last = match graph.nodes[id] {
+            Node::End => id,
+            Node::Store { next, .. } => first[next],
+            Node::Test { test, holds, fails } => {
+                let (by, k) = match test.operand {
+                    Operand::Number(k) => (0, k),
+                    Operand::Value(_) => (BY_X, 0),
+                };
+                let code = match test.compare {
+                    Compare::Equal => op::JEQ_K,
+                    Compare::Greater => op::JGT_K,
+                    Compare::GreaterOrEqual => op::JGE_K,
+                    Compare::AnyBit => op::JSET_K,
+                };
+                let [holds, fails] = [first[holds], first[fails]];
+                if holds == fails {
+                    holds
+                } else {
+                    self.add(code | by, k, [holds, fails], id)
+                }
+            }
+        };
+        let body = body.iter().rev();
+        body.fold(last, |next, i| self.add(i.code, i.k, [next; 2], id))
+    }
+
+    /// Steps before `entry` that set these words of scratch memory to zero.
+    fn set_to_zero(&mut self, words: u16, entry: Step) -> Step {
+        if words == 0 {
+            return entry;
+        }
+        let words = (0..MEMORY as u32).filter(|word| words & 1 << word != 0);
+        let first = words.fold(entry, |next, word| {
+            self.add(op::ST, word, [next; 2], ACCEPT)
+        });
+        self.add(op::LD_IMM, 0, [first; 2], ACCEPT)
+    }
 }
 
 /// What an instruction of a node is about.
@@ -252,8 +324,14 @@ impl Emitter<'_> {
         self.push(op::ST, word.into());
         self.registers.written |= 1 << word;
         let values = self.values;
-        self.registers.x = self.registers.x.filter(|x| !values.reads(*x, word));
-        self.registers.a = self.registers.a.filter(|a| !values.reads(*a, word));
+        self.registers.x = self
+            .registers
+            .x
+            .filter(|x| values.words(*x) & 1 << word == 0);
+        self.registers.a = self
+            .registers
+            .a
+            .filter(|a| values.words(*a) & 1 << word == 0);
         Ok(())
     }
 
@@ -298,88 +376,87 @@ const fn load_code(size: u8, indexed: bool) -> u16 {
 }
 
 /// Instructions from the last one to the first, so that the target of every jump has its place already.
-struct Layout {
-    reversed: Vec<(Instruction, Id)>,
-    /// For each node, the nearest place that leads to it.
-    places: Vec<Option<usize>>,
-    snaplen: u32,
+struct Layout<'s> {
+    steps: &'s Steps,
+    reversed: Vec<(Instruction, Step)>,
+    /// For each step, the nearest place that leads to it.
+    places: Vec<usize>,
+    /// The kernel takes what was not written before a `ret` for unwritten behind it as well.
+    uses_memory: bool,
 }
 
 /// The farthest that a test can jump.
 const FARTHEST: usize = u8::MAX as usize;
 
-impl Layout {
-    fn place_end(&mut self, end: Id) {
-        let k = if end == REJECT { 0 } else { self.snaplen };
-        self.places[end] = Some(self.reversed.len());
-        self.reversed.push((Instruction::new(op::RET_K, k), end));
+impl<'s> Layout<'s> {
+    /// The instructions that `entry` leads to, in order.
+    fn of(steps: &'s Steps, entry: Step) -> Vec<(Instruction, Step)> {
+        let mut wanted = vec![false; steps.moves.len()];
+        wanted[entry] = true;
+        for step in (0..=entry).rev().filter(|step| *step > ACCEPT) {
+            if wanted[step] {
+                let [to, or] = steps.moves[step].to;
+                (wanted[to], wanted[or]) = (true, true);
+            }
+        }
+        let mut layout = Self {
+            steps,
+            reversed: Vec::new(),
+            places: vec![0; steps.moves.len()],
+            uses_memory: steps.moves.iter().any(|step| step.code == op::ST),
+        };
+        for step in (0..=entry).filter(|step| wanted[*step]) {
+            layout.place(step);
+        }
+        layout.reversed.reverse();
+        layout.reversed
     }
 
-    fn place(&mut self, graph: &Graph, body: Body) {
-        match graph.nodes[body.id] {
-            Node::End => {}
-            Node::Store { next, .. } => {
-                if self.distance(next) > 0 {
-                    self.place_jump(next);
-                }
+    fn place(&mut self, step: Step) {
+        let Move { code, k, to } = self.steps.moves[step];
+        let [to, or] = to;
+        let instruction = if step <= ACCEPT {
+            Instruction::new(code, k)
+        } else if to == or {
+            let [jt, jf] = self.steps.moves[to].to;
+            if self.distance(to) == 0 {
+            } else if jt == jf {
+                self.place_jump(to);
+            } else {
+                // A branch is as short as a jump to it.
+                self.place(to);
             }
-            Node::Test { test, holds, fails } => {
-                while let Some(far) = [holds, fails]
-                    .into_iter()
-                    .find(|target| self.distance(*target) > FARTHEST)
-                {
-                    self.place_jump(far);
-                }
-                #[allow(clippy::cast_possible_truncation)]
-                let [jt, jf] = [holds, fails].map(|target| self.distance(target) as u8);
-                let (code, k) = match test.operand {
-                    Operand::Number(k) => (0, k),
-                    Operand::Value(_) => (BY_X, 0),
-                };
-                let code = code
-                    | match test.compare {
-                        Compare::Equal => op::JEQ_K,
-                        Compare::Greater => op::JGT_K,
-                        Compare::GreaterOrEqual => op::JGE_K,
-                        Compare::AnyBit => op::JSET_K,
-                    };
-                self.reversed
-                    .push((Instruction::branch(code, k, jt, jf), body.id));
+            Instruction::new(code, k)
+        } else {
+            while let Some(far) = [to, or]
+                .into_iter()
+                .find(|target| self.distance(*target) > FARTHEST)
+            {
+                self.place_jump(far);
             }
-        }
-        for instruction in body.instructions.into_iter().rev() {
-            self.reversed.push((instruction, body.id));
-        }
-        self.places[body.id] = Some(self.reversed.len() - 1);
+            #[allow(clippy::cast_possible_truncation)]
+            let [jt, jf] = [to, or].map(|target| self.distance(target) as u8);
+            Instruction::branch(code, k, jt, jf)
+        };
+        self.places[step] = self.reversed.len();
+        self.reversed.push((instruction, step));
     }
 
     /// An instruction that leads to `target` from nearby.
-    fn place_jump(&mut self, target: Id) {
-        if target <= ACCEPT {
-            return self.place_end(target);
-        }
-        #[allow(clippy::cast_possible_truncation)]
-        let distance = self.distance(target) as u32;
-        self.places[target] = Some(self.reversed.len());
-        self.reversed
-            .push((Instruction::new(op::JA, distance), target));
+    fn place_jump(&mut self, target: Step) {
+        let end = self.steps.moves[target];
+        let instruction = if target <= ACCEPT && !self.uses_memory {
+            Instruction::new(end.code, end.k)
+        } else {
+            #[allow(clippy::cast_possible_truncation)]
+            Instruction::new(op::JA, self.distance(target) as u32)
+        };
+        self.places[target] = self.reversed.len();
+        self.reversed.push((instruction, target));
     }
 
     /// How many instructions stand between the next one and `target`.
-    fn distance(&self, target: Id) -> usize {
-        let place = self.places[target].unwrap_or(0);
-        self.reversed.len() - 1 - place
-    }
-
-    /// At the start of the program, sets these words of scratch memory to zero.
-    fn set_to_zero(&mut self, words: u16) {
-        if words == 0 {
-            return;
-        }
-        for word in (0..MEMORY as u32).filter(|word| words & 1 << word != 0) {
-            self.reversed.push((Instruction::new(op::ST, word), ACCEPT));
-        }
-        self.reversed
-            .push((Instruction::new(op::LD_IMM, 0), ACCEPT));
+    fn distance(&self, target: Step) -> usize {
+        self.reversed.len() - 1 - self.places[target]
     }
 }

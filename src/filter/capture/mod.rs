@@ -4,7 +4,8 @@
 //!  words → lex → parse → ast            names are resolved here, once; the tree knows no link type
 //!  ast → traps                          what a reader might not expect of this filter, in words
 //!  ast + target → compile → Cond        conditions on values, from left to right, with headers that move
-//!  Cond → graph → emit → Program        what is decided already is passed by, then loads and jumps
+//!  Cond → graph → paths → tidy → Graph   what is decided already is passed by, what is needless goes
+//!  Graph → emit → Program               loads and jumps
 //! ```
 //!
 //! Semantics are libpcap 1.10's, its traps included: pcap-filter(7).
@@ -16,10 +17,12 @@ mod graph;
 mod headers;
 mod lex;
 mod parse;
+mod paths;
 mod protocols;
 mod say;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod traps;
 mod tunnels;
 mod values;
@@ -61,6 +64,9 @@ pub struct Target {
     /// The netmask of the interface, where known, for `ip broadcast`.
     pub netmask: Option<u32>,
 }
+
+/// How many states are told apart at one place of the graph.
+const BREADTH: usize = 16;
 
 /// A program, and for each of its instructions what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,13 +136,24 @@ impl CaptureFilter {
             None => graph::Cond::Const(true),
         };
         let values = &compiler.at.values;
-        let graph = graph::Graph::new(&cond, values);
+        let graph = graph::Graph::new(&cond);
         let words = usize::from(compiler.words);
-        let (instructions, notes) =
+        let emit = |breadth| {
+            let mut graph = graph
+                .with_paths_decided(values, breadth)
+                .without_the_needless(values);
+            graph.gather(values);
             emit::emit(&graph, values, words, target.snaplen).map_err(|full| {
                 let message = "this needs more than the 16 words of memory that a program has";
                 fault(full.span, message.into())
-            })?;
+            })
+        };
+        let (split, shared) = (emit(BREADTH)?, emit(1)?);
+        let (instructions, notes) = if split.0.len() <= shared.0.len() {
+            split
+        } else {
+            shared
+        };
         let length = instructions.len();
         let program = Program::new(instructions).map_err(|error| {
             fault(

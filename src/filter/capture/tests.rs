@@ -104,7 +104,12 @@ fn programs_are_as_short_as_a_person_would_write_them() {
     assert_eq!(length("tcp port 80"), 20);
     assert_eq!(length("host 10.0.0.1"), 14);
     assert_eq!(length("tcp[13] & 2 != 0"), 11);
-    assert_eq!(length("ip or not ip"), 1);
+    assert_eq!(length("port 53 or port 80 or port 443"), 33);
+    assert_eq!(length("(tcp or udp) and (port 53 or port 80)"), 29);
+    assert_eq!(length("host 10.0.0.1 or host 10.0.0.2"), 20);
+    assert_eq!(length("tcp port 80 and not port 80"), 1);
+    // That the EtherType is there is still asked.
+    assert_eq!(length("ip or not ip"), 2);
     assert_eq!(length(""), 1);
 }
 
@@ -133,8 +138,12 @@ fn long_filters_jump_far_or_are_refused_for_their_length() {
         frame[26..30].copy_from_slice(&[10, 0, 200, 1]);
         frame
     }));
-    let hosts: Vec<String> = (1..450).map(|n| format!("port {n}")).collect();
-    let error = compile(&hosts.join(" or "), LinkType::ETHERNET, Place::Frame).unwrap_err();
+    let hosts: Vec<String> = (1..248)
+        .map(|n| format!("udp[{n}:2] = {n} or ether host 02:00:00:00:00:{n:02x}"))
+        .collect();
+    let error = compile(&hosts.join(" or "), LinkType::ETHERNET, Place::Frame)
+        .map(|compiled| compiled.notes.len())
+        .unwrap_err();
     assert!(error.contains("4096"), "{error}");
 }
 

@@ -54,9 +54,9 @@ impl Values {
         }
     }
 
-    /// The value changes when this word of scratch memory is written.
-    pub(super) fn reads(&self, value: Value, word: u8) -> bool {
-        self.words[value.0 as usize] & 1 << word != 0
+    /// The words of scratch memory that it reads, a bit each: it changes when one of them is written.
+    pub(super) fn words(&self, value: Value) -> u16 {
+        self.words[value.0 as usize]
     }
 
     pub(super) fn add(&mut self, form: Form) -> Value {
