@@ -154,6 +154,15 @@ fn bytes_are_read_as_digits_and_the_link_type_is_guessed() {
     let (code, out, _) = explain(&["--hex", "--checksum", "ip"], dump);
     assert_eq!(code, 0);
     assert!(out.contains("  Right: both are the same.\n"), "{out}");
+    let (_, out, talk) = explain(&["--hex", "ip"], b"4500001400010000");
+    assert!(
+        out.contains("! not whole: cut short in the capture"),
+        "{out}"
+    );
+    assert!(
+        talk.contains("the packet has 20 bytes: 8 of them are here"),
+        "{talk}"
+    );
     let (code, out, talk) = explain(&["--hex"], b"45 0g\n");
     assert_eq!((code, out.as_str()), (5, ""));
     assert!(talk.contains("line 1, column 5: 'g'"), "{talk}");

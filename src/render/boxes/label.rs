@@ -131,8 +131,7 @@ impl Label {
         }
         vec![match width {
             0..=LETTERS => squeezed(&self.short, width),
-            _ if self.short.width() <= width => self.short.clone(),
-            _ => squeezed(&self.short, width),
+            _ => cut(&self.short, width),
         }]
     }
 }

@@ -46,14 +46,18 @@ Examples:
   tcpdump -i eth0 -c 1 -w - | sockwire explain -   from a pipe
   echo 4500001c0001000040010000 | sockwire explain --hex    bytes as digits";
 
+const USAGE: &str = "\
+sockwire explain [OPTIONS] FILE [N] [LAYER]
+       sockwire explain [OPTIONS] --hex [LAYER]";
+
 /// Explains one packet: each header drawn with its values, each field in words
 ///
 /// The numbers above the boxes count bits, those to the left of them bytes, both from the start of the header.
 #[derive(clap::Args)]
-#[command(before_help = EXAMPLES)]
+#[command(before_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct Args {
     /// The capture file (- is standard input), the packet's number (the first if left out), and a protocol
-    #[arg(value_name = "FILE [N] [LAYER]", required_unless_present_any = ["read", "hex"])]
+    #[arg(value_name = "FILE N LAYER", required_unless_present_any = ["read", "hex"])]
     words: Vec<OsString>,
     /// The capture file, with tcpdump's letter
     #[arg(short = 'r', long, value_name = "FILE", conflicts_with = "hex")]
@@ -302,13 +306,20 @@ fn from_digits(link: Option<LinkType>, global: &Global) -> Result<Batch, Failure
         ));
         link
     });
+    let wire = digits::wire_length(link, &found.bytes);
+    if wire > found.bytes.len() {
+        global.talk(format_args!(
+            "by its length field the packet has {wire} bytes: {} of them are here",
+            found.bytes.len()
+        ));
+    }
     let record = Record {
         time: Time::default(),
         link,
         interface: 0,
         direction: Direction::Unknown,
         checksum: KernelChecksum::Unknown,
-        wire_len: found.bytes.len() as u32,
+        wire_len: wire as u32,
         start: 0,
         len: found.bytes.len() as u32,
     };

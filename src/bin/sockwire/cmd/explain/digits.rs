@@ -1,6 +1,6 @@
 //! Bytes from hexadecimal digits as people have them: plain, or as hexdump, xxd and tcpdump print them; and what they begin with.
 
-use sockwire::{checksum, decode::Registry, link::LinkType, protocol::Claim};
+use sockwire::{checksum, decode::Registry, file::MAX_PACKET, link::LinkType, protocol::Claim};
 
 /// Bytes on a line of a dump.
 const LINE: usize = 16;
@@ -74,7 +74,13 @@ fn dump(text: &str) -> Option<Found> {
         .collect();
     // tcpdump -x says before the bytes what the packet is.
     let marked = lines.iter().any(|line| marked_offset(line).is_some());
+    let mut repeats = false;
     for line in lines {
+        // hexdump writes lines that repeat the one before only once.
+        if line.trim() == "*" && !found.bytes.is_empty() {
+            repeats = true;
+            continue;
+        }
         let (offset, rest) = match marked_offset(line) {
             Some(found) => found,
             None if marked => continue,
@@ -85,6 +91,12 @@ fn dump(text: &str) -> Option<Found> {
                 .notes
                 .push("several packets: the first of them is explained");
             break;
+        }
+        if std::mem::take(&mut repeats) && offset <= MAX_PACKET as usize {
+            let last = found.bytes.len().saturating_sub(LINE);
+            let missing = offset.saturating_sub(found.bytes.len());
+            let line: Vec<u8> = found.bytes[last..].to_vec();
+            found.bytes.extend(line.iter().cycle().take(missing));
         }
         if rest.trim().is_empty() && offset <= found.bytes.len() {
             // hexdump ends with the length: an odd last byte was padded.
@@ -188,6 +200,31 @@ pub(super) fn guess(bytes: &[u8]) -> (LinkType, &'static str) {
     }
 }
 
+/// Bytes of the packet on the wire: by the length in its IP header where that comes first or after an Ethernet header, since
+/// people have a header without its payload at hand. Not less than there are.
+pub(super) fn wire_length(link: LinkType, bytes: &[u8]) -> usize {
+    let start = match link {
+        LinkType::ETHERNET => ETHERNET,
+        LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => 0,
+        _ => return bytes.len(),
+    };
+    let kind = match start {
+        0 => None,
+        start => bytes.get(start - 2..start),
+    };
+    let packet = bytes.get(start..).unwrap_or(&[]);
+    let length = |at: usize, more: usize| match packet.get(at..at + 2) {
+        Some(&[high, low]) => start + more + usize::from(u16::from_be_bytes([high, low])),
+        _ => 0,
+    };
+    let told = match (packet.first().map(|first| first >> 4), kind) {
+        (Some(4), None | Some([0x08, 0x00])) => length(2, 0),
+        (Some(6), None | Some([0x86, 0xdd])) => length(4, 40),
+        _ => 0,
+    };
+    told.max(bytes.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +255,18 @@ mod tests {
             let found = parse(text);
             assert_eq!(found.map(|found| found.bytes), Ok(BYTES.to_vec()), "{text}");
         }
+    }
+
+    #[test]
+    fn lines_that_hexdump_leaves_out_are_put_back() {
+        let text = "00000000  45 00 00 00 00 00 00 00  00 00 00 00 00 00 00 01  |E...............|\n*\n00000032\n";
+        let found = parse(text).unwrap_or_default();
+        assert_eq!(found.bytes.len(), 0x32);
+        assert_eq!(
+            (found.bytes[0x20], found.bytes[0x2f], found.bytes[0x31]),
+            (0x45, 1, 0)
+        );
+        assert!(parse("00000000  45\n*\nffffffffffff\n").is_err());
     }
 
     #[test]
@@ -260,5 +309,19 @@ mod tests {
         assert_eq!(link(&frame), LinkType::ETHERNET);
         assert_eq!(link(&[2, 0, 0, 0, 0, 2]), LinkType::ETHERNET);
         assert_eq!(link(&[]), LinkType::ETHERNET);
+    }
+
+    #[test]
+    fn a_header_alone_is_a_packet_that_was_cut() {
+        let mut frame = vec![2; 12];
+        frame.extend([8, 0]);
+        frame.extend(&BYTES[..8]);
+        assert_eq!(wire_length(LinkType::ETHERNET, &frame), 14 + 20);
+        assert_eq!(wire_length(LinkType::RAW, &BYTES[..8]), 20);
+        assert_eq!(wire_length(LinkType::RAW, &BYTES), 20);
+        assert_eq!(wire_length(LinkType::RAW, &[0x60, 0, 0, 0, 0, 8]), 48);
+        assert_eq!(wire_length(LinkType::RAW, &[0x60, 0, 0, 0]), 4);
+        assert_eq!(wire_length(LinkType::NULL, &BYTES), 20);
+        assert_eq!(wire_length(LinkType::RAW, &[]), 0);
     }
 }
