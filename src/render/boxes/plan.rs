@@ -86,11 +86,29 @@ pub(super) fn items(fields: &[Placed], end: u32) -> Vec<Item> {
         }
         let place = |bit| listed.partition_point(|&index| fields[index].bits.start < bit);
         let within = &listed[place(bits.start)..place(bits.end)];
+        let (Some(&first), Some(last)) = (
+            within.first(),
+            within.iter().map(|&index| fields[index].bits.end).max(),
+        ) else {
+            return items.push(Item {
+                what: What::Unnamed,
+                bits,
+            });
+        };
+        // Whole rows belong to the list, its padding with them.
+        let start = (fields[first].bits.start / ROW * ROW).max(bits.start);
+        let end = last.div_ceil(ROW).saturating_mul(ROW).min(bits.end);
         let what = match within {
-            [] => What::Unnamed,
+            [one] if fields[*one].bits == (start..end) => What::Field(*one),
             within => What::List(within.to_vec()),
         };
-        items.push(Item { what, bits });
+        let parts = [
+            (What::Unnamed, bits.start..start),
+            (what, start..end),
+            (What::Unnamed, end..bits.end),
+        ];
+        let parts = parts.into_iter().filter(|(_, bits)| !bits.is_empty());
+        items.extend(parts.map(|(what, bits)| Item { what, bits }));
     };
     for index in taken {
         let bits = fields[index].bits.clone();
@@ -205,13 +223,23 @@ mod tests {
         let fields = [
             placed(&ONE, 0..32),
             placed(&MANY, 32..40),
-            placed(&MANY, 48..64),
+            placed(&MANY, 104..120),
         ];
         let list = items(&fields, 120);
         assert_eq!(list.len(), 2);
         let drawn = rows(&list);
         assert_eq!(drawn.len(), 2);
         assert!(drawn[1].open && drawn[1].cells[0].labelled);
+        // A list of one is a field like others, and what is left of its row has no name.
+        let group = [placed(&MANY, 32..64), placed(&ONE, 68..96)];
+        let what: Vec<_> = items(&group, 96)
+            .into_iter()
+            .map(|item| item.what)
+            .collect();
+        assert_eq!(
+            what,
+            [What::Unnamed, What::Field(0), What::Unnamed, What::Field(1)]
+        );
         let long = rows(&items(&[placed(&ONE, 0..1000)], 1000));
         assert_eq!((long.len(), long[0].open), (1, true));
     }
