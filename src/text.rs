@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use unicode_width::UnicodeWidthChar as _;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
 /// The most characters of a packet's string that a view shows.
 pub const SHOWN: usize = 4096;
@@ -82,6 +82,55 @@ pub fn plain(c: char) -> char {
     }
 }
 
+/// The same text in ASCII characters.
+pub fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii() => out.push(c),
+            '→' => out.push('>'),
+            '…' => out.push_str("..."),
+            '§' => out.push_str("section "),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    out
+}
+
+/// Appends `text` behind `indent` spaces, in lines of at most `columns`; words longer than that are broken.
+pub fn write_wrapped(out: &mut String, indent: usize, columns: usize, text: &str) {
+    let mut column = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let mut rest = word;
+        while !rest.is_empty() {
+            let width = rest.width();
+            if column > 0 && column + 1 + width > columns {
+                out.push('\n');
+                column = 0;
+            }
+            let gap = if column == 0 { indent } else { 1 };
+            let (piece, after) = split_at_width(rest, columns.saturating_sub(gap));
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{:gap$}{piece}", "");
+            column += gap + piece.width();
+            rest = after;
+        }
+    }
+    if column > 0 {
+        out.push('\n');
+    }
+}
+
+/// The text in two: as many characters as fit into `columns`, at least one, and the others.
+pub fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
+    let mut column = 0;
+    let end = text.char_indices().find(|(at, c)| {
+        column += c.width().unwrap_or(0);
+        column > columns && *at > 0
+    });
+    text.split_at(end.map_or(text.len(), |(at, _)| at))
+}
+
 /// A hardware address as `aa:bb:cc:dd:ee:ff`.
 #[derive(Clone, Copy, Debug)]
 pub struct Mac(pub [u8; 6]);
@@ -140,6 +189,29 @@ mod tests {
             let pairs: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
             assert_eq!(Colons(&bytes).to_string(), pairs.join(":"));
         }
+    }
+
+    #[test]
+    fn long_words_are_broken() {
+        let wrapped = |text, columns| {
+            let mut out = String::new();
+            write_wrapped(&mut out, 2, columns, text);
+            out
+        };
+        assert_eq!(wrapped("one two", 10), "  one two\n");
+        assert_eq!(wrapped("one two", 8), "  one\n  two\n");
+        assert_eq!(wrapped("a 0123456789 b", 8), "  a\n  012345\n  6789 b\n");
+        assert_eq!(wrapped("漢字漢", 6), "  漢字\n  漢\n");
+        assert_eq!(wrapped("abc", 1), "  a\n  b\n  c\n");
+        assert_eq!(wrapped(" ", 8), "");
+    }
+
+    #[test]
+    fn ascii_spells_what_it_cannot_show() {
+        assert_eq!(
+            ascii("a → b … RFC 1 §2 é"),
+            "a > b ... RFC 1 section 2 \\u{e9}"
+        );
     }
 
     #[test]

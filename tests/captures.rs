@@ -12,6 +12,19 @@ use std::{
 /// `NAME.pcapng` and `read -v` make `NAME.read.-v.txt`.
 const VIEWS: &[&str] = &["read", "read -v", "read --json", "read -X", "watch -r"];
 
+/// Packets that are explained: the capture, the words after it, and what the expected text is called.
+const EXPLAINED: &[(&str, &str, &str)] = &[
+    ("handshake", "1 --checksum", "explain.1"),
+    ("handshake-ipv6", "2 tcp --checksum", "explain.2.tcp"),
+    ("handshake", "4 tcp --json --checksum", "explain.4.json"),
+    ("udp", "1 --checksum --ascii", "explain.1.ascii"),
+    ("udp", "4", "explain.4"),
+    ("udp-ipv6", "4 icmpv6 --checksum", "explain.4.icmpv6"),
+    ("vlan", "1 vlan", "explain.1.vlan"),
+    ("dns", "2 dns", "explain.2.dns"),
+    ("fragments", "3", "explain.3"),
+];
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")
 }
@@ -32,39 +45,61 @@ fn captures() -> Vec<PathBuf> {
 
 #[test]
 fn every_view_prints_the_expected_text() {
-    let bless = std::env::var_os("BLESS").is_some();
     let mut wrong = Vec::new();
     for capture in captures() {
         for view in VIEWS {
             let words: Vec<&str> = view.split(' ').collect();
-            let output = Command::new(env!("CARGO_BIN_EXE_sockwire"))
-                .args(&words)
-                .arg(&capture)
-                .env("TZ", "UTC")
-                .env_remove("CLICOLOR_FORCE")
-                .output()
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "{view} {capture:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            let text = String::from_utf8(output.stdout).unwrap();
-            assert!(!text.is_empty(), "{view} {capture:?} prints nothing");
+            let text = printed(&words, &capture, &[]);
             let expected = capture.with_extension(format!("{}.txt", words.join(".")));
-            if bless {
-                fs::write(&expected, &text).unwrap();
-            }
-            let want = fs::read_to_string(&expected).unwrap_or_default();
-            if want != text {
-                wrong.push(format!(
-                    "{}\n{}",
-                    expected.display(),
-                    first_difference(&want, &text)
-                ));
-            }
+            wrong.extend(difference(&expected, &text));
         }
     }
+    none(&wrong);
+}
+
+#[test]
+fn explained_packets_are_the_expected_text() {
+    let mut wrong = Vec::new();
+    for (name, words, view) in EXPLAINED {
+        let capture = folder().join(format!("{name}.pcapng"));
+        let words: Vec<&str> = words.split(' ').collect();
+        let text = printed(&["explain"], &capture, &words);
+        let expected = capture.with_extension(format!("{view}.txt"));
+        wrong.extend(difference(&expected, &text));
+    }
+    none(&wrong);
+}
+
+/// What the program prints of a capture.
+fn printed(before: &[&str], capture: &Path, after: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_sockwire"))
+        .args(before)
+        .arg(capture)
+        .args(after)
+        .env("TZ", "UTC")
+        .env_remove("CLICOLOR_FORCE")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{before:?} {capture:?} {after:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.is_empty(), "{before:?} {capture:?} prints nothing");
+    text
+}
+
+/// Where `text` differs from the expected one, which it replaces when asked to.
+fn difference(expected: &Path, text: &str) -> Option<String> {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(expected, text).unwrap();
+    }
+    let want = fs::read_to_string(expected).unwrap_or_default();
+    (want != text).then(|| format!("{}\n{}", expected.display(), first_difference(&want, text)))
+}
+
+fn none(wrong: &[String]) {
     assert!(
         wrong.is_empty(),
         "differs from the expected text (BLESS=1 rewrites it):\n{}",

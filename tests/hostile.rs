@@ -3,16 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    ops::{ControlFlow, Range},
+    path::Path,
+};
 
 use sockwire::{
     decode::{Decoded, Decoder},
-    export::json::Records,
+    export::{self, json::Records},
+    field::{Field, Value, Visit},
     file,
     frame::{Batch, Frame, Record, Source, Step},
-    proto::frame::Around,
+    layer::{Packet, View},
+    proto::{frame::Around, worked},
     render::{
-        hex,
+        explain, hex,
         ladder::{Ladder, LadderOptions},
         line::{self, Lines},
         tree,
@@ -24,6 +30,8 @@ use sockwire::{
         story::{Sight, Story, StoryOptions},
     },
 };
+
+use unicode_width::UnicodeWidthStr as _;
 
 /// A frame of the samples, owned.
 struct Sample {
@@ -79,6 +87,8 @@ struct Views {
     records: Records,
     text: String,
     json: Vec<u8>,
+    /// Headers are explained too, which takes long.
+    explains: bool,
 }
 
 impl Views {
@@ -93,6 +103,7 @@ impl Views {
             records: Records::default(),
             text: String::new(),
             json: Vec::new(),
+            explains: true,
         }
     }
 
@@ -127,13 +138,71 @@ impl Views {
                 self.ladder.write(item, &mut ladder).unwrap();
             }
             let ladder = String::from_utf8(ladder).unwrap();
-            for text in [&self.text, json, &ladder] {
+            let explained = match self.explains {
+                true => explained(&packet),
+                false => String::new(),
+            };
+            for text in [&self.text, json, &ladder, &explained] {
                 let bad = text
                     .chars()
                     .find(|c| is_unsafe(*c) && !matches!(c, '\n' | '\t'));
                 assert_eq!(bad, None, "a control character in: {}", text.escape_debug());
             }
         }
+    }
+}
+
+/// Every header explained in both alphabets, and as JSON: no line is too long for a terminal.
+fn explained(packet: &Packet<'_>) -> String {
+    let mut text = String::new();
+    for (index, view) in packet.views().enumerate() {
+        let options = explain::Options {
+            ascii: index % 2 == 0,
+            checksum: true,
+            ..explain::Options::default()
+        };
+        explain::layer(&view, options, &mut text);
+        if let Some(check) = worked::check(&view) {
+            let decoded = Word::of(&view);
+            assert!(
+                decoded
+                    .as_deref()
+                    .is_none_or(|word| word == check.verdict().word()),
+                "{} is {decoded:?}, and works out as {:?}",
+                check.field.name,
+                check.verdict()
+            );
+        }
+    }
+    let long = text.lines().find(|line| line.width() > explain::COLUMNS);
+    assert_eq!(long, None, "too long");
+    let all: Vec<usize> = (0..packet.layers.len()).collect();
+    let mut json = Vec::new();
+    export::explain::write(export::explain::packet(packet, &all, true), &[], &mut json);
+    serde_json::from_slice::<serde_json::Value>(&json).unwrap();
+    text + std::str::from_utf8(&json).unwrap()
+}
+
+/// The decoder's word on a layer's checksum.
+#[derive(Default)]
+struct Word(Option<String>);
+
+impl Word {
+    fn of(view: &View<'_>) -> Option<String> {
+        let mut word = Self::default();
+        let _ = view.visit(&mut word);
+        word.0
+    }
+}
+
+impl Visit for Word {
+    fn field(&mut self, field: &'static Field, value: Value<'_>, _: Range<u32>) -> ControlFlow<()> {
+        if let Value::Text(word) = value
+            && field.name == "sockwire.checksum"
+        {
+            self.0 = Some(String::from_utf8(word.to_vec()).unwrap());
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -151,6 +220,7 @@ fn packets_with_every_byte_changed() {
     let mut views = Views::new();
     for sample in samples() {
         for change in [0xff, 0x01, 0x80] {
+            views.explains = change == 0xff;
             let changed = (0..sample.bytes.len().min(200)).map(|at| {
                 let mut bytes = sample.bytes.clone();
                 bytes[at] ^= change;

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Repeated fields in the record of one packet: more than a packet of 1500 bytes can have, and far fewer than one of 64 KB.
-const REPEATED: usize = 4096;
+pub(super) const REPEATED: usize = 4096;
 
 /// Version of the record's form.
 pub const SCHEMA: u32 = 1;
@@ -184,12 +184,12 @@ impl Visit for Collect<'_> {
 }
 
 /// Appends `value` as JSON. Writing to memory cannot fail.
-fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+pub(super) fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let _ = value.serialize(&mut serde_json::Serializer::with_formatter(out, Plain));
 }
 
 /// A value in the form of records.
-struct Json<'a>(Value<'a>);
+pub(super) struct Json<'a>(pub(super) Value<'a>);
 
 impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -179,6 +179,7 @@ pub mod fragment;
 mod ipproto;
 mod options;
 mod verify;
+pub mod worked;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -52,12 +52,8 @@ pub(super) fn show(
 
 /// The checksum at byte `at` of `view`, over the pseudo-header for IP protocol `protocol` and everything in the layer.
 pub(super) fn with_pseudo_header(view: &View<'_>, protocol: u8, at: usize) -> Verdict {
-    if !view.layer.quoted && view.layer.buffer == 0 {
-        match view.packet.frame.checksum {
-            KernelChecksum::Valid => return Verdict::Valid,
-            KernelChecksum::Unfilled => return Verdict::Unfilled,
-            KernelChecksum::Unknown => {}
-        }
+    if let Some(verdict) = kernel(view) {
+        return verdict;
     }
     let (Some(found), Some((source, destination))) = (view.u16(at), view.addresses()) else {
         return Verdict::Unknown;
@@ -68,6 +64,16 @@ pub(super) fn with_pseudo_header(view: &View<'_>, protocol: u8, at: usize) -> Ve
         return Verdict::Unfilled;
     }
     verdict
+}
+
+/// What the kernel said of the transport checksum of a packet of its own.
+pub(super) fn kernel(view: &View<'_>) -> Option<Verdict> {
+    match view.packet.frame.checksum {
+        _ if view.layer.quoted || view.layer.buffer > 0 => None,
+        KernelChecksum::Valid => Some(Verdict::Valid),
+        KernelChecksum::Unfilled => Some(Verdict::Unfilled),
+        KernelChecksum::Unknown => None,
+    }
 }
 
 /// The checksum over the pseudo-header and the first `covered` bytes of the layer, all for 0.

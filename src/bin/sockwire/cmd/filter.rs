@@ -16,21 +16,20 @@ use anyhow::{Context as _, anyhow};
 use sockwire::{
     bpf::Input,
     capture::SNAPLEN,
-    file::Reader,
     filter::{
         CaptureFilter, FilterError,
         capture::{Compiled, Place, Target},
     },
-    frame::{Batch, Direction, Frame, Source, SourceError, Step},
+    frame::{Direction, Frame, Source as _},
     link::LinkType,
-    sys::signal::Stop,
-    text::near,
-    time::Time,
 };
 
 use super::{
-    Exit, Failure, Global, Outcome, names::System, number, output, output::Output, pipeline,
-    privilege, read,
+    Exit, Failure, Global, Outcome,
+    names::System,
+    number, output,
+    output::Output,
+    packets::{each, link, no_packet},
 };
 use path::Path as Way;
 use view::View;
@@ -227,61 +226,8 @@ fn place(link: LinkType, live: bool) -> Place {
     }
 }
 
-/// Gives `take` every batch of a capture file until it wants no more. Returns what was wrong with the file, if anything:
-/// what was good before is worth showing.
-fn each(
-    file: &OsString,
-    global: &Global,
-    mut take: impl FnMut(&Reader, &mut Batch) -> Result<bool, Failure>,
-) -> Result<Option<Failure>, Failure> {
-    let mut reader = read::open(Path::new(file), None, false)?;
-    privilege::give_up(global)?;
-    let stop = Stop::install()?;
-    while !stop.asked() {
-        match reader.next(Time::MAX) {
-            Ok(Step::Batch(mut batch)) => {
-                if !take(&reader, &mut batch)? {
-                    break;
-                }
-                reader.recycle(batch);
-            }
-            Ok(Step::End(_)) => break,
-            Ok(Step::Quiet(_) | Step::Link(_)) => {}
-            Err(fault) => return Ok(Some(damaged(fault))),
-        }
-    }
-    Ok(None)
-}
-
-fn damaged(fault: SourceError) -> Failure {
-    Failure::new(pipeline::exit_of(fault.kind), fault)
-}
-
 fn bad(error: FilterError) -> Failure {
     Failure::new(Exit::Usage, error)
-}
-
-fn no_packet(number: u64, packets: u64) -> Failure {
-    let there_are = match packets {
-        0 => "the file has no packets".to_owned(),
-        1 => "the file has one packet".to_owned(),
-        _ => format!("the file has {packets} packets"),
-    };
-    Failure::new(Exit::NoSuch, anyhow!("no packet {number}: {there_are}"))
-}
-
-/// Reads the name of a link type.
-fn link(name: &str) -> Result<LinkType, String> {
-    LinkType::named(name).ok_or_else(|| {
-        let meant = near(&name.to_uppercase(), LinkType::names());
-        match meant {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!(
-                "expected one of {}",
-                LinkType::names().collect::<Vec<_>>().join(", ")
-            ),
-        }
-    })
 }
 
 /// The expression in a file, as one line.

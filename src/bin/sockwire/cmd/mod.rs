@@ -2,12 +2,14 @@
 
 mod capture;
 mod doctor;
+mod explain;
 mod filter;
 mod interfaces;
 mod lab;
 mod machine;
 mod names;
 mod output;
+mod packets;
 mod permission;
 mod pipeline;
 mod privilege;
@@ -173,6 +175,7 @@ enum Command {
     Capture(capture::Args),
     Read(read::Args),
     Watch(watch::Args),
+    Explain(explain::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -190,6 +193,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Capture(args)) => capture::run(args, global),
         Some(Command::Read(args)) => read::run(args, global),
         Some(Command::Watch(args)) => watch::run(args, global),
+        Some(Command::Explain(args)) => explain::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),

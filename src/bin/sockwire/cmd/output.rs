@@ -2,18 +2,20 @@
 
 use std::{
     env,
-    fmt::Write as _,
     fs::File,
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
 };
 
-use sockwire::render::{
-    ladder::{LadderOptions, Layout},
-    style::Palette,
+use sockwire::{
+    render::{
+        ladder::{LadderOptions, Layout},
+        style::Palette,
+    },
+    text::ascii,
 };
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
+pub(crate) use sockwire::text::{split_at_width, write_wrapped};
 
 use super::{ColorWhen, Global};
 
@@ -54,7 +56,7 @@ impl Output {
     /// Writes what has been gathered.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.ascii && !self.text.is_ascii() {
-            self.text = spelled(&self.text);
+            self.text = ascii(&self.text);
         }
         self.file.write_all(self.text.as_bytes())?;
         self.text.clear();
@@ -62,21 +64,6 @@ impl Output {
         self.bytes.clear();
         Ok(())
     }
-}
-
-/// The same text in ASCII.
-fn spelled(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            c if c.is_ascii() => out.push(c),
-            '→' => out.push('>'),
-            '…' => out.push_str("..."),
-            '§' => out.push_str("section "),
-            c => out.extend(c.escape_unicode()),
-        }
-    }
-    out
 }
 
 /// Writes all of `text` to standard output and says whether that worked.
@@ -107,40 +94,6 @@ pub(crate) fn caller() -> Option<(u32, u32)> {
 pub(crate) fn columns() -> usize {
     let size = terminal_size::terminal_size_of(io::stdout());
     size.map_or(80, |(columns, _)| columns.0.into())
-}
-
-/// Appends `text` behind `indent` spaces, in lines of at most `columns`; words longer than that are broken.
-pub(crate) fn write_wrapped(out: &mut String, indent: usize, columns: usize, text: &str) {
-    let mut column = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let mut rest = word;
-        while !rest.is_empty() {
-            let width = rest.width();
-            if column > 0 && column + 1 + width > columns {
-                out.push('\n');
-                column = 0;
-            }
-            let gap = if column == 0 { indent } else { 1 };
-            let (piece, after) = split_at_width(rest, columns.saturating_sub(gap));
-            // Writing to a String cannot fail.
-            let _ = write!(out, "{:gap$}{piece}", "");
-            column += gap + piece.width();
-            rest = after;
-        }
-    }
-    if column > 0 {
-        out.push('\n');
-    }
-}
-
-/// The text in two: as many characters as fit into `columns`, at least one, and the others.
-pub(crate) fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
-    let mut column = 0;
-    let end = text.char_indices().find(|(at, c)| {
-        column += c.width().unwrap_or(0);
-        column > columns && *at > 0
-    });
-    text.split_at(end.map_or(text.len(), |(at, _)| at))
 }
 
 /// How a ladder is drawn on this standard output: as wide as the terminal, 80 columns elsewhere.
@@ -179,29 +132,6 @@ fn wants_color(when: ColorWhen, is_terminal: bool, variable: impl Fn(&str) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_words_are_broken() {
-        let wrapped = |text, columns| {
-            let mut out = String::new();
-            write_wrapped(&mut out, 2, columns, text);
-            out
-        };
-        assert_eq!(wrapped("one two", 10), "  one two\n");
-        assert_eq!(wrapped("one two", 8), "  one\n  two\n");
-        assert_eq!(wrapped("a 0123456789 b", 8), "  a\n  012345\n  6789 b\n");
-        assert_eq!(wrapped("漢字漢", 6), "  漢字\n  漢\n");
-        assert_eq!(wrapped("abc", 1), "  a\n  b\n  c\n");
-        assert_eq!(wrapped(" ", 8), "");
-    }
-
-    #[test]
-    fn ascii_spells_what_it_cannot_show() {
-        assert_eq!(
-            spelled("a → b … RFC 1 §2 é"),
-            "a > b ... RFC 1 section 2 \\u{e9}"
-        );
-    }
 
     #[test]
     fn colour_follows_option_then_environment_then_terminal() {

@@ -12,12 +12,13 @@ use sockwire::{
 };
 
 use super::{
-    Args, bad, each, no_packet,
+    Args, bad,
     view::{View, shown},
 };
 use crate::cmd::{
     Exit, Global, Outcome,
     output::{self, Output},
+    packets::{each, no_packet},
 };
 
 /// How a packet fared.
