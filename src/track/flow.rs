@@ -1,7 +1,7 @@
 //! Flows: conversations keyed by socket pair, in a table of bounded size with a hash that senders cannot predict.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, SocketAddr},
 };
 
@@ -76,15 +76,15 @@ pub enum Stage {
     Open,
 }
 
-/// The table of live flows, each with a value of type `V`.
+/// The table of live flows, each with a value of type `V`, known by socket pair or by another key.
 ///
 /// When it is full, a new flow takes the place of the half-open one that was silent longest, and where none is half
 /// open, of the one that was silent longest.
 #[derive(Debug)]
-pub struct Flows<V> {
+pub struct Flows<V, K = FlowKey> {
     hasher: RandomState,
     index: Index,
-    entries: Vec<Entry<V>>,
+    entries: Vec<Entry<V, K>>,
     /// Silent longest first: half-open flows, and the others.
     lists: [List; 2],
     capacity: usize,
@@ -92,8 +92,8 @@ pub struct Flows<V> {
 }
 
 #[derive(Debug)]
-struct Entry<V> {
-    key: FlowKey,
+struct Entry<V, K> {
+    key: K,
     value: V,
     stage: Stage,
     before: u32,
@@ -107,7 +107,7 @@ struct List {
     last: u32,
 }
 
-impl<V> Flows<V> {
+impl<V, K: Copy + Eq + Hash> Flows<V, K> {
     /// A table of at most `capacity` flows (at least one).
     pub fn new(capacity: usize) -> Self {
         const EMPTY: List = List {
@@ -140,7 +140,7 @@ impl<V> Flows<V> {
     }
 
     /// The value of `key`, which now counts as heard of last; made by `new` when the flow is not known.
-    pub fn touch(&mut self, key: FlowKey, new: impl FnOnce() -> (V, Stage)) -> &mut V {
+    pub fn touch(&mut self, key: K, new: impl FnOnce() -> (V, Stage)) -> &mut V {
         let place = match self.place(&key) {
             Some(place) => {
                 self.heard(place);
@@ -163,7 +163,7 @@ impl<V> Flows<V> {
     }
 
     /// Adds a flow that is not known yet; returns its place.
-    pub fn add(&mut self, key: FlowKey, value: V, stage: Stage) -> u32 {
+    pub fn add(&mut self, key: K, value: V, stage: Stage) -> u32 {
         let entry = Entry {
             key,
             value,
@@ -189,7 +189,7 @@ impl<V> Flows<V> {
     }
 
     /// Notes how far a known flow has come.
-    pub fn set_stage(&mut self, key: FlowKey, stage: Stage) {
+    pub fn set_stage(&mut self, key: K, stage: Stage) {
         if let Some(at) = self.place(&key) {
             self.set_stage_at(at, stage);
         }
@@ -207,11 +207,11 @@ impl<V> Flows<V> {
     }
 
     /// Half of the hash will do: entries are compared by their keys.
-    fn hash(&self, key: &FlowKey) -> u32 {
+    fn hash(&self, key: &K) -> u32 {
         self.hasher.hash_one(key) as u32
     }
 
-    fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
+    fn find(&self, hash: u32, key: &K) -> Option<u32> {
         let is = |at: u32| self.entries[at as usize].key == *key;
         self.index.get(hash, is)
     }
@@ -255,20 +255,20 @@ impl<V> Flows<V> {
     }
 }
 
-impl<V> Flows<V> {
+impl<V, K: Copy + Eq + Hash> Flows<V, K> {
     /// The value of a known flow, which does not count as heard of.
-    pub fn get_mut(&mut self, key: &FlowKey) -> Option<&mut V> {
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let at = self.place(key)?;
         self.entries.get_mut(at as usize).map(|e| &mut e.value)
     }
 
     /// The place of a known flow, which it keeps until it is forgotten.
-    pub fn place(&self, key: &FlowKey) -> Option<u32> {
+    pub fn place(&self, key: &K) -> Option<u32> {
         self.find(self.hash(key), key)
     }
 
     /// The flow that has a place now.
-    pub fn at(&mut self, place: u32) -> Option<(FlowKey, &mut V)> {
+    pub fn at(&mut self, place: u32) -> Option<(K, &mut V)> {
         let entry = self.entries.get_mut(place as usize)?;
         Some((entry.key, &mut entry.value))
     }
@@ -279,7 +279,7 @@ impl<V> Flows<V> {
     }
 
     /// Every flow, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (FlowKey, &V)> {
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.entries.iter().map(|entry| (entry.key, &entry.value))
     }
 
@@ -289,7 +289,7 @@ impl<V> Flows<V> {
     }
 }
 
-impl<V> Default for Flows<V> {
+impl<V, K: Copy + Eq + Hash> Default for Flows<V, K> {
     fn default() -> Self {
         Self::new(CAPACITY)
     }

@@ -109,6 +109,12 @@ pub(crate) fn columns() -> usize {
     size.map_or(80, |(columns, _)| columns.0.into())
 }
 
+/// As high as the terminal, 24 lines elsewhere.
+pub(crate) fn lines() -> usize {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or(24, |(_, lines)| lines.0.into())
+}
+
 /// Appends `text` behind `indent` spaces, in lines of at most `columns`; words longer than that are broken.
 pub(crate) fn write_wrapped(out: &mut String, indent: usize, columns: usize, text: &str) {
     let mut column = 0;
