@@ -1,7 +1,7 @@
 //! Flows: conversations keyed by socket pair, in a table of bounded size with a hash that senders cannot predict.
 
 use std::{
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     net::{IpAddr, SocketAddr},
 };
 
@@ -17,7 +17,7 @@ pub enum Transport {
 }
 
 /// A socket pair, the same for both directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
     transport: Transport,
     /// Half as long as two `SocketAddr`.
@@ -55,9 +55,35 @@ impl FlowKey {
         self.transport
     }
 
+    /// The socket is the lower one, or both.
+    pub fn is_low(&self, socket: (IpAddr, u16)) -> bool {
+        self.low == socket
+    }
+
     /// The lower and the higher socket.
     pub fn sockets(&self) -> (SocketAddr, SocketAddr) {
         (self.low.into(), self.high.into())
+    }
+}
+
+/// In one piece, which a hasher takes several times as fast as field by field. IPv4 and IPv6 have different lengths.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 38];
+        let mut at = 0;
+        let mut put = |more: &[u8]| {
+            bytes[at..at + more.len()].copy_from_slice(more);
+            at += more.len();
+        };
+        for (address, port) in [self.low, self.high] {
+            match address {
+                IpAddr::V4(address) => put(&address.octets()),
+                IpAddr::V6(address) => put(&address.octets()),
+            }
+            put(&port.to_be_bytes());
+        }
+        put(&[self.transport as u8]);
+        state.write(&bytes[..at]);
     }
 }
 
@@ -76,13 +102,14 @@ pub enum Stage {
     Open,
 }
 
-/// The table of live flows, each with a value of type `V`, known by socket pair or by another key.
+/// The table of live flows, each with a value of type `V`, known by socket pair or by another key (a key that senders
+/// cannot choose may have a plainer hash).
 ///
 /// When it is full, a new flow takes the place of the half-open one that was silent longest, and where none is half
 /// open, of the one that was silent longest.
 #[derive(Debug)]
-pub struct Flows<V, K = FlowKey> {
-    hasher: RandomState,
+pub struct Flows<V, K = FlowKey, S = RandomState> {
+    hasher: S,
     index: Index,
     entries: Vec<Entry<V, K>>,
     /// Silent longest first: half-open flows, and the others.
@@ -107,7 +134,7 @@ struct List {
     last: u32,
 }
 
-impl<V, K: Copy + Eq + Hash> Flows<V, K> {
+impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Flows<V, K, S> {
     /// A table of at most `capacity` flows (at least one).
     pub fn new(capacity: usize) -> Self {
         const EMPTY: List = List {
@@ -115,7 +142,7 @@ impl<V, K: Copy + Eq + Hash> Flows<V, K> {
             last: NONE,
         };
         Self {
-            hasher: RandomState::new(),
+            hasher: S::default(),
             index: Index::default(),
             entries: Vec::new(),
             lists: [EMPTY; 2],
@@ -255,7 +282,7 @@ impl<V, K: Copy + Eq + Hash> Flows<V, K> {
     }
 }
 
-impl<V, K: Copy + Eq + Hash> Flows<V, K> {
+impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Flows<V, K, S> {
     /// The value of a known flow, which does not count as heard of.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let at = self.place(key)?;
@@ -289,7 +316,7 @@ impl<V, K: Copy + Eq + Hash> Flows<V, K> {
     }
 }
 
-impl<V, K: Copy + Eq + Hash> Default for Flows<V, K> {
+impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Default for Flows<V, K, S> {
     fn default() -> Self {
         Self::new(CAPACITY)
     }

@@ -7,6 +7,8 @@ mod one;
 
 pub use one::{Conversation, Direction, Refusal};
 
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
 use crate::{
     field::Value,
     layer::{Packet, View},
@@ -19,8 +21,34 @@ use crate::{
 };
 
 /// Which conversation: streams are counted for each transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stream(Transport, u32);
+
+impl Hash for Stream {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u32(self.1.rotate_left(1) ^ self.0 as u32);
+    }
+}
+
+/// Numbers that are counted by ourselves spread best as they are: no sender has a say in them.
+#[derive(Debug, Default)]
+struct Counted(u64);
+
+impl Hasher for Counted {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = number.into();
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0 << 8 ^ u64::from(byte);
+        }
+    }
+}
 
 /// Packets, bytes and conversations of one transport, also of those that left the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +66,7 @@ pub struct Totals {
 /// When it is full, it forgets first what [`Flows`] forgets first; the totals stay.
 #[derive(Debug, Default)]
 pub struct Conversations {
-    table: Flows<Conversation, Stream>,
+    table: Flows<Conversation, Stream, BuildHasherDefault<Counted>>,
     totals: [Totals; 2],
     began: Option<Time>,
 }
@@ -96,9 +124,8 @@ impl Conversations {
             totals.conversations += u64::from(!conversation.is_counted());
             totals.packets += 1;
             totals.bytes += u64::from(view.packet.frame.wire_len);
-            conversation.count(view, source);
         }
-        conversation.follow(view, source);
+        conversation.packet(view, source, aside);
         if conversation.is_worth_keeping() {
             self.table.set_stage_at(place, Stage::Open);
         }
@@ -148,3 +175,6 @@ fn stream(view: &View<'_>) -> Option<Stream> {
 fn source(view: &View<'_>) -> Option<(std::net::IpAddr, u16)> {
     Some((view.addresses()?.0, view.u16(0)?))
 }
+
+#[cfg(test)]
+mod tests;

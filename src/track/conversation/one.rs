@@ -14,13 +14,6 @@ use crate::{
     },
 };
 
-/// The analysis says in one of these ways that bytes were sent again.
-const SENT_AGAIN: [&Field; 3] = [
-    &tcp::A_RETRANSMISSION,
-    &tcp::A_FAST_RETRANSMISSION,
-    &tcp::A_SPURIOUS_RETRANSMISSION,
-];
-
 /// What one side sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Direction {
@@ -106,47 +99,47 @@ impl Conversation {
         Some(conversation)
     }
 
-    /// Counts a packet from `source`.
-    pub(super) fn count(&mut self, view: &View<'_>, source: (IpAddr, u16)) {
+    /// A packet from `source`; one that is aside is not counted.
+    pub(super) fn packet(&mut self, view: &View<'_>, source: (IpAddr, u16), aside: bool) {
+        let from = self.side(source);
+        let said = Said::of(view);
+        let payload = match self.transport() {
+            Transport::Udp => {
+                if from == Side::Server {
+                    self.outcome = Outcome::Answered;
+                }
+                view.payload_wire()
+            }
+            Transport::Tcp => {
+                let segment = segment(view);
+                self.round_trips(&said, from);
+                if let Some(s) = &segment {
+                    self.segment(from, s);
+                }
+                segment.map_or(0, |s| s.len)
+            }
+        };
+        if aside {
+            return;
+        }
         let time = view.packet.frame.time;
         if !self.is_counted() {
             (self.start, self.end) = (time, time);
         }
         self.start = self.start.min(time);
         self.end = self.end.max(time);
-        let payload = match self.transport() {
-            Transport::Udp => view.payload_wire(),
-            Transport::Tcp => segment(view).map_or(0, |s| s.len),
-        };
-        let from = self.side(source);
         let sent = &mut self.sent[from as usize];
         sent.packets += 1;
         sent.bytes += u64::from(view.packet.frame.wire_len);
         sent.payload += u64::from(payload);
-        if view.fact(&tcp::A_FLAGS).is_some() {
-            let again = SENT_AGAIN.iter().any(|field| view.fact(field).is_some());
-            sent.flagged += 1;
-            sent.retransmissions += u32::from(again);
-        }
-        sent.resets += u32::from(view.fact(&tcp::CONNECTION_RST).is_some());
+        sent.flagged += u32::from(said.flagged);
+        sent.retransmissions += u32::from(said.again);
+        sent.resets += u32::from(said.reset);
     }
 
     /// Some packet of it counted.
     pub(super) fn is_counted(&self) -> bool {
         self.sent.iter().any(|sent| sent.packets > 0)
-    }
-
-    /// Takes from a packet from `source` how the conversation stands.
-    pub(super) fn follow(&mut self, view: &View<'_>, source: (IpAddr, u16)) {
-        let from = self.side(source);
-        if self.transport() == Transport::Udp {
-            if from == Side::Server {
-                self.outcome = Outcome::Answered;
-            }
-        } else if let Some(s) = segment(view) {
-            self.round_trips(view, from);
-            self.segment(from, &s);
-        }
     }
 
     /// An ICMP error about a packet from `source`.
@@ -159,17 +152,11 @@ impl Conversation {
     }
 
     /// What tracking measured with this segment.
-    fn round_trips(&mut self, view: &View<'_>, from: Side) {
-        let nanos = |field| match view.fact(field) {
-            Some(Value::Duration(nanos)) => Some(nanos),
-            _ => None,
-        };
-        if self.handshake_rtt.is_none() {
-            self.handshake_rtt = nanos(&tcp::A_INITIAL_RTT);
-        }
+    fn round_trips(&mut self, said: &Said, from: Side) {
+        self.handshake_rtt = self.handshake_rtt.or(said.handshake_rtt);
         // The estimate is of the side that gets this ACK.
         let receiver = &mut self.sent[from.other() as usize];
-        receiver.srtt = nanos(&tcp::SRTT).or(receiver.srtt);
+        receiver.srtt = said.srtt.or(receiver.srtt);
     }
 
     /// Both ends move on. The one capture point stands for both: what is sent has arrived.
@@ -263,11 +250,61 @@ impl Conversation {
     }
 
     fn side(&self, source: (IpAddr, u16)) -> Side {
-        if self.sockets()[0] == SocketAddr::from(source) {
+        if self.sockets.is_low(source) == self.client_is_low || self.is_own() {
             Side::Client
         } else {
             Side::Server
         }
+    }
+}
+
+/// What tracking says of a segment.
+#[derive(Default)]
+struct Said {
+    /// The analysis has something to say.
+    flagged: bool,
+    /// Its bytes were sent before.
+    again: bool,
+    reset: bool,
+    handshake_rtt: Option<i64>,
+    srtt: Option<i64>,
+}
+
+/// Where a fact goes.
+type Note = fn(&mut Said, Value<'static>);
+
+const AGAIN: Note = |said, _| said.again = true;
+
+const NOTES: [(&Field, Note); 7] = [
+    (&tcp::A_FLAGS, |said, _| said.flagged = true),
+    (&tcp::A_RETRANSMISSION, AGAIN),
+    (&tcp::A_FAST_RETRANSMISSION, AGAIN),
+    (&tcp::A_SPURIOUS_RETRANSMISSION, AGAIN),
+    (&tcp::CONNECTION_RST, |said, _| said.reset = true),
+    (&tcp::A_INITIAL_RTT, |said, value| {
+        said.handshake_rtt = nanos(value)
+    }),
+    (&tcp::SRTT, |said, value| said.srtt = nanos(value)),
+];
+
+impl Said {
+    fn of(view: &View<'_>) -> Self {
+        let mut said = Self::default();
+        for fact in view.packet.facts {
+            if usize::from(fact.layer) == view.index
+                && let Some((_, note)) = NOTES.iter().find(|(field, _)| fact.field.is(field))
+            {
+                note(&mut said, fact.value);
+            }
+        }
+        said
+    }
+}
+
+fn nanos(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Duration(nanos) => Some(nanos),
+        _ => None,
     }
 }
 

@@ -63,9 +63,11 @@ pub(super) static COLUMNS: [Column; 13] = [
     }),
     column("by", 6, false, by),
     column("start", 8, true, |row, _, out| {
-        let nanos = row.conversation.start.since(row.began);
         // Microseconds, as in the lines of `read`.
-        let _ = write!(out, "{:.6}", nanos as f64 / SECOND as f64);
+        let nanos = row.conversation.start.since(row.began);
+        let from = out.len();
+        let _ = write!(out, "{}", Time::from_nanos(nanos));
+        out.truncate((out.len() - 3).max(from));
     }),
     column("time", 5, true, |row, _, out| {
         brief(row.conversation.duration(), out);
