@@ -21,7 +21,7 @@ use sockwire::{
     proto::frame::Around,
     render::line::{Lines, Options},
     time::Time,
-    track::Tracker,
+    track::{Tracker, conversation::Conversations},
 };
 
 /// Counts what this thread allocates.
@@ -118,6 +118,7 @@ const DISPLAY: &str = "frame.len > 0 and not (tcp.port == 1 or ip.addr in {192.0
 struct Pipeline {
     decoder: Decoder,
     tracker: Tracker,
+    conversations: Conversations,
     decoded: Decoded,
     wanted: Program,
     display: DisplayFilter,
@@ -144,6 +145,7 @@ impl Pipeline {
         Self {
             decoder: Decoder::default(),
             tracker: Tracker::default(),
+            conversations: Conversations::default(),
             decoded: Decoded::default(),
             wanted: CaptureFilter::parse("not port 1 and not host 192.0.2.1", &NoNames)
                 .and_then(|filter| {

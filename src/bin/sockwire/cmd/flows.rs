@@ -5,13 +5,14 @@ mod records;
 mod table;
 
 use std::{
+    collections::HashMap,
     io::{self, IsTerminal},
     path::PathBuf,
     str::FromStr,
 };
 
 use sockwire::{
-    capture::Purpose,
+    capture::{self, Process, Purpose},
     layer::Packet,
     line::EndNames,
     proto::frame::Around,
@@ -43,8 +44,10 @@ Examples:
   sockwire flows trace.pcapng --json | jq .       for programs; also --csv and --markdown
   sudo sockwire flows -i eth0 --sort packets      live, redrawn on the terminal";
 
-/// How often a terminal is redrawn at most, in nanoseconds of packet time.
-const REDRAW: i64 = 500 * MILLISECOND;
+/// How often a terminal is redrawn and processes are looked for at most, in nanoseconds of packet time.
+const OFTEN: i64 = 500 * MILLISECOND;
+/// Conversations whose processes are looked for at a time, and in all.
+const ASKED: (usize, usize) = (256, 65_536);
 /// Lines of a terminal that are not conversations: the heading, the sum, and where the cursor stands.
 const AROUND: usize = 3;
 
@@ -218,14 +221,18 @@ struct Flows {
     top: usize,
     palette: Palette,
     names: Option<Box<dyn EndNames>>,
-    screen: Option<Screen>,
+    live: Option<Live>,
 }
 
-/// A terminal whose last lines are the table as it was.
-#[derive(Default)]
-struct Screen {
-    drawn: Option<Time>,
-    lines: usize,
+/// What only a live run has.
+struct Live {
+    /// The namespace where its sockets are.
+    netns: Option<String>,
+    /// By transport and stream: of client and server. A conversation is asked for once.
+    owners: HashMap<(Transport, u32), [Option<Process>; 2]>,
+    looked: Option<Time>,
+    /// On a terminal: how many of its last lines are the table as it was.
+    drawn: Option<usize>,
 }
 
 impl Flows {
@@ -236,7 +243,7 @@ impl Flows {
             (_, _, true) => Form::Markdown,
             _ => Form::Table,
         };
-        let redraws = live && form == Form::Table && io::stdout().is_terminal();
+        let redraws = form == Form::Table && io::stdout().is_terminal();
         Self {
             conversations: Conversations::default(),
             counted: 0,
@@ -247,7 +254,12 @@ impl Flows {
             names: args
                 .names
                 .then(|| Box::new(names::Ends::default()) as Box<dyn EndNames>),
-            screen: redraws.then(Screen::default),
+            live: live.then(|| Live {
+                netns: args.from.netns.clone(),
+                owners: HashMap::new(),
+                looked: None,
+                drawn: redraws.then_some(0),
+            }),
         }
     }
 
@@ -273,6 +285,7 @@ impl Flows {
         let row = |conversation| Row {
             conversation,
             began,
+            processes: self.processes(conversation),
         };
         let rows: Vec<Row<'_>> = self.listed().into_iter().map(row).collect();
         let layout = (self.form == Form::Table)
@@ -343,16 +356,30 @@ impl Flows {
         (missing > 0).then(|| format!("{missing} forgotten to make room, in these sums only"))
     }
 
-    /// Draws as much of the table as the terminal has room for, over the one before.
-    fn redraw(&mut self, now: Time, output: &mut Output) -> io::Result<()> {
-        let Some(screen) = &mut self.screen else {
+    fn processes(&self, conversation: &Conversation) -> [Option<&Process>; 2] {
+        let key = (conversation.transport(), conversation.stream);
+        let found = self.live.as_ref().and_then(|live| live.owners.get(&key));
+        found.map_or([None; 2], |both| both.each_ref().map(Option::as_ref))
+    }
+
+    /// Looks after what a live run shows, now and then.
+    fn look(&mut self, now: Time, output: &mut Output) -> io::Result<()> {
+        let Some(live) = &mut self.live else {
             return Ok(());
         };
-        if screen.drawn.is_some_and(|drawn| now.since(drawn) < REDRAW) || self.counted == 0 {
+        if live.looked.is_some_and(|last| now.since(last) < OFTEN) || self.counted == 0 {
             return Ok(());
         }
-        screen.drawn = Some(now);
-        let mut lines = screen.lines;
+        live.looked = Some(now);
+        live.find_owners(&self.conversations);
+        match live.drawn {
+            Some(lines) => self.redraw(lines, output),
+            None => Ok(()),
+        }
+    }
+
+    /// Draws as much of the table as the terminal has room for, over the `lines` of the one before.
+    fn redraw(&mut self, mut lines: usize, output: &mut Output) -> io::Result<()> {
         let height = output::lines().saturating_sub(AROUND).max(1);
         let (top, sort) = (self.top, self.sort);
         self.top = height.min(top);
@@ -363,10 +390,45 @@ impl Flows {
         (self.top, self.sort) = (top, sort);
         let text = output.text.split_off(from);
         table::over(&text, height + AROUND - 1, &mut lines, &mut output.text);
-        if let Some(screen) = &mut self.screen {
-            screen.lines = lines;
+        if let Some(live) = &mut self.live {
+            live.drawn = Some(lines);
         }
         written
+    }
+}
+
+impl Live {
+    /// Looks for the processes of conversations that are new.
+    fn find_owners(&mut self, conversations: &Conversations) {
+        let room = ASKED.1.saturating_sub(self.owners.len()).min(ASKED.0);
+        let mut asked = Vec::new();
+        let mut sockets = Vec::new();
+        for c in conversations.iter() {
+            let key = (c.transport(), c.stream);
+            if asked.len() == room {
+                break;
+            }
+            if self.owners.contains_key(&key) {
+                continue;
+            }
+            let [client, server] = c.sockets();
+            let transport = match c.transport() {
+                Transport::Tcp => capture::Transport::Tcp,
+                Transport::Udp => capture::Transport::Udp,
+            };
+            asked.push(key);
+            sockets.push((transport, client, server));
+            sockets.push((transport, server, client));
+        }
+        if asked.is_empty() {
+            return;
+        }
+        let found = capture::inside(self.netns.as_deref(), || capture::owners(&sockets));
+        let mut found = found.unwrap_or_default().into_iter();
+        for key in asked {
+            let both = [found.next().flatten(), found.next().flatten()];
+            self.owners.insert(key, both);
+        }
     }
 }
 
@@ -382,7 +444,7 @@ impl View for Flows {
         output: &mut Output,
     ) -> io::Result<()> {
         self.counted += u64::from(self.conversations.packet(packet, false));
-        self.redraw(packet.frame.time, output)
+        self.look(packet.frame.time, output)
     }
 
     fn passed_over(&mut self, packet: &Packet<'_>, _output: &mut Output) -> io::Result<()> {
@@ -391,12 +453,13 @@ impl View for Flows {
     }
 
     fn quiet(&mut self, until: Time, output: &mut Output) -> io::Result<()> {
-        self.redraw(until, output)
+        self.look(until, output)
     }
 
     fn finish(&mut self, output: &mut Output) -> io::Result<()> {
-        if let Some(screen) = self.screen.take() {
-            table::wipe(screen.lines, &mut output.text);
+        if let Some(live) = &mut self.live {
+            live.find_owners(&self.conversations);
+            table::wipe(live.drawn.unwrap_or_default(), &mut output.text);
         }
         self.write(output)
     }

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 use sockwire::{
+    capture::Process,
     line::{EndNames, push_number, push_socket},
     render::style::Palette,
+    text::Safe,
     time::{MILLISECOND, SECOND, Time},
     track::{
         conversation::{Conversation, Direction},
@@ -20,6 +22,8 @@ pub(super) struct Row<'a> {
     pub(super) conversation: &'a Conversation,
     /// What its start counts from.
     pub(super) began: Time,
+    /// Of client and server, where they are known.
+    pub(super) processes: [Option<&'a Process>; 2],
 }
 
 /// What cells are written with.
@@ -55,13 +59,14 @@ const fn column(
 pub(super) const SOCKETS: usize = 1;
 
 /// From left to right.
-pub(super) static COLUMNS: [Column; 13] = [
+pub(super) static COLUMNS: [Column; 14] = [
     column("flow", 0, false, |row, _, out| name(row.conversation, out)),
     column("client → server", 0, false, sockets),
     column("state", 0, false, |row, _, out| {
         out.push_str(row.conversation.outcome.word());
     }),
-    column("by", 6, false, by),
+    column("by", 7, false, by),
+    column("process", 6, false, processes),
     column("start", 8, true, |row, _, out| {
         // Microseconds, as in the lines of `read`.
         let nanos = row.conversation.start.since(row.began);
@@ -86,7 +91,7 @@ pub(super) static COLUMNS: [Column; 13] = [
     column("again", 4, true, |row, _, out| {
         some(row, out, |sent| sent.retransmissions);
     }),
-    column("SRTT", 9, true, |row, _, out| {
+    column("SRTT", 10, true, |row, _, out| {
         let [client, server] = row.conversation.sent.map(|sent| sent.srtt);
         if client.or(server).is_some() {
             or_dash(client, out);
@@ -94,10 +99,10 @@ pub(super) static COLUMNS: [Column; 13] = [
             or_dash(server, out);
         }
     }),
-    column("resets", 7, true, |row, _, out| {
+    column("resets", 9, true, |row, _, out| {
         some(row, out, |sent| sent.resets);
     }),
-    column("ends", 10, false, |row, _, out| {
+    column("ends", 11, false, |row, _, out| {
         if let Some([client, server]) = row.conversation.states() {
             let _ = write!(out, "{client}/{server}");
         }
@@ -127,6 +132,16 @@ fn by(row: &Row<'_>, _: &mut Writer<'_>, out: &mut String) {
         (Some(side), _) => out.push_str(side.word()),
         (None, Some(error)) => out.push_str(error.says),
         (None, None) => {}
+    }
+}
+
+/// `name[pid]` of the client's process and of the server's.
+fn processes(row: &Row<'_>, _: &mut Writer<'_>, out: &mut String) {
+    for (at, process) in row.processes.iter().enumerate() {
+        if let Some((pid, name)) = process {
+            out.push_str(if at > 0 { " → " } else { "" });
+            let _ = write!(out, "{}[{pid}]", Safe(name.as_bytes()));
+        }
     }
 }
 
@@ -177,13 +192,27 @@ fn brief(nanos: i64, out: &mut String) {
     } else {
         (SECOND, "s")
     };
-    let number = nanos as f64 / unit as f64;
-    let decimals = match number.abs() {
-        n if n < 9.995 => 2,
-        n if n < 99.95 => 1,
-        _ => 0,
-    };
-    let _ = write!(out, "{number:.decimals$}{letters}");
+    // Rounded to the digits shown, half of them up.
+    let size = nanos.unsigned_abs();
+    let unit = unit.unsigned_abs();
+    let (shown, decimals) = [(100, 2), (10, 1), (1, 0)]
+        .map(|(scale, decimals)| ((size + unit / scale / 2) / (unit / scale), decimals))
+        .into_iter()
+        .find(|(shown, _)| *shown < 1000)
+        .unwrap_or((size / unit, 0));
+    if nanos < 0 {
+        out.push('-');
+    }
+    let scale = 10_u64.pow(decimals);
+    push_number(out, shown / scale);
+    if decimals > 0 {
+        out.push('.');
+        if decimals == 2 {
+            push_number(out, shown % scale / 10);
+        }
+        push_number(out, shown % 10);
+    }
+    out.push_str(letters);
 }
 
 fn or_dash(nanos: Option<i64>, out: &mut String) {

@@ -7,6 +7,7 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use sockwire::{
     export::json::SCHEMA,
+    text::Safe,
     time::{SECOND, Time},
     track::{conversation::Direction, flow::Transport},
 };
@@ -18,6 +19,8 @@ enum Cell {
     Unknown,
     /// Of our own, without quotes and separators.
     Word(&'static str),
+    /// From outside: a process can call itself anything.
+    Text(String),
     Address(IpAddr),
     Time(Time),
     Number(u64),
@@ -63,7 +66,7 @@ fn span(nanos: Option<i64>) -> Cell {
 type Field = (&'static str, fn(&Row<'_>) -> Cell);
 
 /// In their order; names are never changed once published.
-const FIELDS: [Field; 30] = [
+const FIELDS: [Field; 34] = [
     ("transport", |row| transport(row).into()),
     ("stream", |row| u64::from(row.conversation.stream).into()),
     ("client_address", |row| address(row, 0)),
@@ -82,6 +85,10 @@ const FIELDS: [Field; 30] = [
     ("icmp_error_from", |row| {
         row.conversation.error.map(|error| error.by).into()
     }),
+    ("client_pid", |row| pid(row, 0)),
+    ("client_process", |row| process(row, 0)),
+    ("server_pid", |row| pid(row, 1)),
+    ("server_process", |row| process(row, 1)),
     ("start_epoch", |row| row.conversation.start.into()),
     ("start", |row| {
         Cell::Span(row.conversation.start.since(row.began))
@@ -132,6 +139,14 @@ fn state(row: &Row<'_>, side: usize) -> Cell {
     states.map(|states| states[side].name()).into()
 }
 
+fn pid(row: &Row<'_>, side: usize) -> Cell {
+    row.processes[side].map(|(pid, _)| u64::from(*pid)).into()
+}
+
+fn process(row: &Row<'_>, side: usize) -> Cell {
+    row.processes[side].map_or(Cell::Unknown, |(_, name)| Cell::Text(name.clone()))
+}
+
 fn sent<'a>(row: &Row<'a>, side: usize) -> &'a Direction {
     &row.conversation.sent[side]
 }
@@ -145,6 +160,7 @@ pub(super) fn json(row: &Row<'_>, out: &mut String) {
         let _ = match value(row) {
             Cell::Unknown => write!(out, "null"),
             Cell::Word(word) => write!(out, "\"{word}\""),
+            Cell::Text(text) => write!(out, "{}", serde_json::Value::from(text)),
             Cell::Address(address) => write!(out, "\"{address}\""),
             Cell::Time(time) => write!(out, "\"{time}\""),
             Cell::Number(number) => write!(out, "{number}"),
@@ -172,6 +188,7 @@ pub(super) fn csv(row: &Row<'_>, out: &mut String) {
         let _ = match value(row) {
             Cell::Unknown => Ok(()),
             Cell::Word(word) => out.write_str(word),
+            Cell::Text(text) => write!(out, "{}", quoted(&text)),
             Cell::Address(address) => write!(out, "{address}"),
             Cell::Time(time) => write!(out, "{time}"),
             Cell::Number(number) => write!(out, "{number}"),
@@ -179,4 +196,23 @@ pub(super) fn csv(row: &Row<'_>, out: &mut String) {
         };
     }
     out.push('\n');
+}
+
+/// As CSV has it (RFC 4180 §2), and so that no spreadsheet takes it for a formula.
+fn quoted(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let safe = Safe(text.as_bytes()).to_string().replace('"', "\"\"");
+    format!("\"{}{safe}\"", if formula { "'" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_neither_a_formula_nor_an_end_of_its_field() {
+        assert_eq!(quoted("nc"), "\"nc\"");
+        assert_eq!(quoted("=1+1"), "\"'=1+1\"");
+        assert_eq!(quoted("a\",\n"), "\"a\"\",\\n\"");
+    }
 }
