@@ -183,6 +183,7 @@ impl Pipeline {
                 .packet(&self.decoder, batch, &mut self.decoded, index);
             let packet = self.decoded.packet(batch, index).unwrap();
             let around = Around::of(&[], batch, index);
+            self.conversations.packet(&packet, false);
             assert!(self.display.matches(&packet, &around));
             self.lines.packet(&packet, None, &mut self.text);
             self.records.packet(&packet, &around, &mut self.bytes);

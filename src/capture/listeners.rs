@@ -59,9 +59,9 @@ pub fn listeners(port: u16) -> Vec<Listener> {
 }
 
 /// The processes that own `sockets` (their own address first, then the other side's) in the network namespace of the
-/// calling thread, where they are there now and this user may see them; takes at most about a tenth of a second.
+/// calling thread, where they are there now and this user may see them; takes at most about a quarter of a second.
 pub fn owners(sockets: &[(Transport, SocketAddr, SocketAddr)]) -> Vec<Option<Process>> {
-    let deadline = Instant::now() + LIMIT / 5;
+    let deadline = Instant::now() + LIMIT / 2;
     let mut connected: HashMap<(Transport, SocketAddr, SocketAddr), usize> = HashMap::new();
     // A datagram socket need not be connected.
     let mut bound: HashMap<u16, Vec<usize>> = HashMap::new();

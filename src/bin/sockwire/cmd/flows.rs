@@ -19,14 +19,14 @@ use sockwire::{
     render::style::Palette,
     time::{MILLISECOND, Time},
     track::{
-        conversation::{Conversation, Conversations},
+        conversation::{Conversation, Conversations, Totals},
         flow::Transport,
     },
 };
 
 use self::columns::{Row, Writer};
 use super::{
-    Exit, Failure, Global, Outcome,
+    Failure, Global, Outcome,
     capture::LiveArgs,
     names, number, output,
     output::Output,
@@ -48,6 +48,8 @@ Examples:
 const OFTEN: i64 = 500 * MILLISECOND;
 /// Conversations whose processes are looked for at a time, and in all.
 const ASKED: (usize, usize) = (256, 65_536);
+/// A look may be cut short on a busy machine: as often it is taken where it finds nobody.
+const TRIES: u8 = 3;
 /// Lines of a terminal that are not conversations: the heading, the sum, and where the cursor stands.
 const AROUND: usize = 3;
 
@@ -228,11 +230,20 @@ struct Flows {
 struct Live {
     /// The namespace where its sockets are.
     netns: Option<String>,
-    /// By transport and stream: of client and server. A conversation is asked for once.
-    owners: HashMap<(Transport, u32), [Option<Process>; 2]>,
+    /// By transport and stream.
+    owners: HashMap<(Transport, u32), Owners>,
     looked: Option<Time>,
     /// On a terminal: how many of its last lines are the table as it was.
     drawn: Option<usize>,
+}
+
+/// Whose sockets a conversation has.
+#[derive(Default)]
+struct Owners {
+    /// Of client and server.
+    processes: [Option<Process>; 2],
+    /// How often they were looked for.
+    tries: u8,
 }
 
 impl Flows {
@@ -320,9 +331,7 @@ impl Flows {
     /// How many there are, and how many of them are not listed.
     fn sum(&self, listed: usize) -> String {
         let totals = self.conversations.totals();
-        let sum = |of: fn(&sockwire::track::conversation::Totals) -> u64| {
-            totals.iter().map(of).sum::<u64>()
-        };
+        let sum = |of: fn(&Totals) -> u64| totals.iter().map(of).sum::<u64>();
         let all = sum(|t| t.conversations);
         if all == 0 {
             return "no conversations".to_owned();
@@ -343,11 +352,10 @@ impl Flows {
         if (listed as u64) < all {
             text.push_str(&format!("; {listed} of them listed"));
         }
-        text.push_str(
-            &self
-                .missing()
-                .map_or_else(String::new, |text| format!("; {text}")),
-        );
+        if let Some(missing) = self.missing() {
+            text.push_str("; ");
+            text.push_str(&missing);
+        }
         text
     }
 
@@ -356,10 +364,13 @@ impl Flows {
         (missing > 0).then(|| format!("{missing} forgotten to make room, in these sums only"))
     }
 
+    /// Of client and server, where they were found.
     fn processes(&self, conversation: &Conversation) -> [Option<&Process>; 2] {
         let key = (conversation.transport(), conversation.stream);
         let found = self.live.as_ref().and_then(|live| live.owners.get(&key));
-        found.map_or([None; 2], |both| both.each_ref().map(Option::as_ref))
+        found.map_or([None; 2], |owners| {
+            owners.processes.each_ref().map(Option::as_ref)
+        })
     }
 
     /// Looks after what a live run shows, now and then.
@@ -367,7 +378,9 @@ impl Flows {
         let Some(live) = &mut self.live else {
             return Ok(());
         };
-        if live.looked.is_some_and(|last| now.since(last) < OFTEN) || self.counted == 0 {
+        // A clock that was set back must not stop it.
+        let often = |last| now.since(last).unsigned_abs() < OFTEN.unsigned_abs();
+        if live.looked.is_some_and(often) || self.counted == 0 {
             return Ok(());
         }
         live.looked = Some(now);
@@ -404,11 +417,14 @@ impl Live {
         let mut asked = Vec::new();
         let mut sockets = Vec::new();
         for c in conversations.iter() {
-            let key = (c.transport(), c.stream);
             if asked.len() == room {
                 break;
             }
-            if self.owners.contains_key(&key) {
+            let key = (c.transport(), c.stream);
+            let is_done = |owners: &Owners| {
+                owners.tries >= TRIES || owners.processes.iter().any(Option::is_some)
+            };
+            if self.owners.get(&key).is_some_and(is_done) {
                 continue;
             }
             let [client, server] = c.sockets();
@@ -426,8 +442,9 @@ impl Live {
         let found = capture::inside(self.netns.as_deref(), || capture::owners(&sockets));
         let mut found = found.unwrap_or_default().into_iter();
         for key in asked {
-            let both = [found.next().flatten(), found.next().flatten()];
-            self.owners.insert(key, both);
+            let owners = self.owners.entry(key).or_default();
+            owners.processes = [found.next().flatten(), found.next().flatten()];
+            owners.tries += 1;
         }
     }
 }
