@@ -56,8 +56,9 @@ const AROUND: usize = 3;
 /// Conversations: who talked with whom, how much, how fast, and how it ended
 ///
 /// Each TCP connection and UDP exchange has one line. The client is who sent the SYN, else who spoke first. Packets and
-/// bytes (of frames) are given as client/server. A line shows what fits the terminal (80 columns elsewhere); --json, --csv
-/// and --markdown have everything. Live, Ctrl-C ends, with the whole table and the counters.
+/// bytes (of frames) are given as client/server, so are "again" (packets sent again), resets, SRTT and ends (the state of
+/// each). "RTT" is the handshake's. A line shows what fits the terminal (80 columns elsewhere); --json, --csv and --markdown
+/// have everything. Live, Ctrl-C ends, with the whole table and the counters.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES, args_override_self = true)]
 pub(crate) struct Args {
@@ -337,16 +338,14 @@ impl Flows {
             return "no conversations".to_owned();
         }
         let of = |transport: Transport| totals[transport as usize].conversations;
+        let packets = sum(|t| t.packets);
+        let plural = |count| if count == 1 { "" } else { "s" };
         let mut text = format!(
-            "{all} {}: {} tcp, {} udp; {} packets, {} bytes",
-            if all == 1 {
-                "conversation"
-            } else {
-                "conversations"
-            },
+            "{all} conversation{}: {} tcp, {} udp; {packets} packet{}, {} bytes",
+            plural(all),
             of(Transport::Tcp),
             of(Transport::Udp),
-            sum(|t| t.packets),
+            plural(packets),
             sum(|t| t.bytes),
         );
         if (listed as u64) < all {
