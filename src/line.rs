@@ -208,7 +208,7 @@ fn push_host(out: &mut String, address: IpAddr, names: &mut Names) {
 }
 
 /// Appends `address:port`, IPv6 in brackets, or the port alone; names where they are known.
-fn push_socket(out: &mut String, address: Option<IpAddr>, port: u16, names: &mut Names) {
+pub fn push_socket(out: &mut String, address: Option<IpAddr>, port: u16, names: &mut Names) {
     if let Some(address) = address {
         let from = out.len();
         push_host(out, address, names);

@@ -21,7 +21,7 @@ use sockwire::{
     proto::frame::Around,
     render::line::{Lines, Options},
     time::Time,
-    track::Tracker,
+    track::{Tracker, conversation::Conversations},
 };
 
 /// Counts what this thread allocates.
@@ -118,6 +118,7 @@ const DISPLAY: &str = "frame.len > 0 and not (tcp.port == 1 or ip.addr in {192.0
 struct Pipeline {
     decoder: Decoder,
     tracker: Tracker,
+    conversations: Conversations,
     decoded: Decoded,
     wanted: Program,
     display: DisplayFilter,
@@ -144,6 +145,7 @@ impl Pipeline {
         Self {
             decoder: Decoder::default(),
             tracker: Tracker::default(),
+            conversations: Conversations::default(),
             decoded: Decoded::default(),
             wanted: CaptureFilter::parse("not port 1 and not host 192.0.2.1", &NoNames)
                 .and_then(|filter| {
@@ -181,6 +183,7 @@ impl Pipeline {
                 .packet(&self.decoder, batch, &mut self.decoded, index);
             let packet = self.decoded.packet(batch, index).unwrap();
             let around = Around::of(&[], batch, index);
+            self.conversations.packet(&packet, false);
             assert!(self.display.matches(&packet, &around));
             self.lines.packet(&packet, None, &mut self.text);
             self.records.packet(&packet, &around, &mut self.bytes);

@@ -10,7 +10,14 @@ use std::{
 
 /// The views that every capture has an expected text of: the words between `sockwire` and the file.
 /// `NAME.pcapng` and `read -v` make `NAME.read.-v.txt`.
-const VIEWS: &[&str] = &["read", "read -v", "read --json", "read -X", "watch -r"];
+const VIEWS: &[&str] = &[
+    "read",
+    "read -v",
+    "read --json",
+    "read -X",
+    "watch -r",
+    "flows",
+];
 
 /// Packets that are explained: the capture, the words after it, and what the expected text is called.
 const EXPLAINED: &[(&str, &str, &str)] = &[

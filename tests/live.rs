@@ -794,6 +794,32 @@ fn one_interrupt_ends_with_the_counters() {
 }
 
 #[test]
+fn live_conversations_are_listed_at_the_end_with_the_counters() {
+    in_own_network(|| {
+        let child = sockwire(&["flows", "-i", "lo", "udp"]).spawn().unwrap();
+        thread::sleep(Duration::from_millis(700));
+        send(4);
+        let output = interrupt(child);
+        assert_eq!(output.status.code(), Some(0));
+        let table = text(&output.stdout);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 3, "{table}");
+        assert!(lines[1].starts_with("udp:0  127.0.0.1:") && lines[1].contains("4/0"));
+        assert_eq!(
+            lines[2],
+            "1 conversation: 0 tcp, 1 udp; 4 packets, 184 bytes"
+        );
+        // No escapes in a pipe.
+        assert!(!table.contains('\x1b'));
+        let talk = text(&output.stderr);
+        assert!(
+            talk.contains("8 seen = 4 shown + 0 filtered + 4 duplicate"),
+            "{talk}"
+        );
+    });
+}
+
+#[test]
 fn a_recorded_live_run_reads_back_as_the_same_lines() {
     in_own_network(|| {
         pair();

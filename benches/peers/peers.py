@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs sockwire beside tcpdump on the same input, in turn, and prints the ratios.
+"""Runs sockwire beside tcpdump and tshark on the same input, in turn, and prints the ratios.
 
     benches/peers/peers.py read  [--packets 1000000] [--rounds 5]    decode a file to text
     benches/peers/peers.py filter [--packets 1000000] [--rounds 5]   filter a file into a file
+    benches/peers/peers.py flows [--packets 1000000] [--rounds 5]    conversations of a file, beside tshark
     benches/peers/peers.py live  [--packets 500000] [--rate 200000]  capture on a veth pair (root)
 
 Build first: cargo build --release. The input is made here, in a temporary folder, and removed.
@@ -104,6 +105,63 @@ def bench_read(a):
                 times[name].append(run(command, text))
         print(f"{a.packets} mixed packets, {os.path.getsize(capture) >> 20} MiB, median of {a.rounds} rounds")
         report(times, "tcpdump -nr", a.packets)
+
+
+def segment(sockets, seq, ack, flags, data=b""):
+    """A frame with a TCP segment; `sockets` are source and destination as (address, port)."""
+    (source, sport), (destination, dport) = sockets
+    head = struct.pack(">HHIIBBHHH", sport, dport, seq, ack, 0x50, flags, 502, 0, 0)
+    ip = struct.pack(">BBHHHBBHII", 0x45, 0, 40 + len(data), 1, 0x4000, 64, 6, 0, source, destination)
+    return ethernet(0x0800, ip[:10] + struct.pack(">H", checksum(ip)) + ip[12:] + head + data)
+
+
+def connection(number, rng):
+    """The frames of one connection: ten packets, one of ten connections with a repetition."""
+    client, server = (0x0A010000 + number % 60000, 1024 + number % 50000), (0x0A000002, 80)
+    there, back = (client, server), (server, client)
+    a, b = rng.randrange(2**31), rng.randrange(2**31)
+    reply = segment(back, b + 1, a + 121, 0x18, bytes(900))
+    return [
+        segment(there, a, 0, 0x02), segment(back, b, a + 1, 0x12), segment(there, a + 1, b + 1, 0x10),
+        segment(there, a + 1, b + 1, 0x18, bytes(120)), reply,
+        reply if number % 10 == 0 else segment(there, a + 121, b + 901, 0x10), segment(there, a + 121, b + 901, 0x10),
+        segment(there, a + 121, b + 901, 0x11), segment(back, b + 901, a + 122, 0x11), segment(there, a + 122, b + 902, 0x10),
+    ]
+
+
+def write_connections(path, packets):
+    """Connections of ten packets, 64 at a time."""
+    rng = random.Random(5000)
+    with open(path, "wb", buffering=1 << 20) as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        live, begun = [], 0
+        for n in range(packets):
+            while len(live) < 64:
+                live.append(iter(connection(begun, rng)))
+                begun += 1
+            at = rng.randrange(len(live))
+            frame = next(live[at], None)
+            while frame is None:
+                live[at] = iter(connection(begun, rng))
+                begun += 1
+                frame = next(live[at])
+            out.write(struct.pack("<IIII", 1700000000 + n // 100000, n % 100000 * 10, len(frame), len(frame)) + frame)
+
+
+def bench_flows(a):
+    with tempfile.TemporaryDirectory() as folder:
+        capture, text = os.path.join(folder, "connections.pcap"), os.path.join(folder, "out.txt")
+        write_connections(capture, a.packets)
+        peer = "tshark -q -z conv,tcp"
+        contenders = {peer: ["tshark", "-n", "-q", "-z", "conv,tcp", "-r", capture], "sockwire flows": [a.sockwire, "flows", capture]}
+        times = {name: [] for name in contenders}
+        for _ in range(a.rounds):
+            for name, command in contenders.items():
+                times[name].append(run(command, text))
+        print(f"{a.packets} packets of {a.packets // 10} connections, {os.path.getsize(capture) >> 20} MiB, median of {a.rounds} rounds")
+        report(times, peer, a.packets)
+        rss = {name: statistics.median(row[2] for row in rows) for name, rows in times.items()}
+        print(f"  memory: {rss['sockwire flows'] / rss[peer]:.3f}")
 
 
 # What the frames above are: some, most, and few of them.
@@ -213,14 +271,14 @@ def send(packets, rate):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["read", "filter", "live"])
+    ap.add_argument("what", choices=["read", "filter", "flows", "live"])
     ap.add_argument("--packets", type=int)
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--rate", type=int, default=200000)
     ap.add_argument("--sockwire", default=SOCKWIRE)
     a = ap.parse_args()
     a.packets = a.packets or (500000 if a.what == "live" else 1000000)
-    {"read": bench_read, "filter": bench_filter, "live": bench_live}[a.what](a)
+    {"read": bench_read, "filter": bench_filter, "flows": bench_flows, "live": bench_live}[a.what](a)
 
 
 if __name__ == "__main__":

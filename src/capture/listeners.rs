@@ -1,6 +1,7 @@
-//! Who listens on a port, and where: the question to ask when no packet comes.
+//! Whose sockets they are: who listens on a port, for the time when no packet comes, and who owns a connection.
 
 use std::{
+    collections::HashMap,
     fmt,
     fs::{self, File},
     io::{BufRead, BufReader},
@@ -13,7 +14,7 @@ use std::{
 const LIMIT: Duration = Duration::from_millis(500);
 
 /// What a socket speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// A TCP socket in state LISTEN.
     Tcp,
@@ -38,13 +39,73 @@ pub struct Listener {
     /// Where it is bound; an unspecified address means everywhere.
     pub address: SocketAddr,
     /// Process id and name (untrusted text), where this user may see them.
-    pub process: Option<(u32, String)>,
+    pub process: Option<Process>,
 }
+
+/// A socket's process, by id and name (untrusted text).
+pub type Process = (u32, String);
 
 /// Who listens on `port` in the network namespace of the calling thread; takes at most about half a second.
 pub fn listeners(port: u16) -> Vec<Listener> {
     let deadline = Instant::now() + LIMIT;
-    let mut found: Vec<(Listener, u64)> = Vec::new();
+    let mut found = Vec::new();
+    rows(deadline, |transport, row| {
+        if row.local.port() == port && row.waits(transport) {
+            found.push((listener(transport, &row), row.inode));
+        }
+    });
+    name_processes(&mut found, deadline);
+    found.into_iter().map(|(listener, _)| listener).collect()
+}
+
+/// The processes that own `sockets` (their own address first, then the other side's) in the network namespace of the
+/// calling thread, where they are there now and this user may see them; takes at most about a quarter of a second.
+pub fn owners(sockets: &[(Transport, SocketAddr, SocketAddr)]) -> Vec<Option<Process>> {
+    let deadline = Instant::now() + LIMIT / 2;
+    let mut connected: HashMap<(Transport, SocketAddr, SocketAddr), usize> = HashMap::new();
+    // A datagram socket need not be connected.
+    let mut bound: HashMap<u16, Vec<usize>> = HashMap::new();
+    for (at, &(transport, local, remote)) in sockets.iter().enumerate() {
+        connected.insert((transport, local, remote), at);
+        if transport == Transport::Udp {
+            bound.entry(local.port()).or_default().push(at);
+        }
+    }
+    let (mut found, mut whose) = (Vec::new(), Vec::new());
+    rows(deadline, |transport, row| {
+        let mut take = |at| {
+            found.push((listener(transport, &row), row.inode));
+            whose.push(at);
+        };
+        if let Some(&at) = connected.get(&(transport, row.local, row.remote)) {
+            take(at);
+        } else if transport == Transport::Udp && row.waits(transport) {
+            let all = bound.get(&row.local.port()).into_iter().flatten();
+            let fits = |at: &&usize| {
+                let ip = row.local.ip();
+                ip.is_unspecified() || ip == sockets[**at].1.ip()
+            };
+            all.filter(fits).for_each(|&at| take(at));
+        }
+    });
+    name_processes(&mut found, deadline);
+    let mut owners = vec![None; sockets.len()];
+    for (at, (listener, _)) in whose.into_iter().zip(found) {
+        owners[at] = owners[at].take().or(listener.process);
+    }
+    owners
+}
+
+fn listener(transport: Transport, row: &Row) -> Listener {
+    Listener {
+        transport,
+        address: row.local,
+        process: None,
+    }
+}
+
+/// Every socket of the calling thread's network namespace. Row by row: a busy server has a million of them.
+fn rows(deadline: Instant, mut each: impl FnMut(Transport, Row)) {
     for (file, transport) in [
         ("tcp", Transport::Tcp),
         ("tcp6", Transport::Tcp),
@@ -54,39 +115,55 @@ pub fn listeners(port: u16) -> Vec<Listener> {
         let Ok(table) = File::open(format!("/proc/thread-self/net/{file}")) else {
             continue;
         };
-        // Row by row: a busy server has a million of them.
         let rows = BufReader::new(table).lines().map_while(Result::ok);
         let in_time = rows.take_while(|_| Instant::now() < deadline);
-        found.extend(in_time.filter_map(|row| parse(&row, transport, port)));
+        in_time
+            .filter_map(|row| Row::parse(&row))
+            .for_each(|row| each(transport, row));
     }
-    name_processes(&mut found, deadline);
-    found.into_iter().map(|(listener, _)| listener).collect()
 }
 
 /// A row of `/proc/net/tcp` and its like: number, local address, remote address, state, queues, timer, retransmissions,
 /// user, time-out, inode, …
-fn parse(row: &str, transport: Transport, port: u16) -> Option<(Listener, u64)> {
-    const LISTEN: &str = "0A";
-    const UNCONNECTED: &str = "07";
-    let mut columns = row.split_whitespace().skip(1);
-    let (address, local) = columns.next()?.split_once(':')?;
-    if u16::from_str_radix(local, 16).ok()? != port {
-        return None;
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    local: SocketAddr,
+    remote: SocketAddr,
+    state: u8,
+    inode: u64,
+}
+
+impl Row {
+    fn parse(row: &str) -> Option<Self> {
+        let mut columns = row.split_whitespace().skip(1);
+        Some(Self {
+            local: parse_socket(columns.next()?)?,
+            remote: parse_socket(columns.next()?)?,
+            state: u8::from_str_radix(columns.next()?, 16).ok()?,
+            inode: columns.nth(5)?.parse().ok()?,
+        })
     }
-    let waits = match transport {
-        Transport::Tcp => LISTEN,
-        Transport::Udp => UNCONNECTED,
-    };
-    if columns.nth(1)? != waits {
-        return None;
+
+    /// Takes what comes from anybody.
+    fn waits(&self, transport: Transport) -> bool {
+        const LISTEN: u8 = 0x0a;
+        const UNCONNECTED: u8 = 0x07;
+        self.state
+            == match transport {
+                Transport::Tcp => LISTEN,
+                Transport::Udp => UNCONNECTED,
+            }
     }
-    let inode = columns.nth(5)?.parse().ok()?;
-    let listener = Listener {
-        transport,
-        address: SocketAddr::new(parse_address(address)?, port),
-        process: None,
-    };
-    Some((listener, inode))
+}
+
+/// An IPv4 address in IPv6 clothes is what its packets have.
+fn parse_socket(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    Some(SocketAddr::new(
+        parse_address(address)?.to_canonical(),
+        port,
+    ))
 }
 
 /// Words of four bytes in hexadecimal, each in this machine's byte order.
@@ -149,13 +226,16 @@ mod tests {
     #[cfg(target_endian = "little")]
     fn reads_the_kernels_rows() {
         let row = "   0: 0100007F:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31337 1 0";
-        let (listener, inode) = parse(row, Transport::Tcp, 5000).expect("listens");
+        let row = Row::parse(row).expect("a row");
+        let sockets = (row.local, row.remote);
         assert_eq!(
-            (listener.address, inode),
-            (SocketAddr::from(([127, 0, 0, 1], 5000)), 31337)
+            sockets,
+            (([127, 0, 0, 1], 5000).into(), ([0, 0, 0, 0], 0).into())
         );
-        assert_eq!(parse(row, Transport::Tcp, 5001), None);
-        assert_eq!(parse(row, Transport::Udp, 5000), None);
+        assert_eq!((row.inode, row.waits(Transport::Tcp)), (31337, true));
+        assert!(!row.waits(Transport::Udp));
+        let mapped = parse_socket("0000000000000000FFFF00000100007F:0050");
+        assert_eq!(mapped, Some(([127, 0, 0, 1], 80).into()));
         assert_eq!(
             parse_address("00000000000000000000000001000000"),
             Some(Ipv6Addr::LOCALHOST.into())
@@ -174,5 +254,26 @@ mod tests {
                     .is_some_and(|p| p.0 == std::process::id())),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn both_ends_of_a_connection_and_a_bound_datagram_socket_are_ours() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of our own");
+        let server = listener.local_addr().expect("an address");
+        let stream = std::net::TcpStream::connect(server).expect("connects");
+        let _accepted = listener.accept().expect("accepts");
+        let client = stream.local_addr().expect("an address");
+        let datagram = std::net::UdpSocket::bind("0.0.0.0:0").expect("a port of our own");
+        let bound = datagram.local_addr().expect("an address");
+        let local = SocketAddr::new(client.ip(), bound.port());
+        let found = owners(&[
+            (Transport::Tcp, client, server),
+            (Transport::Tcp, server, client),
+            (Transport::Udp, local, server),
+            (Transport::Tcp, client, client),
+        ]);
+        let pids: Vec<_> = found.iter().map(|p| p.as_ref().map(|p| p.0)).collect();
+        let own = Some(std::process::id());
+        assert_eq!(pids, [own, own, own, None]);
     }
 }

@@ -5,7 +5,7 @@
 //!  tap     one of those sockets and its ring                    walk       a ring block → records
 //!  links   up, down, deleted                                    list       what interfaces there are
 //!  netns   inside another network namespace                     choose     which one, when none is named
-//!  filter  which frames are wanted                              listeners  who listens on a port
+//!  filter  which frames are wanted                              listeners  who listens on a port, who owns a socket
 //! ```
 
 mod choose;
@@ -34,7 +34,7 @@ use crate::{
 pub use choose::{Choice, Purpose, choose};
 pub use filter::{Fault, Filter, On, Sieve, Ways, packet_type};
 pub use list::{Available, available, packet_socket};
-pub use listeners::{Listener, Transport, listeners};
+pub use listeners::{Listener, Process, Transport, listeners, owners};
 pub use netns::inside;
 
 /// The name that means all interfaces at once.

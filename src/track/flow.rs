@@ -1,7 +1,7 @@
 //! Flows: conversations keyed by socket pair, in a table of bounded size with a hash that senders cannot predict.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     net::{IpAddr, SocketAddr},
 };
 
@@ -17,7 +17,7 @@ pub enum Transport {
 }
 
 /// A socket pair, the same for both directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
     transport: Transport,
     /// Half as long as two `SocketAddr`.
@@ -55,9 +55,35 @@ impl FlowKey {
         self.transport
     }
 
+    /// The socket is the lower one, or both.
+    pub fn is_low(&self, socket: (IpAddr, u16)) -> bool {
+        self.low == socket
+    }
+
     /// The lower and the higher socket.
     pub fn sockets(&self) -> (SocketAddr, SocketAddr) {
         (self.low.into(), self.high.into())
+    }
+}
+
+/// In one piece, which a hasher takes several times as fast as field by field. IPv4 and IPv6 have different lengths.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 38];
+        let mut at = 0;
+        let mut put = |more: &[u8]| {
+            bytes[at..at + more.len()].copy_from_slice(more);
+            at += more.len();
+        };
+        for (address, port) in [self.low, self.high] {
+            match address {
+                IpAddr::V4(address) => put(&address.octets()),
+                IpAddr::V6(address) => put(&address.octets()),
+            }
+            put(&port.to_be_bytes());
+        }
+        put(&[self.transport as u8]);
+        state.write(&bytes[..at]);
     }
 }
 
@@ -76,15 +102,16 @@ pub enum Stage {
     Open,
 }
 
-/// The table of live flows, each with a value of type `V`.
+/// The table of live flows, each with a value of type `V`, known by socket pair or by another key (a key that senders
+/// cannot choose may have a plainer hash).
 ///
 /// When it is full, a new flow takes the place of the half-open one that was silent longest, and where none is half
 /// open, of the one that was silent longest.
 #[derive(Debug)]
-pub struct Flows<V> {
-    hasher: RandomState,
+pub struct Flows<V, K = FlowKey, S = RandomState> {
+    hasher: S,
     index: Index,
-    entries: Vec<Entry<V>>,
+    entries: Vec<Entry<V, K>>,
     /// Silent longest first: half-open flows, and the others.
     lists: [List; 2],
     capacity: usize,
@@ -92,8 +119,8 @@ pub struct Flows<V> {
 }
 
 #[derive(Debug)]
-struct Entry<V> {
-    key: FlowKey,
+struct Entry<V, K> {
+    key: K,
     value: V,
     stage: Stage,
     before: u32,
@@ -107,7 +134,7 @@ struct List {
     last: u32,
 }
 
-impl<V> Flows<V> {
+impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Flows<V, K, S> {
     /// A table of at most `capacity` flows (at least one).
     pub fn new(capacity: usize) -> Self {
         const EMPTY: List = List {
@@ -115,7 +142,7 @@ impl<V> Flows<V> {
             last: NONE,
         };
         Self {
-            hasher: RandomState::new(),
+            hasher: S::default(),
             index: Index::default(),
             entries: Vec::new(),
             lists: [EMPTY; 2],
@@ -140,7 +167,7 @@ impl<V> Flows<V> {
     }
 
     /// The value of `key`, which now counts as heard of last; made by `new` when the flow is not known.
-    pub fn touch(&mut self, key: FlowKey, new: impl FnOnce() -> (V, Stage)) -> &mut V {
+    pub fn touch(&mut self, key: K, new: impl FnOnce() -> (V, Stage)) -> &mut V {
         let place = match self.place(&key) {
             Some(place) => {
                 self.heard(place);
@@ -171,7 +198,7 @@ impl<V> Flows<V> {
     }
 
     /// Adds a flow that is not known yet; returns its place.
-    pub fn add(&mut self, key: FlowKey, value: V, stage: Stage) -> u32 {
+    pub fn add(&mut self, key: K, value: V, stage: Stage) -> u32 {
         let entry = Entry {
             key,
             value,
@@ -197,7 +224,7 @@ impl<V> Flows<V> {
     }
 
     /// Notes how far a known flow has come.
-    pub fn set_stage(&mut self, key: FlowKey, stage: Stage) {
+    pub fn set_stage(&mut self, key: K, stage: Stage) {
         if let Some(at) = self.place(&key) {
             self.set_stage_at(at, stage);
         }
@@ -215,11 +242,11 @@ impl<V> Flows<V> {
     }
 
     /// Half of the hash will do: entries are compared by their keys.
-    fn hash(&self, key: &FlowKey) -> u32 {
+    fn hash(&self, key: &K) -> u32 {
         self.hasher.hash_one(key) as u32
     }
 
-    fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
+    fn find(&self, hash: u32, key: &K) -> Option<u32> {
         let is = |at: u32| self.entries[at as usize].key == *key;
         self.index.get(hash, is)
     }
@@ -263,20 +290,20 @@ impl<V> Flows<V> {
     }
 }
 
-impl<V> Flows<V> {
+impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Flows<V, K, S> {
     /// The value of a known flow, which does not count as heard of.
-    pub fn get_mut(&mut self, key: &FlowKey) -> Option<&mut V> {
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let at = self.place(key)?;
         self.entries.get_mut(at as usize).map(|e| &mut e.value)
     }
 
     /// The place of a known flow, which it keeps until it is forgotten.
-    pub fn place(&self, key: &FlowKey) -> Option<u32> {
+    pub fn place(&self, key: &K) -> Option<u32> {
         self.find(self.hash(key), key)
     }
 
     /// The flow that has a place now.
-    pub fn at(&mut self, place: u32) -> Option<(FlowKey, &mut V)> {
+    pub fn at(&mut self, place: u32) -> Option<(K, &mut V)> {
         let entry = self.entries.get_mut(place as usize)?;
         Some((entry.key, &mut entry.value))
     }
@@ -287,7 +314,7 @@ impl<V> Flows<V> {
     }
 
     /// Every flow, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (FlowKey, &V)> {
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.entries.iter().map(|entry| (entry.key, &entry.value))
     }
 
@@ -297,7 +324,7 @@ impl<V> Flows<V> {
     }
 }
 
-impl<V> Default for Flows<V> {
+impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Default for Flows<V, K, S> {
     fn default() -> Self {
         Self::new(CAPACITY)
     }

@@ -1,5 +1,6 @@
 //! What the packets mean together: conversations, relative numbers, reassembled datagrams, connection states.
 
+pub mod conversation;
 mod defrag;
 mod dns;
 mod echo;

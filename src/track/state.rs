@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::proto::tcp::{self, flag};
+
 /// A connection state by its RFC 9293 name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum State {
@@ -67,6 +69,14 @@ impl State {
         }
     }
 
+    /// It has got as far as ESTABLISHED, or further (RFC 9293 §3.5.2 calls these states synchronized).
+    pub const fn is_synchronized(self) -> bool {
+        !matches!(
+            self,
+            Self::Unknown | Self::Closed | Self::Listen | Self::SynSent | Self::SynReceived
+        )
+    }
+
     /// Both directions of this end are done.
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Closed | Self::TimeWait)
@@ -94,6 +104,19 @@ pub struct Segment {
     pub fin: bool,
     /// The RST flag.
     pub rst: bool,
+}
+
+impl From<&tcp::Segment> for Segment {
+    fn from(read: &tcp::Segment) -> Self {
+        Self {
+            seq: read.seq,
+            ack: read.has(flag::ACK).then_some(read.ack),
+            len: read.len,
+            syn: read.has(flag::SYN),
+            fin: read.has(flag::FIN),
+            rst: read.has(flag::RST),
+        }
+    }
 }
 
 impl Segment {

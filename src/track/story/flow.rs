@@ -502,13 +502,8 @@ impl Flow {
     }
 
     fn note_open(&mut self, first: Time, time: Time, told: &mut Told) {
-        use State as S;
         for sender in &mut self.senders {
-            let open = !matches!(
-                sender.end.state(),
-                S::Unknown | S::Closed | S::Listen | S::SynSent | S::SynReceived
-            );
-            if open && sender.open.is_none() {
+            if sender.end.state().is_synchronized() && sender.open.is_none() {
                 sender.open = Some(time.since(first));
             }
         }

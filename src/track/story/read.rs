@@ -91,22 +91,14 @@ impl<'a> Seen<'a> {
     }
 
     fn tcp(view: &View<'a>) -> Option<Self> {
-        use proto::tcp::{self, flag};
+        use proto::tcp;
         let read = tcp::Segment::of(view)?;
         let offers = tcp::Offers::of(view);
-        let syn = read.has(flag::SYN);
-        let segment = Segment {
-            seq: read.seq,
-            ack: read.has(flag::ACK).then_some(read.ack),
-            len: read.len,
-            syn,
-            fin: read.has(flag::FIN),
-            rst: read.has(flag::RST),
-        };
+        let segment = Segment::from(&read);
         let tcp = Tcp {
             segment,
-            mss: offers.mss.filter(|_| syn),
-            scale: offers.window_scale.filter(|_| syn),
+            mss: offers.mss.filter(|_| segment.syn),
+            scale: offers.window_scale.filter(|_| segment.syn),
             window_zero: read.window == 0 && !segment.rst,
             data: excerpt(view.payload()),
         };
@@ -163,7 +155,7 @@ fn excerpt(data: &[u8]) -> &[u8] {
 }
 
 /// What an ICMP error says (RFC 792, RFC 1812 §5.2.7.1, RFC 4443 §3); `None` for messages that are no errors.
-fn words(icmp: &View<'_>) -> Option<&'static str> {
+pub(in crate::track) fn words(icmp: &View<'_>) -> Option<&'static str> {
     let (kind, code) = (icmp.u8(0)?, icmp.u8(1)?);
     let table = match icmp.layer.protocol.name {
         "icmp" => V4,

@@ -4,6 +4,7 @@ mod capture;
 mod doctor;
 mod explain;
 mod filter;
+mod flows;
 mod interfaces;
 mod lab;
 mod machine;
@@ -176,6 +177,7 @@ enum Command {
     Read(read::Args),
     Watch(watch::Args),
     Explain(explain::Args),
+    Flows(flows::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -194,6 +196,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Read(args)) => read::run(args, global),
         Some(Command::Watch(args)) => watch::run(args, global),
         Some(Command::Explain(args)) => explain::run(args, global),
+        Some(Command::Flows(args)) => flows::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),

@@ -96,6 +96,12 @@ pub(crate) fn columns() -> usize {
     size.map_or(80, |(columns, _)| columns.0.into())
 }
 
+/// As high as the terminal, 24 lines elsewhere.
+pub(crate) fn lines() -> usize {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or(24, |(_, lines)| lines.0.into())
+}
+
 /// How a ladder is drawn on this standard output: as wide as the terminal, 80 columns elsewhere.
 pub(crate) fn ladder(layout: Layout, absolute: bool, global: &Global) -> LadderOptions {
     LadderOptions {

@@ -4,12 +4,13 @@ use std::{
     ffi::OsString,
     io::{self, ErrorKind, IsTerminal},
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::anyhow;
 use sockwire::{
     file::{self, FileError, Reader},
+    filter::begins_filter,
     frame::Source as _,
     link::LinkType,
     sys::signal::Stop,
@@ -67,6 +68,18 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         return show.print_program(&show.filters()?.selection.for_file(link)?);
     }
     show.pipeline(global)?.run(&mut reader, false)
+}
+
+/// Takes the capture file from the front of `words`, for commands that are live without one: a word that begins no filter,
+/// where neither `-r` nor `-i` was given.
+pub(super) fn first_word(
+    words: &mut Vec<String>,
+    interfaces: &[String],
+    read: &Option<PathBuf>,
+) -> Option<PathBuf> {
+    let is_file = |word: &String| !begins_filter(word);
+    (read.is_none() && interfaces.is_empty() && words.first().is_some_and(is_file))
+        .then(|| PathBuf::from(words.remove(0)))
 }
 
 /// Opens a capture file, or standard input for `-`; `write` is where packets are to be recorded.

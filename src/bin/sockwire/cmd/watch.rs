@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 use anyhow::anyhow;
 use sockwire::{
     capture::Purpose,
-    filter::begins_filter,
     frame::Interface,
     layer::Packet,
     proto::frame::Around,
@@ -77,12 +76,8 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
-    let is_file = |word: &String| !begins_filter(word);
-    if args.read.is_none()
-        && args.from.interfaces.is_empty()
-        && args.words.first().is_some_and(is_file)
-    {
-        args.read = Some(PathBuf::from(args.words.remove(0)));
+    if let Some(file) = read::first_word(&mut args.words, &args.from.interfaces, &args.read) {
+        args.read = Some(file);
     }
     let mut filters = args.filters.compile(&args.words, args.numeric == 0)?;
     filters.selection = filters.selection.with_icmp_errors();
