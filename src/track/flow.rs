@@ -182,7 +182,7 @@ impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Flows<V, K, S> {
     }
 
     /// The flow that makes room when `key` comes now: `None` when it is known, or there is room.
-    pub fn next_out(&self, key: &FlowKey) -> Option<&V> {
+    pub fn next_out(&self, key: &K) -> Option<&V> {
         if self.entries.len() < self.capacity || self.place(key).is_some() {
             return None;
         }
