@@ -716,6 +716,7 @@ fn long_addresses_take_two_lines() {
             kind: crate::track::story::Kind::Tcp,
             number: 1,
         },
+        stream: None,
         client: SocketAddr::new(address, 41000),
         server: SocketAddr::new(address, 5000),
         interface: 0,

@@ -5,6 +5,7 @@ mod doctor;
 mod filter;
 mod interfaces;
 mod lab;
+mod ladder;
 mod machine;
 mod names;
 mod output;
@@ -173,6 +174,7 @@ enum Command {
     Capture(capture::Args),
     Read(read::Args),
     Watch(watch::Args),
+    Ladder(ladder::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -190,6 +192,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Capture(args)) => capture::run(args, global),
         Some(Command::Read(args)) => read::run(args, global),
         Some(Command::Watch(args)) => watch::run(args, global),
+        Some(Command::Ladder(args)) => ladder::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),

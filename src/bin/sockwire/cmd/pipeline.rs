@@ -75,6 +75,11 @@ pub(super) trait View {
         given
     }
 
+    /// How it ended, when nothing else went wrong.
+    fn outcome(&mut self) -> Outcome {
+        Ok(Exit::Done)
+    }
+
     /// What stands on stderr after the counters. `unkept` packets came live and went into no file.
     fn last_words(&self, _unkept: bool) -> Option<String> {
         None
@@ -186,7 +191,7 @@ impl<V: View> Pipeline<V> {
                 self.global.talk(none_matched(self.tally.delivered));
                 Ok(Exit::NoMatch)
             }
-            None => Ok(Exit::Done),
+            None => self.view.outcome(),
         }
     }
 
