@@ -3,11 +3,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, path::Path};
+#[path = "../src/export/wellformed.rs"]
+mod wellformed;
+
+use std::{collections::HashMap, fs, path::Path};
 
 use sockwire::{
     decode::{Decoded, Decoder},
-    export::json::Records,
+    export::{
+        Diagram,
+        html::{detail, html},
+        json::Records,
+        mermaid::mermaid,
+        svg::svg,
+    },
     file,
     frame::{Batch, Frame, Record, Source, Step},
     proto::frame::Around,
@@ -21,7 +30,7 @@ use sockwire::{
     time::Time,
     track::{
         Tracker,
-        story::{Sight, Story, StoryOptions},
+        story::{Chapters, Sight, Story, StoryOptions},
     },
 };
 
@@ -74,6 +83,9 @@ struct Views {
     decoded: Decoded,
     tracker: Tracker,
     story: Story,
+    anonymous: Story,
+    chapters: Chapters,
+    details: HashMap<u64, String>,
     ladder: Ladder,
     lines: Lines,
     records: Records,
@@ -88,6 +100,12 @@ impl Views {
             decoded: Decoded::default(),
             tracker: Tracker::default(),
             story: Story::new(StoryOptions::default()),
+            anonymous: Story::new(StoryOptions {
+                anonymise: true,
+                ..StoryOptions::default()
+            }),
+            chapters: Chapters::new(60),
+            details: HashMap::new(),
             ladder: Ladder::new(LadderOptions::default()),
             lines: Lines::new(line::Options::default()),
             records: Records::default(),
@@ -128,13 +146,46 @@ impl Views {
             }
             let ladder = String::from_utf8(ladder).unwrap();
             for text in [&self.text, json, &ladder] {
-                let bad = text
-                    .chars()
-                    .find(|c| is_unsafe(*c) && !matches!(c, '\n' | '\t'));
-                assert_eq!(bad, None, "a control character in: {}", text.escape_debug());
+                harmless(text);
+            }
+            let number = packet.frame.number;
+            self.details.insert(number, detail(&packet, &around, None));
+            wellformed::check(&self.details[&number]);
+            self.anonymous.packet(&packet, Sight::Tap, &mut Vec::new());
+            let pseudonyms = self.anonymous.pseudonyms();
+            wellformed::check(&detail(&packet, &around, pseudonyms));
+            for item in items.drain(..) {
+                self.chapters.add(item, |_| true);
             }
         }
+        self.draw();
     }
+
+    /// Pictures of what the batch told.
+    fn draw(&mut self) {
+        let chapters = std::mem::replace(&mut self.chapters, Chapters::new(60)).finish();
+        let diagram = Diagram {
+            chapters,
+            left_out: 1,
+            ..Diagram::default()
+        };
+        let pictures = [svg(&diagram), html(&diagram, &self.details)];
+        for picture in &pictures {
+            wellformed::check(picture);
+        }
+        for text in pictures.iter().chain([&mermaid(&diagram)]) {
+            harmless(text);
+        }
+        self.details.clear();
+    }
+}
+
+/// No control character that a terminal or a browser would follow.
+fn harmless(text: &str) {
+    let bad = text
+        .chars()
+        .find(|c| is_unsafe(*c) && !matches!(c, '\n' | '\t'));
+    assert_eq!(bad, None, "a control character in: {}", text.escape_debug());
 }
 
 #[test]

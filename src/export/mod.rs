@@ -5,6 +5,10 @@ pub mod json;
 mod markup;
 pub mod mermaid;
 pub mod svg;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod wellformed;
 
 use crate::{
     render::ladder::Words,

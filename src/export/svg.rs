@@ -107,6 +107,3 @@ pub(super) fn alone(block: &Block) -> String {
     out.push_str("</svg>");
     out
 }
-
-#[cfg(test)]
-mod tests;

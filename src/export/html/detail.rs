@@ -98,13 +98,13 @@ impl Table<'_> {
     fn shown(&mut self, field: &'static Field, value: Value<'_>) -> Option<String> {
         let value = match (&mut self.pseudonyms, value) {
             (None, value) => value,
+            (Some(_), _) if field.name.ends_with("checksum") => return None,
             (Some(p), Value::Mac(address)) => Value::Mac(p.mac(address)),
             (Some(p), Value::Ipv4(address)) => Value::Ipv4(p.v4(address)),
             (Some(p), Value::Ipv6(address)) => Value::Ipv6(p.v6(address)),
             (Some(_), Value::Bytes(bytes) | Value::Text(bytes)) => {
                 return Some(format!("{} bytes", bytes.len()));
             }
-            (Some(_), _) if field.name.ends_with("checksum") => return None,
             (Some(_), value) => value,
         };
         Some(Shown { field, value }.to_string())

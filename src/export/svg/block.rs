@@ -37,6 +37,8 @@ pub(in crate::export) struct Block {
     pub(in crate::export) drawing: String,
     /// `frame.number` of a row's packet.
     pub(in crate::export) packet: Option<u64>,
+    /// It stands for several packets.
+    pub(in crate::export) folded: bool,
 }
 
 /// All parts of a diagram, from the top.
@@ -120,13 +122,13 @@ fn head(diagram: &Diagram, header: &Header) -> Block {
     drawing.text((near, y), "start", "", &client);
     y += if is_long { LINE } else { 0 };
     drawing.text((far, y), "end", "", &server);
-    y += LINE;
     if let Some(states) = header.states {
+        y += LINE;
         put_states(&mut drawing, y, states);
     }
     y += 6;
     for x in LIFE {
-        drawing.line((x, y - LINE), (x, y), "life");
+        drawing.line((x, y - LINE / 2), (x, y), "life");
     }
     Block {
         class: "head".to_owned(),
@@ -134,6 +136,7 @@ fn head(diagram: &Diagram, header: &Header) -> Block {
         title: None,
         drawing,
         packet: None,
+        folded: false,
     }
 }
 
@@ -146,7 +149,10 @@ fn put_states(drawing: &mut String, y: u32, [client, server]: [State; 2]) {
 fn section(title: &str) -> Block {
     let mut drawing = String::new();
     drawing.lives(LINE + 8);
-    drawing.line((BORDER, 13), (WIDTH - BORDER, 13), "rule");
+    // Half the width of the words, with a little air.
+    let half = width(title) as u32 * 4 + 6;
+    drawing.line((BORDER, 13), (WIDTH / 2 - half, 13), "rule");
+    drawing.line((WIDTH / 2 + half, 13), (WIDTH - BORDER, 13), "rule");
     drawing.text((WIDTH / 2, 17), "middle", "note over", title);
     Block {
         class: "section".to_owned(),
@@ -154,6 +160,7 @@ fn section(title: &str) -> Block {
         title: None,
         drawing,
         packet: None,
+        folded: false,
     }
 }
 
@@ -183,6 +190,7 @@ fn words(text: &str, class: &str, inside: bool) -> Block {
         title: None,
         drawing,
         packet: None,
+        folded: false,
     }
 }
 
@@ -227,6 +235,7 @@ fn drawn(diagram: &Diagram, chapter: &Chapter, row: &Row) -> Block {
         title: Some(title),
         drawing,
         packet: Some(row.number),
+        folded: matches!(row.what, What::Run { .. }),
     }
 }
 

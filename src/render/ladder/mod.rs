@@ -4,7 +4,7 @@ mod arrow;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 use std::{fmt::Write as _, io};

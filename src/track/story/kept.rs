@@ -208,6 +208,7 @@ mod tests {
                     transport: Transport::Tcp,
                     source,
                     destination,
+                    stream: None,
                     what: Matter::Tcp(tcp),
                 };
                 let at = At {
