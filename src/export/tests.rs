@@ -184,7 +184,7 @@ fn every_mark_is_in_the_picture_and_in_its_legend() {
         assert!(picture.contains(class), "{class} is not in {picture}");
     }
     for meaning in ["dashed", "double line", "cross", "thick", "block at"] {
-        assert!(picture.contains(&format!("{meaning}")), "{meaning}");
+        assert!(picture.contains(meaning), "{meaning}");
     }
     let plain = svg(&of(&["> udp \"a\""]));
     assert!(!plain.contains("dashed"), "{plain}");

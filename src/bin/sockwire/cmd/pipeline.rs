@@ -1,4 +1,4 @@
-//! The one way of packets through `capture`, `read` and `watch`: from a source through the capture filter, the decoder,
+//! The one way of packets through `capture`, `read`, `watch` and `ladder`: from a source through the capture filter, the decoder,
 //! the tracker and the display filter to a view and a recording, with the counters and the exit code at the end.
 
 use std::{
