@@ -1,69 +1,76 @@
 //! A story as a Mermaid sequence diagram, for Markdown that draws such.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{collections::HashMap, fmt::Write as _, net::SocketAddr};
 
 use super::Diagram;
 use crate::{
     render::ladder::{section_title, stream_name},
     track::{
         state::State,
-        story::{Header, Item, Order, Row, Side, What},
+        story::{Item, Order, Row, Side, What},
     },
 };
 
 /// The most columns of a message.
 const LABEL: usize = 60;
 
-/// The whole diagram.
+/// Characters that are written, but for the last message and the closing words: Mermaid draws no more than 50,000.
+const LONGEST: usize = 49_000;
+
+/// The diagram, as far as Mermaid can take it.
 pub fn mermaid(diagram: &Diagram) -> String {
-    let sockets = sockets(diagram);
-    let name = |socket: SocketAddr| {
-        let place = sockets.iter().position(|known| *known == socket);
-        format!("s{}", place.map_or(0, |place| place + 1))
-    };
-    let mut out = "sequenceDiagram\n".to_owned();
+    let mut names = Names::default();
+    let mut body = String::new();
+    let mut drawn = 0;
     // Writing to a String cannot fail.
-    for socket in &sockets {
-        let id = name(*socket);
-        let _ = writeln!(
-            out,
-            "    participant {id} as {}",
-            plain(&socket.to_string())
-        );
-    }
-    for chapter in &diagram.chapters {
+    'story: for chapter in &diagram.chapters {
         let header = &chapter.header;
-        let ends = [name(header.client), name(header.server)];
+        let ends = [names.of(header.client), names.of(header.server)];
         let over = format!("    Note over {},{}: ", ends[0], ends[1]);
-        let _ = writeln!(out, "{over}{}", plain(&stream_name(header)));
+        let _ = writeln!(body, "{over}{}", plain(&stream_name(header)));
         let mut states = header.states;
         for item in &chapter.items {
+            if names.list.len() + body.len() > LONGEST {
+                break 'story;
+            }
             match item {
                 Item::Flow(_) => {}
                 Item::Section(section) => {
-                    let _ = writeln!(out, "{over}{}", plain(&section_title(*section)));
+                    let _ = writeln!(body, "{over}{}", plain(&section_title(*section)));
                 }
                 Item::Note(note) => {
-                    let _ = writeln!(out, "{over}{}", plain(&note.text));
+                    let _ = writeln!(body, "{over}{}", plain(&note.text));
                 }
                 Item::Row(row) => {
-                    message(diagram, &ends, row, &mut states, &mut out);
+                    message(diagram, &ends, row, &mut states, &mut body);
+                    drawn += 1;
                 }
             }
         }
     }
-    if let (Some(text), Some(first)) = (diagram.missing(), sockets.first()) {
-        let _ = writeln!(out, "    Note over {}: {}", name(*first), plain(&text));
+    if let Some(text) = diagram.missing_of(drawn) {
+        let _ = writeln!(body, "    Note over s1: {}", plain(&text));
     }
-    out
+    format!("sequenceDiagram\n{}{body}", names.list)
 }
 
-/// Every socket once, in the order of first packets.
-fn sockets(diagram: &Diagram) -> Vec<SocketAddr> {
-    let mut known = std::collections::HashSet::new();
-    let ends = |header: &Header| [header.client, header.server];
-    let all = diagram.chapters.iter().flat_map(|c| ends(&c.header));
-    all.filter(|socket| known.insert(*socket)).collect()
+/// The participants: every socket once, in the order of first packets.
+#[derive(Default)]
+struct Names {
+    known: HashMap<SocketAddr, usize>,
+    list: String,
+}
+
+impl Names {
+    fn of(&mut self, socket: SocketAddr) -> String {
+        let next = self.known.len() + 1;
+        let number = *self.known.entry(socket).or_insert(next);
+        if number == next {
+            let name = plain(&socket.to_string());
+            let _ = writeln!(self.list, "    participant s{number} as {name}");
+        }
+        format!("s{number}")
+    }
 }
 
 /// A packet; the states follow where it changes them.

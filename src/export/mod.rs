@@ -62,11 +62,15 @@ impl Diagram {
 
     /// What a reader must know of a picture that is not whole.
     pub fn missing(&self) -> Option<String> {
-        (self.left_out > 0).then(|| {
+        self.missing_of(self.rows().count())
+    }
+
+    /// The same, where only the first `drawn` rows are drawn.
+    fn missing_of(&self, drawn: usize) -> Option<String> {
+        let left = self.left_out + (self.rows().count() - drawn) as u64;
+        (left > 0).then(|| {
             format!(
-                "{} rows are drawn, {} more are left out: choose a flow (tcp:N, udp:N) or a filter",
-                self.rows().count(),
-                self.left_out
+                "{drawn} rows are drawn, {left} more are left out: choose a flow (tcp:N, udp:N) or a filter"
             )
         })
     }

@@ -263,3 +263,17 @@ fn a_picture_that_is_not_whole_says_so() {
         );
     }
 }
+
+#[test]
+fn mermaid_gets_no_more_than_it_draws() {
+    let words: Vec<String> = (0..900)
+        .map(|n| format!("> udp \"{}{n}\"", "#".repeat(40)))
+        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let text = mermaid(&of(&words));
+    assert!((45_000..50_000).contains(&text.len()), "{}", text.len());
+    assert!(
+        text.lines().last().unwrap().contains(" more are left out"),
+        "{text}"
+    );
+}

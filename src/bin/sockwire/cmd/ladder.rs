@@ -137,13 +137,11 @@ impl Form {
         })
     }
 
-    /// Rows that a reader of the form can take: a picture of more is too tall for viewers, and Mermaid draws no more than
-    /// 50,000 characters.
+    /// Rows that a reader of the form can take: a picture of more is too tall for viewers.
     const fn most_rows(self) -> usize {
         match self {
             Self::Text => 1_000_000,
-            Self::Svg | Self::Html => 2000,
-            Self::Mermaid => 400,
+            Self::Svg | Self::Html | Self::Mermaid => 2000,
         }
     }
 }
