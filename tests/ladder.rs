@@ -8,6 +8,12 @@ use std::{
     process::{Command, Output},
 };
 
+use sockwire::{
+    file::{self, Create, Format},
+    frame::{Source as _, Step},
+    time::Time,
+};
+
 /// A directory of its own, taken away afterwards.
 struct Scratch(PathBuf);
 
@@ -30,11 +36,18 @@ impl Drop for Scratch {
     }
 }
 
+fn path_of(capture: &str) -> String {
+    format!("{}/captures/{capture}.pcapng", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// `ladder CAPTURE WORDS…`
 fn ladder(capture: &str, words: &[&str]) -> Output {
-    let capture = format!("{}/captures/{capture}.pcapng", env!("CARGO_MANIFEST_DIR"));
+    ladder_of(&path_of(capture), words)
+}
+
+fn ladder_of(capture: &str, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sockwire"))
-        .args(["ladder", &capture])
+        .args(["ladder", capture])
         .args(words)
         .env_remove("CLICOLOR_FORCE")
         .output()
@@ -163,4 +176,29 @@ fn numbers_and_addresses_are_as_asked() {
             }
         }
     }
+}
+
+#[test]
+fn a_datagram_without_one_of_its_fragments_is_crossed() {
+    let scratch = Scratch::new("fragments");
+    let path = scratch.file("f.pcapng");
+    let how = Create {
+        format: Format::PcapNg,
+        force: false,
+        owner: None,
+    };
+    let mut writer = file::create(path.as_ref(), how).unwrap();
+    let mut reader = file::open(path_of("fragments").as_ref()).unwrap();
+    while let Step::Batch(batch) = reader.next(Time::MAX).unwrap() {
+        for frame in batch.frames() {
+            let comment = "the wire dropped this packet: first fragment";
+            let comment = Some(comment).filter(|_| frame.number == 1);
+            writer.write(&frame, reader.interfaces(), comment).unwrap();
+        }
+    }
+    writer.finish(&[]).unwrap();
+    let told = text(&ladder_of(&path, &[]));
+    let crossed = told.lines().filter(|line| line.contains('✗')).count();
+    assert!(crossed == 1 && told.contains("4000 bytes"), "{told}");
+    assert!(!text(&ladder("fragments", &[])).contains('✗'));
 }

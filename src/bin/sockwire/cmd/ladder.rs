@@ -1,9 +1,10 @@
 //! `sockwire ladder`: the flows of a capture file as sequence diagrams, one after the other: text, SVG, HTML, Mermaid.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::OsString,
     io::{self, Write as _},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -225,6 +226,8 @@ struct Telling {
     /// What rows of a page open, by packet: of rows that are still held back, and of those that are drawn.
     held: HashMap<u64, String>,
     details: HashMap<u64, String>,
+    /// Datagrams of which the wire dropped a fragment.
+    incomplete: HashSet<Datagram>,
     anonymise: bool,
     document: Option<Document>,
     /// What went wrong at the end.
@@ -263,6 +266,7 @@ impl Telling {
             },
             held: HashMap::new(),
             details: HashMap::new(),
+            incomplete: HashSet::new(),
             anonymise: args.anonymise,
             document,
             fault: None,
@@ -345,6 +349,21 @@ impl Telling {
     }
 }
 
+/// What the fragments of a datagram have in common: addresses and identification.
+type Datagram = (IpAddr, IpAddr, u32);
+
+fn datagram(packet: &Packet<'_>) -> Option<Datagram> {
+    packet.views().find_map(|view| {
+        let identification = match view.layer.protocol.name {
+            "ip" => view.u16(4)?.into(),
+            "ipv6.fraghdr" => view.u32(4)?,
+            _ => return None,
+        };
+        let (source, destination) = view.addresses()?;
+        Some((source, destination, identification))
+    })
+}
+
 /// "tcp:0", "tcp:0 to tcp:3".
 fn range(low: Stream, high: Stream) -> String {
     if low == high {
@@ -391,7 +410,15 @@ impl View for Telling {
         _output: &mut Output,
     ) -> io::Result<()> {
         let mut comments = around.comments.iter();
-        let dropped = comments.find_map(|comment| comment.text.strip_prefix(DROPPED));
+        let mut dropped = comments.find_map(|comment| comment.text.strip_prefix(DROPPED));
+        if dropped.is_some() {
+            self.incomplete.extend(datagram(packet));
+        } else if !packet.buffers.is_empty()
+            && datagram(packet).is_some_and(|datagram| self.incomplete.contains(&datagram))
+        {
+            // The fragments in the file make a datagram that nobody got.
+            dropped = Some("");
+        }
         let sight = dropped.map_or(Sight::Tap, |_| Sight::Sent);
         let has_row = self.story.packet(packet, sight, &mut self.items);
         if let Some(rule) = dropped {
