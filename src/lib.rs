@@ -3,7 +3,7 @@
 //! Bytes climb one stair and never come down again; a room imports only rooms below it (`tests/house.rs` checks).
 //!
 //! ```text
-//!  tell    render  line tree hex boxes ladder export  json      packets → text or bytes
+//!  tell    export  json svg html mermaid      render  line tree hex boxes ladder     packets → text or bytes
 //!  act     lab     private hosts, the wire, scenarios
 //!  mean    track   flows, numbers, states, stories              filter  which packets are wanted
 //!  read    decode  walks a frame through the registry; never fails

@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../src/export/wellformed.rs"]
+mod wellformed;
+
 use std::{
+    collections::HashMap,
     fs,
     ops::{ControlFlow, Range},
     path::Path,
@@ -11,7 +15,13 @@ use std::{
 
 use sockwire::{
     decode::{Decoded, Decoder},
-    export::{self, json::Records},
+    export::{
+        self, Diagram,
+        html::{detail, html},
+        json::Records,
+        mermaid::mermaid,
+        svg::svg,
+    },
     field::{Field, Value, Visit},
     file,
     frame::{Batch, Frame, Record, Source, Step},
@@ -27,7 +37,7 @@ use sockwire::{
     time::Time,
     track::{
         Tracker,
-        story::{Sight, Story, StoryOptions},
+        story::{Chapters, Sight, Story, StoryOptions},
     },
 };
 
@@ -82,6 +92,9 @@ struct Views {
     decoded: Decoded,
     tracker: Tracker,
     story: Story,
+    anonymous: Story,
+    chapters: Chapters,
+    details: HashMap<u64, String>,
     ladder: Ladder,
     lines: Lines,
     records: Records,
@@ -98,6 +111,12 @@ impl Views {
             decoded: Decoded::default(),
             tracker: Tracker::default(),
             story: Story::new(StoryOptions::default()),
+            anonymous: Story::new(StoryOptions {
+                anonymise: true,
+                ..StoryOptions::default()
+            }),
+            chapters: Chapters::new(60),
+            details: HashMap::new(),
             ladder: Ladder::new(LadderOptions::default()),
             lines: Lines::new(line::Options::default()),
             records: Records::default(),
@@ -143,13 +162,48 @@ impl Views {
                 false => String::new(),
             };
             for text in [&self.text, json, &ladder, &explained] {
-                let bad = text
-                    .chars()
-                    .find(|c| is_unsafe(*c) && !matches!(c, '\n' | '\t'));
-                assert_eq!(bad, None, "a control character in: {}", text.escape_debug());
+                harmless(text);
+            }
+            // Pages take long: every third packet has one.
+            if index % 3 == 0 {
+                let number = packet.frame.number;
+                self.details.insert(number, detail(&packet, &around, None));
+                self.anonymous.packet(&packet, Sight::Tap, &mut Vec::new());
+                let pseudonyms = self.anonymous.pseudonyms();
+                wellformed::check(&detail(&packet, &around, pseudonyms));
+            }
+            for item in items.drain(..) {
+                self.chapters.add(item, |_| true);
             }
         }
+        self.draw();
     }
+
+    /// Pictures of what the batch told.
+    fn draw(&mut self) {
+        let chapters = std::mem::replace(&mut self.chapters, Chapters::new(60)).finish();
+        let diagram = Diagram {
+            chapters,
+            left_out: 1,
+            ..Diagram::default()
+        };
+        let pictures = [svg(&diagram), html(&diagram, &self.details)];
+        for picture in &pictures {
+            wellformed::check(picture);
+        }
+        for text in pictures.iter().chain([&mermaid(&diagram)]) {
+            harmless(text);
+        }
+        self.details.clear();
+    }
+}
+
+/// No control character that a terminal or a browser would follow.
+fn harmless(text: &str) {
+    let bad = text
+        .chars()
+        .find(|c| is_unsafe(*c) && !matches!(c, '\n' | '\t'));
+    assert_eq!(bad, None, "a control character in: {}", text.escape_debug());
 }
 
 /// Every header explained in both alphabets, and as JSON: no line is too long for a terminal.

@@ -28,7 +28,7 @@ const MAY: &[(&str, &[&str])] = &[
         &["sys", "file", "capture", "proto", "decode", "track"],
     ),
     ("render", &["proto", "decode", "track"]),
-    ("export", &["proto", "decode", "track"]),
+    ("export", &["proto", "decode", "track", "render"]),
 ];
 
 /// Rooms that get the world as arguments.

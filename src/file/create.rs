@@ -1,10 +1,10 @@
 //! Which paths may be written: nothing is overwritten unasked, and no link leads a privileged writer astray.
 
 use std::{
-    fs::{File, FileType, OpenOptions},
-    io,
+    fs::{self, File, FileType, OpenOptions},
+    io::{self, Write as _},
     os::unix::fs::{FileTypeExt, OpenOptionsExt, fchown},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -39,6 +39,83 @@ pub struct Create {
 /// # Errors
 /// When the path is taken, unsuitable, or the system refuses.
 pub fn create(path: &Path, how: Create) -> Result<Writer, WriteError> {
+    let Opened { out, name, made } = open(path, how.force, how.owner)?;
+    Ok(match out {
+        Target::Stream(stream) => Writer::new(stream, how.format, &name),
+        Target::File(file) => Writer::file(file, made.then_some(path), how.format, &name),
+    })
+}
+
+/// A file for text or a picture, opened by the rules of [`create`]. What is in it stays until [`Document::write`].
+#[derive(Debug)]
+pub struct Document {
+    opened: Opened,
+    path: PathBuf,
+    done: bool,
+}
+
+impl Document {
+    /// Opens a path; a file that exists is replaced only with `force`, and a new one belongs to `owner`.
+    ///
+    /// # Errors
+    /// When the path is taken, unsuitable, or the system refuses.
+    pub fn create(path: &Path, force: bool, owner: Option<(u32, u32)>) -> Result<Self, WriteError> {
+        Ok(Self {
+            opened: open(path, force, owner)?,
+            path: path.to_owned(),
+            done: false,
+        })
+    }
+
+    /// Writes all of it. A file that does not take all of it is left empty, or away where it is new.
+    ///
+    /// # Errors
+    /// When the system refuses to write.
+    pub fn write(mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let written = match &mut self.opened.out {
+            Target::Stream(stream) => stream.write_all(bytes),
+            Target::File(file) => file
+                .set_len(0)
+                .and_then(|()| file.write_all(bytes))
+                .inspect_err(|_| {
+                    // Best effort: the fault that led here is the one to report.
+                    let _ = file.set_len(0);
+                }),
+        };
+        self.done = written.is_ok();
+        written.map_err(|source| WriteError::Document {
+            name: self.opened.name.clone(),
+            source,
+        })
+    }
+}
+
+impl Drop for Document {
+    fn drop(&mut self) {
+        if self.opened.made && !self.done {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A path that may be written.
+#[derive(Debug)]
+struct Opened {
+    out: Target,
+    /// What messages call it.
+    name: String,
+    /// It was not there before.
+    made: bool,
+}
+
+#[derive(Debug)]
+enum Target {
+    File(File),
+    /// A FIFO or a character device.
+    Stream(File),
+}
+
+fn open(path: &Path, force: bool, owner: Option<(u32, u32)>) -> Result<Opened, WriteError> {
     let name = Safe(path.to_string_lossy().as_bytes()).to_string();
     let failed = |source| WriteError::Create {
         name: name.clone(),
@@ -52,18 +129,22 @@ pub fn create(path: &Path, how: Create) -> Result<Writer, WriteError> {
         .open(path);
     match new {
         Ok(file) => {
-            if let Some((user, group)) = how.owner {
+            if let Some((user, group)) = owner {
                 // Some file systems know no owners: the capture matters more.
                 let _ = fchown(&file, Some(user), Some(group));
             }
-            Ok(Writer::file(file, Some(path), how.format, &name))
+            Ok(Opened {
+                out: Target::File(file),
+                name,
+                made: true,
+            })
         }
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => existing(path, how, name),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => existing(path, force, name),
         Err(e) => Err(failed(e)),
     }
 }
 
-fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError> {
+fn existing(path: &Path, force: bool, name: String) -> Result<Opened, WriteError> {
     let failed = |source| WriteError::Create {
         name: name.clone(),
         source,
@@ -71,7 +152,11 @@ fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError
     let kind = path.metadata().map_err(failed)?.file_type();
     if is_stream(kind) {
         return match open_stream(path).map_err(failed)? {
-            Some(stream) => Ok(Writer::new(stream, how.format, &name)),
+            Some(stream) => Ok(Opened {
+                out: Target::Stream(stream),
+                name,
+                made: false,
+            }),
             None => Err(WriteError::Unsuitable { name }),
         };
     }
@@ -81,7 +166,7 @@ fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError
     if !kind.is_file() {
         return Err(WriteError::Unsuitable { name });
     }
-    if !how.force {
+    if !force {
         return Err(WriteError::Exists { name });
     }
     let opened = File::options()
@@ -98,7 +183,11 @@ fn existing(path: &Path, how: Create, name: String) -> Result<Writer, WriteError
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(WriteError::Unsuitable { name });
     }
-    Ok(Writer::file(file, None, how.format, &name))
+    Ok(Opened {
+        out: Target::File(file),
+        name,
+        made: false,
+    })
 }
 
 fn is_stream(kind: FileType) -> bool {
@@ -128,6 +217,28 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(opened.is_none());
         assert_eq!(kept, b"precious");
+    }
+
+    #[test]
+    fn a_document_is_whole_or_not_there() {
+        let path = std::env::temp_dir().join(format!("sockwire-document-{}", std::process::id()));
+        drop(Document::create(&path, false, None).unwrap());
+        assert!(!path.exists());
+        let document = Document::create(&path, false, None).unwrap();
+        document.write(b"long text").unwrap();
+        assert!(Document::create(&path, false, None).is_err());
+        drop(Document::create(&path, true, None).unwrap());
+        let kept = std::fs::read(&path).unwrap();
+        let document = Document::create(&path, true, None).unwrap();
+        document.write(b"short").unwrap();
+        let written = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(
+            (&kept[..], &written[..]),
+            (&b"long text"[..], &b"short"[..])
+        );
+        let full = Document::create("/dev/full".as_ref(), false, None).unwrap();
+        assert!(full.write(b"text").is_err());
     }
 
     #[test]

@@ -128,13 +128,23 @@ pub enum WriteError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The system did not take all of a text or picture.
+    #[error("cannot write {name}")]
+    Document {
+        /// The path.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
 }
 
 impl WriteError {
     /// The system's kind of error, where the system refused; `BrokenPipe` when the reader of a pipe left.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
-            Self::Create { source, .. } | Self::Write { source, .. } => Some(source.kind()),
+            Self::Create { source, .. }
+            | Self::Write { source, .. }
+            | Self::Document { source, .. } => Some(source.kind()),
             _ => None,
         }
     }

@@ -49,7 +49,7 @@ mod golden;
 mod roundtrip;
 
 pub use self::{
-    create::{Create, create},
+    create::{Create, Document, create},
     error::{FileError, Place, WriteError},
     info::{Compression, Format, HostName, Info, InterfaceDetail, Section, Statistics},
     reader::{Reader, open},

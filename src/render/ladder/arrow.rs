@@ -116,7 +116,7 @@ impl Arrow {
 }
 
 /// Columns of a text on a terminal.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     // Most are of plain characters, a column each.
     if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return text.len();

@@ -4,20 +4,23 @@ mod arrow;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod words;
 
 use std::{fmt::Write as _, io};
 
 use self::arrow::{Arrow, Glyphs};
 use super::style::{Palette, push};
 use crate::{
-    text::Safe,
     time::{MILLISECOND, SECOND, Time},
     track::{
         state::State,
-        story::{About, Fate, Header, Item, Note, Order, Row, Section, Side, What},
+        story::{About, Fate, Header, Item, Note, Order, Row, Side, What},
     },
 };
+
+pub use arrow::width;
+pub use words::{Words, section_title, stream_name};
 
 /// How a ladder is drawn.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct LadderOptions {
     pub origin: Option<Time>,
     /// Names of the interfaces, by index. Untrusted text.
     pub interfaces: Vec<String>,
+    /// Flows are named by `tcp.stream` and `udp.stream`, as the command line takes them, not in the order of this run.
+    pub streams: bool,
 }
 
 /// The two forms of a ladder.
@@ -57,6 +62,7 @@ impl Default for LadderOptions {
             layout: Layout::Watch,
             origin: None,
             interfaces: Vec::new(),
+            streams: false,
         }
     }
 }
@@ -157,7 +163,7 @@ impl Ladder {
             Item::Flow(header) if self.options.layout == Layout::Lab => self.title(header),
             Item::Flow(header) => self.header(header),
             Item::Section(section) if self.options.layout == Layout::Lab => {
-                self.rule(&in_words(*section));
+                self.rule(&section_title(*section));
             }
             Item::Section(_) => {}
             Item::Row(row) => self.row(row),
@@ -177,7 +183,10 @@ impl Ladder {
 
     fn header(&mut self, header: &Header) {
         let arrow = self.glyphs.to;
-        let name = format!("{} {}", header.label, header.label.kind.word());
+        let name = match self.options.streams {
+            true => stream_name(header),
+            false => format!("{} {}", header.label, header.label.kind.word()),
+        };
         let room = self.columns.rule - 4;
         let mut text = format!("{name} {} {arrow} {}", header.client, header.server);
         if arrow::width(&text) > room {
@@ -191,7 +200,7 @@ impl Ladder {
             .and_then(|index| self.options.interfaces.get(index));
         let beside = [interface, header.process.as_ref()].into_iter().flatten();
         for beside in beside.filter(|name| !name.is_empty()) {
-            let beside = self.safe(beside.as_bytes(), 24);
+            let beside = self.says().safe(beside.as_bytes(), 24);
             if arrow::width(&text) + 2 + arrow::width(&beside) <= room {
                 text.push_str("  ");
                 text.push_str(&beside);
@@ -258,7 +267,7 @@ impl Ladder {
             glyphs: self.glyphs,
             to_the_right: row.from == Side::Client,
             stroke: stroke(row, self.glyphs),
-            dropped: row.fate == Fate::Dropped,
+            dropped: row.fate.is_lost(),
             lead: match &row.what {
                 // The words of an error are worth more than its shaft.
                 What::Error { .. } if c.arrow < 36 => 1,
@@ -270,7 +279,7 @@ impl Ladder {
             room,
         };
         let most = arrow.most_text();
-        let text = self.words(row, most);
+        let text = self.says().row(row, most);
         let style = match &row.what {
             What::Error { .. } => self.palette.problem(),
             What::Segment(tcp) if tcp.rst => self.palette.problem(),
@@ -287,105 +296,10 @@ impl Ladder {
         let _ = writeln!(self.text, "{wall}{right}");
     }
 
-    /// What a row says, in at most `most` columns: the first parts that fit, and what fits of the data.
-    fn words(&self, row: &Row, most: usize) -> String {
-        let mut text = String::new();
-        for part in self.parts(&row.what) {
-            let space = usize::from(!text.is_empty());
-            if arrow::width(&text) + space + arrow::width(&part) > most {
-                break;
-            }
-            text.push_str(&" "[..space]);
-            text.push_str(&part);
-        }
-        let left = most.saturating_sub(arrow::width(&text) + 1);
-        let quotes = !row.data.is_empty() && !matches!(row.what, What::Run { .. });
-        let quote = self.safe(&row.data, left.saturating_sub(2));
-        // Of longer data, a quote of fewer than four characters says nothing.
-        let whole = quotes && !quote.ends_with(self.glyphs.more);
-        if quotes && (left >= 6 || whole && arrow::width(&quote) + 2 <= left) {
-            let _ = write!(text, " \"{quote}\"");
-        }
-        text
-    }
-
-    /// The parts of what a row says, the important ones first.
-    fn parts(&self, what: &What) -> Vec<String> {
-        let bytes = |n: u64| format!("{n} {}", if n == 1 { "byte" } else { "bytes" });
-        match what {
-            What::Segment(tcp) => {
-                let number = |n: crate::track::story::Number| {
-                    if self.options.absolute {
-                        n.raw
-                    } else {
-                        n.relative
-                    }
-                };
-                let mut flags = String::new();
-                let named = [
-                    (tcp.syn, "SYN"),
-                    (tcp.fin, "FIN"),
-                    (tcp.rst, "RST"),
-                    (tcp.ack.is_some() && tcp.len == 0, "ACK"),
-                ];
-                for (_, name) in named.iter().filter(|(set, _)| *set) {
-                    let comma = if flags.is_empty() { "" } else { "," };
-                    let _ = write!(flags, "{comma}{name}");
-                }
-                let data = (tcp.len > 0).then(|| bytes(tcp.len.into()));
-                let mut parts: Vec<String> =
-                    Some(flags).filter(|f| !f.is_empty()).into_iter().collect();
-                parts.extend(data);
-                parts.push(format!("seq={}", number(tcp.seq)));
-                match tcp.order {
-                    Order::Next => {}
-                    Order::Again(Some(first)) => parts.push(format!("again (of {first})")),
-                    Order::Again(None) => parts.push("again".to_owned()),
-                    Order::Late => parts.push("late".to_owned()),
-                    Order::KeepAlive => parts.push("keep-alive".to_owned()),
-                    Order::WindowProbe => parts.push("window probe".to_owned()),
-                    Order::AfterGap => parts.push("after gap".to_owned()),
-                }
-                if let Some(ack) = tcp.ack.filter(|_| tcp.len == 0) {
-                    parts.push(format!("ack={}", number(ack)));
-                }
-                parts.extend(tcp.window_zero.then(|| "win=0".to_owned()));
-                parts.extend(tcp.mss.map(|mss| format!("mss={mss}")));
-                parts.extend(tcp.scale.map(|scale| format!("ws={scale}")));
-                parts
-            }
-            What::Datagram {
-                len,
-                fragments,
-                after,
-            } => {
-                let mut parts = vec![bytes((*len).into())];
-                parts.extend(fragments.map(|count| format!("in {count} fragments")));
-                parts.extend(
-                    after.map(|after| format!("after {}", crate::track::story::Span(after))),
-                );
-                parts
-            }
-            What::Error { says, about, by } => {
-                let mut parts = vec![format!("ICMP {says}")];
-                parts.extend(about.map(|number| format!("(for {number})")));
-                parts.extend(by.map(|by| format!("by {by}")));
-                parts
-            }
-            What::Run {
-                segments,
-                bytes: sum,
-                acks,
-                last,
-            } => {
-                let plural = if *segments == 1 { "" } else { "s" };
-                let mut parts = vec![
-                    format!("{} in {segments} segment{plural}", bytes(*sum)),
-                    format!("to {last}"),
-                ];
-                parts.extend((*acks > 0).then(|| format!("acks={acks}")));
-                parts
-            }
+    fn says(&self) -> Words {
+        Words {
+            absolute: self.options.absolute,
+            ascii: self.options.ascii,
         }
     }
 
@@ -424,7 +338,7 @@ impl Ladder {
             _ if row.from == side || self.options.layout == Layout::Watch => row.sent,
             Fate::Seen => row.sent,
             Fate::Delivered(time) => time,
-            Fate::Underway | Fate::Dropped => return "-".to_owned(),
+            Fate::Underway | Fate::Dropped | Fate::Lost => return "-".to_owned(),
         };
         let since = time.since(*self.options.origin.get_or_insert(row.sent));
         match self.options.layout {
@@ -447,30 +361,6 @@ impl Ladder {
         } else {
             state.name()
         }
-    }
-
-    /// Untrusted bytes as text of at most `most` columns.
-    fn safe(&self, bytes: &[u8], most: usize) -> String {
-        let mut text = Safe(bytes).to_string();
-        if self.options.ascii && !text.is_ascii() {
-            text = text
-                .chars()
-                .map(|c| match c.is_ascii() {
-                    true => c.to_string(),
-                    false => c.escape_unicode().to_string(),
-                })
-                .collect();
-        }
-        arrow::cut(text, most, self.glyphs.more)
-    }
-}
-
-fn in_words(section: Section) -> String {
-    match section {
-        Section::Open => "open: the three-way handshake".to_owned(),
-        Section::Data => "data".to_owned(),
-        Section::Close(side) => format!("close: the {} began", side.word()),
-        Section::Reset(side) => format!("reset by the {}", side.word()),
     }
 }
 

@@ -27,7 +27,7 @@ fn ip(from: [u8; 4], to: [u8; 4], protocol: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A packet between the two sockets, as `> SYN seq=1000 ack=5 mss=1460 win=0 "data"` or `< udp "data"`.
-pub(super) fn packet(words: &str) -> Vec<u8> {
+pub(crate) fn packet(words: &str) -> Vec<u8> {
     let (from, to) = match words.as_bytes()[0] {
         b'>' => (CLIENT, SERVER),
         _ => (SERVER, CLIENT),
@@ -78,7 +78,7 @@ pub(super) fn packet(words: &str) -> Vec<u8> {
 }
 
 /// An ICMP error from `by` about a packet.
-pub(super) fn error(by: [u8; 4], kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
+pub(crate) fn error(by: [u8; 4], kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
     let icmp = [&[kind, code, 0, 0, 0, 0, 0, 0], &about[..28]].concat();
     ip(by, CLIENT.0, 1, &icmp)
 }
@@ -158,7 +158,7 @@ impl Show {
     }
 }
 
-pub(super) fn time(micros: i64) -> Time {
+pub(crate) fn time(micros: i64) -> Time {
     Time::from_nanos(START + micros * 1000)
 }
 
@@ -716,6 +716,7 @@ fn long_addresses_take_two_lines() {
             kind: crate::track::story::Kind::Tcp,
             number: 1,
         },
+        stream: None,
         client: SocketAddr::new(address, 41000),
         server: SocketAddr::new(address, 5000),
         interface: 0,

@@ -149,6 +149,7 @@ impl Flow {
         Self {
             header: Header {
                 label: Label { kind, number },
+                stream: seen.stream,
                 client,
                 server,
                 interface: 0,
@@ -340,8 +341,8 @@ impl Flow {
         {
             let after = at.time.since(first.time);
             let text = match (at.sent_only, first.dropped) {
-                (false, _) => words::lost(after, number, last, copies),
-                (true, true) => words::lost_on_the_wire(after, number),
+                (_, true) => words::lost_on_the_wire(after, number),
+                (false, false) => words::lost(after, number, last, copies),
                 (true, false) => words::sent_again(after, number),
             };
             told.note(About::Trouble, text);

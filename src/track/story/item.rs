@@ -88,6 +88,8 @@ pub enum Item {
 pub struct Header {
     /// Its name in this run.
     pub label: Label,
+    /// `tcp.stream` or `udp.stream` of its first packet, where tracking has numbered it.
+    pub stream: Option<u32>,
     /// Who began it.
     pub client: SocketAddr,
     /// Who answers.
@@ -146,6 +148,15 @@ pub enum Fate {
     Delivered(Time),
     /// The wire dropped it.
     Dropped,
+    /// Sent again later, and not acknowledged in between: it, or the answer to it, was lost. Only the whole file tells.
+    Lost,
+}
+
+impl Fate {
+    /// It ends in a cross.
+    pub const fn is_lost(self) -> bool {
+        matches!(self, Self::Dropped | Self::Lost)
+    }
 }
 
 /// A sequence or acknowledgment number, as it is on the wire and counted from the initial one.

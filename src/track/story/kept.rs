@@ -35,6 +35,7 @@ pub(super) struct First {
     held: Option<u64>,
     run: (Side, u32),
     interface: u32,
+    stream: Option<u32>,
     what: What,
     /// It went from the lower to the higher socket of the flow's key.
     forward: bool,
@@ -68,6 +69,7 @@ impl First {
             held: flow.held,
             run: flow.run,
             interface: flow.header.interface,
+            stream: seen.stream,
             what,
             forward: seen.source == low,
             shown: flow.shown,
@@ -105,6 +107,7 @@ impl First {
             transport: key.transport(),
             source,
             destination,
+            stream: self.stream,
             what,
         };
         let at = At {
@@ -205,6 +208,7 @@ mod tests {
                     transport: Transport::Tcp,
                     source,
                     destination,
+                    stream: None,
                     what: Matter::Tcp(tcp),
                 };
                 let at = At {

@@ -4,16 +4,19 @@
 //!  read     a packet's layers → what a story needs of it      item    what comes out
 //!  flow     one flow: rows and notes for each packet           queue   rows that wait for their fate
 //!  sender   what one side sent: order, repetitions             words   the sentences
-//!  kept     a flow of one packet, kept small
+//!  kept     a flow of one packet, kept small                chapter what only the whole file can tell
+//!  pseudonym  stand-ins for addresses
 //! ```
 //!
 //! Everything is decided by the times of packets, never by a clock: the same packets tell the same story, live or from
 //! a file. A row that was told is never changed; where the next packet shows more (a SYN's far state), or more of the same
 //! follows (data), it is held back for [`HELD`].
 
+mod chapter;
 mod flow;
 mod item;
 mod kept;
+mod pseudonym;
 mod queue;
 mod read;
 mod sender;
@@ -36,10 +39,12 @@ use crate::{
     track::flow::{FlowKey, Flows, Stage, Transport},
 };
 
+pub use chapter::{Chapter, Chapters};
 pub use item::{
     About, EXCERPT, Fate, Header, Item, Kind, Label, Note, Number, Order, Outcome, Row, Section,
     Side, Summary, Tcp, What,
 };
+pub use pseudonym::Pseudonyms;
 pub(in crate::track) use read::words as error_words;
 pub use words::Span;
 
@@ -74,6 +79,8 @@ pub struct StoryOptions {
     pub listening: Option<Vec<SocketAddr>>,
     /// Each flow is told when it ends.
     pub group: bool,
+    /// Stand-ins for all addresses, and no data.
+    pub anonymise: bool,
 }
 
 impl Default for StoryOptions {
@@ -82,6 +89,7 @@ impl Default for StoryOptions {
             flows: crate::track::flow::CAPACITY,
             listening: None,
             group: false,
+            anonymise: false,
         }
     }
 }
@@ -109,6 +117,7 @@ struct Pending {
 #[derive(Debug)]
 pub struct Story {
     options: StoryOptions,
+    pseudonyms: Option<Pseudonyms>,
     flows: Flows<Kept>,
     labels: [u64; 2],
     queue: Queue,
@@ -129,6 +138,7 @@ impl Story {
     pub fn new(options: StoryOptions) -> Self {
         Self {
             flows: Flows::new(options.flows),
+            pseudonyms: options.anonymise.then(Pseudonyms::default),
             options,
             labels: [0; 2],
             queue: Queue::default(),
@@ -142,12 +152,16 @@ impl Story {
         }
     }
 
-    /// A packet. Packets come in the order of their times; those that belong to no flow tell nothing.
-    pub fn packet(&mut self, packet: &Packet<'_>, sight: Sight, out: &mut Vec<Item>) {
+    /// A packet. Packets come in the order of their times; those that belong to no flow tell nothing. True for one that
+    /// gets a row of its own, now or later.
+    pub fn packet(&mut self, packet: &Packet<'_>, sight: Sight, out: &mut Vec<Item>) -> bool {
         self.advance(packet.frame.time, out);
-        let Some(seen) = Seen::of(packet) else {
-            return;
+        let Some(mut seen) = Seen::of(packet) else {
+            return false;
         };
+        if let Some(pseudonyms) = &mut self.pseudonyms {
+            seen.anonymise(pseudonyms);
+        }
         let aside = sight == Sight::Aside;
         self.rows += u64::from(!aside);
         let key = seen.key();
@@ -159,7 +173,7 @@ impl Story {
         let (place, is_new) = self.begin(key, &seen, packet, out);
         let mut told = std::mem::take(&mut self.told);
         let Some((_, kept)) = self.flows.at(place) else {
-            return;
+            return false;
         };
         let flow = kept.whole(key);
         let underway = flow.packet(&seen, at, &mut told);
@@ -198,6 +212,7 @@ impl Story {
             }
         }
         self.drain(out);
+        row.is_some()
     }
 
     /// Packet `number`, seen as it was sent, reached its receiver. Calls come in order of time, together with
@@ -262,6 +277,11 @@ impl Story {
         if let Some(key) = pending.map(|pending| pending.key) {
             self.note(key, self.now, About::Trouble, words::doubled(number));
         }
+    }
+
+    /// The stand-ins of a story that is told without addresses.
+    pub fn pseudonyms(&mut self) -> Option<&mut Pseudonyms> {
+        self.pseudonyms.as_mut()
     }
 
     /// When the first row that is held back was sent; what is told next is not older.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::item::EXCERPT;
+use super::{item::EXCERPT, pseudonym::Pseudonyms};
 use crate::{
     field::Value,
     layer::{Packet, View},
@@ -20,6 +20,8 @@ pub(super) struct Seen<'a> {
     /// The sender of the packet; of an ICMP error, the sender of the packet that it quotes.
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
+    /// `tcp.stream` or `udp.stream`, where tracking has numbered it.
+    pub(super) stream: Option<u32>,
     pub(super) what: Matter<'a>,
 }
 
@@ -74,6 +76,18 @@ impl<'a> Seen<'a> {
         None
     }
 
+    /// Puts stand-ins for its addresses, and takes its data away.
+    pub(super) fn anonymise(&mut self, pseudonyms: &mut Pseudonyms) {
+        for socket in [&mut self.source, &mut self.destination] {
+            socket.set_ip(pseudonyms.ip(socket.ip()));
+        }
+        match &mut self.what {
+            Matter::Tcp(tcp) => tcp.data = &[],
+            Matter::Udp(udp) => udp.data = &[],
+            Matter::Error { by, .. } => *by = pseudonyms.ip(*by),
+        }
+    }
+
     /// The flow it belongs to.
     pub(super) fn key(&self) -> FlowKey {
         let (a, b) = (self.source, self.destination);
@@ -86,6 +100,7 @@ impl<'a> Seen<'a> {
             transport,
             source: SocketAddr::new(source, view.u16(0)?),
             destination: SocketAddr::new(destination, view.u16(2)?),
+            stream: stream(view),
             what,
         })
     }
@@ -132,6 +147,13 @@ impl<'a> Seen<'a> {
                 Self::between(&view, transport, Matter::Error { says, by, mark })
             })
     }
+}
+
+/// The number of the conversation that a header belongs to.
+fn stream(view: &View<'_>) -> Option<u32> {
+    let numbers = [&proto::tcp::STREAM, &proto::udp::STREAM];
+    let number = numbers.iter().find_map(|number| view.fact(number))?;
+    u32::try_from(number.as_u64()?).ok()
 }
 
 /// How many fragments a layer's buffer was put together from; `None` for a layer of the frame itself.

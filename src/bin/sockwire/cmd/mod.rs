@@ -7,6 +7,7 @@ mod filter;
 mod flows;
 mod interfaces;
 mod lab;
+mod ladder;
 mod machine;
 mod names;
 mod output;
@@ -178,6 +179,7 @@ enum Command {
     Watch(watch::Args),
     Explain(explain::Args),
     Flows(flows::Args),
+    Ladder(ladder::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -197,6 +199,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Watch(args)) => watch::run(args, global),
         Some(Command::Explain(args)) => explain::run(args, global),
         Some(Command::Flows(args)) => flows::run(args, global),
+        Some(Command::Ladder(args)) => ladder::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),

@@ -1,4 +1,4 @@
-//! The one way of packets through `capture`, `read` and `watch`: from a source through the capture filter, the decoder,
+//! The one way of packets through `capture`, `read`, `watch` and `ladder`: from a source through the capture filter, the decoder,
 //! the tracker and the display filter to a view and a recording, with the counters and the exit code at the end.
 
 use std::{
@@ -73,6 +73,11 @@ pub(super) trait View {
     /// How many of the packets to be shown could be; the others are "of other kinds".
     fn shown(&self, given: u64) -> u64 {
         given
+    }
+
+    /// How it ended, when nothing else went wrong.
+    fn outcome(&mut self) -> Outcome {
+        Ok(Exit::Done)
     }
 
     /// What stands on stderr after the counters. `unkept` packets came live and went into no file.
@@ -186,7 +191,7 @@ impl<V: View> Pipeline<V> {
                 self.global.talk(none_matched(self.tally.delivered));
                 Ok(Exit::NoMatch)
             }
-            None => Ok(Exit::Done),
+            None => self.view.outcome(),
         }
     }
 
