@@ -226,6 +226,13 @@ impl Half {
         self.chunks.push(Chunk { at, bytes, mark });
     }
 
+    /// Gives up the bytes; what is known of them stays.
+    pub(super) fn forget(&mut self, budget: &mut Budget) {
+        budget.spent -= self.spent;
+        self.spent = 0;
+        (self.chunks, self.data) = Default::default();
+    }
+
     /// Charges for a chunk of so many bytes; says no where it is too much.
     fn pay(&mut self, len: u64, budget: &mut Budget) -> bool {
         let price = len + size_of::<Chunk>() as u64;

@@ -105,11 +105,11 @@ pub struct Mark {
     pub time: Time,
 }
 
-/// Whose bytes are kept. All streams are counted in any case.
+/// Whose bytes are kept. All streams are listed in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Nobody's: streams are only listed.
-    None,
+    /// Those of the first stream, until there is another: then nobody's.
+    Sole,
     /// This stream's.
     One(Id),
     /// Every stream's.
@@ -294,7 +294,11 @@ impl Streams {
         let (source, destination) = view.addresses()?;
         let source = SocketAddr::new(source, ports.0);
         let destination = SocketAddr::new(destination, ports.1);
-        let kept = self.keep == Keep::All || self.keep == Keep::One(id);
+        let kept = match self.keep {
+            Keep::All => true,
+            Keep::One(wanted) => wanted == id,
+            Keep::Sole => self.streams.keys().all(|known| *known == id),
+        };
         if !self.streams.contains_key(&id) {
             let price = size_of::<(Id, Building)>() as u64;
             if self.budget.spent + price > self.budget.limits.all && self.keep != Keep::One(id) {
@@ -302,6 +306,10 @@ impl Streams {
                 return None;
             }
             self.budget.spent += price;
+            if self.keep == Keep::Sole && self.streams.len() == 1 {
+                let halves = self.streams.values_mut().flat_map(|b| &mut b.halves.0);
+                halves.for_each(|half| half.forget(&mut self.budget));
+            }
             let sockets = if answers {
                 [destination, source]
             } else {

@@ -341,7 +341,7 @@ fn streams_are_counted_also_when_they_are_not_kept() {
         tcp(false, ACK, 7, b"!"),
         udp(true, b"hello"),
     ];
-    let mut streams = fed(&frames, usize::MAX, Keep::None, Limits::default());
+    let mut streams = fed(&frames, usize::MAX, Keep::Sole, Limits::default());
     let outlines: Vec<_> = streams
         .outlines()
         .map(|o| (o.id.to_string(), o.packets.0, o.bytes.0))
@@ -390,7 +390,7 @@ fn streams_beyond_the_limit_are_counted() {
         side: 1000,
         all: 20_000,
     };
-    let streams = fed(&frames, usize::MAX, Keep::None, limits);
+    let streams = fed(&frames, usize::MAX, Keep::Sole, limits);
     let listed = streams.outlines().count() as u64;
     assert!((1..200).contains(&listed));
     assert_eq!(listed + streams.unlisted(), 200);

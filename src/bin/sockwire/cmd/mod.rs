@@ -3,6 +3,7 @@
 mod capture;
 mod doctor;
 mod filter;
+mod follow;
 mod interfaces;
 mod lab;
 mod machine;
@@ -173,6 +174,7 @@ enum Command {
     Capture(capture::Args),
     Read(read::Args),
     Watch(watch::Args),
+    Follow(follow::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -190,6 +192,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Capture(args)) => capture::run(args, global),
         Some(Command::Read(args)) => read::run(args, global),
         Some(Command::Watch(args)) => watch::run(args, global),
+        Some(Command::Follow(args)) => follow::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
