@@ -120,8 +120,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             "raw bytes can upset a terminal: name a file with -o, pipe them on, or insist with --force",
         ));
     }
-    let side = memory(args.memory);
-    let mut streams = Streams::new(wanted.map_or(Keep::Sole, Keep::One), side);
+    let keep = wanted.map_or(Keep::Sole, Keep::One);
+    let mut streams = Streams::new(keep, limits(args.memory));
     let mut reader = read::open(&path, args.output.as_deref(), args.no_limit)?;
     let filters = FilterArgs::default().compile(&[], false)?;
     let view = Feed(&mut streams);
@@ -168,7 +168,7 @@ fn id(word: &str) -> Result<Id, Failure> {
     }
 }
 
-fn memory(mebibytes: u64) -> Limits {
+fn limits(mebibytes: u64) -> Limits {
     Limits {
         side: mebibytes * MIB,
         // The other direction, and room for the list.

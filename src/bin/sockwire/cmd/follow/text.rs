@@ -12,6 +12,7 @@ use sockwire::{
 
 /// Bytes in a row.
 const ROW: usize = 16;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Writes pieces, and knows how far the line has come.
 pub(super) struct Text<'a> {
@@ -153,10 +154,11 @@ impl<'a> Text<'a> {
             for place in 0..ROW {
                 let gap = if place == ROW / 2 { "  " } else { " " };
                 line.push_str(gap);
-                match row.get(place) {
-                    Some(byte) => line.push_str(&format!("{byte:02x}")),
-                    None => line.push_str("  "),
-                }
+                let digits = match row.get(place) {
+                    Some(byte) => [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]),
+                    None => [b' '; 2],
+                };
+                line.extend(digits.map(char::from));
             }
             line.push_str("  ");
             line.extend(row.iter().map(|&byte| match byte {
