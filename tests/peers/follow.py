@@ -9,6 +9,7 @@ exit code is 1 where a difference has no known reason. Reasons:
   cut       the snapshot length cut bytes off: tshark joins what is left, sockwire leaves a gap
   gap       bytes are not in the capture: tshark stops where it sees no acknowledgment of what comes after (where it sees
             one, the sentence that it writes into the gap is taken out before comparing)
+  late      bytes came after their acknowledgment: tshark has written a gap by then, and leaves them out
   outside   segments from before the beginning, or far away
   several   the packets hold further packets (tunnels, OpenFlow): tshark takes the bytes or the direction of the innermost
   reset     a segment with RST carries text, which is no part of the stream (RFC 9293 §3.5.3)
@@ -61,7 +62,7 @@ def ours(file, name):
 
 
 def theirs(file, names):
-    """For each name, the bytes of each node, and the sockets."""
+    """For each name, the bytes of each node from gap to gap, and the sockets."""
     words = ["tshark", "-n", "-q", "-r", file]
     for name in names:
         transport, number = name.split(":")
@@ -74,16 +75,18 @@ def theirs(file, names):
         number = re.search(rb"stream eq (\d+)", head)[1].decode()
         node = re.search(rb"Node 0: (.*)", head)[1].decode()
         lines = rest.split(b"\n")
-        parts = [[], []]
+        runs = [[b""], [b""]]
         for line in lines[1:]:
             line = line.rstrip()
             if not line or line.startswith(b"="):
                 continue
             which = int(line.startswith(b"\t"))
             piece = bytes.fromhex(line.strip().decode())
-            if not MISSING.fullmatch(piece):
-                parts[which].append(piece)
-        found[f"{transport}:{number}"] = ([b"".join(p) for p in parts], [node, lines[0].decode().strip()])
+            if MISSING.fullmatch(piece):
+                runs[which].append(b"")
+            else:
+                runs[which][-1] += piece
+        found[f"{transport}:{number}"] = (runs, [node, lines[0].decode().strip()])
     return found
 
 
@@ -113,9 +116,20 @@ def reason(file, name, mine, gaps, other, ends):
         return "reset"
     if gaps["outside"]:
         return "outside"
-    if gaps["missing"] and mine.startswith(other):
-        return "gap"
+    if in_order(mine, other):
+        return "gap" if gaps["missing"] else "late"
     return "unknown"
+
+
+def in_order(mine, runs):
+    """All that tshark has is in ours, one run after the other, the first at the beginning."""
+    at = 0
+    for index, run in enumerate(runs):
+        found = mine.find(run, at)
+        if found < 0 or index == 0 and found > 0:
+            return False
+        at = found + len(run)
+    return len(runs) > 1 or at < len(mine)
 
 
 def compare(file, most):
@@ -136,11 +150,11 @@ def compare(file, most):
         crossed = ends[0] != ends[1] and (plain[0] == ends[1] or plain[1] == ends[0])
         for index, side in enumerate(SIDES):
             at = index ^ crossed
-            if data[side] == nodes[at]:
+            if data[side] == b"".join(nodes[at]):
                 same += 1
             else:
                 why = reason(file, name, data[side], gaps[side], nodes[at], ends)
-                differ.append((name, side, why, len(data[side]), len(nodes[at])))
+                differ.append((name, side, why, len(data[side]), sum(map(len, nodes[at]))))
     return same, differ, beyond
 
 
