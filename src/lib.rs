@@ -5,7 +5,7 @@
 //! ```text
 //!  tell    export  json svg html mermaid      render  line tree hex boxes ladder     packets → text or bytes
 //!  act     lab     private hosts, the wire, scenarios
-//!  mean    track   flows, numbers, states, stories              filter  which packets are wanted
+//!  mean    track   flows, numbers, states, stories, streams     filter  which packets are wanted
 //!  read    decode  walks a frame through the registry; never fails
 //!  know    proto   one file per protocol
 //!  world   file    pcap, pcapng               capture  an interface

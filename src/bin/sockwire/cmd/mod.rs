@@ -5,6 +5,7 @@ mod doctor;
 mod explain;
 mod filter;
 mod flows;
+mod follow;
 mod interfaces;
 mod lab;
 mod ladder;
@@ -180,6 +181,7 @@ enum Command {
     Explain(explain::Args),
     Flows(flows::Args),
     Ladder(ladder::Args),
+    Follow(follow::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -200,6 +202,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Explain(args)) => explain::run(args, global),
         Some(Command::Flows(args)) => flows::run(args, global),
         Some(Command::Ladder(args)) => ladder::run(args, global),
+        Some(Command::Follow(args)) => follow::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
