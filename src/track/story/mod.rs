@@ -40,6 +40,7 @@ pub use item::{
     About, EXCERPT, Fate, Header, Item, Kind, Label, Note, Number, Order, Outcome, Row, Section,
     Side, Summary, Tcp, What,
 };
+pub(in crate::track) use read::words as icmp_words;
 pub use words::Span;
 
 /// How long a row may be held back, in nanoseconds of packet time.

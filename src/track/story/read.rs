@@ -163,7 +163,7 @@ fn excerpt(data: &[u8]) -> &[u8] {
 }
 
 /// What an ICMP error says (RFC 792, RFC 1812 §5.2.7.1, RFC 4443 §3); `None` for messages that are no errors.
-fn words(icmp: &View<'_>) -> Option<&'static str> {
+pub(in crate::track) fn words(icmp: &View<'_>) -> Option<&'static str> {
     let (kind, code) = (icmp.u8(0)?, icmp.u8(1)?);
     let table = match icmp.layer.protocol.name {
         "icmp" => V4,

@@ -1,8 +1,11 @@
 //! The commands, one file each, and what they share: exit codes and the choices that hold for all of them.
 
+mod answer;
 mod capture;
+mod check;
 mod doctor;
 mod filter;
+mod gather;
 mod interfaces;
 mod lab;
 mod machine;
@@ -173,6 +176,8 @@ enum Command {
     Capture(capture::Args),
     Read(read::Args),
     Watch(watch::Args),
+    Answer(answer::Args),
+    Check(check::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -190,6 +195,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Capture(args)) => capture::run(args, global),
         Some(Command::Read(args)) => read::run(args, global),
         Some(Command::Watch(args)) => watch::run(args, global),
+        Some(Command::Answer(args)) => answer::run(args, global),
+        Some(Command::Check(args)) => check::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
