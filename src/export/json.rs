@@ -183,8 +183,8 @@ impl Visit for Collect<'_> {
     }
 }
 
-/// Appends `value` as JSON. Writing to memory cannot fail.
-fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+/// Appends `value` as JSON in which no character can harm a terminal. Writing to memory cannot fail.
+pub fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let _ = value.serialize(&mut serde_json::Serializer::with_formatter(out, Plain));
 }
 

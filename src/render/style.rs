@@ -42,6 +42,16 @@ impl Palette {
         self.style(AnsiColor::Yellow.on_default())
     }
 
+    /// What the client said, or else the server.
+    pub fn side(self, client: bool) -> Style {
+        let color = if client {
+            AnsiColor::Cyan
+        } else {
+            AnsiColor::Magenta
+        };
+        self.style(color.on_default())
+    }
+
     /// A heading.
     pub fn heading(self) -> Style {
         self.style(Style::new().bold())

@@ -9,6 +9,7 @@ pub mod flow;
 mod index;
 pub mod state;
 pub mod story;
+pub mod stream;
 pub mod tcp;
 mod udp;
 

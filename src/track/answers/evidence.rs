@@ -6,7 +6,12 @@ use std::{
     ops::{ControlFlow, Range},
 };
 
-use super::{find::Finder, shot::Shot};
+use super::{
+    records::{
+        Connection, Datagram, Find, IcmpError, Offer, Piece, Print, Probe, Reply, Resolved, Segment,
+    },
+    shot::Shot,
+};
 use crate::{
     field::{Field, Value, Visit},
     layer::{Packet, Problem, ProblemKind, View},
@@ -15,12 +20,11 @@ use crate::{
         tcp::{self, Offers, flag},
         udp,
     },
-    time::Time,
     track::{
-        flow::CAPACITY,
-        state::{self, End, State},
+        flow::{CAPACITY, Transport},
         story::{Number, Side, icmp_words},
-        tcp::{Estimate, VERDICTS, Verdict, Verdicts},
+        stream::{Id, Keep, Limits, Streams},
+        tcp::{Estimate, VERDICTS, Verdicts},
     },
 };
 
@@ -59,6 +63,8 @@ pub struct Evidence {
     pub(super) fragments: Vec<Piece>,
     pub(super) resolved: Vec<Resolved>,
     pub(super) shots: Vec<Shot>,
+    /// The bytes of streams, while texts are looked for.
+    streams: Option<Streams>,
     pub(in crate::track) finds: Vec<Find>,
     pub(in crate::track) malformed: Vec<(u64, &'static str)>,
     pub(in crate::track) wrong_checksums: Vec<(u64, &'static str)>,
@@ -66,256 +72,62 @@ pub struct Evidence {
     left_out: u64,
 }
 
-/// One TCP connection.
-#[derive(Debug)]
-pub(in crate::track) struct Connection {
-    pub(in crate::track) stream: u32,
-    /// Client and server.
-    pub(in crate::track) ends: [SocketAddr; 2],
-    pub(in crate::track) segments: Vec<Segment>,
-    /// What the SYN of each end offered.
-    pub(super) offers: [Option<Offer>; 2],
-    finders: Vec<[Finder; 2]>,
-}
-
-/// A SYN, and what it offers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
-    pub(super) number: u64,
-    pub(super) time: Time,
-    pub(super) offers: Offers,
-    pub(super) ttl: u8,
-}
-
-/// A TCP segment.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::track) struct Segment {
-    pub(in crate::track) number: u64,
-    pub(in crate::track) time: Time,
-    pub(in crate::track) from: Side,
-    flags: u16,
-    pub(in crate::track) seq: Number,
-    /// Zero without the ACK flag.
-    pub(in crate::track) ack: Number,
-    pub(in crate::track) len: u32,
-    /// As on the wire, and in bytes.
-    pub(super) window_raw: u16,
-    pub(super) window: u32,
-    pub(in crate::track) verdicts: Verdicts,
-    /// The packet that it acknowledges, and nanoseconds since that.
-    pub(in crate::track) acks: Option<(u64, i64)>,
-    /// Of the side that gets this ACK.
-    pub(super) estimate: Option<Estimate>,
-    pub(super) in_flight: Option<u32>,
-    /// Nanoseconds since the segment that it sends again, and its packet.
-    pub(super) again: Option<(i64, u64)>,
-}
-
-impl Segment {
-    pub(in crate::track) const fn has(&self, flags: u16) -> bool {
-        self.flags & flags == flags
-    }
-
-    pub(in crate::track) fn is(&self, verdict: Verdict) -> bool {
-        self.verdicts.has(verdict)
-    }
-
-    /// The sequence number after it: relative, and raw.
-    pub(super) fn next(&self) -> u32 {
-        self.seq.relative.wrapping_add(self.counts())
-    }
-
-    pub(super) fn next_raw(&self) -> u32 {
-        self.seq.raw.wrapping_add(self.counts())
-    }
-
-    /// How far it moves the sequence number: SYN and FIN count as one.
-    fn counts(&self) -> u32 {
-        let phantom = u32::from(self.flags & (flag::SYN | flag::FIN) != 0);
-        self.len.wrapping_add(phantom)
-    }
-
-    /// New data: neither sent again nor a probe.
-    pub(super) fn is_new_data(&self) -> bool {
-        self.len > 0 && !self.is(Verdict::Retransmission) && !self.is(Verdict::KeepAlive)
-    }
-
-    /// What it is called.
-    pub(super) fn name(&self) -> String {
-        let flags = [
-            (flag::SYN, "SYN"),
-            (flag::FIN, "FIN"),
-            (flag::RST, "RST"),
-            (flag::ACK, "ACK"),
-        ];
-        let names: Vec<&str> = flags
-            .iter()
-            .filter(|(bit, _)| self.has(*bit))
-            .map(|(_, name)| *name)
-            .collect();
-        names.join(",")
-    }
-
-    fn for_states(&self) -> state::Segment {
-        state::Segment {
-            seq: self.seq.raw,
-            ack: self.has(flag::ACK).then_some(self.ack.raw),
-            len: self.len,
-            syn: self.has(flag::SYN),
-            fin: self.has(flag::FIN),
-            rst: self.has(flag::RST),
-        }
-    }
-}
-
-impl Connection {
-    /// The states of both ends after everything.
-    pub(in crate::track) fn states(&self) -> [State; 2] {
-        let mut ends = [End::new(State::Unknown); 2];
-        for segment in &self.segments {
-            let (from, s) = (segment.from, segment.for_states());
-            ends[from as usize].sends(&s);
-            ends[from.other() as usize].receives(&s);
-        }
-        ends.map(|end| end.state())
-    }
-
-    pub(super) fn from(&self, side: Side) -> impl DoubleEndedIterator<Item = &Segment> {
-        self.segments.iter().filter(move |s| s.from == side)
-    }
-
-    pub(super) fn first(&self, test: impl Fn(&Segment) -> bool) -> Option<&Segment> {
-        self.segments.iter().find(|s| test(s))
-    }
-
-    /// The side that sent more data; the client where both sent as much.
-    pub(super) fn talker(&self) -> Side {
-        let bytes = |side| self.from(side).map(|s| u64::from(s.len)).sum::<u64>();
-        if bytes(Side::Server) > bytes(Side::Client) {
-            Side::Server
-        } else {
-            Side::Client
-        }
-    }
-
-    /// SYN, SYN,ACK and the ACK that completes the handshake.
-    pub(in crate::track) fn handshake(&self) -> [Option<&Segment>; 3] {
-        let answer = self.first(|s| s.has(flag::SYN | flag::ACK));
-        // Of repeated SYNs, the last one before the answer is the one answered.
-        let syn = self
-            .segments
-            .iter()
-            .take_while(|s| answer.is_none_or(|a| s.number != a.number))
-            .filter(|s| s.has(flag::SYN) && !s.has(flag::ACK))
-            .last();
-        let ack = answer.and_then(|answer| {
-            self.first(|s| {
-                s.number > answer.number
-                    && s.from != answer.from
-                    && s.has(flag::ACK)
-                    && !s.has(flag::RST)
-                    && s.ack.raw == answer.seq.raw.wrapping_add(1)
-            })
-        });
-        [syn, answer, ack]
-    }
-}
-
-/// A UDP datagram.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::track) struct Datagram {
-    pub(in crate::track) number: u64,
-    pub(in crate::track) time: Time,
-    pub(in crate::track) stream: u32,
-    pub(super) source: SocketAddr,
-    pub(super) destination: SocketAddr,
-    pub(super) len: u32,
-}
-
-/// A packet as far as an ICMP error quotes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Print {
-    pub(super) source: IpAddr,
-    pub(super) destination: IpAddr,
-    /// `ip.id`; 0 in IPv6.
-    id: u16,
-    /// What tells packets of its transport apart: ports and sequence number, or identifier and sequence number.
-    pub(super) mark: [u32; 2],
-}
-
-/// A packet that may not have come far.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    pub(super) number: u64,
-    pub(super) time: Time,
-    pub(super) ttl: u8,
-    pub(super) print: Print,
-}
-
-/// An ICMP error.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IcmpError {
-    pub(super) number: u64,
-    pub(super) time: Time,
-    pub(super) by: IpAddr,
-    /// The TTL that it arrived with.
-    pub(super) ttl: u8,
-    pub(super) says: &'static str,
-    pub(super) about: Option<Print>,
-}
-
-/// An echo reply, and the packet that asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reply {
-    pub(super) number: u64,
-    pub(super) time: Time,
-    pub(super) by: IpAddr,
-    pub(super) ttl: u8,
-    pub(super) request: u64,
-}
-
-/// A fragment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
-    pub(super) number: u64,
-    pub(super) addresses: (IpAddr, IpAddr),
-    pub(super) id: u32,
-    pub(super) protocol: u8,
-    pub(super) offset: u32,
-    pub(super) len: u32,
-    pub(super) more: bool,
-    /// It completed the datagram.
-    pub(super) completes: bool,
-}
-
-/// An address that a DNS answer gave.
-#[derive(Clone, Debug)]
-pub(super) struct Resolved {
-    pub(super) number: u64,
-    pub(super) name: String,
-    pub(super) address: IpAddr,
-}
-
-/// Bytes that were looked for, found.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::track) struct Find {
-    /// Index into [`Want::texts`].
-    pub(in crate::track) text: usize,
-    /// The packet in which they begin, and the one in which they end.
-    pub(in crate::track) packets: (u64, u64),
-    /// `tcp.stream`, and which side sent them; `None` in a datagram.
-    pub(in crate::track) stream: Option<(u32, Side)>,
-    /// Bytes of the stream, or of the datagram, before them.
-    pub(super) offset: u64,
-}
-
 impl Evidence {
     /// Nothing gathered yet.
     pub fn new(want: Want) -> Self {
+        let keep = match want.stream {
+            Some(number) => Keep::One(Id {
+                transport: Transport::Tcp,
+                number,
+            }),
+            None => Keep::All,
+        };
+        let looks = !want.texts.is_empty();
         Self {
+            streams: looks.then(|| Streams::new(keep, Limits::default())),
             want,
             ..Self::default()
         }
+    }
+
+    /// All packets were taken: looks for the texts in the streams, and for each keeps the place that comes first.
+    pub fn finish(&mut self) {
+        let Some(mut streams) = self.streams.take() else {
+            return;
+        };
+        let ids: Vec<Id> = streams.outlines().map(|outline| outline.id).collect();
+        let wanted = |id: &Id| match self.want.stream {
+            Some(number) => id.transport == Transport::Tcp && id.number == number,
+            None => true,
+        };
+        let mut first: Vec<Option<Find>> = vec![None; self.want.texts.len()];
+        for stream in ids
+            .into_iter()
+            .filter(wanted)
+            .filter_map(|id| streams.take(id))
+        {
+            for (text, needle) in self.want.texts.iter().enumerate() {
+                let Some(found) = stream.find(needle) else {
+                    continue;
+                };
+                let range = found.offset..found.offset + needle.len() as u64;
+                let last = stream
+                    .carriers(found.side, range)
+                    .map(|c| c.packet.packet)
+                    .last();
+                let begins = found.packet.packet;
+                if first[text].is_none_or(|find| begins < find.packets.0) {
+                    first[text] = Some(Find {
+                        text,
+                        packets: (begins, last.unwrap_or(begins)),
+                        stream: stream.id,
+                        side: found.side,
+                        offset: found.offset,
+                    });
+                }
+            }
+        }
+        self.finds = first.into_iter().flatten().collect();
     }
 
     /// Records that found no room, so that answers may lack something.
@@ -326,6 +138,9 @@ impl Evidence {
     /// Takes what is needed of a tracked packet. Packets come in their order.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         self.packets += 1;
+        if let Some(streams) = &mut self.streams {
+            streams.packet(packet);
+        }
         for view in packet.views().filter(|view| !view.layer.quoted) {
             match view.layer.protocol.name {
                 "tcp" => self.segment(&view),
@@ -386,7 +201,6 @@ impl Evidence {
                 },
                 segments: Vec::new(),
                 offers: [None; 2],
-                finders: self.want.texts.iter().map(|_| Default::default()).collect(),
             };
             self.connections.push(connection);
         }
@@ -397,20 +211,6 @@ impl Evidence {
             Side::Server
         };
         let frame = &view.packet.frame;
-        for (text, finders) in connection.finders.iter_mut().enumerate() {
-            let needle = &self.want.texts[text];
-            let found = finders[from as usize].segment(&read, view.payload(), frame.number, needle);
-            if let Some((packets, offset)) = found
-                && self.finds.len() < MOST
-            {
-                self.finds.push(Find {
-                    text,
-                    packets,
-                    stream: Some((stream, from)),
-                    offset,
-                });
-            }
-        }
         if read.has(flag::SYN) && connection.offers[from as usize].is_none() {
             connection.offers[from as usize] = Some(Offer {
                 number: frame.number,
@@ -437,18 +237,6 @@ impl Evidence {
             return;
         };
         let frame = &view.packet.frame;
-        for (text, needle) in self.want.texts.iter().enumerate() {
-            if let Some(offset) = memchr::memmem::find(view.payload(), needle)
-                && self.finds.len() < MOST
-            {
-                self.finds.push(Find {
-                    text,
-                    packets: (frame.number, frame.number),
-                    stream: None,
-                    offset: offset as u64,
-                });
-            }
-        }
         let datagram = Datagram {
             number: frame.number,
             time: frame.time,
@@ -549,10 +337,10 @@ impl Evidence {
 
     fn problems(&mut self, packet: &Packet<'_>) {
         for view in packet.views().filter(|view| !view.layer.quoted) {
-            let mut faults = Faults {
-                layer: view.layer.problem,
-                ..Faults::default()
-            };
+            let mut faults = Faults::default();
+            if let Some(problem) = view.layer.problem {
+                faults.problem(problem);
+            }
             let _ = view.visit(&mut faults);
             let number = packet.frame.number;
             if faults.wrong {
@@ -562,7 +350,8 @@ impl Evidence {
                     (number, protocol),
                     &mut self.left_out,
                 );
-            } else if let Some(problem) = faults.malformed() {
+            }
+            if let Some(problem) = faults.malformed {
                 keep(
                     &mut self.malformed,
                     (number, problem.text),
@@ -696,7 +485,7 @@ impl Visit for Names {
 #[derive(Default)]
 struct Faults {
     wrong: bool,
-    layer: Option<Problem>,
+    malformed: Option<Problem>,
 }
 
 impl Visit for Faults {
@@ -706,13 +495,10 @@ impl Visit for Faults {
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.layer.get_or_insert(problem);
-    }
-}
-
-impl Faults {
-    /// Only what is against the specification.
-    fn malformed(&self) -> Option<Problem> {
-        self.layer.filter(|p| p.kind == ProblemKind::Malformed)
+        // A wrong checksum has a field that says so.
+        let counts = problem.kind == ProblemKind::Malformed;
+        if counts && !problem.text.ends_with("checksum is wrong") {
+            self.malformed.get_or_insert(problem);
+        }
     }
 }

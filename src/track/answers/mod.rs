@@ -1,7 +1,7 @@
 //! The questions of networking labs, answered from a capture: a sentence, the arithmetic, and the packets that prove it.
 //!
 //! ```text
-//!  evidence  what is gathered of each packet, in one pass     find     bytes in a stream, while it passes
+//!  evidence  what is gathered in one pass                      records  what is kept of each packet
 //!  opening   the handshake and what follows from it           shot     single packets, field by field
 //!  sending   round trips, windows, loss, throughput           closing  who ended it, and why
 //!  packets   single packets, datagrams, errors, fragments     words    the sentences
@@ -11,9 +11,9 @@
 
 mod closing;
 mod evidence;
-mod find;
 mod opening;
 mod packets;
+mod records;
 mod sending;
 mod shot;
 #[cfg(test)]
@@ -22,9 +22,9 @@ mod words;
 
 use std::net::SocketAddr;
 
-pub(in crate::track) use evidence::{Connection, Segment};
 pub use evidence::{Evidence, Want};
 pub(in crate::track) use packets::unanswered;
+pub(in crate::track) use records::{Connection, Segment};
 pub(in crate::track) use words::Ms;
 
 /// A lab question.
@@ -127,7 +127,7 @@ pub enum Datum {
     /// Text. Safe to show.
     Text(String),
     /// Several of them.
-    List(Vec<Datum>),
+    List(Vec<Self>),
 }
 
 macro_rules! datum {

@@ -6,6 +6,8 @@ use crate::{
     track::{state::before, story::Side},
 };
 
+/// A half of the handshake that takes so many times as long as the other is all that there is.
+const NEAR: i64 = 10;
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
 pub(super) fn isn(c: &Connection, _: &Ask) -> Found {
@@ -74,10 +76,11 @@ pub(super) fn handshake_rtt(c: &Connection, _: &Ask) -> Found {
     let [syn, answer, ack] = three(c)?;
     let (out, back) = (answer.time.since(syn.time), ack.time.since(answer.time));
     let all = ack.time.since(syn.time);
-    let nearer = if out >= back {
-        Side::Client
-    } else {
-        Side::Server
+    // Near one end, the way to that end and back takes next to no time.
+    let nearer = match (out, back) {
+        (out, back) if out / NEAR > back => Some(Side::Client),
+        (out, back) if back / NEAR > out => Some(Side::Server),
+        _ => None,
     };
     Ok(Answer::new(words::handshake_rtt(
         Ms(all),
@@ -102,7 +105,10 @@ pub(super) fn handshake_rtt(c: &Connection, _: &Ask) -> Found {
     .value("rtt", Ms(all))
     .value("server_half", Ms(out))
     .value("client_half", Ms(back))
-    .value("captured_nearer_to", nearer.word()))
+    .value(
+        "captured_near",
+        nearer.map_or("neither", |side| side.word()),
+    ))
 }
 
 pub(super) fn options(c: &Connection, _: &Ask) -> Found {

@@ -7,12 +7,15 @@ use std::{
 
 use super::{
     Answer, Ask, Datum, Evidence, Found,
-    evidence::{Datagram, Piece, Print, Probe},
+    records::{Datagram, Piece, Print, Probe},
     shot::{Seen, Shot},
     words,
     words::Ms,
 };
-use crate::time::Time;
+use crate::{
+    time::Time,
+    track::{flow::Transport, story::Side, stream},
+};
 
 pub(super) fn which_segment(evidence: &Evidence, ask: &Ask) -> Found {
     let text = ask.text.as_deref().unwrap_or_default();
@@ -21,21 +24,21 @@ pub(super) fn which_segment(evidence: &Evidence, ask: &Ask) -> Found {
         .first()
         .ok_or_else(|| words::not_found(text))?;
     let (first, last) = found.packets;
-    let Some((stream, side)) = found.stream else {
-        return Ok(Answer::new(words::datagram_carries(first, text))
-            .step(words::bytes_before_in_datagram(found.offset))
-            .proof([first])
-            .value("packet", first)
-            .value("offset", found.offset));
+    let side = match found.side {
+        stream::Side::Client => Side::Client,
+        stream::Side::Server => Side::Server,
     };
-    let mut answer = Answer::new(words::segment_carries(first, last, text, side))
+    let mut answer = Answer::new(words::carries(first, last, text, side))
         .proof([first, last])
         .value("packet", first)
         .value("sender", side.word())
         .value("stream_offset", found.offset);
-    let connection = evidence.connections.iter().find(|c| c.stream == stream);
-    if let Some(c) = connection {
-        answer.connection = Some((stream, c.ends[0], c.ends[1]));
+    if found.stream.transport == Transport::Udp {
+        return Ok(answer.step(words::among_datagrams(found.stream, found.offset)));
+    }
+    let number = found.stream.number;
+    if let Some(c) = evidence.connections.iter().find(|c| c.stream == number) {
+        answer.connection = Some((number, c.ends[0], c.ends[1]));
         if let Some(s) = c.first(|s| s.number == first) {
             answer = answer
                 .step(words::seq_of(s.seq, s.len, first))

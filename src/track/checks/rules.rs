@@ -104,7 +104,7 @@ fn ending(c: &Connection) -> (&'static str, Option<&Segment>) {
 fn close(evidence: &Evidence, given: &Given) -> Judged {
     each(evidence, |c| {
         let (found, by) = ending(c);
-        let packet = by.or(c.segments.last()).map(|s| s.number);
+        let packet = by.or_else(|| c.segments.last()).map(|s| s.number);
         if found != given.word {
             return Err((
                 packet,
@@ -184,10 +184,11 @@ fn rtt_below(evidence: &Evidence, given: &Given) -> Judged {
             [Some(syn), _, Some(ack)] => Some((ack.number, ack.time.since(syn.time))),
             _ => None,
         };
+        // The ACK of what was sent twice tells nothing (Karn, RFC 6298 §3).
         let acked = c
             .segments
             .iter()
-            .filter_map(|s| Some((s.number, s.acks?.1)));
+            .filter_map(|s| Some((s.number, s.measured()?)));
         let mut all = shake.into_iter().chain(acked).peekable();
         let first = all.peek().map(|(number, _)| *number);
         match (all.find(|(_, rtt)| slow(*rtt)), first) {

@@ -74,6 +74,7 @@ pub(super) fn gather(reader: &mut Reader, want: Want) -> Result<Gathered, Failur
         }
         Ok(())
     })?;
+    evidence.finish();
     Ok(Gathered {
         evidence,
         stopped: matches!(end, End::Stopped),

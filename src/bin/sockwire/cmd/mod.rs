@@ -5,6 +5,7 @@ mod capture;
 mod check;
 mod doctor;
 mod filter;
+mod follow;
 mod gather;
 mod interfaces;
 mod lab;
@@ -178,6 +179,7 @@ enum Command {
     Watch(watch::Args),
     Answer(answer::Args),
     Check(check::Args),
+    Follow(follow::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -197,6 +199,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Watch(args)) => watch::run(args, global),
         Some(Command::Answer(args)) => answer::run(args, global),
         Some(Command::Check(args)) => check::run(args, global),
+        Some(Command::Follow(args)) => follow::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),

@@ -1,0 +1,185 @@
+//! `sockwire answer` as a student and a grader meet it: the answers to the sample captures, exit codes, JSON, and that every
+//! question copes with every capture there is.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn capture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("captures")
+        .join(name)
+}
+
+fn answer(file: &str, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sockwire"))
+        .arg("answer")
+        .arg(capture(file))
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(file: &str, words: &[&str]) -> Value {
+    let output = answer(file, &[words, &["--json"]].concat());
+    assert!(
+        output.status.success(),
+        "{file} {words:?}: {}",
+        text(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What tshark says of a field of one packet, in its own words; `None` where there is no tshark.
+fn tshark(file: &str, packet: u64, field: &str) -> Option<String> {
+    let output = Command::new("tshark")
+        .arg("-r")
+        .arg(capture(file))
+        .args([
+            "-Y",
+            &format!("frame.number == {packet}"),
+            "-T",
+            "fields",
+            "-e",
+            field,
+        ])
+        .output()
+        .ok()?;
+    Some(text(&output.stdout).trim().to_owned())
+}
+
+#[test]
+fn numbers_are_those_of_tshark() {
+    if tshark("handshake.pcapng", 1, "frame.number").is_none() {
+        eprintln!("skipped: numbers_are_those_of_tshark: there is no tshark");
+        return;
+    }
+    let seconds = |value: &Value| value.as_f64().unwrap();
+    for file in [
+        "handshake.pcapng",
+        "handshake-ipv6.pcapng",
+        "lost-syn.pcapng",
+        "vlan.pcapng",
+    ] {
+        let said = |packet: &Value, field| tshark(file, packet.as_u64().unwrap(), field).unwrap();
+        let isn = json(file, &["isn"]);
+        assert_eq!(
+            said(&isn["packets"][0], "tcp.seq_raw"),
+            isn["values"]["client_isn"].to_string()
+        );
+        let rtt = json(file, &["handshake-rtt"]);
+        let ack = &rtt["packets"][2];
+        let initial: f64 = said(ack, "tcp.analysis.initial_rtt").parse().unwrap();
+        assert!(
+            (initial - seconds(&rtt["values"]["rtt"])).abs() < 1e-9,
+            "{file}"
+        );
+        for row in json(file, &["rtt"])["values"]["rows"].as_array().unwrap() {
+            let sample: f64 = said(&row[1], "tcp.analysis.ack_rtt").parse().unwrap();
+            assert!((sample - seconds(&row[2])).abs() < 1e-9, "{file} {row}");
+        }
+        let window = json(file, &["window"]);
+        assert_eq!(
+            said(&window["packets"][0], "tcp.window_size"),
+            window["values"]["least"].to_string()
+        );
+        let flight = json(file, &["in-flight"]);
+        let most = &flight["values"]["most_packet"];
+        assert_eq!(
+            said(most, "tcp.analysis.bytes_in_flight"),
+            flight["values"]["most"].to_string()
+        );
+    }
+}
+
+#[test]
+fn what_a_student_hands_in() {
+    let close = json("half-close.pcapng", &["who-closed"]);
+    assert_eq!(close["values"]["closed_by"], "client");
+    assert_eq!(close["values"]["time_wait"], "client");
+    let again = json("lost-syn.pcapng", &["retransmissions"]);
+    assert_eq!(again["values"]["packets"], serde_json::json!([2]));
+    let found = json("handshake.pcapng", &["which-segment", "world"]);
+    assert_eq!(
+        (&found["packets"], &found["values"]["sender"]),
+        (&serde_json::json!([6]), &"server".into())
+    );
+    let fragments = json("fragments.pcapng", &["fragments"]);
+    assert_eq!(fragments["values"]["bytes"], 4008);
+    let options = json("handshake.pcapng", &["options"]);
+    assert_eq!(
+        (&options["values"]["client_mss"], &options["stream"]),
+        (&1460.into(), &0.into())
+    );
+    let udp = json("udp.pcapng", &["udp"]);
+    assert_eq!(
+        (&udp["values"]["answered"], &udp["values"]["errors"]),
+        (&1.into(), &1.into())
+    );
+    let sum = json("handshake.pcapng", &["checksum", "4"]);
+    assert_eq!(sum["values"]["verdict"], "valid");
+    assert_eq!(sum["values"]["computed"], sum["values"]["found"]);
+}
+
+#[test]
+fn exit_codes_tell_answered_from_cannot_and_from_wrong_words() {
+    let code = |file: &str, words: &[&str]| answer(file, words).status.code();
+    assert_eq!(code("handshake.pcapng", &[]), Some(0));
+    assert_eq!(code("handshake.pcapng", &["isn"]), Some(0));
+    assert_eq!(code("handshake.pcapng", &["why-reset"]), Some(1));
+    assert_eq!(code("handshake.pcapng", &["isn", "tcp:7"]), Some(1));
+    assert_eq!(code("handshake.pcapng", &["which-call"]), Some(1));
+    assert_eq!(code("handshake.pcapng", &["handshkae"]), Some(2));
+    assert_eq!(code("handshake.pcapng", &["checksum"]), Some(2));
+    assert_eq!(code("missing.pcapng", &["isn"]), Some(4));
+    let said = answer("handshake.pcapng", &["handshkae"]);
+    assert!(text(&said.stderr).contains("did you mean handshake?"));
+    let because = answer("udp.pcapng", &["isn", "--json"]);
+    let because: Value = serde_json::from_slice(&because.stdout).unwrap();
+    assert_eq!(because["because"], "there is no TCP connection in it");
+}
+
+#[test]
+fn every_question_copes_with_every_capture_in_80_columns() {
+    let listed = answer("udp.pcapng", &["--json"]);
+    let mut questions = Vec::new();
+    for line in text(&listed.stdout).lines() {
+        let question: Value = serde_json::from_str(line).unwrap();
+        questions.push(question["question"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(questions.len(), 25);
+    for entry in std::fs::read_dir(capture("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "pcapng") {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        for question in &questions {
+            let words: &[&str] = match question.as_str() {
+                "which-segment" => &["which-segment", "o"],
+                "checksum" => &["checksum", "1"],
+                "diff" => &["diff", "1", "2"],
+                name => &[name],
+            };
+            let output = answer(&name, words);
+            assert!(
+                matches!(output.status.code(), Some(0 | 1)),
+                "{name} {words:?}: {output:?}"
+            );
+            let (out, err) = (text(&output.stdout), text(&output.stderr));
+            assert!(!out.is_empty() || !err.is_empty());
+            for line in out.lines().chain(err.lines()) {
+                assert!(line.chars().count() <= 80, "{name} {words:?}: {line}");
+            }
+        }
+    }
+}
