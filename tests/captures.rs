@@ -12,6 +12,25 @@ use std::{
 /// `NAME.pcapng` and `read -v` make `NAME.read.-v.txt`.
 const VIEWS: &[&str] = &["read", "read -v", "read --json", "read -X", "watch -r"];
 
+/// Captures whose answers have an expected text, `NAME.answer.txt`: the questions, one after the other.
+const ANSWERS: &[(&str, &[&str])] = &[
+    (
+        "handshake",
+        &[
+            "handshake",
+            "rtt",
+            "options",
+            "window",
+            "throughput",
+            "who-closed",
+            "checksum 4",
+        ],
+    ),
+    ("lost-syn", &["handshake-rtt", "retransmissions"]),
+    ("udp", &["udp", "diff 1 3"]),
+    ("fragments", &["fragments"]),
+];
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")
 }
@@ -32,39 +51,64 @@ fn captures() -> Vec<PathBuf> {
 
 #[test]
 fn every_view_prints_the_expected_text() {
-    let bless = std::env::var_os("BLESS").is_some();
     let mut wrong = Vec::new();
     for capture in captures() {
         for view in VIEWS {
             let words: Vec<&str> = view.split(' ').collect();
-            let output = Command::new(env!("CARGO_BIN_EXE_sockwire"))
-                .args(&words)
-                .arg(&capture)
-                .env("TZ", "UTC")
-                .env_remove("CLICOLOR_FORCE")
-                .output()
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "{view} {capture:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            let text = String::from_utf8(output.stdout).unwrap();
-            assert!(!text.is_empty(), "{view} {capture:?} prints nothing");
+            let text = printed(&words, &capture, &[]);
             let expected = capture.with_extension(format!("{}.txt", words.join(".")));
-            if bless {
-                fs::write(&expected, &text).unwrap();
-            }
-            let want = fs::read_to_string(&expected).unwrap_or_default();
-            if want != text {
-                wrong.push(format!(
-                    "{}\n{}",
-                    expected.display(),
-                    first_difference(&want, &text)
-                ));
-            }
+            wrong.extend(difference(&expected, &text));
         }
     }
+    none(&wrong);
+}
+
+#[test]
+fn answers_are_the_expected_text() {
+    let mut wrong = Vec::new();
+    for (name, questions) in ANSWERS {
+        let capture = folder().join(format!("{name}.pcapng"));
+        let mut text = printed(&["answer"], &capture, &[]);
+        for question in *questions {
+            let words: Vec<&str> = question.split(' ').collect();
+            text.push('\n');
+            text.push_str(&printed(&["answer"], &capture, &words));
+        }
+        wrong.extend(difference(&capture.with_extension("answer.txt"), &text));
+    }
+    none(&wrong);
+}
+
+/// What the program prints of a capture.
+fn printed(before: &[&str], capture: &Path, after: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_sockwire"))
+        .args(before)
+        .arg(capture)
+        .args(after)
+        .env("TZ", "UTC")
+        .env_remove("CLICOLOR_FORCE")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{before:?} {capture:?} {after:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.is_empty(), "{before:?} {capture:?} prints nothing");
+    text
+}
+
+/// Where `text` differs from the expected one, which it replaces when asked to.
+fn difference(expected: &Path, text: &str) -> Option<String> {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(expected, text).unwrap();
+    }
+    let want = fs::read_to_string(expected).unwrap_or_default();
+    (want != text).then(|| format!("{}\n{}", expected.display(), first_difference(&want, text)))
+}
+
+fn none(wrong: &[String]) {
     assert!(
         wrong.is_empty(),
         "differs from the expected text (BLESS=1 rewrites it):\n{}",
