@@ -11,6 +11,18 @@ use std::{
 };
 
 use serde_json::Value;
+use sockwire::{
+    decode::{Decoded, Decoder},
+    file,
+    frame::{Batch, Record, Source as _, Step},
+    text::is_unsafe,
+    time::Time,
+    track::{
+        Tracker,
+        answers::{Answer, Ask, Evidence, QUESTIONS, Want},
+        checks,
+    },
+};
 
 fn capture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -177,6 +189,104 @@ fn every_question_copes_with_every_capture_in_80_columns() {
             assert!(!out.is_empty() || !err.is_empty());
             for line in out.lines().chain(err.lines()) {
                 assert!(line.chars().count() <= 80, "{name} {words:?}: {line}");
+            }
+        }
+    }
+}
+
+/// The packets of a capture.
+fn packets(path: &Path) -> Vec<(Record, Vec<u8>)> {
+    let mut source = file::open(path).unwrap();
+    let mut found = Vec::new();
+    while let Step::Batch(batch) = source.next(Time::MAX).unwrap() {
+        let frames = batch.records.iter().zip(batch.frames());
+        found.extend(frames.map(|(record, frame)| (*record, frame.bytes.to_vec())));
+    }
+    found
+}
+
+/// Asks everything of these packets; all text that comes back.
+fn everything(packets: &[(Record, Vec<u8>)]) -> Vec<String> {
+    let expected = checks::RULES.iter().map(|rule| match rule.takes {
+        checks::Takes::Word(words) => format!("{}={}", rule.name, words[0]),
+        takes => format!("{}{}", rule.name, takes.example()),
+    });
+    let expected: Vec<String> = expected.collect();
+    let (expectations, wanted) = checks::read(expected.iter().map(String::as_str)).unwrap();
+    let ask = Ask {
+        numbers: vec![1, 2],
+        text: Some("o".to_owned()),
+        ..Ask::default()
+    };
+    let mut evidence = Evidence::new(Want {
+        numbers: ask.numbers.clone(),
+        ..wanted
+    });
+    let (mut data, mut records) = (Vec::new(), Vec::new());
+    for (record, bytes) in packets {
+        records.push(Record {
+            start: data.len() as u32,
+            len: bytes.len() as u32,
+            ..*record
+        });
+        data.extend_from_slice(bytes);
+    }
+    let batch = Batch::owned(data, records, 1);
+    let (decoder, mut tracker) = (Decoder::default(), Tracker::default());
+    let mut decoded = Decoded::default();
+    decoder.batch(&batch, &mut decoded);
+    for index in 0..batch.len() {
+        tracker.packet(&decoder, &batch, &mut decoded, index);
+        evidence.packet(&decoded.packet(&batch, index).unwrap());
+    }
+    evidence.finish();
+    let mut said = Vec::new();
+    for question in QUESTIONS {
+        let _ = question.is_answerable(&evidence);
+        match question.answer(&evidence, &ask) {
+            Ok(Answer { says, steps, .. }) => said.extend([vec![says], steps].concat()),
+            Err(because) => said.push(because),
+        }
+    }
+    said.extend(expectations.iter().map(|e| e.judge(&evidence).why));
+    said
+}
+
+#[test]
+fn changed_packets_never_panic_nor_reach_the_terminal() {
+    // A small generator with a fixed seed: the same packets every time.
+    let mut state = 7_u32;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for entry in std::fs::read_dir(capture("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "pcapng") {
+            continue;
+        }
+        let original = packets(&path);
+        for _ in 0..150 {
+            let mut changed = original.clone();
+            for _ in 0..1 + random(4) {
+                let at = random(changed.len());
+                let (record, bytes) = &mut changed[at];
+                match random(6) {
+                    0 => bytes.truncate(random(bytes.len() + 1)),
+                    1 => record.time = Time::from_nanos([i64::MIN, i64::MAX, 0][random(3)]),
+                    2 => {
+                        let twin = original[random(original.len())].clone();
+                        changed.insert(at, twin);
+                    }
+                    _ if bytes.is_empty() => {}
+                    _ => {
+                        let place = random(bytes.len());
+                        bytes[place] = [0, 0xff, 0x1b, random(256) as u8][random(4)];
+                    }
+                }
+            }
+            for text in everything(&changed) {
+                assert!(!text.chars().any(is_unsafe), "{path:?}: {text:?}");
             }
         }
     }

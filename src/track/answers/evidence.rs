@@ -30,8 +30,8 @@ use crate::{
 
 /// The most records kept of each kind.
 const MOST: usize = 1 << 20;
-/// The most packets kept that might be probes of a route: their TTL is low.
-const PROBE_TTL: u8 = 64;
+/// Packets with more TTL than that are no probes of a route.
+const PROBE_TTL: u8 = 32;
 
 /// What is to be gathered.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +128,11 @@ impl Evidence {
             }
         }
         self.finds = first.into_iter().flatten().collect();
+    }
+
+    /// A connection was asked for, and is not there.
+    pub(in crate::track) fn lacks_connection(&self) -> bool {
+        self.want.stream.is_some() && self.connections.is_empty()
     }
 
     /// Records that found no room, so that answers may lack something.

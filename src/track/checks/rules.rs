@@ -70,6 +70,9 @@ fn each(
 
 /// No segment of any connection is of this kind. A capture without TCP has none of them.
 fn none(evidence: &Evidence, why: &str, is: impl Fn(&Segment) -> bool) -> Judged {
+    if evidence.lacks_connection() {
+        return Err(failed(None, None, words::NO_TCP));
+    }
     for c in &evidence.connections {
         if let Some(s) = c.segments.iter().find(|s| is(s)) {
             return Err(failed(Some(s.number), Some(c.stream), why));
@@ -153,6 +156,9 @@ fn retransmissions_below(evidence: &Evidence, given: &Given) -> Judged {
         .iter()
         .flat_map(|c| c.segments.iter().map(move |s| (c.stream, s)))
         .filter(|(_, s)| s.is(Verdict::Retransmission));
+    if evidence.lacks_connection() {
+        return Err(failed(None, None, words::NO_TCP));
+    }
     let limit = given.number;
     let nth = limit
         .checked_sub(1)

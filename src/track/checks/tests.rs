@@ -145,3 +145,17 @@ fn spans_have_units() {
         assert_eq!(span(text), nanos, "{text}");
     }
 }
+
+#[test]
+fn nothing_holds_of_a_connection_that_is_not_there() {
+    let (all, want) = read(["handshake,no-reset,retransmissions-below=5,no-loss"]).unwrap();
+    let want = Want {
+        stream: Some(1),
+        ..want
+    };
+    let gathered = evidence(want, &closed());
+    assert!(
+        all.iter()
+            .all(|expectation| !expectation.judge(&gathered).holds)
+    );
+}

@@ -14,7 +14,7 @@ pub(super) fn wanted(rule: &Rule) -> String {
     }
 }
 
-pub(super) const NO_TCP: &str = "there is no TCP connection";
+pub(super) const NO_TCP: &str = "there is no such TCP connection";
 pub(super) const NO_SYN: &str = "its SYN is not in the capture";
 pub(super) const UNANSWERED_SYN: &str = "its SYN has no SYN,ACK";
 pub(super) const NO_ACK: &str = "no ACK completes the handshake";

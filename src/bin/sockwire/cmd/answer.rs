@@ -19,7 +19,7 @@ use super::{
 /// The longest line.
 const COLUMNS: usize = 80;
 /// Columns of a question's name.
-const NAMES: usize = 20;
+const NAMES: usize = 22;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -189,7 +189,7 @@ fn cannot(question: &Question, because: &str) -> String {
 /// All questions, those that can be answered marked.
 fn list(out: &mut String, evidence: &Evidence, json: bool) {
     if !json {
-        out.push_str("  question            in words (* this capture can answer it)\n");
+        out.push_str("  question              in words (* this capture can answer it)\n");
     }
     for question in QUESTIONS {
         let answerable = question.is_answerable(evidence);
@@ -237,7 +237,7 @@ fn list(out: &mut String, evidence: &Evidence, json: bool) {
 fn write_answer(out: &mut String, question: &Question, answer: &Answer) {
     let mut heading = question.name.to_owned();
     if let Some((stream, client, server)) = answer.connection {
-        let _ = write!(heading, "  tcp:{stream}  {client} → {server}");
+        let _ = write!(heading, " of tcp:{stream}, {client} → {server}");
     }
     write_wrapped(out, 0, COLUMNS, &heading);
     write_wrapped(out, 0, COLUMNS, &answer.says);

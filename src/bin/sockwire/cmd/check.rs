@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// What is expected, separated by commas; can be repeated
     #[arg(long, value_name = "WHAT", required_unless_present = "list")]
     expect: Vec<String>,
-    /// Only this connection: tcp:N
+    /// Of connections, only this one: tcp:N
     #[arg(long, value_name = "tcp:N")]
     stream: Option<String>,
     /// Lists the expectations there are
