@@ -5,7 +5,7 @@
 //! ```text
 //!  tell    render  line tree hex ladder       export  json      packets → text or bytes
 //!  act     lab     private hosts, the wire, scenarios
-//!  mean    track   flows, numbers, states, stories              filter  which packets are wanted
+//!  mean    track   flows, numbers, states, stories, streams     filter  which packets are wanted
 //!  read    decode  walks a frame through the registry; never fails
 //!  know    proto   one file per protocol
 //!  world   file    pcap, pcapng               capture  an interface

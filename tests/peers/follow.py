@@ -7,17 +7,20 @@ Build first: cargo build. Prints each side that differs with the reason, as far 
 exit code is 1 where a difference has no known reason. Reasons:
 
   cut       the snapshot length cut bytes off: tshark joins what is left, sockwire leaves a gap
-  gap       bytes are not in the capture: tshark writes a sentence in their place, which is taken out before comparing,
-            and leaves out what it never sees acknowledged
+  gap       bytes are not in the capture: tshark stops where it sees no acknowledgment of what comes after (where it sees
+            one, the sentence that it writes into the gap is taken out before comparing)
   outside   segments from before the beginning, or far away
-  several   the packets hold several headers of this transport (tunnels): tshark follows one of them
+  several   the packets hold further packets (tunnels, OpenFlow): tshark takes the bytes or the direction of the innermost
   reset     a segment with RST carries text, which is no part of the stream (RFC 9293 §3.5.3)
+  unseen    tshark reads no such stream in these packets (jumbograms beyond 64 KiB, IPv4 under the link type of IPv6)
 """
 import argparse, collections, concurrent.futures, json, os, re, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOCKWIRE = os.path.join(HERE, "..", "..", "target", "debug", "sockwire")
 MISSING = re.compile(rb"\[\d+ bytes missing in capture file\]\0?")
+# An end named by its hardware address: of a frame within a datagram (LWAPP).
+MAC = re.compile(r"([0-9a-f]{2}:){6}\d+$")
 SIDES = ("client", "server")
 
 
@@ -27,7 +30,7 @@ def run(*words):
 
 
 def objects(file, *words):
-    code, out, err = run(SOCKWIRE, "follow", file, *words, "--json")
+    code, out, err = run(program, "follow", file, *words, "--json")
     return code, [json.loads(line) for line in out.splitlines()], err
 
 
@@ -58,7 +61,7 @@ def ours(file, name):
 
 
 def theirs(file, names):
-    """For each name, the bytes of each node, whether a gap was told, and the sockets."""
+    """For each name, the bytes of each node, and the sockets."""
     words = ["tshark", "-n", "-q", "-r", file]
     for name in names:
         transport, number = name.split(":")
@@ -71,8 +74,6 @@ def theirs(file, names):
         number = re.search(rb"stream eq (\d+)", head)[1].decode()
         node = re.search(rb"Node 0: (.*)", head)[1].decode()
         lines = rest.split(b"\n")
-        nodes = [b"", b""]
-        told = [False, False]
         parts = [[], []]
         for line in lines[1:]:
             line = line.rstrip()
@@ -80,17 +81,17 @@ def theirs(file, names):
                 continue
             which = int(line.startswith(b"\t"))
             piece = bytes.fromhex(line.strip().decode())
-            if MISSING.fullmatch(piece):
-                told[which] = True
-                continue
-            parts[which].append(piece)
-        found[f"{transport}:{number}"] = ([b"".join(p) for p in parts], told, [node, lines[0].decode().strip()])
+            if not MISSING.fullmatch(piece):
+                parts[which].append(piece)
+        found[f"{transport}:{number}"] = ([b"".join(p) for p in parts], [node, lines[0].decode().strip()])
     return found
 
 
 def several(file, name):
+    """A packet of the stream has more than one IP header, or more than one of the stream's transport."""
     transport, number = name.split(":")
-    _, out, _ = run("tshark", "-n", "-r", file, "-Y", f"{transport}.stream == {number}", "-T", "fields", "-e", f"{transport}.stream")
+    fields = ["-e", "ip.src", "-e", "ipv6.src", "-e", f"{transport}.stream"]
+    _, out, _ = run("tshark", "-n", "-r", file, "-Y", f"{transport}.stream == {number}", "-T", "fields", *fields)
     return b"," in out
 
 
@@ -101,17 +102,19 @@ def resets(file, name):
     return bool(out.strip())
 
 
-def reason(file, name, mine, gaps, other, told):
+def reason(file, name, mine, gaps, other, ends):
+    if ends == [":0", ":0"]:
+        return "unseen"
     if gaps["not captured"]:
         return "cut"
-    if gaps["outside"]:
-        return "outside"
-    if told or gaps["missing"]:
-        return "gap"
-    if several(file, name):
+    if any(MAC.match(end) for end in ends) or several(file, name):
         return "several"
     if resets(file, name):
         return "reset"
+    if gaps["outside"]:
+        return "outside"
+    if gaps["missing"] and mine.startswith(other):
+        return "gap"
     return "unknown"
 
 
@@ -128,15 +131,15 @@ def compare(file, most):
         if name not in peer:
             differ.append((name, "both", "not followed by tshark", 0, 0))
             continue
-        nodes, told, ends = peer[name]
+        nodes, ends = peer[name]
         plain = [sockets.get(side, "").replace("[", "").replace("]", "") for side in SIDES]
-        crossed = plain[0] == ends[1] or plain[1] == ends[0]
+        crossed = ends[0] != ends[1] and (plain[0] == ends[1] or plain[1] == ends[0])
         for index, side in enumerate(SIDES):
-            at = index ^ (crossed and plain[0] != plain[1])
+            at = index ^ crossed
             if data[side] == nodes[at]:
                 same += 1
             else:
-                why = reason(file, name, data[side], gaps[side], nodes[at], told[at])
+                why = reason(file, name, data[side], gaps[side], nodes[at], ends)
                 differ.append((name, side, why, len(data[side]), len(nodes[at])))
     return same, differ, beyond
 
@@ -154,8 +157,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--streams", type=int, default=50, help="at most so many of each file")
+    parser.add_argument("--program", default=SOCKWIRE, help="the sockwire to compare")
     parser.add_argument("paths", nargs="+")
     args = parser.parse_args()
+    global program
+    program = args.program
     paths = list(files(args.paths))
     same = unread = left = read = 0
     reasons = collections.Counter()

@@ -49,7 +49,7 @@ pub(super) struct Half {
     pub(super) packets: u64,
     /// Bytes that came again.
     pub(super) again: u64,
-    /// Bytes from before the first one, or from nowhere near.
+    /// Bytes from before the first one, from nowhere near, or of a RST.
     pub(super) outside: u64,
     /// Bytes for which not even a place could be noted.
     pub(super) unplaced: u64,
@@ -68,6 +68,8 @@ impl Half {
         budget: &mut Budget,
     ) {
         if segment.has(flag::RST) {
+            // Its data says why, to people: it is no part of the stream (RFC 9293 §3.5.3).
+            self.outside += u64::from(segment.len);
             self.rst.get_or_insert(mark);
             return;
         }

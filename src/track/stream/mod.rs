@@ -300,7 +300,8 @@ impl Streams {
             Keep::Sole => self.streams.keys().all(|known| *known == id),
         };
         if !self.streams.contains_key(&id) {
-            let price = size_of::<(Id, Building)>() as u64;
+            // The maps and the ranges in them take about as much again.
+            let price = 2 * size_of::<(Id, Building)>() as u64;
             if self.budget.spent + price > self.budget.limits.all && self.keep != Keep::One(id) {
                 self.unlisted += 1;
                 return None;

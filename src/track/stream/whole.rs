@@ -64,7 +64,7 @@ pub struct Totals {
     pub not_kept: u64,
     /// Bytes that came again, and did not count.
     pub again: u64,
-    /// Bytes from before the beginning, or farther away than any window: left out.
+    /// Bytes from before the beginning, farther away than any window, or of a RST: left out.
     pub outside: u64,
 }
 

@@ -47,8 +47,8 @@ const PRIVATE: u32 = 0o600;
 /// Shows the bytes of a TCP or UDP stream in order, both ways
 ///
 /// Bytes that came twice are shown once, as they came first; missing ones are gaps with their length. → marks what the
-/// client sent, ← what the server sent; a + behind it goes on with a datagram. The exit code is 1 when there is not one
-/// byte, 4 when there is no such stream.
+/// client sent, ← what the server sent; a + behind it goes on with the same datagram, or in hexadecimal the same packet.
+/// The exit code is 1 when there is not one byte, 4 when there is no such stream.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -107,6 +107,13 @@ impl From<Side> for stream::Side {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let (path, wanted) = chosen(&args)?;
+    if let Some(path) = args
+        .output
+        .as_deref()
+        .filter(|path| path.exists() && !args.force)
+    {
+        return Err(unwritten(path, io::ErrorKind::AlreadyExists.into()));
+    }
     let to_terminal = args.raw && args.output.is_none() && io::stdout().is_terminal();
     if to_terminal && !args.force {
         return Err(usage(
@@ -272,21 +279,24 @@ fn raw<'a>(args: &Args, pieces: impl Iterator<Item = Piece<'a>>) -> Result<(), F
     let Some(path) = &args.output else {
         return Ok(write_raw(&mut output::stdout()?, pieces)?);
     };
-    let failed = |error: io::Error| {
-        let name = Safe(path.as_os_str().as_encoded_bytes()).to_string();
-        let advice = match error.kind() {
-            io::ErrorKind::AlreadyExists => ": it is there already; --force replaces it",
-            _ => "",
-        };
-        let error = anyhow::Error::new(error).context(format!("cannot write {name}{advice}"));
-        Failure::new(Exit::WriteFailed, error)
-    };
-    let mut file = create(path, args.force).map_err(failed)?;
+    let mut file = create(path, args.force).map_err(|error| unwritten(path, error))?;
     write_raw(&mut file, pieces).map_err(|error| {
         // Half a file would pass for the whole.
-        let _ = fs::remove_file(path);
-        failed(error)
+        if path.is_file() {
+            let _ = fs::remove_file(path);
+        }
+        unwritten(path, error)
     })
+}
+
+fn unwritten(path: &Path, error: io::Error) -> Failure {
+    let name = Safe(path.as_os_str().as_encoded_bytes()).to_string();
+    let advice = match error.kind() {
+        io::ErrorKind::AlreadyExists => " (--force replaces it)",
+        _ => "",
+    };
+    let error = anyhow::Error::new(error).context(format!("cannot write {name}{advice}"));
+    Failure::new(Exit::WriteFailed, error)
 }
 
 /// A new file for its owner alone; with `force` one that exists is emptied, never through a symbolic link.

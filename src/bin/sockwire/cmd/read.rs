@@ -78,7 +78,9 @@ pub(super) fn open(path: &Path, write: Option<&Path>, no_limit: bool) -> Result<
         ));
     }
     if write.is_some_and(|write| is_same_file(write, path)) {
-        return Err(usage("-w names the file that is read: choose another name"));
+        return Err(usage(
+            "the file to write is the one that is read: choose another name",
+        ));
     }
     // A pipe may have no writer, or a silent one: Ctrl-C must be a clean end there too.
     Stop::install()?;
