@@ -322,6 +322,7 @@ pub(super) fn slow_start(c: &Connection, ask: &Ask) -> Found {
     let ended = rounds.windows(2).position(|pair| !grew(pair));
     let end = match (ended, lost) {
         _ if rounds.len() < 3 => return Err(words::few_rounds(rounds.len())),
+        (Some(0), _) => return Err(words::NO_GROWTH.to_owned()),
         // The last round may be short only because there was no more to send.
         (Some(at), _) if at + 2 < rounds.len() => words::SlowStart::Grew(rounds[at + 1].first),
         (_, Some(lost)) => words::SlowStart::Lost(lost),

@@ -206,25 +206,33 @@ fn what_is_in_flight_lost_and_how_fast_it_goes() {
     assert_eq!(window.get("limited_the_sender"), Datum::Flag(false));
 }
 
-#[test]
-fn slow_start_ends_where_a_round_trip_carries_no_more() {
+/// A round trip of so many segments of 100 bytes after the other.
+fn rounds(rounds: &[u32]) -> Packets {
     let mut packets = open();
     let (mut at, mut millis) = (1, 20);
-    for segments in [1_u32, 2, 4, 4, 4] {
-        for _ in 0..segments {
-            packets.push((millis, tcp(true, ACK, (client(at), 501), &[], &[b'x'; 100])));
+    for segments in rounds {
+        for _ in 0..*segments {
+            let data = tcp(true, ACK, (client(at), 501), &[], &[b'x'; 100]);
+            packets.push((millis, data));
             at += 100;
         }
         millis += 10;
         packets.push((millis, tcp(false, ACK, (501, client(at)), &[], &[])));
     }
-    let found = answer("slow-start", &packets);
+    packets
+}
+
+#[test]
+fn slow_start_ends_where_a_round_trip_carries_no_more() {
+    let found = answer("slow-start", &rounds(&[1, 2, 4, 4, 4]));
     let bytes = [100_u64, 200, 400, 400, 400].map(Datum::from).to_vec();
     assert_eq!(found.get("bytes_by_round"), Datum::List(bytes));
     // Rounds begin at packets 4, 6, 9 and 14.
     assert_eq!(found.get("ends_at_packet"), Datum::Number(14));
-    let why = asked("slow-start", &Ask::default(), &lossy()).unwrap_err();
-    assert!(why.contains("only 2 round trips"), "{why}");
+    let why = |packets: &[_]| asked("slow-start", &Ask::default(), packets).unwrap_err();
+    assert!(why(&lossy()).contains("only 2 round trips"));
+    assert!(why(&rounds(&[1, 1, 1, 1])).contains("the program sets the pace"));
+    assert!(why(&rounds(&[1, 2, 4, 8])).contains("all of 4 round trips"));
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub(super) fn more_rows(rows: usize) -> String {
 pub(super) const NO_SYN: &str = "its SYN is not in the capture";
 pub(super) const NO_DATA: &str = "no packet carries data";
 pub(super) const NO_TCP: &str = "there is no TCP connection in it";
+pub(super) const NO_GROWTH: &str = "the second round trip carries little more than the first: the program sets the pace, not slow start";
 pub(super) const NO_SAMPLE: &str = "no segment that was sent once is acknowledged to the byte";
 pub(super) const NO_ACKED: &str = "no data is acknowledged in it";
 pub(super) const NOT_CLOSED: &str = "neither a FIN nor a RST is in it: it was not closed yet";
