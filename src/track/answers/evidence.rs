@@ -100,12 +100,16 @@ impl Evidence {
             Some(number) => id.transport == Transport::Tcp && id.number == number,
             None => true,
         };
+        self.left_out += streams.unlisted();
         let mut first: Vec<Option<Find>> = vec![None; self.want.texts.len()];
         for stream in ids
             .into_iter()
             .filter(wanted)
             .filter_map(|id| streams.take(id))
         {
+            // Bytes that were not kept are not looked at: as good as a packet that found no room.
+            let unkept = stream.totals.0.iter().any(|totals| totals.not_kept > 0);
+            self.left_out += u64::from(unkept);
             for (text, needle) in self.want.texts.iter().enumerate() {
                 let Some(found) = stream.find(needle) else {
                     continue;
