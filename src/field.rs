@@ -1,11 +1,19 @@
 //! Fields: one table row that tree, hex view, JSON, filters and explanations all read.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, Ipv6Addr},
     ops::{ControlFlow, Range},
 };
 
-use crate::{layer::Problem, time::Time};
+use crate::{
+    layer::Problem,
+    text::{Colons, Mac, Safe},
+    time::Time,
+};
+
+/// Bytes shown of a long value: the rest is there for `-x` and JSON.
+const SHOWN_BYTES: usize = 24;
 
 /// One field of a protocol. Identity is the address of the `static`: compare with [`Field::is`].
 #[derive(Debug)]
@@ -243,6 +251,52 @@ fn bits(slice: &[u8], range: Range<u32>) -> u64 {
     let after = (8 - range.end % 8) % 8;
     let len = (range.end - range.start).min(64);
     ((whole >> after) & ((1u128 << len) - 1)) as u64
+}
+
+/// A value in the form of its field, with its name where it has one.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The field that holds it.
+    pub field: &'a Field,
+    /// The value.
+    pub value: Value<'a>,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.value, self.field.kind) {
+            (Value::Mark, _) => Ok(()),
+            (Value::Bool(value), _) => write!(f, "{value}"),
+            (Value::Uint(value), Kind::Hex(digits)) => {
+                write!(f, "0x{value:0width$x}", width = usize::from(digits))
+            }
+            (Value::Uint(value), _) => write!(f, "{value}"),
+            (Value::Int(value), _) => write!(f, "{value}"),
+            (Value::Mac(address), _) => Mac(address).fmt(f),
+            (Value::Ipv4(address), _) => address.fmt(f),
+            (Value::Ipv6(address), _) => address.fmt(f),
+            (Value::Bytes(bytes), _) => {
+                let (shown, rest) = bytes.split_at(bytes.len().min(SHOWN_BYTES));
+                Colons(shown).fmt(f)?;
+                if rest.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "… ({} bytes)", bytes.len())
+                }
+            }
+            (Value::Text(text), _) => write!(f, "\"{}\"", Safe(text)),
+            (Value::Time(time), _) => time.fmt(f),
+            (Value::Duration(nanos), _) => write!(f, "{} s", Time::from_nanos(nanos)),
+        }?;
+        match self
+            .value
+            .as_u64()
+            .and_then(|value| self.field.value_name(value))
+        {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Receives the fields of a layer, one after the other.

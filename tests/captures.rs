@@ -44,6 +44,25 @@ const LADDERS: &[(&str, &str)] = &[
     ("half-close", "ladder -S"),
 ];
 
+/// Captures whose answers have an expected text, `NAME.answer.txt`: the questions, one after the other.
+const ANSWERS: &[(&str, &[&str])] = &[
+    (
+        "handshake",
+        &[
+            "handshake",
+            "rtt",
+            "options",
+            "window",
+            "throughput",
+            "who-closed",
+            "checksum 4",
+        ],
+    ),
+    ("lost-syn", &["handshake-rtt", "retransmissions"]),
+    ("udp", &["udp", "diff 1 3"]),
+    ("fragments", &["fragments"]),
+];
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")
 }
@@ -87,6 +106,22 @@ fn explained_packets_are_the_expected_text() {
         let text = printed(&["explain"], &capture, &words);
         let expected = capture.with_extension(format!("{view}.txt"));
         wrong.extend(difference(&expected, &text));
+    }
+    none(&wrong);
+}
+
+#[test]
+fn answers_are_the_expected_text() {
+    let mut wrong = Vec::new();
+    for (name, questions) in ANSWERS {
+        let capture = folder().join(format!("{name}.pcapng"));
+        let mut text = printed(&["answer"], &capture, &[]);
+        for question in *questions {
+            let words: Vec<&str> = question.split(' ').collect();
+            text.push('\n');
+            text.push_str(&printed(&["answer"], &capture, &words));
+        }
+        wrong.extend(difference(&capture.with_extension("answer.txt"), &text));
     }
     none(&wrong);
 }

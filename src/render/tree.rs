@@ -6,17 +6,16 @@ use std::{
 };
 
 use crate::{
-    field::{Bounded, Field, Kind, Value, Visit},
+    field::{Bounded, Field, Value, Visit},
     layer::{Packet, Problem, ProblemKind},
     proto::frame::{self, Around},
     render::style::{Palette, push},
-    text::{Colons, Mac, Safe},
 };
+
+pub use crate::field::Shown;
 
 /// Column where titles begin, where the value leaves room.
 const TITLES: usize = 48;
-/// Bytes shown of a long value: the rest is there for `-x` and JSON.
-const SHOWN_BYTES: usize = 24;
 
 /// Repeated fields shown of a packet: three for each of a hundred options. JSON has more of them.
 const SHOWN_REPEATED: usize = 300;
@@ -138,52 +137,6 @@ impl Visit for Tree<'_> {
             ProblemKind::Cut => (self.options.palette.remark(), "not whole"),
         };
         let _ = writeln!(self.out, "    {style}! {word}: {}{style:#}", problem.text);
-    }
-}
-
-/// A value in the form of its field, with its name where it has one.
-#[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
-    /// The field that holds it.
-    pub field: &'static Field,
-    /// The value.
-    pub value: Value<'a>,
-}
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.value, self.field.kind) {
-            (Value::Mark, _) => Ok(()),
-            (Value::Bool(value), _) => write!(f, "{value}"),
-            (Value::Uint(value), Kind::Hex(digits)) => {
-                write!(f, "0x{value:0width$x}", width = usize::from(digits))
-            }
-            (Value::Uint(value), _) => write!(f, "{value}"),
-            (Value::Int(value), _) => write!(f, "{value}"),
-            (Value::Mac(address), _) => Mac(address).fmt(f),
-            (Value::Ipv4(address), _) => address.fmt(f),
-            (Value::Ipv6(address), _) => address.fmt(f),
-            (Value::Bytes(bytes), _) => {
-                let (shown, rest) = bytes.split_at(bytes.len().min(SHOWN_BYTES));
-                Colons(shown).fmt(f)?;
-                if rest.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, "… ({} bytes)", bytes.len())
-                }
-            }
-            (Value::Text(text), _) => write!(f, "\"{}\"", Safe(text)),
-            (Value::Time(time), _) => time.fmt(f),
-            (Value::Duration(nanos), _) => write!(f, "{} s", crate::time::Time::from_nanos(nanos)),
-        }?;
-        match self
-            .value
-            .as_u64()
-            .and_then(|value| self.field.value_name(value))
-        {
-            Some(name) => write!(f, " ({name})"),
-            None => Ok(()),
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the packets mean together: conversations, relative numbers, reassembled datagrams, connection states.
 
+pub mod answers;
+pub mod checks;
 pub mod conversation;
 mod defrag;
 mod dns;

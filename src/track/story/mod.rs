@@ -45,7 +45,7 @@ pub use item::{
     Side, Summary, Tcp, What,
 };
 pub use pseudonym::Pseudonyms;
-pub(in crate::track) use read::words as error_words;
+pub(in crate::track) use read::words as icmp_words;
 pub use words::Span;
 
 /// How long a row may be held back, in nanoseconds of packet time.

@@ -38,7 +38,7 @@ mod shown {
 }
 
 /// The fields that say so, where a verdict applies.
-const VERDICTS: [(Verdict, &Field); 14] = [
+pub(in crate::track) const VERDICTS: [(Verdict, &Field); 14] = [
     (Verdict::Retransmission, &tcp::A_RETRANSMISSION),
     (Verdict::FastRetransmission, &tcp::A_FAST_RETRANSMISSION),
     (

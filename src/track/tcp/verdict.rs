@@ -55,7 +55,7 @@ impl Verdicts {
         self.0 == 0
     }
 
-    fn add(&mut self, verdict: Verdict) {
+    pub(in crate::track) fn add(&mut self, verdict: Verdict) {
         self.0 |= 1 << verdict as u8;
     }
 }

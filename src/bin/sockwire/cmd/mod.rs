@@ -1,11 +1,14 @@
 //! The commands, one file each, and what they share: exit codes and the choices that hold for all of them.
 
+mod answer;
 mod capture;
+mod check;
 mod doctor;
 mod explain;
 mod filter;
 mod flows;
 mod follow;
+mod gather;
 mod interfaces;
 mod lab;
 mod ladder;
@@ -181,6 +184,8 @@ enum Command {
     Explain(explain::Args),
     Flows(flows::Args),
     Ladder(ladder::Args),
+    Answer(answer::Args),
+    Check(check::Args),
     Follow(follow::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
@@ -202,6 +207,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Explain(args)) => explain::run(args, global),
         Some(Command::Flows(args)) => flows::run(args, global),
         Some(Command::Ladder(args)) => ladder::run(args, global),
+        Some(Command::Answer(args)) => answer::run(args, global),
+        Some(Command::Check(args)) => check::run(args, global),
         Some(Command::Follow(args)) => follow::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
