@@ -45,7 +45,7 @@ summary:hover .over,details[open]>summary .over{stroke:#1f2a38}
 }
 ";
 
-/// The whole page. `details` holds what [`detail`] made of the packets, by `frame.number`; of a folded run, of its first.
+/// The whole page. `details` holds what [`detail()`] made of the packets, by `frame.number`; of a folded run, of its first.
 pub fn html(diagram: &Diagram, details: &HashMap<u64, String>) -> String {
     let mut out = String::new();
     let title = diagram.title();

@@ -1,6 +1,6 @@
 //! How a checksum comes about: which words are added, the running sum, the carries, and how the outcome compares with the field.
 //!
-//! The decoder's verdict ([`verify`]) adds up in bigger steps; tests hold both to the same answer.
+//! The decoder's verdict (`verify.rs`) adds up in bigger steps; tests hold both to the same answer.
 
 use super::{gre, icmp, icmpv6, igmp, ipv4, tcp, udp, verify};
 use crate::{

@@ -1,6 +1,6 @@
 //! Domain Name System: names asked for and answered, and its two relatives on the local link.
 //!
-//! Spec: RFC 1035; EDNS RFC 6891, DNSSEC RFC 4034; multicast DNS RFC 6762, LLMNR RFC 4795. [`message`] draws the message.
+//! Spec: RFC 1035; EDNS RFC 6891, DNSSEC RFC 4034; multicast DNS RFC 6762, LLMNR RFC 4795. `message.rs` draws the message.
 //! Over TCP each message has its length before it, and only messages that lie in one segment are decoded.
 
 mod edns;

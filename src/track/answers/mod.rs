@@ -224,8 +224,7 @@ const fn elsewhere(name: &'static str, words: &'static str, instead: &'static st
     }
 }
 
-const TRACE: &str =
-    "a capture knows no calls: sockwire trace COMMAND shows them beside the packets";
+const TRACE: &str = "a capture knows packets, not the calls that caused them";
 
 /// Every question.
 #[rustfmt::skip]
