@@ -112,7 +112,7 @@ impl Conversation {
             }
             Transport::Tcp => {
                 let segment = segment(view);
-                self.round_trips(&said, from);
+                self.round_trips(&said, from, segment.as_ref().is_some_and(|s| s.rst));
                 if let Some(s) = &segment {
                     self.segment(from, s);
                 }
@@ -151,9 +151,10 @@ impl Conversation {
         }
     }
 
-    /// What tracking measured with this segment.
-    fn round_trips(&mut self, said: &Said, from: Side) {
-        self.handshake_rtt = self.handshake_rtt.or(said.handshake_rtt);
+    /// What tracking measured with this segment. A refusal ends no handshake, though it is a round trip.
+    fn round_trips(&mut self, said: &Said, from: Side, rst: bool) {
+        let handshake_rtt = said.handshake_rtt.filter(|_| !rst);
+        self.handshake_rtt = self.handshake_rtt.or(handshake_rtt);
         // The estimate is of the side that gets this ACK.
         let receiver = &mut self.sent[from.other() as usize];
         receiver.srtt = said.srtt.or(receiver.srtt);

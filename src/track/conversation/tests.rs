@@ -102,6 +102,7 @@ fn the_outcome_follows_each_step_of_a_connection() {
     assert_eq!(outcome(&frames), (Outcome::Reset, Some(Side::Server)));
     let refused = [tcp(A, 7, 0, SYN, 0), tcp(B, 0, 8, RST | ACK, 0)];
     assert_eq!(outcome(&refused), (Outcome::Refused, Some(Side::Server)));
+    assert_eq!(only(&refused).handshake_rtt, None);
 }
 
 #[test]

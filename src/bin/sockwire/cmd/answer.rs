@@ -1,6 +1,6 @@
 //! `sockwire answer`: lab questions about a capture file, each with its arithmetic and the packets that prove it.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{fmt::Write as _, path::{Path, PathBuf}};
 
 use anyhow::anyhow;
 use serde_json::{Map, Value, json};
@@ -38,32 +38,53 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The capture file; - is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "read")]
+    file: Option<PathBuf>,
     /// The question, by its short name
     #[arg(value_name = "QUESTION")]
     question: Option<String>,
     /// What it takes: a text, packet numbers; and tcp:N for a certain connection
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
+    /// The capture file, with tcpdump's letter
+    #[arg(short = 'r', long, value_name = "FILE")]
+    read: Option<PathBuf>,
     /// The most rows of a table
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = number::<usize>(1..=100_000, "--rows 6"))]
     rows: usize,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+    /// Numbers, not names: always so
+    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    numeric: u8,
+}
+
+impl Args {
+    /// The file, and the words that ask: after -r FILE, all are such words.
+    fn words(&self) -> (&Path, Vec<String>) {
+        let asked = self.question.iter().chain(&self.what).cloned();
+        match (&self.read, &self.file) {
+            (Some(file), first) => {
+                let first = first.iter().map(|word| word.to_string_lossy().into_owned());
+                (file, first.chain(asked).collect())
+            }
+            (None, file) => (file.as_deref().unwrap_or(Path::new("-")), asked.collect()),
+        }
+    }
 }
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
-    let asked = match &args.question {
-        Some(name) => {
+    let (file, words) = args.words();
+    let asked = match words.split_first() {
+        Some((name, what)) => {
             let question = find(name)?;
-            Some((question, ask(question, &args.what, args.rows)?))
+            Some((question, ask(question, what, args.rows)?))
         }
         None => None,
     };
-    let mut reader = gather::open(&args.file)?;
+    let mut reader = gather::open(file)?;
     privilege::give_up(global)?;
     let want = asked
         .as_ref()

@@ -130,6 +130,7 @@ impl LiveArgs {
         }
         Ok(Waiting::new(live, filter, self.netns.clone(), global.quiet))
     }
+
     /// The program as it would be attached to the first interface; as for a file of Ethernet frames where none is named.
     fn program(&self, selection: &Selection) -> Result<Program, Failure> {
         let on = match (self.interfaces.first(), self.via) {
@@ -162,10 +163,6 @@ impl LiveArgs {
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     if args.list_interfaces {
         return interfaces::list(args.from.netns.as_deref(), false);
-    }
-    if args.show.dump > 0 {
-        let selection = args.show.filters()?.selection;
-        return args.show.print_program(&args.from.program(&selection)?);
     }
     if args.show.dump > 0 {
         let selection = args.show.filters()?.selection;

@@ -40,8 +40,11 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Capture files; - is standard input
-    #[arg(value_name = "FILE", required_unless_present = "list")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["list", "read"])]
     files: Vec<PathBuf>,
+    /// A capture file, with tcpdump's letter
+    #[arg(short = 'r', long, value_name = "FILE")]
+    read: Vec<PathBuf>,
     /// What is expected, separated by commas; can be repeated
     #[arg(long, value_name = "WHAT", required_unless_present = "list")]
     expect: Vec<String>,
@@ -63,10 +66,14 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
+    /// Numbers, not names: always so
+    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    numeric: u8,
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
+    args.files.append(&mut args.read);
     let mut stdout = Output::stdout(global.ascii)?;
     if args.list {
         list(&mut stdout.text);

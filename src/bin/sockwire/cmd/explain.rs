@@ -77,6 +77,9 @@ pub(crate) struct Args {
     /// One JSON object
     #[arg(long)]
     json: bool,
+    /// Numbers, not names: always so
+    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    numeric: u8,
 }
 
 /// What is asked for.

@@ -6,21 +6,16 @@ mod path;
 mod program;
 mod view;
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, path::PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use sockwire::{
-    bpf::Input,
     capture::SNAPLEN,
     filter::{
         CaptureFilter, FilterError,
         capture::{Compiled, Place, Target},
     },
-    frame::{Direction, Frame, Source as _},
+    frame::{Frame, Source as _},
     link::LinkType,
 };
 
@@ -30,6 +25,7 @@ use super::{
     number, output,
     output::Output,
     packets::{each, link, no_packet},
+    selecting::{from_file, input},
 };
 use path::Path as Way;
 use view::View;
@@ -64,7 +60,7 @@ pub(crate) struct Args {
     /// Explains a display filter as in Wireshark
     #[arg(short = 'Y', long, value_name = "EXPR", conflicts_with_all = ["filter", "filter_file"])]
     display_filter: Option<String>,
-    /// Reads the filter from a file
+    /// Reads the filter from a file, in which # begins a comment; - is standard input
     #[arg(short = 'F', value_name = "FILE", conflicts_with = "filter")]
     filter_file: Option<PathBuf>,
     /// Does not ask the resolver for names of hosts
@@ -184,20 +180,6 @@ impl On {
     }
 }
 
-/// What a program sees of a frame of a file.
-fn input<'a>(frame: &Frame<'a>) -> Input<'a> {
-    Input {
-        bytes: frame.bytes,
-        wire_len: frame.wire_len,
-        packet_type: match frame.direction {
-            Direction::Unknown => None,
-            // PACKET_HOST and PACKET_OUTGOING (linux/if_packet.h).
-            Direction::In => Some(0),
-            Direction::Out => Some(4),
-        },
-    }
-}
-
 /// Where among `on` the program for this link type is, compiled when it is new.
 fn program_for(filter: &CaptureFilter, on: &mut Vec<On>, link: LinkType, place: Place) -> usize {
     let known = on.iter().position(|on| on.target.link == link);
@@ -228,12 +210,4 @@ fn place(link: LinkType, live: bool) -> Place {
 
 fn bad(error: FilterError) -> Failure {
     Failure::new(Exit::Usage, error)
-}
-
-/// The expression in a file, as one line.
-fn from_file(path: &Path) -> Result<String, Failure> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the filter file {}", path.display()))
-        .map_err(|error| Failure::new(Exit::NoSuch, error))?;
-    Ok(text.lines().collect::<Vec<_>>().join(" "))
 }

@@ -7,7 +7,6 @@ mod table;
 use std::{
     collections::HashMap,
     io::{self, IsTerminal},
-    path::PathBuf,
     str::FromStr,
 };
 
@@ -31,7 +30,7 @@ use super::{
     names, number, output,
     output::Output,
     pipeline::{Pipeline, View},
-    read,
+    read::{self, FileArgs},
     selecting::{FilterArgs, Filters},
 };
 
@@ -64,15 +63,8 @@ const AROUND: usize = 3;
 pub(crate) struct Args {
     #[command(flatten)]
     from: LiveArgs,
-    /// Reads a capture file; - is standard input
-    #[arg(short = 'r', long, value_name = "FILE")]
-    read: Option<PathBuf>,
-    /// Reads on where a packed file grows as a decompression bomb does
-    #[arg(long)]
-    no_limit: bool,
-    /// Stop after this many packets
-    #[arg(short = 'c', long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX, "-c 5"))]
-    count: Option<u64>,
+    #[command(flatten)]
+    file: FileArgs,
     /// start (the earliest first), or duration, packets, bytes, rtt, retransmissions (the greatest first); -start and so on the other way round
     #[arg(
         long,
@@ -174,13 +166,12 @@ impl Sort {
 
 /// Runs the command.
 pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
-    if let Some(file) = read::first_word(&mut args.words, &args.from.interfaces, &args.read) {
-        args.read = Some(file);
-    }
+    args.file
+        .take_first_word(&mut args.words, &args.from.interfaces);
     let mut filters = args.filters.compile(&args.words, args.numeric == 0)?;
     filters.selection = filters.selection.with_icmp_errors();
-    if let Some(path) = &args.read {
-        let mut reader = read::open(path, None, args.no_limit)?;
+    if let Some(path) = &args.file.read {
+        let mut reader = read::open(path, None, args.file.no_limit)?;
         return pipeline(&args, global, filters, false)?.run(&mut reader, false);
     }
     let pipeline = pipeline(&args, global, filters, true)?;
@@ -200,7 +191,7 @@ fn pipeline(
         Flows::new(args, global, live),
         filters,
         None,
-        args.count,
+        args.file.count,
         global,
     )
 }

@@ -16,7 +16,7 @@ use sockwire::{
     sys::signal::Stop,
 };
 
-use super::{Exit, Failure, Global, Outcome, show::ShowArgs};
+use super::{Exit, Failure, Global, Outcome, number, show::ShowArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,16 +70,29 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     show.pipeline(global)?.run(&mut reader, false)
 }
 
-/// Takes the capture file from the front of `words`, for commands that are live without one: a word that begins no filter,
-/// where neither `-r` nor `-i` was given.
-pub(super) fn first_word(
-    words: &mut Vec<String>,
-    interfaces: &[String],
-    read: &Option<PathBuf>,
-) -> Option<PathBuf> {
-    let is_file = |word: &String| !begins_filter(word);
-    (read.is_none() && interfaces.is_empty() && words.first().is_some_and(is_file))
-        .then(|| PathBuf::from(words.remove(0)))
+/// How much is read of which file, for commands that are live without one.
+#[derive(clap::Args)]
+pub(super) struct FileArgs {
+    /// Reads a capture file; - is standard input
+    #[arg(short = 'r', long, value_name = "FILE")]
+    pub(super) read: Option<PathBuf>,
+    /// Reads on where a packed file grows as a decompression bomb does
+    #[arg(long)]
+    pub(super) no_limit: bool,
+    /// Stop after this many packets
+    #[arg(short = 'c', long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX, "-c 5"))]
+    pub(super) count: Option<u64>,
+}
+
+impl FileArgs {
+    /// Takes the capture file from the front of `words`: a word that begins no filter, where neither `-r` nor `-i` was
+    /// given.
+    pub(super) fn take_first_word(&mut self, words: &mut Vec<String>, interfaces: &[String]) {
+        let is_file = |word: &String| !begins_filter(word);
+        if self.read.is_none() && interfaces.is_empty() && words.first().is_some_and(is_file) {
+            self.read = Some(PathBuf::from(words.remove(0)));
+        }
+    }
 }
 
 /// Opens a capture file, or standard input for `-`; `write` is where packets are to be recorded.

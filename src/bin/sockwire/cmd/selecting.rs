@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{ErrorKind, Read as _},
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,7 +32,7 @@ pub(crate) struct FilterArgs {
     /// Shows, and records, only the packets that match a display filter as in Wireshark: -Y 'tcp.flags.syn == 1'
     #[arg(short = 'Y', long, value_name = "EXPR")]
     pub(super) display_filter: Option<String>,
-    /// Reads the capture filter from a file, in which # begins a comment; words at the end of the line are not used then
+    /// Reads the capture filter from a file, in which # begins a comment, - is standard input; words at the end of the line are not used then
     #[arg(short = 'F', value_name = "FILE")]
     pub(super) filter_file: Option<PathBuf>,
 }
@@ -66,14 +66,19 @@ impl FilterArgs {
     }
 }
 
-/// The expression in a file, on one line: what `#` begins is left out, as tcpdump does.
-fn from_file(path: &Path) -> Result<String, Failure> {
+/// The expression in a file, or on standard input for `-`, on one line: what `#` begins is left out, as tcpdump does.
+pub(super) fn from_file(path: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    File::open(path)
+    let opened: io::Result<Box<dyn io::Read>> = if path.as_os_str() == "-" {
+        Ok(Box::new(io::stdin()))
+    } else {
+        File::open(path).map(|file| Box::new(file) as _)
+    };
+    opened
         .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read the filter file {}", path.display()))
         .map_err(|error| {
-            let kind = error.downcast_ref().map(std::io::Error::kind);
+            let kind = error.downcast_ref().map(io::Error::kind);
             let forbidden = kind == Some(ErrorKind::PermissionDenied);
             Failure::new(
                 if forbidden {
@@ -94,6 +99,15 @@ fn from_file(path: &Path) -> Result<String, Failure> {
         .map(|line| line.split('#').next().unwrap_or("").trim());
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     Ok(lines.join(" "))
+}
+
+/// What a program sees of a frame.
+pub(super) fn input<'a>(frame: &Frame<'a>) -> Input<'a> {
+    Input {
+        bytes: frame.bytes,
+        wire_len: frame.wire_len,
+        packet_type: packet_type(frame.direction),
+    }
 }
 
 /// The capture filter, and whether ICMP errors about its packets are wanted too.
@@ -228,11 +242,7 @@ impl Sifter {
         let Some(programs) = self.programs.first() else {
             return Ok(false);
         };
-        let input = Input {
-            bytes: frame.bytes,
-            wire_len: frame.wire_len,
-            packet_type: packet_type(frame.direction),
-        };
+        let input = input(frame);
         if programs.wanted.run(&input) != 0 {
             return Ok(true);
         }

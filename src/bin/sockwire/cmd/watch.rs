@@ -16,10 +16,10 @@ use sockwire::{
 use super::{
     Exit, Failure, Global, Outcome,
     capture::LiveArgs,
-    number, output,
+    output,
     output::Output,
     pipeline::{Pipeline, Recorder, View},
-    read,
+    read::{self, FileArgs},
     selecting::{FilterArgs, Filters},
 };
 
@@ -43,21 +43,14 @@ const NAMED: usize = 12;
 pub(crate) struct Args {
     #[command(flatten)]
     from: LiveArgs,
-    /// Reads a capture file; - is standard input
-    #[arg(short = 'r', long, value_name = "FILE")]
-    read: Option<PathBuf>,
-    /// Reads on where a packed file grows as a decompression bomb does
-    #[arg(long)]
-    no_limit: bool,
+    #[command(flatten)]
+    file: FileArgs,
     /// Records the packets: .pcap writes pcap, other names pcapng; a new file is readable by you only
     #[arg(short = 'w', long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
-    /// Stop after this many packets
-    #[arg(short = 'c', long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX, "-c 5"))]
-    count: Option<u64>,
     /// Sequence numbers as they are on the wire, not counted from 0
     #[arg(short = 'S', long)]
     absolute: bool,
@@ -76,13 +69,12 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
-    if let Some(file) = read::first_word(&mut args.words, &args.from.interfaces, &args.read) {
-        args.read = Some(file);
-    }
+    args.file
+        .take_first_word(&mut args.words, &args.from.interfaces);
     let mut filters = args.filters.compile(&args.words, args.numeric == 0)?;
     filters.selection = filters.selection.with_icmp_errors();
-    if let Some(path) = &args.read {
-        let mut reader = read::open(path, args.write.as_deref(), args.no_limit)?;
+    if let Some(path) = &args.file.read {
+        let mut reader = read::open(path, args.write.as_deref(), args.file.no_limit)?;
         return pipeline(&args, global, filters)?.run(&mut reader, false);
     }
     let pipeline = pipeline(&args, global, filters)?;
@@ -111,7 +103,7 @@ fn pipeline(args: &Args, global: &Global, filters: Filters) -> Result<Pipeline<W
         Watch::new(args, global),
         filters,
         recorder,
-        args.count,
+        args.file.count,
         global,
     )
 }
