@@ -99,6 +99,8 @@ pub(super) struct Half {
     original: u64,
     last: Verdicts,
     unacked: List,
+    /// The lowest and the highest sequence number in that list.
+    edges: Option<(u32, u32)>,
     /// What is in flight cannot be told: there is a gap, and the other side has not acknowledged since.
     gap: bool,
     push_ended: bool,
@@ -134,6 +136,17 @@ const TOLD: u32 = u32::MAX;
 /// `a` comes after `b` in sequence space.
 const fn after(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) > 0
+}
+
+/// Makes room for `sent` between the edges.
+fn widen(edges: &mut Option<(u32, u32)>, sent: &Sent) {
+    let (first, last) = edges.get_or_insert((sent.seq, sent.end));
+    if after(*first, sent.seq) {
+        *first = sent.seq;
+    }
+    if after(sent.end, *last) {
+        *last = sent.end;
+    }
 }
 
 impl Half {
@@ -285,12 +298,14 @@ impl Pair<'_> {
         let s = seen.segment;
         let end = s.next_seq();
         if end != s.seq {
-            let mut again = false;
+            let (mut again, mut known) = (false, false);
             if me.next.is_some_and(|next| after(next, s.seq)) {
                 pool.retain(&mut me.unacked, |sent| {
                     let covers = after(end, sent.seq) && after(sent.end, s.seq);
                     sent.again |= covers;
                     again |= covers;
+                    // Of copies, the eldest counts.
+                    known |= sent.seq == s.seq && sent.end == end;
                     true
                 });
             }
@@ -301,7 +316,10 @@ impl Pair<'_> {
                 time: seen.time,
                 again,
             };
-            pool.push(&mut me.unacked, sent);
+            if !known {
+                pool.push(&mut me.unacked, sent);
+                widen(&mut me.edges, &sent);
+            }
         }
         let probe = verdicts.has(Verdict::ZeroWindowProbe);
         if me.next.is_none_or(|next| after(end, next)) && !probe {
@@ -323,8 +341,14 @@ impl Pair<'_> {
     /// Takes what is acknowledged out of the other side's list.
     fn acknowledge(&mut self, seen: &Seen<'_>, found: &mut Analysis) {
         let s = seen.segment;
+        let Self { other, .. } = self;
+        // Nothing that waits begins before this number.
+        if other.edges.is_none_or(|(first, _)| !after(s.ack, first)) {
+            return;
+        }
         let mut sample = None;
-        self.pool.retain(&mut self.other.unacked, |sent| {
+        let mut edges = None;
+        self.pool.retain(&mut other.unacked, |sent| {
             if s.ack == sent.end {
                 let rtt = seen.time.since(sent.time);
                 found.acks = Some((sent.frame, rtt));
@@ -333,13 +357,17 @@ impl Pair<'_> {
             }
             if after(s.ack, sent.seq) && after(sent.end, s.ack) {
                 sent.seq = s.ack;
-                return true;
             }
-            after(sent.end, s.ack)
+            let waits = after(sent.end, s.ack);
+            if waits {
+                widen(&mut edges, sent);
+            }
+            waits
         });
+        other.edges = edges;
         if let Some(rtt) = sample.filter(|rtt| *rtt >= 0) {
-            let estimate = Estimate::after(self.other.estimate, rtt);
-            self.other.estimate = Some(estimate);
+            let estimate = Estimate::after(other.estimate, rtt);
+            other.estimate = Some(estimate);
             found.estimate = Some(estimate);
         }
     }
@@ -349,17 +377,7 @@ impl Pair<'_> {
         if s.len == 0 || me.gap {
             return;
         }
-        let mut edges: Option<(u32, u32)> = None;
-        for sent in self.pool.iter(me.unacked) {
-            let (first, last) = edges.get_or_insert((sent.seq, sent.end));
-            if after(*first, sent.seq) {
-                *first = sent.seq;
-            }
-            if after(sent.end, *last) {
-                *last = sent.end;
-            }
-        }
-        let Some((first, last)) = edges else {
+        let Some((first, last)) = me.edges else {
             return;
         };
         let flight = last.wrapping_sub(first).wrapping_sub(other.sacked);
