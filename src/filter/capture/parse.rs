@@ -148,6 +148,9 @@ impl<'a> Parser<'a> {
     fn wrong_after_a_term(&self) -> FilterError {
         self.fault(match (self.peek(), self.token().text) {
             (Is::Close, _) => "no ( belongs to this )".into(),
+            (Is::Relation(_), text) => {
+                format!("bytes and len can be compared, such as ip[8] {text} 5: nothing else can")
+            }
             (Is::Arith(BinOp::And), _) => "write && or and between two tests".into(),
             (Is::Arith(BinOp::Or), _) => "write || or or between two tests".into(),
             (Is::Bad(_) | Is::Word(Word::Foreign(_)), _) => return self.expected(""),
@@ -229,7 +232,7 @@ impl<'a> Parser<'a> {
                 Ok((inner, inherited))
             }
             Is::Word(word) => self.primitive(depth, word),
-            _ => Err(self.expected("a test such as: port 80, host 10.0.0.1, tcp")),
+            _ => Err(self.expected("a test (such as port 80, host 10.0.0.1 or tcp)")),
         }
     }
 
@@ -312,7 +315,7 @@ impl<'a> Parser<'a> {
             Word::Byte => self.byte()?,
             Word::Shift(shift) => self.shift(shift)?,
             Word::Llc => self.llc()?,
-            _ => return Err(self.expected("a test such as: port 80, host 10.0.0.1, tcp")),
+            _ => return Err(self.expected("a test (such as port 80, host 10.0.0.1 or tcp)")),
         };
         Ok((self.test(test, start), None))
     }

@@ -598,7 +598,7 @@ mod tests {
         );
         assert_eq!(
             said("not (tcp or port 53 or 54) or (ip and not (udp and less 64))"),
-            "one of:\n  none of:\n    TCP over IPv4 or IPv6\n    TCP, UDP or SCTP from or to port 53 or 54\n  \
+            "one of:\n  none of:\n    TCP over IPv4 or IPv6\n    TCP, UDP or SCTP from or to port 53 (DNS) or 54\n  \
              all of:\n    IPv4\n    not all of:\n      UDP over IPv4 or IPv6\n      at most 64 bytes long\n"
         );
     }

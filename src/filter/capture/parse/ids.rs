@@ -113,9 +113,9 @@ impl<'a> Parser<'a> {
                 )))
             }
             _ => Err(self.expected(match q.kind {
-                Kind::Host => "a host",
-                Kind::Net => "a network",
-                Kind::Port => "a port",
+                Kind::Host => "a host (such as 10.0.0.1)",
+                Kind::Net => "a network (such as 10.0.0.0/8)",
+                Kind::Port => "a port (such as 80)",
                 Kind::PortRange => "two ports, such as 5000-5010",
                 Kind::Proto | Kind::ProtoChain => "a protocol, by number or name",
                 Kind::Gateway => "the name of a gateway",

@@ -334,7 +334,7 @@ fn faults_point_at_the_word_and_say_what_to_write() {
     for (expression, at, len, message) in [
         ("tpc port 80", 0, 3, "did you mean tcp?"),
         ("tcp adn udp", 4, 3, "did you mean and?"),
-        ("tcp and", 7, 1, "expected a test such as"),
+        ("tcp and", 7, 1, "expected a test (such as"),
         ("(tcp", 4, 1, "expected )"),
         ("tcp)", 3, 1, "no ( belongs"),
         ("10.0.0.1", 0, 8, "write host 10.0.0.1"),
