@@ -82,6 +82,18 @@ fn the_listing_says_what_each_instruction_is_about() {
 }
 
 #[test]
+fn a_test_behind_a_load_is_about_what_was_loaded() {
+    // Both tests are one to the compiler, and laid out twice.
+    let (_, out, _) = filter(&["tcp"]);
+    for about in [
+        "protocol of the IPv4 header = TCP (6)?",
+        "next header of the fragment header = TCP",
+    ] {
+        assert_eq!(out.matches(about).count(), 1, "{out}");
+    }
+}
+
+#[test]
 fn an_empty_filter_takes_every_packet() {
     let (code, out, _) = filter(&[""]);
     assert_eq!(code, 0);

@@ -658,3 +658,19 @@ fn live_directions_tags_and_netmasks_are_known_to_filters() {
         assert_eq!(shown("vb", "vlan", "10.9.0.2"), 0);
     });
 }
+
+#[test]
+fn what_a_filter_misses_behind_vlan_tags_is_hinted_at() {
+    let file = capture("vlan.pcapng");
+    let hint = "hint: behind VLAN tags";
+    let (code, _, talk) = run(&["read", &file, "tcp port 5000"]);
+    assert_eq!(code, Some(1));
+    assert!(talk.contains(hint), "{talk}");
+    for none in ["tcp port 5001", "vlan and udp"] {
+        let (code, _, talk) = run(&["read", &file, none]);
+        assert_eq!(
+            (code, talk.as_str()),
+            (Some(1), "none of 10 packets matched\n")
+        );
+    }
+}

@@ -129,10 +129,14 @@ pub(super) fn emit(
     }
     let entry = steps.set_to_zero(emitter.unwritten, first[graph.entry]);
     let instructions = Layout::of(&steps, entry);
-    Ok(instructions
-        .into_iter()
-        .map(|(instruction, step)| (instruction, note(graph, instruction, steps.of[step])))
-        .unzip())
+    // A test that several loads share is about the one right before it.
+    let mut run = None;
+    let noted = instructions.into_iter().map(|(instruction, step)| {
+        let of = run.unwrap_or(steps.of[step]);
+        run = goes_on(instruction.code).then_some(of);
+        (instruction, note(graph, instruction, of))
+    });
+    Ok(noted.unzip())
 }
 
 impl Steps {
@@ -202,6 +206,12 @@ impl Steps {
         });
         self.add(op::LD_IMM, 0, [first; 2], ACCEPT)
     }
+}
+
+/// The next instruction works on what this one leaves in the registers: it neither jumps nor ends, nor stores.
+fn goes_on(code: u16) -> bool {
+    // The class of an instruction: LD, LDX, ALU, MISC (linux/bpf_common.h).
+    matches!(code & 0x07, 0x00 | 0x01 | 0x04 | 0x07)
 }
 
 /// What an instruction of a node is about.

@@ -141,6 +141,8 @@ fn token(rest: &str, first: char) -> (&str, Kind) {
     let message = match first {
         '$' => "addresses with $ are those of ARCnet, which sockwire does not read".into(),
         '"' | '\'' => "quotes are for the shell; names stand without them".into(),
+        ',' => "lists have no comma: write or, such as port 80 or 443".into(),
+        _ if first.is_control() => "a control character has no meaning here".into(),
         _ => format!("{first:?} has no meaning in a capture filter"),
     };
     (&rest[..first.len_utf8()], Kind::Bad(message))

@@ -6,7 +6,7 @@ use super::{
     words::{self, Kind, Shift, Word},
 };
 use crate::{
-    filter::{FilterError, Names, advice},
+    filter::{FilterError, Names, Service, advice},
     text::{near, plain},
 };
 
@@ -148,9 +148,13 @@ impl<'a> Parser<'a> {
     fn wrong_after_a_term(&self) -> FilterError {
         self.fault(match (self.peek(), self.token().text) {
             (Is::Close, _) => "no ( belongs to this )".into(),
+            (Is::Relation(_), text) => {
+                format!("bytes and len can be compared, such as ip[8] {text} 5: nothing else can")
+            }
             (Is::Arith(BinOp::And), _) => "write && or and between two tests".into(),
             (Is::Arith(BinOp::Or), _) => "write || or or between two tests".into(),
             (Is::Bad(_) | Is::Word(Word::Foreign(_)), _) => return self.expected(""),
+            (Is::Word(_), text) => format!("write and or or before {text}"),
             (_, text) => match near(text, ["and", "or"]) {
                 Some(word) => {
                     format!("expected and, or, or the end instead of {text}; did you mean {word}?")
@@ -229,7 +233,7 @@ impl<'a> Parser<'a> {
                 Ok((inner, inherited))
             }
             Is::Word(word) => self.primitive(depth, word),
-            _ => Err(self.expected("a test such as: port 80, host 10.0.0.1, tcp")),
+            _ => Err(self.expected("a test (such as port 80, host 10.0.0.1 or tcp)")),
         }
     }
 
@@ -312,7 +316,7 @@ impl<'a> Parser<'a> {
             Word::Byte => self.byte()?,
             Word::Shift(shift) => self.shift(shift)?,
             Word::Llc => self.llc()?,
-            _ => return Err(self.expected("a test such as: port 80, host 10.0.0.1, tcp")),
+            _ => return Err(self.expected("a test (such as port 80, host 10.0.0.1 or tcp)")),
         };
         Ok((self.test(test, start), None))
     }
@@ -329,6 +333,9 @@ impl<'a> Parser<'a> {
                 }
                 Is::Number(_) | Is::Dotted | Is::Ipv6(_) | Is::Mac(_) | Is::Name => {
                     let text = self.token().text;
+                    if let Some(flag) = words::tcp_flag(text).filter(|_| proto == Proto::Tcp) {
+                        return Err(self.fault(of_flag(flag)));
+                    }
                     let kind = match proto {
                         Proto::Tcp | Proto::Udp | Proto::Sctp => "port",
                         _ => "host",
@@ -451,6 +458,9 @@ impl<'a> Parser<'a> {
         if let Some(advice) = advice::advice(&self.expression[token.byte..]) {
             return self.fault(advice);
         }
+        if let Some(flag) = words::tcp_flag(text) {
+            return self.fault(of_flag(flag));
+        }
         self.fault(match token.kind {
             Is::Number(_) => {
                 format!("nothing says what {text} is: write port {text} or host {text}")
@@ -459,12 +469,18 @@ impl<'a> Parser<'a> {
                 format!("nothing says what {text} is: write host {text} or net {text}")
             }
             Is::Mac(_) => format!("nothing says what {text} is: write ether host {text}"),
-            _ => match (near(text, words::all()), text.split_once('-')) {
+            _ => match (
+                near(&text.to_ascii_lowercase(), words::all()),
+                text.split_once('-'),
+            ) {
                 (Some(word), _) => {
                     format!("{text} is no word of capture filters; did you mean {word}?")
                 }
                 (None, Some((first, _))) if words::word(first) == Some(Word::Length) => {
                     format!("{text} is one word: write spaces around a minus")
+                }
+                _ if self.names.port(text, Service::Tcp).is_some() => {
+                    format!("{text} is no word of capture filters; did you mean port {text}?")
                 }
                 _ => format!(
                     "{text} is no word of capture filters; write host {text}, if a host is meant"
@@ -472,6 +488,10 @@ impl<'a> Parser<'a> {
             },
         })
     }
+}
+
+fn of_flag(flag: &str) -> String {
+    format!("a TCP flag is a bit of a byte: write tcp[tcpflags] & {flag} != 0")
 }
 
 fn foreign(text: &str, needs: &str) -> String {

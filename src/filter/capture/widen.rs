@@ -1,4 +1,5 @@
-//! A filter that takes the ICMP errors too, for a reader who decides himself on the packets that they quote.
+//! Filters made of a filter: one that takes the ICMP errors too, for a reader who decides himself on the packets that they
+//! quote, and one that looks behind a VLAN tag.
 
 use super::{
     CaptureFilter,
@@ -31,6 +32,16 @@ impl CaptureFilter {
         };
         Self {
             root: self.root.map(widen),
+            ..self
+        }
+    }
+
+    /// `vlan and (…)`: what the filter would take behind a VLAN tag, where it does not look by itself.
+    #[must_use]
+    pub fn behind_vlan(self) -> Self {
+        let vlan = || Box::new(Expr::Test(Test::Vlan(None), 0..0));
+        Self {
+            root: self.root.map(|root| Expr::And(vlan(), Box::new(root))),
             ..self
         }
     }

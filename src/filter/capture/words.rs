@@ -351,6 +351,15 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
         .map(|(name, _)| *name)
 }
 
+/// The name of a TCP flag, which may lack its `tcp-`.
+pub(super) fn tcp_flag(text: &str) -> Option<&'static str> {
+    let is_meant = |flag: &str| {
+        flag.strip_prefix("tcp-")
+            .is_some_and(|short| [flag, short].contains(&text))
+    };
+    numbers().find(|flag| is_meant(flag))
+}
+
 /// Every word for a number, for near misses.
 pub(super) fn numbers() -> impl Iterator<Item = &'static str> {
     NUMBERS.iter().map(|(name, _)| *name)

@@ -32,11 +32,11 @@ use view::View;
 
 const EXAMPLES: &str = "\
 Examples:
-  sockwire filter tcp dst port 80 or 443        the program, and what it says
-  sockwire filter -d port 53                    the program as tcpdump -d prints it
-  sockwire filter -r trace.pcapng host 10.0.0.1      how many packets match
-  sockwire filter -r trace.pcapng --packet 3 udp     why packet 3 does, or not
-  sockwire filter -Y 'tcp.flags.syn == 1 && ip.ttl < 64'";
+  sockwire filter tcp dst port 80 or 443           the program, and what it says
+  sockwire filter -d port 53                       the program as tcpdump -d prints it
+  sockwire filter -r trace.pcapng host 10.0.0.1    how many packets match
+  sockwire filter -r trace.pcapng --packet 3 udp   why packet 3 does, or not
+  sockwire filter -Y 'tcp.flags.syn == 1 && ip.ttl < 64'    what it asks";
 
 /// Explains a filter: in words, as the program it becomes, and on the packets of a file
 #[derive(clap::Args)]
@@ -60,8 +60,8 @@ pub(crate) struct Args {
     /// Explains a display filter as in Wireshark
     #[arg(short = 'Y', long, value_name = "EXPR", conflicts_with_all = ["filter", "filter_file"])]
     display_filter: Option<String>,
-    /// Reads the filter from a file, in which # begins a comment; - is standard input
-    #[arg(short = 'F', value_name = "FILE", conflicts_with = "filter")]
+    /// Reads the filter from a file, in which # begins a comment, - is standard input; words at the end of the line are not used then
+    #[arg(short = 'F', value_name = "FILE")]
     filter_file: Option<PathBuf>,
     /// Does not ask the resolver for names of hosts
     #[arg(short = 'n', action = clap::ArgAction::Count)]

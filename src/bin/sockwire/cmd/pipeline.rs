@@ -189,6 +189,14 @@ impl<V: View> Pipeline<V> {
             // A file that was read to its end.
             None if !live && end.counters.is_some() && self.tally.given == 0 && self.filters() => {
                 self.global.talk(none_matched(self.tally.delivered));
+                if self
+                    .sifter
+                    .is_some_and(|sifter| sifter.missed_behind_vlan())
+                {
+                    self.global.talk(
+                        "hint: behind VLAN tags some would: write vlan and (…) around the filter",
+                    );
+                }
                 Ok(Exit::NoMatch)
             }
             None => self.view.outcome(),

@@ -151,7 +151,21 @@ impl Selection {
             netmask: None,
             programs: Vec::new(),
             quoted: self.quoted(None),
+            behind_vlan: self.behind_vlan(),
+            missed: false,
         }
+    }
+
+    /// The program for what the filter misses behind VLAN tags, if it has a meaning there.
+    fn behind_vlan(&self) -> Option<Program> {
+        let filter = CaptureFilter::clone(&self.filter).behind_vlan();
+        let target = Target {
+            link: LinkType::ETHERNET,
+            place: Place::Frame,
+            snaplen: capture::SNAPLEN,
+            netmask: None,
+        };
+        Some(filter.compile(target).ok()?.program)
     }
 
     /// What reads quotations, when they matter and the filter has a meaning for them.
@@ -203,6 +217,7 @@ impl capture::Filter for Selection {
         let mut sifter = Sifter {
             netmask: on.netmask,
             quoted: self.quoted(on.netmask),
+            behind_vlan: None,
             ..self.sifter()
         };
         sifter.learn(on.link)?;
@@ -220,6 +235,9 @@ pub(super) struct Sifter {
     /// One for each link type seen, the last one asked for first.
     programs: Vec<Programs>,
     quoted: Option<Quoted>,
+    /// Kept until the filter takes its first frame.
+    behind_vlan: Option<Program>,
+    missed: bool,
 }
 
 /// The filter compiled for a link type.
@@ -244,7 +262,14 @@ impl Sifter {
         };
         let input = input(frame);
         if programs.wanted.run(&input) != 0 {
+            self.behind_vlan = None;
             return Ok(true);
+        }
+        if let Some(program) = &self.behind_vlan
+            && frame.link == LinkType::ETHERNET
+            && program.run(&input) != 0
+        {
+            (self.behind_vlan, self.missed) = (None, true);
         }
         let is_error = |program: &Program| program.run(&input) != 0;
         Ok(programs.errors.as_ref().is_some_and(is_error)
@@ -252,6 +277,11 @@ impl Sifter {
                 .quoted
                 .as_mut()
                 .is_some_and(|quoted| quoted.is_wanted(frame)))
+    }
+
+    /// Before it took anything, it refused a frame that it would take without the VLAN tag.
+    pub(super) fn missed_behind_vlan(&self) -> bool {
+        self.missed
     }
 
     /// Puts the programs for `link` first, compiled when they are new.

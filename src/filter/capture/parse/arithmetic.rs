@@ -70,7 +70,7 @@ impl Parser<'_> {
             Is::Word(Word::Proto(proto)) => self.load(depth, proto),
             Is::Name => {
                 let text = self.token().text;
-                match near(text, words::numbers()) {
+                match words::tcp_flag(text).or_else(|| near(text, words::numbers())) {
                     Some(word) => {
                         Err(self.fault(format!("{text} is no number; did you mean {word}?")))
                     }

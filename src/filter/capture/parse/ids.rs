@@ -113,9 +113,9 @@ impl<'a> Parser<'a> {
                 )))
             }
             _ => Err(self.expected(match q.kind {
-                Kind::Host => "a host",
-                Kind::Net => "a network",
-                Kind::Port => "a port",
+                Kind::Host => "a host (such as 10.0.0.1)",
+                Kind::Net => "a network (such as 10.0.0.0/8)",
+                Kind::Port => "a port (such as 80)",
                 Kind::PortRange => "two ports, such as 5000-5010",
                 Kind::Proto | Kind::ProtoChain => "a protocol, by number or name",
                 Kind::Gateway => "the name of a gateway",
@@ -189,7 +189,10 @@ impl<'a> Parser<'a> {
             _ => Some("host"),
         };
         if let Some(right) = wrong {
-            return Err(self.fault(format!("{text} is an address: write {right} before it")));
+            return Err(self.fault(match right {
+                "net" => format!("{text} has a mask, so it is a network: write net, not host"),
+                _ => format!("{text} is an address: write {right} before it"),
+            }));
         }
         if by_mask && q.proto == Some(Proto::Decnet) {
             return Err(self.fault("addresses of DECnet have no mask".into()));
@@ -429,6 +432,11 @@ impl<'a> Parser<'a> {
             (Some(port), _) => format!("it is tcp port {port}"),
             (None, Some(port)) => format!("it is udp port {port}"),
             (None, None) => {
+                let ends = name.split_once('-');
+                let is_number = |end: &str| end.parse::<u16>().is_ok();
+                if ends.is_some_and(|(a, b)| is_number(a) && is_number(b)) {
+                    return Err(self.fault(format!("several ports: write portrange {name}")));
+                }
                 let hint = hint(near(name, words::all()));
                 return Err(self.fault(format!(
                     "no service is named {name}; give the port's number{hint}"

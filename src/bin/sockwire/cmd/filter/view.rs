@@ -34,6 +34,7 @@ impl View<'_> {
         let characters: Vec<char> = shown(self.expression).chars().collect();
         if characters.iter().all(|c| *c == ' ') {
             out.push_str("  (an empty filter)\n");
+            return;
         }
         let most = self.columns.saturating_sub(2).max(NARROWEST);
         let width = |characters: &[char]| characters.iter().collect::<String>().width();
