@@ -1,6 +1,10 @@
 //! `sockwire answer`: lab questions about a capture file, each with its arithmetic and the packets that prove it.
 
-use std::{fmt::Write as _, path::{Path, PathBuf}};
+use std::{
+    fmt::Write as _,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
 
 use anyhow::anyhow;
 use serde_json::{Map, Value, json};
@@ -33,7 +37,7 @@ Examples:
 /// Answers a lab question from a capture file: a sentence, the arithmetic, and the packets that prove it
 ///
 /// Without QUESTION, lists all questions and which of them this capture can answer. Exit code 1: it cannot be answered from
-/// this capture; 2: there is no such question.
+/// this capture; 2: there is no such question; 4: no such packet or connection.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -118,7 +122,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
                 } else {
                     global.talk(cannot(question, &because));
                 }
-                Exit::NoMatch
+                if gathered.evidence.has(&ask) {
+                    Exit::NoMatch
+                } else {
+                    Exit::NoSuch
+                }
             }
         },
     };
@@ -166,7 +174,9 @@ fn ask(question: &Question, words: &[String], rows: usize) -> Result<Ask, Failur
             _ => return Err(usage(format!("{name} takes one text: {name} 'POST'"))),
         },
         Takes::Numbers(count) => {
-            let numbers: Result<Vec<u64>, _> = rest.iter().map(|word| word.parse()).collect();
+            // Packets count from 1.
+            let numbers = rest.iter().map(|word| word.parse::<NonZeroU64>());
+            let numbers: Result<Vec<u64>, _> = numbers.map(|n| n.map(NonZeroU64::get)).collect();
             match numbers {
                 Ok(numbers) if numbers.len() == count => ask.numbers = numbers,
                 _ => {

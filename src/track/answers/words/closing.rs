@@ -30,6 +30,14 @@ pub(in crate::track::answers) fn closed_by(
     )
 }
 
+pub(in crate::track::answers) fn refused_by(rst: &Segment) -> String {
+    format!(
+        "The {} refused the connection, with a RST in packet {}: there was nothing to close, and neither holds TIME-WAIT.",
+        rst.from.word(),
+        rst.number
+    )
+}
+
 pub(in crate::track::answers) fn fin(s: &Segment) -> String {
     format!(
         "packet {}: {} of the {}, seq {}",
