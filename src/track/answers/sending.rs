@@ -161,6 +161,9 @@ pub(super) fn window(c: &Connection, _: &Ask) -> Found {
     if most.number != least.number {
         answer = answer.step(words::scaled(most));
     }
+    if c.offers.iter().all(Option::is_none) {
+        answer = answer.step(words::SCALE_UNKNOWN.to_owned());
+    }
     answer = answer.step(words::zero_windows(&zero));
     if let Some(full) = full {
         answer = answer

@@ -132,15 +132,15 @@ pub(in crate::track::answers) fn cause(s: &Segment) -> String {
 pub(in crate::track::answers) fn rst_numbers(rst: &Segment, cause: Option<&Segment>) -> String {
     match cause {
         Some(cause) if rst.has(flag::ACK) => format!(
-            "packet {}: {}, seq {}, ack {} = {} of packet {}",
+            "packet {}: {}, seq {}, ack {}{} of packet {}",
             rst.number,
             rst.name(),
             rst.seq.relative,
             rst.ack.relative,
             if rst.ack.raw == cause.next_raw() {
-                "what follows all"
+                " = what follows all"
             } else {
-                "not what follows all"
+                ", not what follows all"
             },
             cause.number
         ),
