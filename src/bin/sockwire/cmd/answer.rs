@@ -9,7 +9,7 @@ use std::{
 use anyhow::anyhow;
 use serde_json::{Map, Value, json};
 use sockwire::{
-    text::near,
+    text::{Safe, near},
     track::answers::{self, Answer, Ask, Datum, Evidence, QUESTIONS, Question, Takes, Want},
 };
 use unicode_width::UnicodeWidthStr as _;
@@ -141,7 +141,10 @@ fn find(name: &str) -> Result<&'static Question, Failure> {
             Some(near) => format!("did you mean {near}?"),
             None => "sockwire answer FILE lists them".to_owned(),
         };
-        usage(format!("no question is called {name}; {hint}"))
+        usage(format!(
+            "no question is called {}; {hint}",
+            Safe(name.as_bytes())
+        ))
     })
 }
 
@@ -166,6 +169,7 @@ fn ask(question: &Question, words: &[String], rows: usize) -> Result<Ask, Failur
     match question.takes {
         Takes::Nothing => {
             if let Some(word) = rest.first() {
+                let word = Safe(word.as_bytes());
                 return Err(usage(format!("{name} takes tcp:N or nothing, not {word}")));
             }
         }
@@ -198,9 +202,10 @@ pub(super) fn stream(word: &str) -> Result<Option<u32>, Failure> {
         return Ok(None);
     };
     let number = number.parse();
-    number
-        .map(Some)
-        .map_err(|_| usage(format!("{word} names no connection: tcp:0 is the first")))
+    number.map(Some).map_err(|_| {
+        let word = Safe(word.as_bytes());
+        usage(format!("{word} names no connection: tcp:0 is the first"))
+    })
 }
 
 fn cannot(question: &Question, because: &str) -> String {

@@ -86,7 +86,8 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
         want.stream = answer::stream(word)?;
         if want.stream.is_none() {
             return Err(usage(format!(
-                "--stream takes tcp:N, such as tcp:0, not {word}"
+                "--stream takes tcp:N, such as tcp:0, not {}",
+                Safe(word.as_bytes())
             )));
         }
     }
