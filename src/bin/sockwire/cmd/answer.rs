@@ -73,7 +73,10 @@ impl Args {
                 let first = first.iter().map(|word| word.to_string_lossy().into_owned());
                 (file, first.chain(asked).collect())
             }
-            (None, file) => (file.as_deref().unwrap_or(Path::new("-")), asked.collect()),
+            (None, file) => (
+                file.as_deref().unwrap_or_else(|| Path::new("-")),
+                asked.collect(),
+            ),
         }
     }
 }
