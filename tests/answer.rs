@@ -146,7 +146,8 @@ fn exit_codes_tell_answered_from_cannot_and_from_wrong_words() {
     assert_eq!(code("handshake.pcapng", &[]), Some(0));
     assert_eq!(code("handshake.pcapng", &["isn"]), Some(0));
     assert_eq!(code("handshake.pcapng", &["why-reset"]), Some(1));
-    assert_eq!(code("handshake.pcapng", &["isn", "tcp:7"]), Some(1));
+    assert_eq!(code("handshake.pcapng", &["isn", "tcp:7"]), Some(4));
+    assert_eq!(code("handshake.pcapng", &["checksum", "99"]), Some(4));
     assert_eq!(code("handshake.pcapng", &["which-call"]), Some(1));
     assert_eq!(code("handshake.pcapng", &["handshkae"]), Some(2));
     assert_eq!(code("handshake.pcapng", &["checksum"]), Some(2));

@@ -129,7 +129,7 @@ fn what_is_not_there_is_told_and_nothing_is_written() {
     let scratch = Scratch::new("nothing");
     let path = scratch.file("a.svg");
     let (code, said) = refusal(&ladder("udp", &["udp:7", "-o", &path]));
-    assert_eq!(code, 1);
+    assert_eq!(code, 4);
     assert!(
         said.contains("no udp:7") && said.contains("udp:0 to udp:1"),
         "{said}"

@@ -44,7 +44,7 @@ pub fn open(path: &Path) -> Result<Reader, FileError> {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     let size = about.is_file().then_some(about.len());
-    let mut reader = Reader::new(file, &name)?;
+    let mut reader = Reader::new(file, &path.to_string_lossy())?;
     reader.size = size;
     Ok(reader)
 }

@@ -16,6 +16,12 @@ pub enum Transport {
     Udp,
 }
 
+/// Whether the server sent the first segment of a connection that was captured: it answers a SYN; without a SYN the higher
+/// port is taken for the client's, since servers wait on low ones. `ports` are source and destination.
+pub fn is_from_server(syn: bool, ack: bool, ports: (u16, u16)) -> bool {
+    if syn { ack } else { ports.0 < ports.1 }
+}
+
 /// A socket pair, the same for both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {

@@ -22,7 +22,13 @@ pub(super) fn who_closed(c: &Connection, _: &Ask) -> Found {
         (Some(fin), None) => fin,
         (None, None) => return Err(words::NOT_CLOSED.to_owned()),
     };
-    let mut answer = Answer::new(words::closed_by(first, holder, both)).proof([first.number]);
+    let refused = first.has(flag::RST) && matches!(cause(c, first).0, words::Reset::Refused);
+    let sentence = if refused {
+        words::refused_by(first)
+    } else {
+        words::closed_by(first, holder, both)
+    };
+    let mut answer = Answer::new(sentence).proof([first.number]);
     for side in [first.from, first.from.other()] {
         let Some(fin) = c.from(side).find(|s| s.has(flag::FIN)) else {
             continue;
@@ -49,14 +55,7 @@ pub(super) fn who_closed(c: &Connection, _: &Ask) -> Found {
 
 pub(super) fn why_reset(c: &Connection, _: &Ask) -> Found {
     let rst = c.first(|s| s.has(flag::RST)).ok_or(words::NO_RST)?;
-    let before: Vec<&Segment> = c
-        .segments
-        .iter()
-        .take_while(|s| s.number < rst.number)
-        .collect();
-    // The segment that it answers: the last one of the other side.
-    let cause = before.iter().rev().find(|s| s.from != rst.from).copied();
-    let why = reason(&before, rst, cause);
+    let (why, cause) = cause(c, rst);
     let server = c.ends[Side::Server as usize];
     let mut answer = Answer::new(words::why_reset(why, rst, server)).proof([rst.number]);
     if let Some(cause) = cause {
@@ -67,6 +66,17 @@ pub(super) fn why_reset(c: &Connection, _: &Ask) -> Found {
         .value("packet", rst.number)
         .value("by", rst.from.word())
         .value("why", why.word()))
+}
+
+/// Why there was this RST, and the segment that it answers: the last one of the other side.
+fn cause<'a>(c: &'a Connection, rst: &Segment) -> (words::Reset, Option<&'a Segment>) {
+    let before: Vec<&Segment> = c
+        .segments
+        .iter()
+        .take_while(|s| s.number < rst.number)
+        .collect();
+    let cause = before.iter().rev().find(|s| s.from != rst.from).copied();
+    (reason(&before, rst, cause), cause)
 }
 
 fn reason(before: &[&Segment], rst: &Segment, cause: Option<&Segment>) -> words::Reset {

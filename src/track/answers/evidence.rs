@@ -21,7 +21,7 @@ use crate::{
         udp,
     },
     track::{
-        flow::{CAPACITY, Transport},
+        flow::{CAPACITY, Transport, is_from_server},
         story::{Number, Side, icmp_words},
         stream::{Id, Keep, Limits, Streams},
         tcp::{Estimate, VERDICTS, Verdicts},
@@ -199,8 +199,7 @@ impl Evidence {
         };
         if is_new {
             self.places.insert(stream, place);
-            // A SYN,ACK comes from the server; anything else that is seen first is taken to come from the client.
-            let answers = read.has(flag::SYN | flag::ACK);
+            let answers = is_from_server(read.has(flag::SYN), read.has(flag::ACK), read.ports);
             let connection = Connection {
                 stream,
                 ends: if answers {

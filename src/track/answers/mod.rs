@@ -313,6 +313,12 @@ fn of_connections(evidence: &Evidence, ask: &Ask, answer: fn(&Connection, &Ask) 
 }
 
 impl Evidence {
+    /// The capture has the connection and the packets that `ask` names.
+    pub fn has(&self, ask: &Ask) -> bool {
+        let stream = |wanted| self.connections.iter().any(|c| c.stream == wanted);
+        ask.stream.is_none_or(stream) && ask.numbers.iter().all(|&n| n <= self.packets)
+    }
+
     fn carries_data(&self) -> bool {
         let mut segments = self.connections.iter().flat_map(|c| &c.segments);
         !self.datagrams.is_empty() || segments.any(|segment| segment.len > 0)

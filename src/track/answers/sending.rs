@@ -157,10 +157,14 @@ pub(super) fn window(c: &Connection, _: &Ask) -> Found {
     let limited = full.is_some()
         || !zero.is_empty()
         || flight.is_some_and(|(_, bytes)| f64::from(bytes) >= NEARLY * f64::from(most.window));
-    let mut answer = Answer::new(words::window(side, least, limited))
-        .step(words::scaled(least))
-        .step(words::scaled(most))
-        .step(words::zero_windows(&zero));
+    let mut answer = Answer::new(words::window(side, least, limited)).step(words::scaled(least));
+    if most.number != least.number {
+        answer = answer.step(words::scaled(most));
+    }
+    if c.offers.iter().all(Option::is_none) {
+        answer = answer.step(words::SCALE_UNKNOWN.to_owned());
+    }
+    answer = answer.step(words::zero_windows(&zero));
     if let Some(full) = full {
         answer = answer
             .step(words::window_full(full.number))

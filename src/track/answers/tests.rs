@@ -124,6 +124,7 @@ fn why_there_is_no_handshake() {
     let closed = answer("who-closed", &refused);
     assert_eq!(closed.get("with"), Datum::from("rst"));
     assert_eq!(closed.get("closed_by"), Datum::from("server"));
+    assert!(closed.says.contains("refused"), "{}", closed.says);
 }
 
 #[test]

@@ -5,7 +5,10 @@ mod rules;
 mod tests;
 mod words;
 
-use crate::track::answers::{Evidence, Want};
+use crate::{
+    text::Safe,
+    track::answers::{Evidence, Want},
+};
 
 /// An expectation that there is.
 pub struct Rule {
@@ -94,7 +97,7 @@ pub use rules::RULES;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadExpectation {
     /// No rule has the name.
-    #[error("no expectation is called {0}")]
+    #[error("no expectation is called {}", Safe(.0.as_bytes()))]
     Unknown(String),
     /// The value is missing, or of another kind.
     #[error("{name} takes {wanted}")]

@@ -8,7 +8,7 @@ use crate::{
     proto::tcp,
     time::Time,
     track::{
-        flow::{FlowKey, Transport},
+        flow::{FlowKey, Transport, is_from_server},
         state::{End, Segment, State},
         story::{Outcome, Side},
     },
@@ -69,7 +69,7 @@ pub struct Conversation {
 
 impl Conversation {
     /// Of the header that begins it; `None` where its sockets were not captured. The client is who sent the SYN, else
-    /// who spoke first.
+    /// who has the higher port, and for UDP who spoke first.
     pub(super) fn new(view: &View<'_>, transport: Transport, stream: u32) -> Option<Self> {
         let ports = (view.u16(0)?, view.u16(2)?);
         let (sockets, forward) = FlowKey::new(transport, view.addresses()?, ports);
@@ -87,7 +87,7 @@ impl Conversation {
         };
         if let Some(s) = segment(view).filter(|_| transport == Transport::Tcp) {
             let opens = s.syn && s.ack.is_none();
-            if s.syn && !opens {
+            if is_from_server(s.syn, s.ack.is_some(), ports) {
                 conversation.client_is_low = !forward;
             }
             if opens {

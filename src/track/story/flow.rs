@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     time::{MILLISECOND, SECOND, Time},
-    track::state::{End, Segment, State},
+    track::{
+        flow::is_from_server,
+        state::{End, Segment, State},
+    },
 };
 
 /// UDP sockets that say nothing for so long begin a new exchange.
@@ -115,12 +118,8 @@ impl Flow {
         let (mut kind, mut states, mut outcome) = (Kind::Udp, None, Outcome::Unanswered);
         if let Matter::Tcp(tcp) = &seen.what {
             let s = &tcp.segment;
-            // Without a SYN the higher port is taken for the client's: servers wait on low ones.
-            let swapped = match (s.syn, s.ack.is_some()) {
-                (true, answers) => answers,
-                (false, _) => client.port() < server.port(),
-            };
-            if swapped {
+            let ports = (client.port(), server.port());
+            if is_from_server(s.syn, s.ack.is_some(), ports) {
                 (client, server) = (server, client);
             }
             if !s.syn && !s.rst {

@@ -23,7 +23,7 @@ use half::Half;
 use ranges::Ranges;
 pub use whole::{Carrier, Found, Piece, Stream, Totals, What, Why};
 
-use super::flow::Transport;
+use super::flow::{Transport, is_from_server};
 use crate::{
     field::Value,
     layer::{Packet, View},
@@ -239,13 +239,15 @@ impl Streams {
         let Some(segment) = Segment::of(view).filter(|segment| !segment.partial) else {
             return;
         };
-        let syn = segment.flags & (flag::SYN | flag::ACK);
+        let (syn, ack) = (
+            segment.flags & flag::SYN != 0,
+            segment.flags & flag::ACK != 0,
+        );
         let id = |number| Id {
             transport: Transport::Tcp,
             number,
         };
-        // The answer to a SYN comes from the server, also where the SYN was not seen.
-        let answers = syn == flag::SYN | flag::ACK;
+        let answers = is_from_server(syn, ack, segment.ports);
         let Some((half, keep, budget)) = self.half(view, &tcp::STREAM, id, segment.ports, answers)
         else {
             return;

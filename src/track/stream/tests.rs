@@ -240,8 +240,8 @@ fn a_syn_that_comes_late_says_where_the_stream_begins() {
         tcp(false, SYN | ACK, 499, b""),
         tcp(false, ACK, 500, b"abc"),
     ]);
-    // No SYN had told when the first packet came, so its sender counts as the client.
-    assert_eq!(told(&stream), ">0@3:abc >3@3:def");
+    // No SYN had told when the first packet came, but its port is the lower one: a server's.
+    assert_eq!(told(&stream), "<0@3:abc <3@3:def");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use crate::{
     proto::tcp::{Segment, flag},
-    track::state::{self, End, State},
+    track::{
+        flow::is_from_server,
+        state::{self, End, State},
+    },
 };
 
 /// Both ends, as the capture point sees them: sent and received at the same instant.
@@ -10,15 +13,19 @@ use crate::{
 pub(super) struct Standing {
     /// In the order of the sockets, as all that is kept of a connection.
     ends: [End; 2],
-    /// Which of them opened; where that was not seen, who spoke first.
+    /// Which of them opened; where that was not seen, who has the higher port.
     client: u8,
 }
 
 impl Standing {
     /// Before the first segment, sent by end `me`.
     pub(super) fn before(first: &Segment, me: usize) -> Self {
-        let answers = first.has(flag::SYN | flag::ACK);
-        let client = if answers { 1 - me } else { me };
+        let (syn, ack) = (first.has(flag::SYN), first.has(flag::ACK));
+        let client = if is_from_server(syn, ack, first.ports) {
+            1 - me
+        } else {
+            me
+        };
         Self {
             ends: Default::default(),
             client: client as u8,

@@ -1,11 +1,15 @@
 //! `sockwire answer`: lab questions about a capture file, each with its arithmetic and the packets that prove it.
 
-use std::{fmt::Write as _, path::{Path, PathBuf}};
+use std::{
+    fmt::Write as _,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
 
 use anyhow::anyhow;
 use serde_json::{Map, Value, json};
 use sockwire::{
-    text::near,
+    text::{Safe, near},
     track::answers::{self, Answer, Ask, Datum, Evidence, QUESTIONS, Question, Takes, Want},
 };
 use unicode_width::UnicodeWidthStr as _;
@@ -33,7 +37,7 @@ Examples:
 /// Answers a lab question from a capture file: a sentence, the arithmetic, and the packets that prove it
 ///
 /// Without QUESTION, lists all questions and which of them this capture can answer. Exit code 1: it cannot be answered from
-/// this capture; 2: there is no such question.
+/// this capture; 2: there is no such question; 4: no such packet or connection.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -69,7 +73,10 @@ impl Args {
                 let first = first.iter().map(|word| word.to_string_lossy().into_owned());
                 (file, first.chain(asked).collect())
             }
-            (None, file) => (file.as_deref().unwrap_or(Path::new("-")), asked.collect()),
+            (None, file) => (
+                file.as_deref().unwrap_or_else(|| Path::new("-")),
+                asked.collect(),
+            ),
         }
     }
 }
@@ -118,7 +125,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
                 } else {
                     global.talk(cannot(question, &because));
                 }
-                Exit::NoMatch
+                if gathered.evidence.has(&ask) {
+                    Exit::NoMatch
+                } else {
+                    Exit::NoSuch
+                }
             }
         },
     };
@@ -133,7 +144,10 @@ fn find(name: &str) -> Result<&'static Question, Failure> {
             Some(near) => format!("did you mean {near}?"),
             None => "sockwire answer FILE lists them".to_owned(),
         };
-        usage(format!("no question is called {name}; {hint}"))
+        usage(format!(
+            "no question is called {}; {hint}",
+            Safe(name.as_bytes())
+        ))
     })
 }
 
@@ -158,6 +172,7 @@ fn ask(question: &Question, words: &[String], rows: usize) -> Result<Ask, Failur
     match question.takes {
         Takes::Nothing => {
             if let Some(word) = rest.first() {
+                let word = Safe(word.as_bytes());
                 return Err(usage(format!("{name} takes tcp:N or nothing, not {word}")));
             }
         }
@@ -166,7 +181,9 @@ fn ask(question: &Question, words: &[String], rows: usize) -> Result<Ask, Failur
             _ => return Err(usage(format!("{name} takes one text: {name} 'POST'"))),
         },
         Takes::Numbers(count) => {
-            let numbers: Result<Vec<u64>, _> = rest.iter().map(|word| word.parse()).collect();
+            // Packets count from 1.
+            let numbers = rest.iter().map(|word| word.parse::<NonZeroU64>());
+            let numbers: Result<Vec<u64>, _> = numbers.map(|n| n.map(NonZeroU64::get)).collect();
             match numbers {
                 Ok(numbers) if numbers.len() == count => ask.numbers = numbers,
                 _ => {
@@ -188,9 +205,10 @@ pub(super) fn stream(word: &str) -> Result<Option<u32>, Failure> {
         return Ok(None);
     };
     let number = number.parse();
-    number
-        .map(Some)
-        .map_err(|_| usage(format!("{word} names no connection: tcp:0 is the first")))
+    number.map(Some).map_err(|_| {
+        let word = Safe(word.as_bytes());
+        usage(format!("{word} names no connection: tcp:0 is the first"))
+    })
 }
 
 fn cannot(question: &Question, because: &str) -> String {

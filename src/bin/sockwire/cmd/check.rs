@@ -86,7 +86,8 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
         want.stream = answer::stream(word)?;
         if want.stream.is_none() {
             return Err(usage(format!(
-                "--stream takes tcp:N, such as tcp:0, not {word}"
+                "--stream takes tcp:N, such as tcp:0, not {}",
+                Safe(word.as_bytes())
             )));
         }
     }
@@ -129,7 +130,7 @@ impl Checked<'_> {
     fn file(&mut self, path: &Path, is_last: bool, stdout: &mut Output) -> Result<(), Failure> {
         let mut reader = match gather::open(path) {
             Ok(reader) => reader,
-            Err(failure) => return self.fault(path, failure),
+            Err(failure) => return self.fault(failure),
         };
         let copy = match &self.args.write {
             Some(write) => Some(self.copy(path, write)?),
@@ -158,20 +159,17 @@ impl Checked<'_> {
         }
         match gathered.outcome(Exit::Done) {
             Ok(_) => Ok(()),
-            Err(failure) => self.fault(path, failure),
+            Err(failure) => self.fault(failure),
         }
     }
 
-    fn fault(&mut self, path: &Path, failure: Failure) -> Result<(), Failure> {
+    fn fault(&mut self, failure: Failure) -> Result<(), Failure> {
         if failure.exit == Exit::Done || self.args.files.len() == 1 {
             return Err(failure);
         }
         self.worst = worse(self.worst, failure.exit);
-        output::talk(format_args!(
-            "sockwire: {}: {:#}",
-            path.display(),
-            failure.error
-        ));
+        // The error names the file.
+        output::talk(format_args!("sockwire: {:#}", failure.error));
         Ok(())
     }
 

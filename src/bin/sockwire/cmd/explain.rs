@@ -21,7 +21,7 @@ use sockwire::{
         explain::{self, COLUMNS, Options},
         line::{self, Lines},
     },
-    text::near,
+    text::{Safe, near},
     time::Time,
     track::Tracker,
 };
@@ -157,7 +157,10 @@ fn protocol(name: &str) -> Result<&'static Protocol, Failure> {
         Some(near) => format!("did you mean {near}?"),
         None => "sockwire protocols lists them".to_owned(),
     };
-    Err(usage(anyhow!("no protocol is called {name}; {hint}")))
+    Err(usage(anyhow!(
+        "no protocol is called {}; {hint}",
+        Safe(name.as_bytes())
+    )))
 }
 
 impl Ask {

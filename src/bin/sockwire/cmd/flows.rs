@@ -54,10 +54,10 @@ const AROUND: usize = 3;
 
 /// Conversations: who talked with whom, how much, how fast, and how it ended
 ///
-/// Each TCP connection and UDP exchange has one line. The client is who sent the SYN, else who spoke first. Packets and
-/// bytes (of frames) are given as client/server, so are "again" (packets sent again), resets, SRTT and ends (the state of
-/// each). "RTT" is the handshake's. A line shows what fits the terminal (80 columns elsewhere); --json, --csv and --markdown
-/// have everything. Live, Ctrl-C ends, with the whole table and the counters.
+/// Each TCP connection and UDP exchange has one line. The client is who sent the SYN, else who has the higher port (for
+/// UDP, who spoke first). Packets and bytes (of frames) are given as client/server, so are "again" (packets sent again),
+/// resets, SRTT and ends (the state of each). "RTT" is the handshake's. A line shows what fits the terminal (80 columns
+/// elsewhere); --json, --csv and --markdown have everything. Live, Ctrl-C ends, with the whole table and the counters.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES, args_override_self = true)]
 pub(crate) struct Args {

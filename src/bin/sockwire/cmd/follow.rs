@@ -67,7 +67,7 @@ pub(crate) struct Args {
     /// Only what this side sent
     #[arg(long, value_enum, value_name = "SIDE")]
     side: Option<Side>,
-    /// Writes the raw bytes to a new file, readable by you only
+    /// Writes the raw bytes to a new file, readable by you only; - is standard output
     #[arg(short = 'o', long, value_name = "FILE", requires = "raw")]
     output: Option<PathBuf>,
     /// Lets -o replace a file, and raw bytes go to a terminal
@@ -105,8 +105,10 @@ impl From<Side> for stream::Side {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
     let (path, wanted) = chosen(&args)?;
+    // "-" is standard output.
+    args.output.take_if(|path| path.as_os_str() == "-");
     if let Some(path) = args
         .output
         .as_deref()

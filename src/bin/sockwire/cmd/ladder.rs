@@ -345,7 +345,8 @@ impl Telling {
             Some(stream) => format!("no {stream} in these packets; there are: {there}"),
             None => "there is no TCP or UDP in these packets".to_owned(),
         };
-        Failure::new(Exit::NoMatch, anyhow!(message))
+        let exit = self.stream.map_or(Exit::NoMatch, |_| Exit::NoSuch);
+        Failure::new(exit, anyhow!(message))
     }
 }
 

@@ -30,6 +30,14 @@ pub(in crate::track::answers) fn closed_by(
     )
 }
 
+pub(in crate::track::answers) fn refused_by(rst: &Segment) -> String {
+    format!(
+        "The {} refused the connection, with a RST in packet {}: there was nothing to close, and neither holds TIME-WAIT.",
+        rst.from.word(),
+        rst.number
+    )
+}
+
 pub(in crate::track::answers) fn fin(s: &Segment) -> String {
     format!(
         "packet {}: {} of the {}, seq {}",
@@ -124,15 +132,15 @@ pub(in crate::track::answers) fn cause(s: &Segment) -> String {
 pub(in crate::track::answers) fn rst_numbers(rst: &Segment, cause: Option<&Segment>) -> String {
     match cause {
         Some(cause) if rst.has(flag::ACK) => format!(
-            "packet {}: {}, seq {}, ack {} = {} of packet {}",
+            "packet {}: {}, seq {}, ack {}{} of packet {}",
             rst.number,
             rst.name(),
             rst.seq.relative,
             rst.ack.relative,
             if rst.ack.raw == cause.next_raw() {
-                "what follows all"
+                " = what follows all"
             } else {
-                "not what follows all"
+                ", not what follows all"
             },
             cause.number
         ),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Bare, Ms, count};
+use super::{Ms, count};
 use crate::{
     proto::tcp::{Offers, flag},
     track::{
@@ -87,7 +87,14 @@ pub(in crate::track::answers) fn half(span: Ms, from: u64, to: u64, over: Side) 
 }
 
 pub(in crate::track::answers) fn halves(out: Ms, back: Ms, all: Ms) -> String {
-    format!("{} + {} = {all}", Bare(out.0), Bare(back.0))
+    // Rounded figures may not add up: nanoseconds are told where the capture has them.
+    let decimals = if [out, back].iter().all(|ms| ms.0 % 1000 == 0) {
+        3
+    } else {
+        6
+    };
+    let [out, back, all] = [out, back, all].map(|ms| ms.0 as f64 / 1e6);
+    format!("{out:.decimals$} + {back:.decimals$} = {all:.decimals$} ms")
 }
 
 pub(in crate::track::answers) fn in_force(force: &InForce) -> String {

@@ -153,6 +153,8 @@ pub(in crate::track::answers) fn scaled(s: &Segment) -> String {
     }
 }
 
+pub(in crate::track::answers) const SCALE_UNKNOWN: &str = "neither SYN was captured: by how much windows are scaled is not known, so all of these may be larger";
+
 pub(in crate::track::answers) fn zero_windows(numbers: &[u64]) -> String {
     match numbers {
         [] => "its window was never 0".to_owned(),
@@ -231,6 +233,12 @@ pub(in crate::track::answers) fn again_row(
     )
 }
 
+/// With decimals where whole bytes would tell too little.
+fn bytes_a_second(rate: f64) -> String {
+    let decimals = if rate < 100.0 { 3 } else { 0 };
+    format!("{rate:.decimals$} bytes/s")
+}
+
 /// Bytes a second, in words.
 fn speed(rate: f64) -> String {
     let bits = rate * 8.0;
@@ -240,7 +248,7 @@ fn speed(rate: f64) -> String {
         b if b >= 1e3 => (b / 1e3, "kbit/s"),
         b => (b, "bit/s"),
     };
-    format!("{rate:.0} bytes/s ({value:.3} {unit})")
+    format!("{} ({value:.3} {unit})", bytes_a_second(rate))
 }
 
 pub(in crate::track::answers) fn throughput(
@@ -271,15 +279,17 @@ pub(in crate::track::answers) fn goodput_sum(
 
 pub(in crate::track::answers) fn rate(time: Ms, bytes: u64, rate: f64) -> String {
     format!(
-        "goodput = {bytes} bytes / {:.6} s = {rate:.0} bytes/s",
-        time.0 as f64 / 1e9
+        "goodput = {bytes} bytes / {:.6} s = {}",
+        time.0 as f64 / 1e9,
+        bytes_a_second(rate)
     )
 }
 
 pub(in crate::track::answers) fn sent_in_all(sent: u64, once: u64, rate: f64) -> String {
     format!(
-        "throughput: {sent} bytes with repetitions ({} twice), {rate:.0} bytes/s",
-        sent.saturating_sub(once)
+        "throughput: {sent} bytes with repetitions ({} twice), {}",
+        sent.saturating_sub(once),
+        bytes_a_second(rate)
     )
 }
 
