@@ -187,14 +187,6 @@ impl<V, K: Copy + Eq + Hash, S: BuildHasher + Default> Flows<V, K, S> {
         &mut self.entries[place as usize].value
     }
 
-    /// The flow that makes room when `key` comes now: `None` when it is known, or there is room.
-    pub fn next_out(&self, key: &K) -> Option<&V> {
-        if self.entries.len() < self.capacity || self.place(key).is_some() {
-            return None;
-        }
-        Some(&self.entries[self.oldest() as usize].value)
-    }
-
     /// The flow that has a place counts as heard of last.
     pub fn heard(&mut self, place: u32) {
         if (place as usize) < self.entries.len() {

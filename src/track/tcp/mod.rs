@@ -178,12 +178,12 @@ impl Connections {
         let opens = segment.flags & (flag::SYN | flag::ACK) == flag::SYN;
         let (streams, pool) = (&mut self.streams, &mut self.pool);
         let now = view.packet.frame.time;
-        if let Some(whole) = self
-            .flows
-            .next_out(&key)
-            .and_then(|out| out.whole.as_deref())
+        // A new connection takes the place of an old one where there is no room: its segments go too.
+        if let Some(place) = self.flows.next_to_go()
+            && self.flows.place(&key).is_none()
+            && let Some((_, old)) = self.flows.at(place)
+            && let Some(whole) = &mut old.whole
         {
-            let mut whole = *whole;
             whole.forget(pool);
         }
         let connection = self.flows.touch(key, || {

@@ -1,9 +1,9 @@
 //! The retransmission time-out as a sender computes it from round trips (RFC 6298).
 
-/// Nanoseconds in a millisecond.
-const MILLISECOND: i64 = 1_000_000;
+use crate::time::{MILLISECOND, SECOND};
+
 /// The least time-out (RFC 6298 §2.4).
-const LEAST: i64 = 1000 * MILLISECOND;
+const LEAST: i64 = SECOND;
 /// The clock's granularity G, as good as the capture's.
 const GRANULARITY: i64 = MILLISECOND;
 

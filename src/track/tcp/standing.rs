@@ -40,14 +40,7 @@ impl Standing {
 
     /// End `me` sends a segment, and the other one gets it. Says why that one does not expect it.
     pub(super) fn take(&mut self, s: &Segment, me: usize) -> Option<&'static str> {
-        let segment = state::Segment {
-            seq: s.seq,
-            ack: s.has(flag::ACK).then_some(s.ack),
-            len: s.len,
-            syn: s.has(flag::SYN),
-            fin: s.has(flag::FIN),
-            rst: s.has(flag::RST),
-        };
+        let segment = state::Segment::from(s);
         let other = 1 - me;
         let why = self.unexpected(&segment, me);
         self.ends[me].sends(&segment);
