@@ -4,13 +4,13 @@
 //!
 //! ```text
 //!  tell    export  json svg html mermaid      render  line tree hex boxes ladder     packets → text or bytes
-//!  act     lab     private hosts, the wire, scenarios
+//!  act     probe   send and match                lab     private hosts, the wire, scenarios
 //!  mean    track   flows, numbers, states, stories, streams     filter  which packets are wanted
-//!  read    decode  walks a frame through the registry; never fails
+//!  read    decode  walks a frame through the registry; never fails    craft  a written packet → bytes, and back
 //!  know    proto   one file per protocol
 //!  world   file    pcap, pcapng               capture  an interface
 //!  cellar  sys     the kernel made safe: the only room with unsafe code
-//!  words   time link frame field layer protocol line checksum text bpf
+//!  words   time link frame field layer protocol line checksum text caret bpf
 //! ```
 //!
 //! A packet's way up: a [`frame::Source`] (an interface, a file, a lab's wire) yields a [`frame::Batch`];
@@ -24,6 +24,7 @@
 //! - Nothing outside `sys` is unsafe.
 
 pub mod bpf;
+pub mod caret;
 pub mod checksum;
 pub mod field;
 pub mod frame;
@@ -35,11 +36,13 @@ pub mod text;
 pub mod time;
 
 pub mod capture;
+pub mod craft;
 pub mod decode;
 pub mod export;
 pub mod file;
 pub mod filter;
 pub mod lab;
+pub mod probe;
 pub mod proto;
 pub mod render;
 pub mod sys;

@@ -1,5 +1,9 @@
 //! What a protocol is: one `static` with its name, its claims, its fields and a few functions over bytes.
 
+mod craft;
+
+pub use craft::{Answers, Ask, Craft, Fill, Part, Slot, Tail};
+
 use std::{net::IpAddr, ops::ControlFlow};
 
 use crate::{
@@ -31,6 +35,8 @@ pub struct Protocol {
     pub line: fn(&View<'_>, &mut Line),
     /// Source and destination, for protocols of the network layer.
     pub addresses: Option<Addresses>,
+    /// How it is crafted; `None` for what can only be given as bytes.
+    pub craft: Option<&'static Craft>,
 }
 
 /// Visits the fields of a layer that have no fixed place.

@@ -162,6 +162,24 @@ impl fmt::Display for Colons<'_> {
     }
 }
 
+/// A number: decimal, or with `0x`, `0b`.
+pub fn number(text: &str) -> Option<u128> {
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
+        [b'0', b'b' | b'B', ..] => (&text[2..], 2),
+        _ => (text, 10),
+    };
+    if digits.starts_with('+') {
+        return None;
+    }
+    u128::from_str_radix(digits, radix).ok()
+}
+
+/// Bytes in hexadecimal, with colons between them or without.
+pub fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text.replace(':', "")).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

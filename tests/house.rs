@@ -9,8 +9,8 @@ use std::{
 
 /// Plain values that every room may use, and that use no room.
 const WORDS: &[&str] = &[
-    "bpf", "checksum", "field", "frame", "layer", "line", "link", "protocol", "testing", "text",
-    "time",
+    "bpf", "caret", "checksum", "field", "frame", "layer", "line", "link", "protocol", "testing",
+    "text", "time",
 ];
 
 /// Which rooms a room may import, besides the words and itself. `proto` is known to `decode` through its list;
@@ -21,18 +21,25 @@ const MAY: &[(&str, &[&str])] = &[
     ("capture", &["sys"]),
     ("proto", &[]),
     ("decode", &["proto"]),
+    ("craft", &["proto", "decode"]),
     ("track", &["proto", "decode"]),
     ("filter", &["proto", "decode"]),
     (
         "lab",
         &["sys", "file", "capture", "proto", "decode", "track"],
     ),
+    (
+        "probe",
+        &[
+            "sys", "file", "capture", "proto", "decode", "track", "craft",
+        ],
+    ),
     ("render", &["proto", "decode", "track"]),
     ("export", &["proto", "decode", "track", "render"]),
 ];
 
 /// Rooms that get the world as arguments.
-const PURE: &[&str] = &["proto", "decode", "track", "filter", "render"];
+const PURE: &[&str] = &["proto", "decode", "craft", "track", "filter", "render"];
 
 /// What the world is called in source text.
 const WORLD: &[&str] = &[

@@ -349,6 +349,7 @@ mod tests {
             walk: None,
             line: proto::data::PROTOCOL.line,
             addresses: None,
+            craft: None,
         }
     };
 

@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use unicode_width::UnicodeWidthStr;
-
-use crate::text::plain;
-
-/// The most characters of a line that are shown on each side of the beginning of a fault.
-const AROUND: usize = 60;
+use crate::{caret::Caret, text::plain};
 
 /// A fault in an expression, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,23 +21,12 @@ impl fmt::Display for FilterError {
     /// The message, the line of the expression that has the fault, and a caret under the fault. Nothing in them reaches
     /// a terminal as a control character.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let before: Vec<char> = self.expression.chars().take(self.at).collect();
-        let line = before.iter().rposition(|c| *c == '\n').map_or(0, |n| n + 1);
-        let start = line.max(before.len().saturating_sub(AROUND));
-        let rest = self.expression.chars().skip(self.at);
-        let rest: Vec<char> = rest.take(AROUND).take_while(|c| *c != '\n').collect();
-        let len = self.len.clamp(1, rest.len().max(1));
-        let (before, fault) = (shown(&before[start..]), shown(&rest[..len.min(rest.len())]));
         let message: String = self.message.chars().map(plain).collect();
         writeln!(f, "bad filter: {message}")?;
-        writeln!(f, "  {before}{}", shown(&rest))?;
-        let (indent, carets) = (before.width(), fault.width().max(1));
-        write!(f, "  {}{}", " ".repeat(indent), "^".repeat(carets))
+        let (at, len) = (self.at, self.len);
+        let text = &self.expression;
+        Caret { text, at, len }.fmt(f)
     }
-}
-
-fn shown(text: &[char]) -> String {
-    text.iter().map(|c| plain(*c)).collect()
 }
 
 #[cfg(test)]

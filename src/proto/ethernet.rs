@@ -12,8 +12,11 @@ use crate::{
     layer::View,
     line::Line,
     link::LinkType,
-    proto::ethertype::{self, FIRST_TYPE, LONGEST, NAMES},
-    protocol::{Claim, Context, Dissected, Protocol},
+    proto::{
+        ethertype::{self, FIRST_TYPE, LONGEST, NAMES},
+        making,
+    },
+    protocol::{Ask, Claim, Context, Craft, Dissected, Protocol, Slot},
     text::Mac,
 };
 use std::ops::ControlFlow;
@@ -37,7 +40,28 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: Some(&CRAFT),
 };
+
+/// The type; below 1536 it is a length, which is right with an LLC header inside.
+static CRAFT: Craft = Craft {
+    names: &["eth", "ether"],
+    header: &[0; HEADER],
+    slots: &[
+        Slot::new(&["dst"], &DST).asked(Ask::NextHopMac),
+        Slot::new(&["src"], &SRC).asked(Ask::SourceMac),
+        Slot::at(&["type"], &TYPE, (12, 0, 16)).computed(type_or_length),
+    ],
+    tail: None,
+    answers: None,
+};
+
+fn type_or_length(view: &View<'_>) -> Option<u64> {
+    if making::inside(view).is_some_and(|inside| inside.name == "llc") {
+        return Some(view.payload().len() as u64);
+    }
+    making::ethertype(view)
+}
 
 crate::fields! {
     DST = Field::at("eth.dst", "Destination", Kind::Mac, 0, 48, "The hardware address that the frame is for (IEEE 802.3 clause 3.2.4).");

@@ -31,6 +31,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
+    craft: None,
 };
 
 const MESSAGES: &[(u64, &str)] = &[

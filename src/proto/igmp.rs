@@ -41,6 +41,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 const TYPES: &[(u64, &str)] = &[

@@ -7,6 +7,8 @@
 //! | ver,ihl| dscp,ecn| length | id     | flags,offset | ttl | proto | checksum | src  | dst  | options …
 //! ```
 
+mod craft;
+
 use super::{
     fragment::Fragment,
     ipproto,
@@ -45,6 +47,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: Some(addresses),
+    craft: Some(&craft::CRAFT),
 };
 
 const OPTION_NAMES: &[(u64, &str)] = &[

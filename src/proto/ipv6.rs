@@ -40,6 +40,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: Some(addresses),
+    craft: None,
 };
 
 crate::fields! {

@@ -29,6 +29,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
+    craft: None,
 };
 
 crate::fields! {

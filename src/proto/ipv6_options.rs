@@ -42,6 +42,7 @@ pub static HOP_BY_HOP: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 /// Options for the destination.
@@ -69,6 +70,7 @@ pub static DESTINATION: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 const NXT_DOC: &str = "What follows these options (IANA Protocol Numbers).";

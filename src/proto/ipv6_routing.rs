@@ -37,6 +37,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: Some(addresses),
+    craft: None,
 };
 
 const TYPES: &[(u64, &str)] = &[

@@ -177,6 +177,7 @@ pub mod frame;
 pub mod control;
 pub mod fragment;
 mod ipproto;
+mod making;
 mod options;
 mod verify;
 pub mod worked;

@@ -36,6 +36,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
+    craft: None,
 };
 
 const RESERVED: &[(u64, &str)] = &[

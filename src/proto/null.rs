@@ -31,6 +31,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 const FAMILIES: &[(u64, &str)] = &[

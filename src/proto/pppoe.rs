@@ -33,6 +33,7 @@ pub static SESSION: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
+    craft: None,
 };
 
 /// The discovery stage.
@@ -47,6 +48,7 @@ pub static DISCOVERY: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 const CODES: &[(u64, &str)] = &[

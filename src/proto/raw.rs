@@ -25,6 +25,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
+    craft: None,
 };
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

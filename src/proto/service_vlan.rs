@@ -30,6 +30,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 crate::fields! {

@@ -35,6 +35,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 const PACKET_TYPES: &[(u64, &str)] = &[

@@ -7,13 +7,16 @@
 //! | src port | dst port | length  | checksum | payload …
 //! ```
 
-use super::verify::{self, status};
+use super::{
+    making,
+    verify::{self, status},
+};
 use crate::{
     checksum::Verdict,
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Ask, Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 use std::ops::ControlFlow;
 
@@ -42,6 +45,7 @@ pub static LITE: Protocol = Protocol {
     walk: Some(walk_lite),
     line,
     addresses: None,
+    craft: Some(&CRAFT),
 };
 
 /// `udp.checksum_coverage`.
@@ -73,6 +77,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 crate::fields! {
@@ -83,6 +88,27 @@ crate::fields! {
     CHECKSUM_STATUS = Field::walked("udp.checksum.status", "Checksum status", Kind::Uint, "Wireshark's number for the outcome of the check.").names(status::NAMES);
     VERDICT = Field::walked("sockwire.checksum", "Checksum verdict", Kind::Text, "Whether the checksum is right, wrong, left to the device, or cannot be told.");
     STREAM = Field::derived("udp.stream", "Stream", Kind::Uint, "Number of the conversation, counted from 0 in the order of first packets.");
+}
+
+/// Ports that nobody gave are the program's own and Scapy's DNS; the checksum comes last, and is never 0 (RFC 768).
+static CRAFT: Craft = Craft {
+    names: &["udp"],
+    header: &[0x9c, 0x40, 0, 53, 0, 0, 0, 0],
+    slots: &[
+        Slot::new(&["sport"], &SRCPORT).asked(Ask::Port),
+        Slot::new(&["dport"], &DSTPORT),
+        Slot::new(&["len"], &LENGTH).computed(making::length),
+        Slot::new(&["chksum"], &CHECKSUM).computed(checksum),
+    ],
+    tail: None,
+    answers: Some(making::ports_swapped),
+};
+
+fn checksum(view: &View<'_>) -> Option<u64> {
+    match making::transport_checksum(view, IP_PROTO, 6)? {
+        0 => Some(0xffff),
+        sum => Some(sum),
+    }
 }
 
 /// What the payload is: who claims the lower port, else the higher.

@@ -42,6 +42,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line: line::line,
     addresses: None,
+    craft: None,
 };
 
 /// Multicast DNS, whose fields are those of DNS.

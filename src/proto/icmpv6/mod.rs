@@ -38,6 +38,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: None,
 };
 
 /// Message types.

@@ -9,6 +9,7 @@
 //! | checksum | urgent  | options (off * 4 - 20 bytes) | payload …
 //! ```
 
+mod craft;
 mod option;
 
 pub use option::Offers;
@@ -41,6 +42,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
+    craft: Some(&craft::CRAFT),
 };
 
 crate::fields! {

@@ -18,24 +18,24 @@ use crate::{
 use std::ops::ControlFlow;
 
 /// Option kinds with data of their own.
-mod kind {
-    pub(super) const MSS: u8 = 2;
-    pub(super) const WSCALE: u8 = 3;
-    pub(super) const SACK_PERMITTED: u8 = 4;
-    pub(super) const SACK: u8 = 5;
-    pub(super) const ECHO: u8 = 6;
-    pub(super) const ECHO_REPLY: u8 = 7;
-    pub(super) const TIMESTAMP: u8 = 8;
-    pub(super) const CC: u8 = 11;
-    pub(super) const CC_ECHO: u8 = 13;
-    pub(super) const MD5: u8 = 19;
-    pub(super) const QUICK_START: u8 = 27;
-    pub(super) const USER_TIMEOUT: u8 = 28;
-    pub(super) const AUTHENTICATION: u8 = 29;
-    pub(super) const MULTIPATH: u8 = 30;
-    pub(super) const FAST_OPEN: u8 = 34;
-    pub(super) const EXPERIMENT_1: u8 = 253;
-    pub(super) const EXPERIMENT_2: u8 = 254;
+pub(super) mod kind {
+    pub(in crate::proto::tcp) const MSS: u8 = 2;
+    pub(in crate::proto::tcp) const WSCALE: u8 = 3;
+    pub(in crate::proto::tcp) const SACK_PERMITTED: u8 = 4;
+    pub(in crate::proto::tcp) const SACK: u8 = 5;
+    pub(in crate::proto::tcp) const ECHO: u8 = 6;
+    pub(in crate::proto::tcp) const ECHO_REPLY: u8 = 7;
+    pub(in crate::proto::tcp) const TIMESTAMP: u8 = 8;
+    pub(in crate::proto::tcp) const CC: u8 = 11;
+    pub(in crate::proto::tcp) const CC_ECHO: u8 = 13;
+    pub(in crate::proto::tcp) const MD5: u8 = 19;
+    pub(in crate::proto::tcp) const QUICK_START: u8 = 27;
+    pub(in crate::proto::tcp) const USER_TIMEOUT: u8 = 28;
+    pub(in crate::proto::tcp) const AUTHENTICATION: u8 = 29;
+    pub(in crate::proto::tcp) const MULTIPATH: u8 = 30;
+    pub(in crate::proto::tcp) const FAST_OPEN: u8 = 34;
+    pub(in crate::proto::tcp) const EXPERIMENT_1: u8 = 253;
+    pub(in crate::proto::tcp) const EXPERIMENT_2: u8 = 254;
 }
 
 /// The experiment that became fast open (RFC 7413 appendix A).

@@ -3,12 +3,14 @@
 mod answer;
 mod capture;
 mod check;
+mod craft;
 mod doctor;
 mod explain;
 mod filter;
 mod flows;
 mod follow;
 mod gather;
+mod handshake;
 mod interfaces;
 mod lab;
 mod ladder;
@@ -19,10 +21,15 @@ mod packets;
 mod permission;
 mod pipeline;
 mod privilege;
+mod probe;
 mod protocols;
 mod read;
+mod replay;
+mod respond;
 mod selecting;
+mod send;
 mod show;
+mod traceroute;
 mod waiting;
 mod watch;
 mod welcome;
@@ -187,6 +194,14 @@ enum Command {
     Answer(answer::Args),
     Check(check::Args),
     Follow(follow::Args),
+    Craft(craft::Args),
+    Send(send::Args),
+    #[command(visible_aliases = ["ask", "sr1"])]
+    Probe(probe::Args),
+    Handshake(handshake::Args),
+    Traceroute(traceroute::Args),
+    Replay(replay::Args),
+    Respond(respond::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -210,6 +225,13 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Answer(args)) => answer::run(args, global),
         Some(Command::Check(args)) => check::run(args, global),
         Some(Command::Follow(args)) => follow::run(args, global),
+        Some(Command::Craft(args)) => craft::run(args, global),
+        Some(Command::Send(args)) => send::run(args, global),
+        Some(Command::Probe(args)) => probe::run(args, global),
+        Some(Command::Handshake(args)) => handshake::run(args, global),
+        Some(Command::Traceroute(args)) => traceroute::run(args, global),
+        Some(Command::Replay(args)) => replay::run(args, global),
+        Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),

@@ -1,0 +1,18 @@
+//! `respond`: sniff, then answer.
+
+use anyhow::anyhow;
+
+use super::{Exit, Failure, Global, Outcome};
+
+/// Answer packets that match a filter
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The specification, or what else the command is about
+    words: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, _global: &Global) -> Outcome {
+    let _ = args.words;
+    Err(Failure::new(Exit::Usage, anyhow!("not built yet")))
+}

@@ -1,0 +1,93 @@
+//! Crafting: a packet written in words becomes bytes, and a packet's bytes become words that would give them back.
+//!
+//! # The notation
+//!
+//! Layers from the outermost to the innermost, with `/` between them; in a layer, `field=value` words in any order:
+//!
+//! ```text
+//! ip dst=10.0.0.2 ttl=5 / tcp dport=80 flags=S mss=1460 sackok ws=7 / text=hello
+//! ```
+//!
+//! - A field left out is computed; a field given is kept, even when it is wrong.
+//! - `dport=22,80,443` and `ttl=1..30` give several values: the packets are the product of all of them.
+//! - A layer of bytes is `text=hello`, `hex=00ff`, `zeros=18`, `random=100:SEED`, `file=NAME`.
+//! - `trailer=00ff` on any layer puts bytes behind what it carries.
+//!
+//! Every protocol is written through the table that it is read by ([`crate::protocol::Craft`]).
+
+mod build;
+mod error;
+mod parse;
+mod payload;
+mod print;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use build::{Built, Mark, NoRoute, Route, State};
+pub use error::SpecError;
+pub use parse::{Files, NoFiles};
+pub use print::{Printed, print};
+pub use value::Choices;
+
+use crate::{
+    link::LinkType,
+    protocol::{Claim, Protocol, Slot},
+};
+
+/// A packet, or several: what its text says, checked and ready to be built.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    layers: Vec<Piece>,
+    link: Option<LinkType>,
+}
+
+/// One layer of a [`Spec`].
+#[derive(Clone, Debug)]
+struct Piece {
+    protocol: &'static Protocol,
+    /// The header with options and usual values; of plain data, the bytes.
+    header: Vec<u8>,
+    /// Fields that have a value of their own.
+    given: Vec<Given>,
+    /// All fields that can have one.
+    slots: Vec<Slot>,
+    /// Bytes behind what the layer carries.
+    trailer: Vec<u8>,
+}
+
+/// The values given to one field.
+#[derive(Clone, Debug)]
+struct Given {
+    /// Index into the piece's slots.
+    slot: usize,
+    choices: Choices,
+}
+
+impl Spec {
+    /// How many packets the specification stands for: the product of all its lists.
+    pub fn count(&self) -> u64 {
+        let lists = self.layers.iter().flat_map(|piece| &piece.given);
+        lists.fold(1, |product, given| {
+            product.saturating_mul(given.choices.len())
+        })
+    }
+
+    /// The protocols of its layers, outermost first.
+    pub fn protocols(&self) -> impl Iterator<Item = &'static Protocol> {
+        self.layers.iter().map(|piece| piece.protocol)
+    }
+
+    /// The link type of its packets: of the outermost layer, or as `link=` says. `None`: it begins above the link layer
+    /// and above IP.
+    pub fn link(&self) -> Option<LinkType> {
+        let claims = self.layers.first().map_or(&[][..], |p| p.protocol.claims);
+        let by_layer = claims.iter().find_map(|claim| match claim {
+            Claim::Link(link) => Some(*link),
+            Claim::EtherType(0x0800 | 0x86dd) => Some(LinkType::RAW),
+            _ => None,
+        });
+        self.link.or(by_layer)
+    }
+}

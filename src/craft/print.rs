@@ -1,0 +1,210 @@
+//! Prints a packet in the notation, so that crafting the words gives the same bytes again.
+
+use super::{
+    Piece, build, payload,
+    slots::{layer_name, word},
+    value::{get, put, write},
+};
+use crate::{
+    layer::{Layer, Packet, View},
+    link::LinkType,
+    proto::data,
+    protocol::{Claim, Fill, Protocol},
+};
+use std::fmt::Write as _;
+
+/// How much of one layer could be said in fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Printed {
+    /// The layer's protocol.
+    pub protocol: &'static Protocol,
+    /// Bytes of its header.
+    pub bytes: usize,
+    /// Whether they stand as `hex=`.
+    pub as_hex: bool,
+}
+
+/// Appends `packet` in the notation, and says of each header whether its fields could say it.
+pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
+    let whole = packet.frame.bytes;
+    let own: Vec<View<'_>> = packet
+        .views()
+        .filter(|view| view.layer.buffer == 0)
+        .collect();
+    let pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
+    let layers = planned(&own, &pieces);
+    let plan = build::packet(whole, &layers, packet.frame.link);
+    let mut first = true;
+    if needs_link(packet.frame.link, &layers) {
+        let _ = write!(out, "link={}", packet.frame.link.0);
+        first = false;
+    }
+    let mut printed = Vec::new();
+    for (index, view) in own.iter().enumerate() {
+        let next = own.get(index + 1).map(|next| next.layer);
+        let header = view.header();
+        let end = view.layer.end as usize;
+        // What is carried and not decoded, and what stands behind the next layer.
+        let (rest, trailer) = match next {
+            Some(next) => (&[][..], whole.get(next.end as usize..end).unwrap_or(&[])),
+            None => (view.payload(), &[][..]),
+        };
+        let outermost = index == 0 && end < whole.len();
+        let behind = [trailer, if outermost { &whole[end..] } else { &[] }].concat();
+        let mut separate = |out: &mut String| {
+            if !first {
+                out.push_str(" / ");
+            }
+            first = false;
+        };
+        printed.push(Printed {
+            protocol: view.layer.protocol,
+            bytes: header.len(),
+            as_hex: pieces[index].is_none() && !is_data(view.layer.protocol),
+        });
+        match (&pieces[index], plan.view(index)) {
+            (Some(piece), Some(view)) => {
+                separate(out);
+                fields(piece, &view, out);
+            }
+            _ if header.is_empty() && behind.is_empty() => {}
+            _ => {
+                separate(out);
+                payload::write(header, !behind.is_empty(), out);
+            }
+        }
+        if !behind.is_empty() {
+            out.push_str(" trailer=");
+            let zeros = behind.iter().all(|b| *b == 0);
+            let _ = if zeros {
+                write!(out, "zeros:{}", behind.len())
+            } else {
+                write!(out, "{}", hex::encode(behind))
+            };
+        }
+        if !rest.is_empty() {
+            separate(out);
+            payload::write(rest, false, out);
+        }
+    }
+    printed
+}
+
+fn is_data(protocol: &Protocol) -> bool {
+    std::ptr::eq(protocol, &data::PROTOCOL)
+}
+
+/// The layers as building would place them: what is printed as bytes is plain data.
+fn planned(own: &[View<'_>], pieces: &[Option<Piece>]) -> Vec<Layer> {
+    let place = |(view, piece): (&View<'_>, &Option<Piece>)| Layer {
+        protocol: match piece {
+            Some(piece) => piece.protocol,
+            None => &data::PROTOCOL,
+        },
+        quoted: false,
+        wire: view.layer.end - view.layer.start,
+        problem: None,
+        ..*view.layer
+    };
+    let mut layers: Vec<Layer> = own.iter().zip(pieces).map(place).collect();
+    // What the last header carries and nobody decodes is a layer of bytes.
+    if let Some(last) = own.last().filter(|last| !last.payload().is_empty()) {
+        let start = last.layer.start + last.layer.header;
+        layers.push(Layer {
+            protocol: &data::PROTOCOL,
+            start,
+            header: last.layer.end - start,
+            wire: last.layer.end - start,
+            problem: None,
+            quoted: false,
+            ..*last.layer
+        });
+    }
+    layers
+}
+
+/// A piece that gives the bytes of `view`'s header when all its fields are given; `None` when there is none.
+fn expressed(view: &View<'_>) -> Option<Piece> {
+    let craft = view.layer.protocol.craft?;
+    let header = view.header();
+    let mut piece = Piece::new(view.layer.protocol);
+    let mut sound = true;
+    let mut words = Vec::new();
+    if let Some(tail) = craft.tail {
+        (tail.read)(view, &mut |word, value| words.push((word, value)));
+    }
+    for (word, value) in &words {
+        let part = piece.part(word)?;
+        sound &= (part.write)(value, &mut piece.header).is_ok();
+    }
+    piece.finish();
+    if !sound || piece.header.len() != header.len() {
+        return None;
+    }
+    let mut candidate = piece.header.clone();
+    for slot in &piece.slots {
+        if let Some(value) =
+            get(header, slot.place).filter(|_| slot.when.is_none_or(|when| when(header)))
+        {
+            put(&mut candidate, slot.place, value);
+        }
+    }
+    (candidate == header).then_some(piece)
+}
+
+/// Appends the layer: its name, the fields that would not come by themselves, the words of its tail.
+fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
+    let header = view.header();
+    out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
+    let mut said = piece.header.clone();
+    for (at, slot) in piece.slots.iter().enumerate() {
+        let Some(value) = get(header, slot.place) else {
+            continue;
+        };
+        if slot.when.is_some_and(|when| !when(header)) || piece.is_alias(at) {
+            continue;
+        }
+        let itself = match slot.fill {
+            Fill::Usual => get(&said, slot.place),
+            Fill::Computed(compute) => compute(view)
+                .map(u128::from)
+                .or_else(|| get(&said, slot.place)),
+            Fill::Asked(_) => None,
+        };
+        put(&mut said, slot.place, value);
+        if itself == Some(value) {
+            continue;
+        }
+        let name = word(piece.protocol, slot);
+        let _ = write!(out, " {name}");
+        if slot.place.2 != 1 || value != 1 {
+            out.push('=');
+            write(slot, value, out);
+        }
+    }
+    let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) else {
+        return;
+    };
+    (tail.read)(view, &mut |word, value| {
+        let _ = write!(out, " {word}");
+        if !value.is_empty() {
+            let _ = write!(out, "={value}");
+        }
+    });
+}
+
+/// Whether the first layer does not tell the link type.
+fn needs_link(link: LinkType, layers: &[Layer]) -> bool {
+    let claims = layers
+        .first()
+        .map_or(&[][..], |layer| layer.protocol.claims);
+    let ip = matches!(link, LinkType::RAW)
+        && claims
+            .iter()
+            .any(|claim| matches!(claim, Claim::EtherType(0x0800 | 0x86dd)));
+    let first = claims.iter().find_map(|claim| match claim {
+        Claim::Link(first) => Some(*first),
+        _ => None,
+    });
+    !ip && first != Some(link)
+}

@@ -1,0 +1,13 @@
+//! Sending packets of our own making, and hearing what comes back: sockets that fit, routes, replies, handshakes by hand.
+
+mod ear;
+mod error;
+mod hush;
+mod outlet;
+mod route;
+
+pub use ear::{Ear, Heard, Hearing};
+pub use error::ProbeError;
+pub use hush::{Hush, Hushed};
+pub use outlet::{Outlet, Via};
+pub use route::KernelRoute;

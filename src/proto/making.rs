@@ -1,0 +1,163 @@
+//! What the craft tables of several protocols share: lengths, checksums, the number of what comes next, options.
+
+use crate::{
+    checksum,
+    layer::View,
+    protocol::{Claim, Protocol},
+};
+
+/// The protocol of the layer inside `view`.
+pub(super) fn inside(view: &View<'_>) -> Option<&'static Protocol> {
+    let next = view.packet.view(view.index + 1)?;
+    Some(next.layer.protocol)
+}
+
+/// The first claim of what is inside that `number` reads a number from.
+fn claimed(view: &View<'_>, number: fn(&Claim) -> Option<u64>) -> Option<u64> {
+    inside(view)?.claims.iter().find_map(number)
+}
+
+/// The EtherType of what is inside.
+pub(super) fn ethertype(view: &View<'_>) -> Option<u64> {
+    claimed(view, |claim| match claim {
+        Claim::EtherType(number) => Some((*number).into()),
+        _ => None,
+    })
+}
+
+/// The IP protocol number of what is inside.
+pub(super) fn ip_proto(view: &View<'_>) -> Option<u64> {
+    claimed(view, |claim| match claim {
+        Claim::IpProto(number) => Some((*number).into()),
+        _ => None,
+    })
+}
+
+/// Bytes of header and payload.
+pub(super) fn length(view: &View<'_>) -> Option<u64> {
+    Some(view.bytes().len() as u64)
+}
+
+/// Bytes of header.
+pub(super) fn header_length(view: &View<'_>) -> Option<u64> {
+    Some(view.header().len() as u64)
+}
+
+/// The Internet checksum over `bytes`, whose own two bytes at `at` count as zero.
+pub(super) fn checksum_without(start: u32, bytes: &[u8], at: usize) -> Option<u64> {
+    let (before, after) = (bytes.get(..at)?, bytes.get(at + 2..)?);
+    let sum = checksum::sum(checksum::sum(start, before), after);
+    Some(checksum::finish(sum).into())
+}
+
+/// The checksum at byte `at` over everything in the layer.
+pub(super) fn plain_checksum(view: &View<'_>, at: usize) -> Option<u64> {
+    checksum_without(0, view.bytes(), at)
+}
+
+/// The checksum at byte `at` over the pseudo-header for IP protocol `protocol` and everything in the layer.
+pub(super) fn transport_checksum(view: &View<'_>, protocol: u8, at: usize) -> Option<u64> {
+    let (source, destination) = view.addresses()?;
+    let bytes = view.bytes();
+    let pseudo = checksum::pseudo(source, destination, protocol, bytes.len() as u32);
+    checksum_without(pseudo, bytes, at)
+}
+
+/// The reply comes from the port that was asked, and goes to the port that asks.
+pub(super) fn ports_swapped(request: &View<'_>, reply: &View<'_>) -> bool {
+    let ports = |view: &View<'_>| Some((view.u16(0)?, view.u16(2)?));
+    match (ports(request), ports(reply)) {
+        (Some((source, destination)), Some(back)) => back == (destination, source),
+        _ => false,
+    }
+}
+
+/// Options in the form kind, length, data that TCP and IPv4 share, where the length counts all three.
+pub(super) mod option {
+    use crate::text::number;
+
+    /// Reads a number that fits `bytes` bytes, and appends it, big endian.
+    fn push_number(text: &str, bytes: usize, out: &mut Vec<u8>) -> Result<(), String> {
+        let largest = u64::MAX >> (64 - 8 * bytes.clamp(1, 8));
+        let value = number(text).and_then(|n| u64::try_from(n).ok());
+        let value = value
+            .filter(|n| *n <= largest)
+            .ok_or_else(|| format!("expected a number up to {largest}"))?;
+        out.extend_from_slice(&value.to_be_bytes()[8 - bytes.clamp(1, 8)..]);
+        Ok(())
+    }
+
+    /// Appends an option with `data`.
+    pub(in crate::proto) fn push(
+        kind: u8,
+        data: &[u8],
+        header: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let len = u8::try_from(data.len() + 2).map_err(|_| "an option has room for 253 bytes")?;
+        header.extend([kind, len]);
+        header.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// An option without length or data.
+    pub(in crate::proto) fn single<const KIND: u8>(
+        _: &str,
+        header: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        header.push(KIND);
+        Ok(())
+    }
+
+    /// An option without data.
+    pub(in crate::proto) fn empty<const KIND: u8>(
+        _: &str,
+        header: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        push(KIND, &[], header)
+    }
+
+    /// An option with one number of `BYTES` bytes.
+    pub(in crate::proto) fn one<const KIND: u8, const BYTES: usize>(
+        value: &str,
+        header: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let mut data = Vec::new();
+        push_number(value, BYTES, &mut data)?;
+        push(KIND, &data, header)
+    }
+
+    /// An option with numbers of `BYTES` bytes, as many as there are, with `:` between them.
+    pub(in crate::proto) fn several<const KIND: u8, const BYTES: usize>(
+        value: &str,
+        header: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let mut data = Vec::new();
+        for number in value.split(':') {
+            push_number(number, BYTES, &mut data)?;
+        }
+        push(KIND, &data, header)
+    }
+
+    /// An option with bytes in hexadecimal.
+    pub(in crate::proto) fn bytes<const KIND: u8>(
+        value: &str,
+        header: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let data = crate::text::hexadecimal(value).ok_or("expected bytes in hexadecimal")?;
+        push(KIND, &data, header)
+    }
+
+    /// Any option: `KIND:HEX`.
+    pub(in crate::proto) fn any(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+        let (kind, data) = value.split_once(':').unwrap_or((value, ""));
+        let kind = number(kind).and_then(|n| u8::try_from(n).ok());
+        let kind = kind.ok_or("expected KIND:HEX, such as 30:0011")?;
+        let data = crate::text::hexadecimal(data).ok_or("expected KIND:HEX, such as 30:0011")?;
+        push(kind, &data, header)
+    }
+
+    /// Pads with zeros to whole 32-bit words.
+    pub(in crate::proto) fn to_words(header: &mut Vec<u8>) {
+        header.resize(header.len().next_multiple_of(4), 0);
+    }
+}
