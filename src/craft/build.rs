@@ -115,10 +115,11 @@ impl Piece {
         given.any(|given| given.slot == at || self.slots[given.slot].place == place)
     }
 
-    /// Whether slot `at` is another word for a place that stands before it.
-    pub(super) fn is_alias(&self, at: usize) -> bool {
+    /// Whether slot `at` is another word for a place in `header` that stands before it.
+    pub(super) fn is_alias(&self, at: usize, header: &[u8]) -> bool {
         let place = self.slots[at].place;
-        self.slots[..at].iter().any(|slot| slot.place == place)
+        let mut before = self.slots[..at].iter();
+        before.any(|slot| slot.place == place && slot.is_in(header))
     }
 }
 
@@ -148,7 +149,8 @@ impl Spec {
             layer.wire = layer.end - layer.start;
             for given in piece.given.iter().rev() {
                 let len = given.choices.len();
-                let header = &mut built.bytes[layer.start as usize..];
+                let end = layer.start + layer.header;
+                let header = &mut built.bytes[layer.start as usize..end as usize];
                 put(
                     header,
                     piece.slots[given.slot].place,
@@ -168,7 +170,7 @@ impl Spec {
                 let Fill::Asked(ask) = slot.fill else {
                     continue;
                 };
-                if piece.is_given(at) {
+                if piece.is_given(at) || !slot.is_in(&piece.header) {
                     continue;
                 }
                 if let Some(value) = answer(ask, route, built, index) {
@@ -190,7 +192,7 @@ impl Spec {
                     continue;
                 }
                 let view = packet(&built.bytes, &built.layers, LinkType::RAW).view(index);
-                if !view.is_some_and(|view| slot.when.is_none_or(|when| when(view.header()))) {
+                if !view.is_some_and(|view| slot.is_in(view.header())) {
                     continue;
                 }
                 if let Some(value) = view.as_ref().and_then(compute) {
@@ -213,7 +215,7 @@ impl Spec {
                 let Some(value) = get(view.header(), slot.place) else {
                     continue;
                 };
-                if slot.when.is_some_and(|when| !when(view.header())) || piece.is_alias(at) {
+                if !slot.is_in(view.header()) || piece.is_alias(at, view.header()) {
                     continue;
                 }
                 let right = match slot.fill {

@@ -41,16 +41,15 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
     }
     let mut printed = Vec::new();
     for (index, view) in own.iter().enumerate() {
-        let next = own.get(index + 1).map(|next| next.layer);
         let header = view.header();
-        let end = view.layer.end as usize;
-        // What is carried and not decoded, and what stands behind the next layer.
-        let (rest, trailer) = match next {
-            Some(next) => (&[][..], whole.get(next.end as usize..end).unwrap_or(&[])),
-            None => (view.payload(), &[][..]),
-        };
-        let outermost = index == 0 && end < whole.len();
-        let behind = [trailer, if outermost { &whole[end..] } else { &[] }].concat();
+        // What is carried and not decoded, and what stands behind the layer in the one that carries it.
+        let last = index + 1 == own.len();
+        let rest = if last { view.payload() } else { &[] };
+        let around = index
+            .checked_sub(1)
+            .map(|below| own[below].layer.end as usize);
+        let behind = view.layer.end as usize..around.unwrap_or(whole.len());
+        let behind = whole.get(behind).unwrap_or(&[]);
         let mut separate = |out: &mut String| {
             if !first {
                 out.push_str(" / ");
@@ -143,9 +142,7 @@ fn expressed(view: &View<'_>) -> Option<Piece> {
     }
     let mut candidate = piece.header.clone();
     for slot in &piece.slots {
-        if let Some(value) =
-            get(header, slot.place).filter(|_| slot.when.is_none_or(|when| when(header)))
-        {
+        if let Some(value) = get(header, slot.place).filter(|_| slot.is_in(header)) {
             put(&mut candidate, slot.place, value);
         }
     }
@@ -157,11 +154,12 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let header = view.header();
     out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
     let mut said = piece.header.clone();
+    let mut names = Vec::new();
     for (at, slot) in piece.slots.iter().enumerate() {
         let Some(value) = get(header, slot.place) else {
             continue;
         };
-        if slot.when.is_some_and(|when| !when(header)) || piece.is_alias(at) {
+        if !slot.is_in(header) || piece.is_alias(at, header) {
             continue;
         }
         let itself = match slot.fill {
@@ -176,6 +174,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let name = word(piece.protocol, slot);
+        names.push(name);
         let _ = write!(out, " {name}");
         if slot.place.2 != 1 || value != 1 {
             out.push('=');
@@ -186,6 +185,10 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         return;
     };
     (tail.read)(view, &mut |word, value| {
+        // A field that was given has its room already.
+        if names.contains(&word) {
+            return;
+        }
         let _ = write!(out, " {word}");
         if !value.is_empty() {
             let _ = write!(out, "={value}");

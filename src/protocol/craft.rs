@@ -84,7 +84,8 @@ pub struct Tail {
     pub read: fn(&View<'_>, &mut dyn FnMut(&'static str, String)),
 }
 
-/// One word of a [`Tail`].
+/// One word of a [`Tail`]. With the word of a slot, it makes room for the slot's field, and the value is the field's: it can
+/// be a list, and computed when there is none.
 pub struct Part {
     /// Its spellings, the printed one first.
     pub words: &'static [&'static str],
@@ -154,6 +155,13 @@ impl Slot {
     pub const fn when(mut self, when: fn(&[u8]) -> bool) -> Self {
         self.when = Some(when);
         self
+    }
+
+    /// Whether `header` has the field: it is of the right form, and long enough.
+    pub fn is_in(&self, header: &[u8]) -> bool {
+        let (byte, bit, bits) = self.place;
+        let end = usize::from(byte) * 8 + usize::from(bit) + usize::from(bits);
+        end <= header.len() * 8 && self.when.is_none_or(|when| when(header))
     }
 }
 
