@@ -3,13 +3,14 @@
 use super::{
     Choices, Given, Piece, Spec, SpecError, payload,
     slots::{self, is_called, layer_name, layer_names, protocol, slots},
+    value::{get, put},
 };
 use crate::{
     layer::MAX_LAYERS,
     link::LinkType,
     proto::data,
-    protocol::{Part, Protocol},
-    text::near,
+    protocol::{Fill, Part, Protocol, Slot},
+    text::{near, number},
 };
 
 /// Where `file=NAME` gets its bytes.
@@ -292,12 +293,27 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
             ..Fault::new(layer.at, layer.name.chars().count(), message)
         }
     };
-    let protocol = protocol(&layer.name).ok_or_else(unknown)?;
+    let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
     let mut piece = Piece::new(protocol);
-    for word in &layer.words {
+    if let Some((slot, value)) = form {
+        piece.give(slot, Choices::one(value.into()));
+    }
+    // What decides the form of the header comes first, wherever it stands.
+    let (forming, rest): (Vec<&Word>, _) = layer.words.iter().partition(|w| piece.forms(&w.name));
+    for word in forming {
+        piece.add(word, files)?;
+    }
+    let given = piece.given.clone();
+    piece.take_form(|at, _| {
+        let given = given.iter().find(|given| given.slot == at)?;
+        Some(given.choices.nth(0))
+    });
+    for word in &rest {
         piece.add(word, files)?;
     }
     piece.finish();
+    let cut = rest.iter().rev().find(|word| word.name == "cut");
+    cut.map_or(Ok(()), |word| piece.cut(word))?;
     Ok(piece)
 }
 
@@ -318,6 +334,30 @@ impl Piece {
             given: Vec::new(),
             slots: slots(protocol),
             trailer: Vec::new(),
+            cut: false,
+        }
+    }
+
+    /// Whether the field called `word` decides the form of the header.
+    fn forms(&self, word: &str) -> bool {
+        let called = |slot: &&Slot| is_called(self.protocol, slot, word);
+        let slot = self.slots.iter().find(called);
+        slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
+    }
+
+    /// Gives the header the form that the values of the deciding fields ask for, by index and slot; what has none is as usual.
+    pub(super) fn take_form(&mut self, value: impl Fn(usize, &Slot) -> Option<u128>) {
+        for (at, slot) in self.slots.iter().enumerate() {
+            let Fill::Form(form) = slot.fill else {
+                continue;
+            };
+            let Some(usual) = get(&self.header, slot.place) else {
+                continue;
+            };
+            let mut decided = self.header.clone();
+            put(&mut decided, slot.place, value(at, slot).unwrap_or(usual));
+            self.header = (form.header)(&decided).to_vec();
+            put(&mut self.header, slot.place, usual);
         }
     }
 
@@ -331,15 +371,18 @@ impl Piece {
             self.trailer = payload::trailer(value.unwrap_or(""), files).map_err(faulty)?;
             return Ok(());
         }
-        if let Some(part) = self.part(&word.name) {
-            return (part.write)(value.unwrap_or(""), &mut self.header).map_err(faulty);
+        if word.name == "cut" {
+            return Ok(());
         }
-        let found = self
-            .slots
-            .iter()
-            .position(|slot| is_called(self.protocol, slot, &word.name));
+        let so_far = self.so_far();
+        let called =
+            |slot: &Slot| is_called(self.protocol, slot, &word.name) && slot.is_in(&so_far);
+        let found = self.slots.iter().position(called);
         let Some(slot) = found else {
-            return Err(self.unknown(word));
+            let Some(part) = self.part(&word.name) else {
+                return Err(self.unknown(word));
+            };
+            return (part.write)(value.unwrap_or(""), &mut self.header).map_err(faulty);
         };
         let choices = match value {
             Some(value) => Choices::read(&self.slots[slot], value).map_err(faulty)?,
@@ -347,6 +390,32 @@ impl Piece {
             None => return Err(faulty(format!("{}= needs a value", word.name))),
         };
         self.give(slot, choices);
+        Ok(())
+    }
+
+    /// The header with what was given so far; the first of several values.
+    fn so_far(&self) -> Vec<u8> {
+        let mut header = self.header.clone();
+        for given in &self.given {
+            put(
+                &mut header,
+                self.slots[given.slot].place,
+                given.choices.nth(0),
+            );
+        }
+        header
+    }
+
+    /// `cut=N`: leaves so many bytes of the header.
+    fn cut(&mut self, word: &Word) -> Result<(), Fault> {
+        let value = word.value.as_deref().unwrap_or("");
+        let len = number(value).and_then(|len| usize::try_from(len).ok());
+        let Some(len) = len.filter(|len| *len <= self.header.len()) else {
+            let message = format!("expected a number of bytes up to {}", self.header.len());
+            return Err(Fault::new(word.value_at, value.chars().count(), message));
+        };
+        self.header.truncate(len);
+        self.cut = true;
         Ok(())
     }
 
@@ -373,9 +442,11 @@ impl Piece {
 
     fn unknown(&self, word: &Word) -> Fault {
         let protocol = self.protocol;
+        let so_far = self.so_far();
         let mut known: Vec<&str> = self
             .slots
             .iter()
+            .filter(|slot| slot.is_in(&so_far))
             .map(|slot| slots::word(protocol, slot))
             .collect();
         let tail = protocol.craft.and_then(|craft| craft.tail);
@@ -384,7 +455,7 @@ impl Piece {
                 .flat_map(|t| t.parts)
                 .filter_map(|p| p.words.first()),
         );
-        known.push("trailer");
+        known.extend(["trailer", "cut"]);
         let meant = near(&word.name, known.iter().copied());
         let meant = meant.map(|near| format!(", did you mean {near}?"));
         let (name, layer) = (&word.name, layer_name(protocol).unwrap_or(protocol.name));

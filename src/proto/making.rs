@@ -57,10 +57,20 @@ pub(super) fn plain_checksum(view: &View<'_>, at: usize) -> Option<u64> {
 
 /// The checksum at byte `at` over the pseudo-header for IP protocol `protocol` and everything in the layer.
 pub(super) fn transport_checksum(view: &View<'_>, protocol: u8, at: usize) -> Option<u64> {
+    covering_checksum(view, protocol, at, view.bytes().len())
+}
+
+/// The same over the first `covered` bytes of the layer only.
+pub(super) fn covering_checksum(
+    view: &View<'_>,
+    protocol: u8,
+    at: usize,
+    covered: usize,
+) -> Option<u64> {
     let (source, destination) = view.addresses()?;
     let bytes = view.bytes();
     let pseudo = checksum::pseudo(source, destination, protocol, bytes.len() as u32);
-    checksum_without(pseudo, bytes, at)
+    checksum_without(pseudo, bytes.get(..covered)?, at)
 }
 
 /// The reply comes from the port that was asked, and goes to the port that asks.
