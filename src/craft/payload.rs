@@ -15,7 +15,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
 ];
 
 /// The most bytes that a packet has room for.
-const LARGEST: usize = 262_144;
+pub(super) const LARGEST: usize = 262_144;
 
 /// The bytes that `word=value` stands for; `None` when `word` is none of [`WORDS`].
 pub(super) fn bytes(word: &str, value: &str, files: &dyn Files) -> Option<Result<Vec<u8>, String>> {

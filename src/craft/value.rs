@@ -104,7 +104,7 @@ fn run(slot: &Slot, item: &str) -> Result<Run, String> {
 /// One value, as the number that stands in the header.
 fn one(slot: &Slot, text: &str) -> Result<u128, String> {
     let bits = u32::from(slot.place.2);
-    let largest = u128::MAX.checked_shr(128 - bits).unwrap_or(0);
+    let largest = largest(slot.place.2);
     let value = match slot.field.kind {
         Kind::Mac => mac(text).ok_or("expected a hardware address such as 02:00:00:00:00:01")?,
         Kind::Ipv4 => u32::from(
@@ -246,6 +246,12 @@ fn spelled(slot: &Slot, value: u128, out: &mut String) -> bool {
     true
 }
 
+/// The largest number of so many bits, up to 128.
+pub(super) fn largest(bits: u16) -> u128 {
+    let unused = 128 - u32::from(bits.min(128));
+    u128::MAX.checked_shr(unused).unwrap_or(0)
+}
+
 /// The number in `place` of a header; `None` where the header ends before it.
 pub(super) fn get(header: &[u8], (byte, bit, bits): (u16, u8, u16)) -> Option<u128> {
     let first = usize::from(byte);
@@ -254,7 +260,7 @@ pub(super) fn get(header: &[u8], (byte, bit, bits): (u16, u8, u16)) -> Option<u1
     // A place of up to 128 bits that does not begin at a byte would need 136.
     let whole = slice.iter().fold(0u128, |n, b| n << 8 | u128::from(*b));
     let after = (8 - end % 8) % 8;
-    let mask = u128::MAX.checked_shr(128 - u32::from(bits)).unwrap_or(0);
+    let mask = largest(bits);
     Some(whole >> after & mask)
 }
 
@@ -266,7 +272,7 @@ pub(super) fn put(header: &mut [u8], (byte, bit, bits): (u16, u8, u16), value: u
         return;
     };
     let after = (8 - end % 8) % 8;
-    let mask = u128::MAX.checked_shr(128 - u32::from(bits)).unwrap_or(0) << after;
+    let mask = largest(bits) << after;
     let mut value = value << after & mask;
     let mut keep = !mask;
     for byte in slice.iter_mut().rev() {
