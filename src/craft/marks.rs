@@ -40,22 +40,19 @@ pub struct Mark {
     pub state: State,
 }
 
-impl State {
-    /// Of the field that `bits` of the packet make. Where no mark reaches, somebody gave them: options, data, trailers.
-    pub fn of(marks: &[Mark], bits: &Range<u32>) -> Self {
+impl Mark {
+    /// The one that tells where the field comes from that `bits` of the packet make. `None` where no mark reaches: somebody
+    /// gave options, data and trailers.
+    pub fn of<'m>(marks: &'m [Self], bits: &Range<u32>) -> Option<&'m Self> {
         let touching = marks
             .iter()
             .filter(|mark| mark.bits.0 < bits.end && bits.start < mark.bits.1);
         // Of several words for the same bits, the one that says most and reaches least.
-        let best = touching.min_by_key(|mark| {
+        touching.min_by_key(|mark| {
             let elsewhere = mark.bits != (bits.start, bits.end);
-            (
-                mark.state == Self::Usual,
-                elsewhere,
-                mark.bits.1 - mark.bits.0,
-            )
-        });
-        best.map_or(Self::Given, |mark| mark.state)
+            let reach = mark.bits.1 - mark.bits.0;
+            (mark.state == State::Usual, elsewhere, reach)
+        })
     }
 }
 

@@ -17,6 +17,7 @@
 
 mod build;
 mod error;
+pub mod list;
 mod marks;
 mod parse;
 mod payload;
@@ -30,6 +31,7 @@ pub use build::{Built, NoRoute, Route};
 pub use error::SpecError;
 pub use marks::{Mark, State};
 pub use parse::{Files, NoFiles};
+pub use payload::MAX_BYTES;
 pub use print::{Printed, print};
 pub use value::Choices;
 

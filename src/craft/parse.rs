@@ -159,7 +159,7 @@ impl Scan<'_> {
             let value_at = self.at;
             let is_text = layer.name == "text";
             let value = if is_text {
-                self.to_layer_end()
+                self.layer_end()
             } else {
                 self.value()
             };
@@ -220,7 +220,7 @@ impl Scan<'_> {
     }
 
     /// Up to a `/` that stands alone, or the end.
-    fn to_layer_end(&mut self) -> String {
+    fn layer_end(&mut self) -> String {
         let start = self.at;
         let alone = |at: usize| {
             let blank = |c: Option<&char>| c.is_none_or(|c| c.is_whitespace());
@@ -290,10 +290,10 @@ impl Spec {
     fn fits(&self, layers: &[Written]) -> Result<(), Fault> {
         let len = |piece: &Piece| piece.header.len() + piece.trailer.len();
         let total: usize = self.layers.iter().map(len).sum();
-        if total > payload::LARGEST {
+        if total > payload::MAX_BYTES {
             let message = format!(
                 "{total} bytes, and a packet has at most {}",
-                payload::LARGEST
+                payload::MAX_BYTES
             );
             return Err(Fault::new(0, 1, message));
         }

@@ -41,9 +41,9 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
         out.truncate(from);
         let begins_before = |index: &usize| own[*index].layer.start as usize <= fault;
         let expressed = |index: &usize| pieces[*index].is_some();
-        let mut blamed = (0..own.len()).rev().filter(expressed);
-        let blamed = blamed.clone().find(begins_before).or(blamed.next());
-        let Some(blamed) = blamed else {
+        let candidates = || (0..own.len()).rev().filter(expressed);
+        let blamed = candidates().find(begins_before);
+        let Some(blamed) = blamed.or_else(|| candidates().next()) else {
             return as_bytes(packet, &own, out);
         };
         pieces[blamed] = None;
@@ -64,9 +64,8 @@ fn fault(packet: &Packet<'_>, text: &str) -> Option<usize> {
         return None;
     }
     let mut pairs = bytes.iter().zip(&built.bytes);
-    pairs
-        .position(|(a, b)| a != b)
-        .or(Some(bytes.len().min(built.bytes.len())))
+    let differs = pairs.position(|(a, b)| a != b);
+    Some(differs.unwrap_or_else(|| bytes.len().min(built.bytes.len())))
 }
 
 /// Appends the packet as nothing but bytes.
@@ -248,7 +247,8 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
 /// Whether the first layer does not tell the link type.
 fn needs_link(link: LinkType, layers: &[Layer]) -> bool {
     let claims = layers
-        .first()
+        .iter()
+        .find(|layer| layer.header > 0)
         .map_or(&[][..], |layer| layer.protocol.claims);
     let ip = matches!(link, LinkType::RAW)
         && claims

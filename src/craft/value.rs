@@ -205,6 +205,27 @@ fn bytes(text: &str, bits: u32) -> Result<u128, String> {
     Ok(bytes.iter().fold(0, |n, b| n << 8 | u128::from(*b)))
 }
 
+/// How a value of `slot` looks, in a word or two.
+pub(super) fn form(slot: &Slot) -> String {
+    let bits = slot.place.2;
+    match slot.field.kind {
+        Kind::Mac => "MAC".to_owned(),
+        Kind::Ipv4 => "IPv4".to_owned(),
+        Kind::Ipv6 => "IPv6".to_owned(),
+        Kind::Bytes | Kind::Text => format!("{} bytes of HEX", bits / 8),
+        _ if !slot.letters.is_empty() => {
+            let names: Vec<&str> = slot.letters.iter().map(|(name, _)| *name).collect();
+            let single = names.iter().all(|name| name.len() == 1);
+            names.join(if single { "" } else { "+" })
+        }
+        _ if bits == 1 => "0 or 1".to_owned(),
+        _ => {
+            let most = largest(bits).saturating_mul(slot.unit.into());
+            format!("0..{most}")
+        }
+    }
+}
+
 /// Appends `value`, a number as it stands in the header, as a word would give it.
 pub(super) fn write(slot: &Slot, value: u128, out: &mut String) {
     let scaled = value.saturating_mul(u128::from(slot.unit));
