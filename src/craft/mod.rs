@@ -17,6 +17,7 @@
 
 mod build;
 mod error;
+mod fragment;
 mod parse;
 mod payload;
 mod print;
@@ -27,6 +28,7 @@ mod value;
 
 pub use build::{Built, Mark, NoRoute, Route, State};
 pub use error::SpecError;
+pub use fragment::{FragmentError, fragments};
 pub use parse::{Files, NoFiles};
 pub use print::{Printed, print};
 pub use value::Choices;
