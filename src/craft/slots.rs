@@ -2,8 +2,9 @@
 
 use crate::{
     field::At,
+    layer::View,
     proto,
-    protocol::{Protocol, Slot},
+    protocol::{Fill, Protocol, Slot},
 };
 
 /// The protocol whose layer is called `name` in the notation, or by Wireshark.
@@ -34,7 +35,8 @@ pub(super) fn slots(protocol: &'static Protocol) -> Vec<Slot> {
     let mut slots: Vec<Slot> = protocol.craft.map_or_else(Vec::new, |c| c.slots.to_vec());
     let listed = slots.len();
     for field in protocol.fields {
-        if !matches!(field.at, At::Bits { .. }) {
+        // Longer ones are no numbers.
+        if !matches!(field.at, At::Bits { bit, bits, .. } if u16::from(bit) + bits <= 128) {
             continue;
         }
         let slot = Slot::new(&[], field);
@@ -43,6 +45,18 @@ pub(super) fn slots(protocol: &'static Protocol) -> Vec<Slot> {
         }
     }
     slots
+}
+
+/// The number for `slot` that follows from the packet around it, even one that the field has no room for; `None` where none
+/// does, and in headers without the field.
+pub(super) fn computed(slot: &Slot, view: &View<'_>) -> Option<u128> {
+    let Fill::Computed(compute) = slot.fill else {
+        return None;
+    };
+    if !slot.is_in(view.header()) {
+        return None;
+    }
+    compute(view).map(|value| u128::from(value) / u128::from(slot.unit.max(1)))
 }
 
 /// The word by which `slot` is printed.

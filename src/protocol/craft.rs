@@ -50,7 +50,8 @@ pub enum Fill {
     /// It stays what it is in [`Craft::header`], or what the tail made of it.
     Usual,
     /// It follows from the packet around it. The view's layer reaches to the end of what it carries, and inner layers
-    /// are complete. `None` leaves the usual value.
+    /// are complete. It counts what a value in words counts: bytes, also where the field counts in larger units.
+    /// `None` leaves the usual value.
     Computed(fn(&View<'_>) -> Option<u64>),
     /// The world knows it.
     Asked(Ask),
@@ -154,6 +155,13 @@ impl Slot {
     pub const fn when(mut self, when: fn(&[u8]) -> bool) -> Self {
         self.when = Some(when);
         self
+    }
+
+    /// Whether `header` has the field: it is of the right form, and long enough.
+    pub fn is_in(&self, header: &[u8]) -> bool {
+        let (byte, bit, bits) = self.place;
+        let end = usize::from(byte) * 8 + usize::from(bit) + usize::from(bits);
+        end <= header.len() * 8 && self.when.is_none_or(|when| when(header))
     }
 }
 
