@@ -18,6 +18,7 @@
 
 mod build;
 mod error;
+mod fragment;
 pub mod list;
 mod marks;
 mod parse;
@@ -30,6 +31,7 @@ mod value;
 
 pub use build::{Built, NoRoute, Route};
 pub use error::SpecError;
+pub use fragment::{FragmentError, fragments};
 pub use marks::{Mark, State};
 pub use parse::{Files, NoFiles};
 pub use payload::MAX_BYTES;
