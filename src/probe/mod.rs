@@ -6,7 +6,7 @@ mod hush;
 mod outlet;
 mod route;
 
-pub use ear::{Ear, Heard, Hearing};
+pub use ear::{Ear, Heard, Hearing, Stamp};
 pub use error::ProbeError;
 pub use hush::{Hush, Hushed};
 pub use outlet::{Outlet, Via};
