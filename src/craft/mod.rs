@@ -15,6 +15,7 @@
 //!
 //! Every protocol is written through the table that it is read by ([`crate::protocol::Craft`]).
 
+pub mod answers;
 mod build;
 mod error;
 mod parse;
