@@ -1,8 +1,10 @@
 //! Sending packets of our own making, and hearing what comes back: sockets that fit, routes, replies, handshakes by hand.
 
+pub mod ask;
 mod ear;
 mod error;
 mod hush;
+pub mod meaning;
 mod outlet;
 mod route;
 
