@@ -5,6 +5,7 @@ mod error;
 mod hush;
 mod outlet;
 mod route;
+pub mod tcp;
 
 pub use ear::{Ear, Heard, Hearing};
 pub use error::ProbeError;

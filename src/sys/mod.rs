@@ -19,3 +19,4 @@ pub mod raw;
 pub mod ring;
 pub mod signal;
 pub mod sock_diag;
+pub mod ttl;
