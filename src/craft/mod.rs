@@ -11,7 +11,8 @@
 //! - A field left out is computed; a field given is kept, even when it is wrong.
 //! - `dport=22,80,443` and `ttl=1..30` give several values: the packets are the product of all of them.
 //! - A layer of bytes is `text=hello`, `hex=00ff`, `zeros=18`, `random=100:SEED`, `file=NAME`.
-//! - `trailer=00ff` on any layer puts bytes behind what it carries.
+//! - `trailer=00ff` on any layer puts bytes behind what it carries; `cut=8` leaves only so many bytes of its header, as in
+//!   the packet that an ICMP error quotes.
 //!
 //! Every protocol is written through the table that it is read by ([`crate::protocol::Craft`]).
 
@@ -55,6 +56,8 @@ struct Piece {
     slots: Vec<Slot>,
     /// Bytes behind what the layer carries.
     trailer: Vec<u8>,
+    /// The header has fewer bytes than its fields.
+    cut: bool,
 }
 
 /// The values given to one field.
