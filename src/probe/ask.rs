@@ -17,6 +17,10 @@ pub struct Pace {
     pub total: u64,
     /// From one question to the next.
     pub interval: i64,
+    /// Questions in a round.
+    pub round: u64,
+    /// From the first question of a round to that of the next, where a round takes no longer.
+    pub pause: i64,
     /// How long an answer may take.
     pub timeout: i64,
     /// How often a question without an answer is asked again.
@@ -57,6 +61,8 @@ pub struct Asking {
     pace: Pace,
     next: u64,
     next_at: Time,
+    /// When the round at hand began.
+    round_at: Time,
     open: HashMap<u64, Question>,
     by_key: HashMap<Key, Vec<u64>>,
     /// When each question's time is over, soonest first. Answered ones stay until then.
@@ -70,6 +76,7 @@ impl Asking {
             pace,
             next: 0,
             next_at: now,
+            round_at: now,
             open: HashMap::new(),
             by_key: HashMap::new(),
             deadlines: VecDeque::new(),
@@ -101,6 +108,10 @@ impl Asking {
         self.next += 1;
         // From the plan, not from now: a late one does not make all others late.
         self.next_at = self.next_at.plus(self.pace.interval);
+        if self.next.is_multiple_of(self.pace.round.max(1)) {
+            self.next_at = self.next_at.max(self.round_at.plus(self.pace.pause));
+            self.round_at = self.next_at;
+        }
         Some(Due::New(number))
     }
 
@@ -268,6 +279,8 @@ mod tests {
         Pace {
             total,
             interval: 10 * MS,
+            round: 1000,
+            pause: 0,
             timeout: 100 * MS,
             retry: 1,
         }
