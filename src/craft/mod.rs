@@ -20,6 +20,7 @@ mod error;
 mod parse;
 mod payload;
 mod print;
+pub mod rewrite;
 mod slots;
 #[cfg(test)]
 mod tests;

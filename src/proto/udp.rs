@@ -77,7 +77,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
