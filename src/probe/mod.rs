@@ -4,6 +4,7 @@ mod ear;
 mod error;
 mod hush;
 mod outlet;
+pub mod replay;
 mod route;
 
 pub use ear::{Ear, Heard, Hearing};
