@@ -22,6 +22,7 @@ mod payload;
 mod print;
 pub mod rewrite;
 mod slots;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod value;

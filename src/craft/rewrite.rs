@@ -61,13 +61,19 @@ pub struct Rule {
     quoted: bool,
 }
 
-/// A field of a protocol, and what becomes of its values.
+/// Where a protocol has a field.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) protocol: &'static Protocol,
+    pub(super) slot: Slot,
+    /// [`Slot::place`] says where; else only a visit finds the field.
+    pub(super) fixed: bool,
+}
+
+/// A field, and what becomes of its values.
 #[derive(Clone, Debug)]
 struct Target {
-    protocol: &'static Protocol,
-    slot: Slot,
-    /// [`Slot::place`] says where; else only a visit finds the field.
-    fixed: bool,
+    place: Place,
     maps: Vec<Map>,
 }
 
@@ -114,12 +120,12 @@ impl Rule {
         let (name, pairs) = text
             .split_once(':')
             .ok_or("expected FIELD:OLD=NEW, such as ip.dst:10.0.0.2=10.0.0.9")?;
-        Self::of(name, true, |target| {
+        Self::of(name, true, |slot| {
             let pairs = pairs.split(',').map(|pair| {
                 let (old, new) = pair
                     .split_once('=')
                     .ok_or_else(|| format!("expected OLD=NEW in place of {pair}"))?;
-                one_map(&target.slot, old, new)
+                one_map(slot, old, new)
             });
             pairs.collect()
         })
@@ -133,35 +139,30 @@ impl Rule {
         let (name, value) = text
             .split_once('=')
             .ok_or("expected FIELD=VALUE, such as ip.ttl=3")?;
-        Self::of(name, false, |target| {
-            Ok(vec![Map::any(single(&target.slot, value)?)])
-        })
+        Self::of(name, false, |slot| Ok(vec![Map::any(single(slot, value)?)]))
     }
 
     /// The rule for all fields called `name` that have a place for such values.
     fn of(
         name: &str,
         quoted: bool,
-        maps: impl Fn(&Target) -> Result<Vec<Map>, String>,
+        maps: impl Fn(&Slot) -> Result<Vec<Map>, String>,
     ) -> Result<Self, String> {
         let group = GROUPS.iter().find(|(word, _)| *word == name);
         let alone = [name];
         let names = group.map_or(&alone[..], |(_, names)| names);
-        let mut targets: Vec<Target> = names.iter().flat_map(|name| find(name)).collect();
-        if targets.is_empty() {
+        let places: Vec<Place> = names.iter().flat_map(|name| places(name)).collect();
+        if places.is_empty() {
             return Err(unknown(name));
         }
+        let mut targets = Vec::new();
         let mut fault = None;
-        targets.retain_mut(|target| match maps(target) {
-            Ok(maps) => {
-                target.maps = maps;
-                true
+        for place in places {
+            match maps(&place.slot) {
+                Ok(maps) => targets.push(Target { place, maps }),
+                Err(message) => fault = Some(message),
             }
-            Err(message) => {
-                fault = Some(message);
-                false
-            }
-        });
+        }
         match fault {
             // Of `addr`, the fields of one version of IP are enough.
             Some(message) if targets.is_empty() => Err(format!("{name}: {message}")),
@@ -171,18 +172,17 @@ impl Rule {
 }
 
 /// The fields called `name`: a word of the notation behind its layer's (`tcp.dport`), or Wireshark's name.
-fn find(name: &str) -> Vec<Target> {
-    let mut found: Vec<Target> = Vec::new();
+pub(super) fn places(name: &str) -> Vec<Place> {
+    let mut found = Vec::new();
     let (layer, word) = name.split_once('.').unwrap_or(("", name));
     for protocol in proto::ALL.iter().copied() {
         let names = protocol.craft.map_or(&[][..], |craft| craft.names);
         let of_layer = names.contains(&layer) || protocol.name == layer;
         let mut add = |slot: Slot, fixed| {
-            found.push(Target {
+            found.push(Place {
                 protocol,
                 slot,
                 fixed,
-                maps: Vec::new(),
             });
         };
         // Several where forms of the header have the field in different places.
@@ -210,7 +210,8 @@ fn width(kind: Kind) -> u16 {
     }
 }
 
-fn unknown(name: &str) -> String {
+/// What is said of a name that no field has.
+pub(super) fn unknown(name: &str) -> String {
     let layer = name.split('.').next().unwrap_or(name);
     let mut known: Vec<String> = GROUPS.iter().map(|(word, _)| (*word).to_owned()).collect();
     for protocol in proto::ALL {
@@ -411,7 +412,7 @@ impl Rule {
                 continue;
             }
             for target in &self.targets {
-                if std::ptr::eq(target.protocol, view.layer.protocol) {
+                if std::ptr::eq(target.place.protocol, view.layer.protocol) {
                     target.apply(&view, out);
                 }
             }
@@ -421,17 +422,17 @@ impl Rule {
 
 impl Target {
     fn apply(&self, view: &View<'_>, out: &mut [u8]) {
-        if !self.fixed {
+        if !self.place.fixed {
             let _ = view.visit(&mut Walked { target: self, out });
             return;
         }
         let (header, start) = (view.header(), view.layer.start as usize);
-        if self.slot.when.is_some_and(|when| !when(header)) {
+        if self.place.slot.when.is_some_and(|when| !when(header)) {
             return;
         }
-        let value = get(header, self.slot.place).and_then(|value| self.changed(value));
+        let value = get(header, self.place.slot.place).and_then(|value| self.changed(value));
         if let (Some(value), Some(header)) = (value, out.get_mut(start..start + header.len())) {
-            put(header, self.slot.place, value);
+            put(header, self.place.slot.place, value);
         }
     }
 
@@ -449,7 +450,7 @@ struct Walked<'a> {
 impl Visit for Walked<'_> {
     fn field(&mut self, field: &'static Field, _: Value<'_>, at: Range<u32>) -> ControlFlow<()> {
         let bits = at.end.saturating_sub(at.start);
-        if !field.is(self.target.slot.field) || bits == 0 || bits > 128 {
+        if !field.is(self.target.place.slot.field) || bits == 0 || bits > 128 {
             return ControlFlow::Continue(());
         }
         let start = (at.start / 8) as usize;
