@@ -3,6 +3,8 @@
 mod ear;
 mod error;
 mod hush;
+pub mod limits;
+mod neighbour;
 mod outlet;
 pub mod replay;
 mod route;
@@ -10,5 +12,5 @@ mod route;
 pub use ear::{Ear, Heard, Hearing};
 pub use error::ProbeError;
 pub use hush::{Hush, Hushed};
-pub use outlet::{Outlet, Via};
-pub use route::KernelRoute;
+pub use outlet::{Outlet, Via, changed_by_raw};
+pub use route::{KernelRoute, Way};
