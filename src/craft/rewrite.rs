@@ -322,6 +322,15 @@ impl LeftOut {
     }
 }
 
+/// What a frame became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// What its first byte is: Ethernet or IP.
+    pub link: LinkType,
+    /// It belongs to a TCP connection.
+    pub is_tcp: bool,
+}
+
 /// Rewrites frame after frame.
 #[derive(Debug, Default)]
 pub struct Rewriter {
@@ -341,11 +350,11 @@ impl Rewriter {
         }
     }
 
-    /// Appends the rewritten frame to `out`, and says what its first byte is: Ethernet or IP.
+    /// Appends the rewritten frame to `out`.
     ///
     /// # Errors
     /// When it cannot be sent; `out` is as it was then.
-    pub fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<LinkType, LeftOut> {
+    pub fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Rewritten, LeftOut> {
         let cut = (frame.wire_len as usize).saturating_sub(frame.bytes.len());
         let mut mend = self.how.mend;
         let mut frame = *frame;
@@ -390,10 +399,12 @@ impl Rewriter {
         if let Some(vlan) = self.how.vlan.filter(|_| keeps_link) {
             retag(vlan, start, out);
         }
-        Ok(if keeps_link {
-            LinkType::ETHERNET
-        } else {
-            LinkType::RAW
+        Ok(Rewritten {
+            link: match keeps_link {
+                true => LinkType::ETHERNET,
+                false => LinkType::RAW,
+            },
+            is_tcp: packet.find(&proto::tcp::PROTOCOL).is_some(),
         })
     }
 }
@@ -716,7 +727,11 @@ mod tests {
         let frame = frame(LinkType::ETHERNET, &bytes);
         let mut out = vec![7];
         let mut rewriter = Rewriter::new(how);
-        assert_eq!(rewriter.frame(&frame, &mut out), Ok(LinkType::RAW));
+        let rewritten = Rewritten {
+            link: LinkType::RAW,
+            is_tcp: false,
+        };
+        assert_eq!(rewriter.frame(&frame, &mut out), Ok(rewritten));
         assert_eq!(out[1..], crafted(DATAGRAM));
         let arp = [&[0xff; 12][..], &[8, 6], &[0; 46]].concat();
         let arp = Frame {
