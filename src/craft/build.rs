@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     Piece, Spec,
+    slots::computed,
     value::{get, put},
 };
 use crate::{
@@ -57,6 +58,20 @@ impl Built {
     pub fn packet(&self, link: LinkType) -> Packet<'_> {
         packet(&self.bytes, &self.layers, link)
     }
+}
+
+/// A packet of our own making, with its number and the time at which it was sent.
+pub fn sent<'a>(
+    bytes: &'a [u8],
+    layers: &'a [Layer],
+    link: LinkType,
+    number: u64,
+    time: Time,
+) -> Packet<'a> {
+    let mut packet = packet(bytes, layers, link);
+    packet.frame.number = number;
+    packet.frame.time = time;
+    packet
 }
 
 /// A packet of our own making.
@@ -115,10 +130,11 @@ impl Piece {
         given.any(|given| given.slot == at || self.slots[given.slot].place == place)
     }
 
-    /// Whether slot `at` is another word for a place that stands before it.
-    pub(super) fn is_alias(&self, at: usize) -> bool {
+    /// Whether slot `at` is another word for what a slot before it says in `header`.
+    pub(super) fn is_alias(&self, at: usize, header: &[u8]) -> bool {
         let place = self.slots[at].place;
-        self.slots[..at].iter().any(|slot| slot.place == place)
+        let mut before = self.slots[..at].iter();
+        before.any(|slot| slot.place == place && slot.is_in(header))
     }
 }
 
@@ -148,9 +164,8 @@ impl Spec {
             layer.wire = layer.end - layer.start;
             for given in piece.given.iter().rev() {
                 let len = given.choices.len();
-                let header = &mut built.bytes[layer.start as usize..];
                 put(
-                    header,
+                    &mut built.bytes[header(layer)],
                     piece.slots[given.slot].place,
                     given.choices.nth(left % len),
                 );
@@ -168,12 +183,12 @@ impl Spec {
                 let Fill::Asked(ask) = slot.fill else {
                     continue;
                 };
-                if piece.is_given(at) {
+                let place = header(&built.layers[index]);
+                if piece.is_given(at) || !slot.is_in(&built.bytes[place.clone()]) {
                     continue;
                 }
                 if let Some(value) = answer(ask, route, built, index) {
-                    let start = built.layers[index].start as usize;
-                    put(&mut built.bytes[start..], slot.place, value);
+                    put(&mut built.bytes[place], slot.place, value);
                 }
             }
         }
@@ -183,19 +198,13 @@ impl Spec {
     fn computed(&self, built: &mut Built) {
         for (index, piece) in self.layers.iter().enumerate().rev() {
             for (at, slot) in piece.slots.iter().enumerate() {
-                let Fill::Computed(compute) = slot.fill else {
-                    continue;
-                };
-                if piece.is_given(at) {
+                let place = header(&built.layers[index]);
+                if piece.is_given(at) || !slot.is_in(&built.bytes[place.clone()]) {
                     continue;
                 }
                 let view = packet(&built.bytes, &built.layers, LinkType::RAW).view(index);
-                if !view.is_some_and(|view| slot.when.is_none_or(|when| when(view.header()))) {
-                    continue;
-                }
-                if let Some(value) = view.as_ref().and_then(compute) {
-                    let start = built.layers[index].start as usize;
-                    put(&mut built.bytes[start..], slot.place, value.into());
+                if let Some(value) = view.and_then(|view| computed(slot, &view)) {
+                    put(&mut built.bytes[place], slot.place, value);
                 }
             }
         }
@@ -213,12 +222,12 @@ impl Spec {
                 let Some(value) = get(view.header(), slot.place) else {
                     continue;
                 };
-                if slot.when.is_some_and(|when| !when(view.header())) || piece.is_alias(at) {
+                if !slot.is_in(view.header()) || piece.is_alias(at, view.header()) {
                     continue;
                 }
                 let right = match slot.fill {
-                    Fill::Usual => None,
-                    Fill::Computed(compute) => compute(&view).map(u128::from),
+                    Fill::Usual | Fill::Form(_) => None,
+                    Fill::Computed(_) => computed(slot, &view),
                     Fill::Asked(ask) => answer(ask, route, built, index),
                 };
                 let given = piece.is_given(at);
@@ -226,7 +235,7 @@ impl Spec {
                     (true, Fill::Computed(_), Some(right)) if right != value => State::Wrong(right),
                     (true, _, _) => State::Given,
                     (false, Fill::Asked(_), None) => State::Unknown,
-                    (false, Fill::Usual, _) | (false, _, None) => State::Usual,
+                    (false, _, None) => State::Usual,
                     (false, _, Some(_)) => State::Computed,
                 };
                 let (byte, bit, bits) = slot.place;
@@ -241,6 +250,12 @@ impl Spec {
         }
         marks
     }
+}
+
+/// Where the header of `layer` lies.
+fn header(layer: &Layer) -> std::ops::Range<usize> {
+    let start = layer.start as usize;
+    start..start + layer.header as usize
 }
 
 /// What the world says to a layer of `built`: of the way to the destination of its network layer, else of the first inside.

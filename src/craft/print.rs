@@ -2,11 +2,11 @@
 
 use super::{
     Piece, build, payload,
-    slots::{layer_name, word},
+    slots::{computed, layer_name, word},
     value::{get, put, write},
 };
 use crate::{
-    layer::{Layer, Packet, View},
+    layer::{Layer, Packet, Problem, View},
     link::LinkType,
     proto::data,
     protocol::{Claim, Fill, Protocol},
@@ -27,10 +27,12 @@ pub struct Printed {
 /// Appends `packet` in the notation, and says of each header whether its fields could say it.
 pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
     let whole = packet.frame.bytes;
-    let own: Vec<View<'_>> = packet
-        .views()
-        .filter(|view| view.layer.buffer == 0)
-        .collect();
+    let decoded = whole_headers(packet.layers);
+    let packet = Packet {
+        layers: &decoded,
+        ..*packet
+    };
+    let own: Vec<View<'_>> = packet.views().collect();
     let pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
     let layers = planned(&own, &pieces);
     let plan = build::packet(whole, &layers, packet.frame.link);
@@ -41,16 +43,15 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
     }
     let mut printed = Vec::new();
     for (index, view) in own.iter().enumerate() {
-        let next = own.get(index + 1).map(|next| next.layer);
         let header = view.header();
-        let end = view.layer.end as usize;
-        // What is carried and not decoded, and what stands behind the next layer.
-        let (rest, trailer) = match next {
-            Some(next) => (&[][..], whole.get(next.end as usize..end).unwrap_or(&[])),
-            None => (view.payload(), &[][..]),
-        };
-        let outermost = index == 0 && end < whole.len();
-        let behind = [trailer, if outermost { &whole[end..] } else { &[] }].concat();
+        // What is carried and not decoded, and what stands behind the layer in the one that carries it.
+        let last = index + 1 == own.len();
+        let rest = if last { view.payload() } else { &[] };
+        let around = index
+            .checked_sub(1)
+            .map(|below| own[below].layer.end as usize);
+        let behind = view.layer.end as usize..around.unwrap_or(whole.len());
+        let behind = whole.get(behind).unwrap_or(&[]);
         let mut separate = |out: &mut String| {
             if !first {
                 out.push_str(" / ");
@@ -94,6 +95,19 @@ fn is_data(protocol: &Protocol) -> bool {
     std::ptr::eq(protocol, &data::PROTOCOL)
 }
 
+/// The layers of the frame itself. Of a header that was cut, decoding may show less than there is.
+fn whole_headers(layers: &[Layer]) -> Vec<Layer> {
+    let own = layers.iter().filter(|layer| layer.buffer == 0);
+    let mut own: Vec<Layer> = own.copied().collect();
+    if let Some(last) = own
+        .last_mut()
+        .filter(|last| last.problem == Some(Problem::CUT))
+    {
+        last.header = last.end - last.start;
+    }
+    own
+}
+
 /// The layers as building would place them: what is printed as bytes is plain data.
 fn planned(own: &[View<'_>], pieces: &[Option<Piece>]) -> Vec<Layer> {
     let place = |(view, piece): (&View<'_>, &Option<Piece>)| Layer {
@@ -128,6 +142,7 @@ fn expressed(view: &View<'_>) -> Option<Piece> {
     let craft = view.layer.protocol.craft?;
     let header = view.header();
     let mut piece = Piece::new(view.layer.protocol);
+    piece.take_form(|_, slot| get(header, slot.place));
     let mut sound = true;
     let mut words = Vec::new();
     if let Some(tail) = craft.tail {
@@ -138,14 +153,17 @@ fn expressed(view: &View<'_>) -> Option<Piece> {
         sound &= (part.write)(value, &mut piece.header).is_ok();
     }
     piece.finish();
+    // Of a header at the end of what was captured, or quoted, there may be a part only.
+    if header.len() < piece.header.len() && !header.is_empty() && view.payload().is_empty() {
+        piece.header.truncate(header.len());
+        piece.cut = true;
+    }
     if !sound || piece.header.len() != header.len() {
         return None;
     }
     let mut candidate = piece.header.clone();
     for slot in &piece.slots {
-        if let Some(value) =
-            get(header, slot.place).filter(|_| slot.when.is_none_or(|when| when(header)))
-        {
+        if let Some(value) = get(header, slot.place).filter(|_| slot.is_in(header)) {
             put(&mut candidate, slot.place, value);
         }
     }
@@ -157,40 +175,45 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let header = view.header();
     out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
     let mut said = piece.header.clone();
+    let mut names = Vec::new();
     for (at, slot) in piece.slots.iter().enumerate() {
         let Some(value) = get(header, slot.place) else {
             continue;
         };
-        if slot.when.is_some_and(|when| !when(header)) || piece.is_alias(at) {
+        if !slot.is_in(header) || piece.is_alias(at, header) {
             continue;
         }
         let itself = match slot.fill {
-            Fill::Usual => get(&said, slot.place),
-            Fill::Computed(compute) => compute(view)
-                .map(u128::from)
-                .or_else(|| get(&said, slot.place)),
             Fill::Asked(_) => None,
+            _ => computed(slot, view).or_else(|| get(&said, slot.place)),
         };
         put(&mut said, slot.place, value);
         if itself == Some(value) {
             continue;
         }
         let name = word(piece.protocol, slot);
+        names.push(name);
         let _ = write!(out, " {name}");
         if slot.place.2 != 1 || value != 1 {
             out.push('=');
             write(slot, value, out);
         }
     }
-    let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) else {
-        return;
-    };
-    (tail.read)(view, &mut |word, value| {
-        let _ = write!(out, " {word}");
-        if !value.is_empty() {
-            let _ = write!(out, "={value}");
-        }
-    });
+    if let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) {
+        (tail.read)(view, &mut |word, value| {
+            // A field that was given has its room already.
+            if names.contains(&word) {
+                return;
+            }
+            let _ = write!(out, " {word}");
+            if !value.is_empty() {
+                let _ = write!(out, "={value}");
+            }
+        });
+    }
+    if piece.cut {
+        let _ = write!(out, " cut={}", header.len());
+    }
 }
 
 /// Whether the first layer does not tell the link type.

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod ethtool;
 pub mod filter;
+pub mod hearing;
 pub mod machine;
 pub mod names;
 pub mod netlink;
