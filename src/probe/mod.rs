@@ -10,6 +10,7 @@ mod neighbour;
 mod outlet;
 pub mod replay;
 mod route;
+pub mod tcp;
 
 pub use ear::{Ear, Heard, Hearing, Stamp};
 pub use error::ProbeError;
