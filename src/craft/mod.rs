@@ -25,7 +25,9 @@ mod marks;
 mod parse;
 mod payload;
 mod print;
+pub mod rewrite;
 mod slots;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod value;
