@@ -108,11 +108,11 @@ pub struct Mark {
 }
 
 impl Piece {
-    /// Whether somebody gave the field of slot `at` a value, by whatever word.
+    /// Whether somebody gave the field of slot `at` a value, or a part of it, by whatever word.
     fn is_given(&self, at: usize) -> bool {
-        let place = self.slots[at].place;
+        let slot = &self.slots[at];
         let mut given = self.given.iter();
-        given.any(|given| given.slot == at || self.slots[given.slot].place == place)
+        given.any(|given| self.slots[given.slot].overlaps(slot.place))
     }
 
     /// Whether slot `at` is another word for a place in `header` that stands before it.

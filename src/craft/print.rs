@@ -9,7 +9,7 @@ use crate::{
     layer::{Layer, Packet, View},
     link::LinkType,
     proto::data,
-    protocol::{Claim, Fill, Protocol},
+    protocol::{Claim, Fill, Protocol, Slot},
 };
 use std::fmt::Write as _;
 
@@ -59,7 +59,7 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
         printed.push(Printed {
             protocol: view.layer.protocol,
             bytes: header.len(),
-            as_hex: pieces[index].is_none() && !is_data(view.layer.protocol),
+            as_hex: pieces[index].is_none() && !header.is_empty() && !is_data(view.layer.protocol),
         });
         match (&pieces[index], plan.view(index)) {
             (Some(piece), Some(view)) => {
@@ -154,7 +154,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let header = view.header();
     out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
     let mut said = piece.header.clone();
-    let mut names = Vec::new();
+    let mut given: Vec<&Slot> = Vec::new();
     for (at, slot) in piece.slots.iter().enumerate() {
         let Some(value) = get(header, slot.place) else {
             continue;
@@ -163,6 +163,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let itself = match slot.fill {
+            _ if given.iter().any(|given| given.overlaps(slot.place)) => get(&said, slot.place),
             Fill::Usual => get(&said, slot.place),
             Fill::Computed(compute) => compute(view)
                 .map(u128::from)
@@ -174,7 +175,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let name = word(piece.protocol, slot);
-        names.push(name);
+        given.push(slot);
         let _ = write!(out, " {name}");
         if slot.place.2 != 1 || value != 1 {
             out.push('=');
@@ -184,9 +185,15 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) else {
         return;
     };
+    let part_words = |word| piece.part(word).map_or(&[][..], |part| part.words);
     (tail.read)(view, &mut |word, value| {
         // A field that was given has its room already.
-        if names.contains(&word) {
+        let makes_room = |slot: &&Slot| {
+            slot.words
+                .iter()
+                .any(|name| part_words(word).contains(name))
+        };
+        if given.iter().any(makes_room) {
             return;
         }
         let _ = write!(out, " {word}");
@@ -198,8 +205,10 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
 
 /// Whether the first layer does not tell the link type.
 fn needs_link(link: LinkType, layers: &[Layer]) -> bool {
+    // Raw IP has a layer without bytes, which is not printed.
     let claims = layers
-        .first()
+        .iter()
+        .find(|layer| layer.header > 0)
         .map_or(&[][..], |layer| layer.protocol.claims);
     let ip = matches!(link, LinkType::RAW)
         && claims
