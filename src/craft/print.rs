@@ -9,7 +9,7 @@ use crate::{
     layer::{Layer, Packet, Problem, View},
     link::LinkType,
     proto::data,
-    protocol::{Claim, Fill, Protocol},
+    protocol::{Claim, Fill, Protocol, Slot},
 };
 use std::fmt::Write as _;
 
@@ -82,7 +82,7 @@ fn printed(view: &View<'_>, as_hex: bool) -> Printed {
     Printed {
         protocol: view.layer.protocol,
         bytes: view.header().len(),
-        as_hex: as_hex && !is_data(view.layer.protocol),
+        as_hex: as_hex && !view.header().is_empty() && !is_data(view.layer.protocol),
     }
 }
 
@@ -231,7 +231,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let header = view.header();
     out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
     let mut said = piece.header.clone();
-    let mut names = Vec::new();
+    let mut given: Vec<&Slot> = Vec::new();
     for (at, slot) in piece.slots.iter().enumerate() {
         let Some(value) = get(header, slot.place) else {
             continue;
@@ -240,6 +240,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let itself = match slot.fill {
+            _ if given.iter().any(|given| given.overlaps(slot.place)) => get(&said, slot.place),
             Fill::Asked(_) => None,
             _ => computed(slot, view).or_else(|| get(&said, slot.place)),
         };
@@ -248,7 +249,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let name = word(piece.protocol, slot);
-        names.push(name);
+        given.push(slot);
         let _ = write!(out, " {name}");
         if slot.place.2 != 1 || value != 1 {
             out.push('=');
@@ -256,9 +257,14 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         }
     }
     if let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) {
+        let part_words = |word| piece.part(word).map_or(&[][..], |part| part.words);
         (tail.read)(view, &mut |word, value| {
             // A field that was given has its room already.
-            if names.contains(&word) {
+            let makes_room = |slot: &&Slot| {
+                let mut names = slot.words.iter();
+                names.any(|name| part_words(word).contains(name))
+            };
+            if given.iter().any(makes_room) {
                 return;
             }
             let _ = write!(out, " {word}");
@@ -274,6 +280,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
 
 /// Whether the first layer does not tell the link type.
 fn needs_link(link: LinkType, layers: &[Layer]) -> bool {
+    // Raw IP has a layer without bytes, which is not printed.
     let claims = layers
         .iter()
         .find(|layer| layer.header > 0)

@@ -176,6 +176,16 @@ impl Slot {
         self
     }
 
+    /// Whether the field has bits in `place`.
+    pub const fn overlaps(&self, place: (u16, u8, u16)) -> bool {
+        const fn ends((byte, bit, bits): (u16, u8, u16)) -> (u32, u32) {
+            let first = byte as u32 * 8 + bit as u32;
+            (first, first + bits as u32)
+        }
+        let ((first, end), (from, to)) = (ends(self.place), ends(place));
+        first < to && from < end
+    }
+
     /// Whether `header` has the field: it is of the right form, and long enough.
     pub fn is_in(&self, header: &[u8]) -> bool {
         let (byte, bit, bits) = self.place;
