@@ -2,7 +2,7 @@
 
 use super::{
     Piece, build, payload,
-    slots::{layer_name, word},
+    slots::{carrier, layer_name, word},
     value::{get, put, write},
 };
 use crate::{
@@ -31,7 +31,16 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
         .views()
         .filter(|view| view.layer.buffer == 0)
         .collect();
-    let pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
+    let mut pieces: Vec<Option<Piece>> = Vec::with_capacity(own.len());
+    for view in &own {
+        // What is printed as bytes is read again as plain data, and carries what comes after it as such.
+        let outer = pieces.iter().map(|piece| match piece {
+            Some(piece) => piece.protocol,
+            None => &data::PROTOCOL,
+        });
+        let piece = expressed(view, carrier(view.layer.protocol, outer));
+        pieces.push(piece);
+    }
     let layers = planned(&own, &pieces);
     let plan = build::packet(whole, &layers, packet.frame.link);
     let mut first = true;
@@ -124,10 +133,11 @@ fn planned(own: &[View<'_>], pieces: &[Option<Piece>]) -> Vec<Layer> {
 }
 
 /// A piece that gives the bytes of `view`'s header when all its fields are given; `None` when there is none.
-fn expressed(view: &View<'_>) -> Option<Piece> {
+fn expressed(view: &View<'_>, carrier: Option<&'static Protocol>) -> Option<Piece> {
     let craft = view.layer.protocol.craft?;
     let header = view.header();
     let mut piece = Piece::new(view.layer.protocol);
+    piece.carried_by(carrier);
     let mut sound = true;
     let mut words = Vec::new();
     if let Some(tail) = craft.tail {

@@ -42,6 +42,9 @@ pub struct Slot {
     pub fill: Fill,
     /// Headers in which the place has this meaning; all, when `None`.
     pub when: Option<fn(&[u8]) -> bool>,
+    /// It stands before everything else, and only where the layer is carried by this protocol (`tcp`): the length of a
+    /// message in a stream. Places of the other fields, and the tail, are as if it were not there.
+    pub leads_in: Option<&'static str>,
 }
 
 /// Where a value comes from that nobody gave.
@@ -123,6 +126,7 @@ impl Slot {
             letters: &[],
             fill: Fill::Usual,
             when: None,
+            leads_in: None,
         }
     }
 
@@ -147,6 +151,12 @@ impl Slot {
     /// The same, known by the world only.
     pub const fn asked(mut self, ask: Ask) -> Self {
         self.fill = Fill::Asked(ask);
+        self
+    }
+
+    /// The same, before everything else, inside `protocol` only.
+    pub const fn leads_in(mut self, protocol: &'static str) -> Self {
+        self.leads_in = Some(protocol);
         self
     }
 
