@@ -23,6 +23,8 @@ mod payload;
 mod print;
 mod slots;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod value;
 

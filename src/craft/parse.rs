@@ -70,6 +70,16 @@ impl Fault {
     }
 }
 
+impl Word {
+    /// A fault of the value, or of the word where it has none.
+    fn fault(&self, message: String) -> Fault {
+        match &self.value {
+            Some(value) => Fault::new(self.value_at, value.chars().count(), message),
+            None => Fault::new(self.at, self.name.chars().count(), message),
+        }
+    }
+}
+
 impl Spec {
     /// Reads `text`.
     ///
@@ -298,7 +308,7 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
     if let Some((slot, value)) = form {
         piece.give(slot, Choices::one(value.into()));
     }
-    // What decides the form of the header comes first, wherever it stands.
+    // What decides the form of the header comes first, wherever it stands; then what makes it longer.
     let (forming, rest): (Vec<&Word>, _) = layer.words.iter().partition(|w| piece.forms(&w.name));
     for word in forming {
         piece.add(word, files)?;
@@ -308,11 +318,17 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
         let given = given.iter().find(|given| given.slot == at)?;
         Some(given.choices.nth(0))
     });
-    for word in &rest {
-        piece.add(word, files)?;
+    let mut fields = Vec::new();
+    for word in rest {
+        if !piece.lengthen(word)? {
+            fields.push(word);
+        }
     }
     piece.finish();
-    let cut = rest.iter().rev().find(|word| word.name == "cut");
+    for word in &fields {
+        piece.add(word, files)?;
+    }
+    let cut = fields.iter().rev().find(|word| word.name == "cut");
     cut.map_or(Ok(()), |word| piece.cut(word))?;
     Ok(piece)
 }
@@ -345,28 +361,51 @@ impl Piece {
         slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
     }
 
-    /// Gives the header the form that the values of the deciding fields ask for, by index and slot; what has none is as usual.
+    /// Gives the header the form that the values of the deciding fields ask for, by index and slot, and these values; what
+    /// has none stays as usual.
     pub(super) fn take_form(&mut self, value: impl Fn(usize, &Slot) -> Option<u128>) {
+        let mut found = None;
         for (at, slot) in self.slots.iter().enumerate() {
-            let Fill::Form(form) = slot.fill else {
-                continue;
-            };
-            let Some(usual) = get(&self.header, slot.place) else {
-                continue;
-            };
-            let mut decided = self.header.clone();
-            put(&mut decided, slot.place, value(at, slot).unwrap_or(usual));
-            self.header = (form.header)(&decided).to_vec();
-            put(&mut self.header, slot.place, usual);
+            if let Fill::Form(form) = slot.fill {
+                found = Some(form);
+                if let Some(value) = value(at, slot) {
+                    put(&mut self.header, slot.place, value);
+                }
+            }
         }
+        let Some(form) = found else {
+            return;
+        };
+        let decided = std::mem::take(&mut self.header);
+        self.header = (form.header)(&decided).to_vec();
+        for slot in &self.slots {
+            if let (Fill::Form(_), Some(value)) = (slot.fill, get(&decided, slot.place)) {
+                put(&mut self.header, slot.place, value);
+            }
+        }
+    }
+
+    /// Writes a word of the tail; `false` for any other word. Fields of this form of the header come before the tail.
+    fn lengthen(&mut self, word: &Word) -> Result<bool, Fault> {
+        let is_field = |slot: &Slot| {
+            let has = slot.when.is_none_or(|when| when(&self.header));
+            has && is_called(self.protocol, slot, &word.name)
+        };
+        let Some(part) = self.part(&word.name) else {
+            return Ok(false);
+        };
+        if self.slots.iter().any(is_field) {
+            return Ok(false);
+        }
+        let value = word.value.as_deref().unwrap_or("");
+        let wrong = |message| word.fault(message);
+        (part.write)(value, &mut self.header).map_err(wrong)?;
+        Ok(true)
     }
 
     fn add(&mut self, word: &Word, files: &dyn Files) -> Result<(), Fault> {
         let value = word.value.as_deref();
-        let faulty = |message: String| match value {
-            Some(value) => Fault::new(word.value_at, value.chars().count(), message),
-            None => Fault::new(word.at, word.name.chars().count(), message),
-        };
+        let faulty = |message: String| word.fault(message);
         if word.name == "trailer" {
             self.trailer = payload::trailer(value.unwrap_or(""), files).map_err(faulty)?;
             return Ok(());
@@ -377,12 +416,8 @@ impl Piece {
         let so_far = self.so_far();
         let called =
             |slot: &Slot| is_called(self.protocol, slot, &word.name) && slot.is_in(&so_far);
-        let found = self.slots.iter().position(called);
-        let Some(slot) = found else {
-            let Some(part) = self.part(&word.name) else {
-                return Err(self.unknown(word));
-            };
-            return (part.write)(value.unwrap_or(""), &mut self.header).map_err(faulty);
+        let Some(slot) = self.slots.iter().position(called) else {
+            return Err(self.unknown(word));
         };
         let choices = match value {
             Some(value) => Choices::read(&self.slots[slot], value).map_err(faulty)?,

@@ -208,3 +208,22 @@ pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'stat
         say_raw(header, at, word);
     }
 }
+
+/// Length of an IPv6 extension header: units of 8 bytes, the first not counted (RFC 8200 §4.3).
+pub(super) fn length_in_eights(view: &View<'_>) -> Option<u64> {
+    (view.header().len() as u64 / 8).checked_sub(1)
+}
+
+/// A number of one byte, or its name with `-` for spaces.
+pub(super) fn choice(text: &str, names: &[(u64, &str)]) -> Result<u8, String> {
+    let given = crate::text::number(text).and_then(|n| u8::try_from(n).ok());
+    let same = |name: &str| name.replace(' ', "-").eq_ignore_ascii_case(text);
+    let named = || {
+        let found = names.iter().find(|(_, name)| same(name))?;
+        u8::try_from(found.0).ok()
+    };
+    given.or_else(named).ok_or_else(|| {
+        let known: Vec<String> = names.iter().map(|(_, n)| n.replace(' ', "-")).collect();
+        format!("expected a number up to 255, or one of {}", known.join(" "))
+    })
+}
