@@ -75,8 +75,10 @@ pub(super) fn computed(slot: &Slot, view: &View<'_>) -> Option<u128> {
     let Fill::Computed(compute) = slot.fill else {
         return None;
     };
-    let fits = |value: &u64| value.checked_shr(slot.place.2.into()).unwrap_or(0) == 0;
-    compute(view).filter(fits).map(u128::from)
+    let unit = u64::from(slot.unit);
+    let value = compute(view).filter(|value| value.is_multiple_of(unit))? / unit;
+    let fits = value.checked_shr(slot.place.2.into()).unwrap_or(0) == 0;
+    fits.then_some(value.into())
 }
 
 /// The word by which `slot` is printed.

@@ -27,7 +27,7 @@ pub type Answers = fn(&View<'_>, &View<'_>) -> bool;
 /// A field as crafting sees it.
 #[derive(Clone, Copy)]
 pub struct Slot {
-    /// Words for it in the notation, the printed one first. Wireshark's full name and its part after the protocol's
+    /// Words for it in the notation, the printed one first. Of several slots for one place, the first is computed. Wireshark's full name and its part after the protocol's
     /// (`tcp.dstport`, `dstport`) are always understood.
     pub words: &'static [&'static str],
     /// The field that it writes.
@@ -50,7 +50,8 @@ pub enum Fill {
     /// It stays what it is in [`Craft::header`], or what the tail made of it.
     Usual,
     /// It follows from the packet around it. The view's layer reaches to the end of what it carries, and inner layers
-    /// are complete. `None` leaves the usual value.
+    /// are complete. It is as words would give it: a multiple of [`Slot::unit`]. `None`, and what the field has no room
+    /// for, leaves the usual value.
     Computed(fn(&View<'_>) -> Option<u64>),
     /// The world knows it.
     Asked(Ask),

@@ -190,7 +190,7 @@ mod tests {
             ),
             (
                 "icmp type=9 router=10.0.0.1:5",
-                "0900e5ef0102070 80a00000100000005",
+                "0900e4ef0102070 80a00000100000005",
             ),
             (
                 "icmp type=42 id=1 seq=2 flags=1 raw=2000dfff",

@@ -36,8 +36,7 @@ pub(super) static CRAFT: Craft = Craft {
         Slot::at(&["hdr_len"], &HDR_LEN, (0, 4, 4))
             .unit(4)
             .computed(making::header_length),
-        Slot::at(&["ihl"], &HDR_LEN, (0, 4, 4))
-            .computed(|view| Some(view.header().len() as u64 / 4)),
+        Slot::at(&["ihl"], &HDR_LEN, (0, 4, 4)),
         Slot::new(&["tos"], &TOS),
         Slot::new(&["len"], &LEN).computed(making::length),
         Slot::new(&["id"], &ID),

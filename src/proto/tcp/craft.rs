@@ -32,8 +32,7 @@ pub(super) static CRAFT: Craft = Craft {
         Slot::at(&["hdr_len"], &HDR_LEN, (12, 0, 4))
             .unit(4)
             .computed(making::header_length),
-        Slot::at(&["dataofs"], &HDR_LEN, (12, 0, 4))
-            .computed(|view| Some(view.header().len() as u64 / 4)),
+        Slot::at(&["dataofs"], &HDR_LEN, (12, 0, 4)),
         Slot::new(&["reserved"], &FLAGS_RES),
         Slot::new(&["flags"], &FLAGS).letters(&[
             ("F", 1),
