@@ -201,10 +201,15 @@ pub(super) fn say_raw(header: &[u8], at: usize, word: &mut dyn FnMut(&'static st
     }
 }
 
-/// Says what [`option::to_words`] would not write behind byte `at` of `header`.
-pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+/// Whether what stands at byte `at` of `header` is what [`option::to_words`] would write there.
+pub(super) fn is_padding(header: &[u8], at: usize) -> bool {
     let rest = header.get(at..).unwrap_or(&[]);
-    if rest.iter().any(|b| *b != 0) || header.len() > at.next_multiple_of(4) {
+    rest.iter().all(|b| *b == 0) && header.len() <= at.next_multiple_of(4)
+}
+
+/// Says what is left of `header` from `at` on, where it is more than padding.
+pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+    if !is_padding(header, at) {
         say_raw(header, at, word);
     }
 }
