@@ -407,19 +407,27 @@ impl Piece {
         slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
     }
 
-    /// Gives the header the form that the values of the deciding fields ask for, by index and slot; what has none is as usual.
+    /// Gives the header the form that the values of the deciding fields ask for, by index and slot, and these values; what
+    /// has none stays as usual.
     pub(super) fn take_form(&mut self, value: impl Fn(usize, &Slot) -> Option<u128>) {
+        let mut found = None;
         for (at, slot) in self.slots.iter().enumerate() {
-            let Fill::Form(form) = slot.fill else {
-                continue;
-            };
-            let Some(usual) = get(&self.header, slot.place) else {
-                continue;
-            };
-            let mut decided = self.header.clone();
-            put(&mut decided, slot.place, value(at, slot).unwrap_or(usual));
-            self.header = (form.header)(&decided).to_vec();
-            put(&mut self.header, slot.place, usual);
+            if let Fill::Form(form) = slot.fill {
+                found = Some(form);
+                if let Some(value) = value(at, slot) {
+                    put(&mut self.header, slot.place, value);
+                }
+            }
+        }
+        let Some(form) = found else {
+            return;
+        };
+        let decided = std::mem::take(&mut self.header);
+        self.header = (form.header)(&decided).to_vec();
+        for slot in &self.slots {
+            if let (Fill::Form(_), Some(value)) = (slot.fill, get(&decided, slot.place)) {
+                put(&mut self.header, slot.place, value);
+            }
         }
     }
 
