@@ -1,15 +1,16 @@
 //! Reads a specification: words into layers and fields, every fault with its place.
 
 use super::{
-    Choices, Given, Piece, Spec, SpecError, payload,
-    slots::{self, carrier, is_called, layer_name, layer_names, protocol, slots},
+    Built, Choices, Given, NoRoute, Piece, Spec, SpecError, payload,
+    slots::{self, carrier, computed, is_called, layer_name, layer_names, protocol, slots},
+    value::{get, largest, put},
 };
 use crate::{
     layer::MAX_LAYERS,
     link::LinkType,
     proto::data,
-    protocol::{Part, Protocol},
-    text::near,
+    protocol::{Fill, Part, Protocol, Slot},
+    text::{near, number},
 };
 
 /// Where `file=NAME` gets its bytes.
@@ -69,6 +70,16 @@ impl Fault {
     }
 }
 
+impl Word {
+    /// A fault of the value, or of the word where it has none.
+    fn fault(&self, message: String) -> Fault {
+        match &self.value {
+            Some(value) => Fault::new(self.value_at, value.chars().count(), message),
+            None => Fault::new(self.at, self.name.chars().count(), message),
+        }
+    }
+}
+
 impl Spec {
     /// Reads `text`.
     ///
@@ -97,7 +108,12 @@ pub(super) fn written(text: &str) -> Result<Vec<Written>, Fault> {
     let mut layers = Vec::new();
     loop {
         scan.spaces();
-        layers.push(scan.layer()?);
+        let layer = scan.layer()?;
+        if layers.len() > MAX_LAYERS {
+            let message = format!("more than {MAX_LAYERS} layers");
+            return Err(Fault::new(layer.at, layer.name.chars().count(), message));
+        }
+        layers.push(layer);
         scan.spaces();
         match scan.peek() {
             None => return Ok(layers),
@@ -153,7 +169,7 @@ impl Scan<'_> {
             let value_at = self.at;
             let is_text = layer.name == "text";
             let value = if is_text {
-                self.to_layer_end()
+                self.layer_end()
             } else {
                 self.value()
             };
@@ -202,6 +218,8 @@ impl Scan<'_> {
     }
 
     fn is_prefix(&self, start: usize) -> bool {
+        // No address has more characters.
+        let start = start.max(self.at.saturating_sub(46));
         let before: String = self.chars[start..self.at].iter().collect();
         let last = before.rsplit(',').next().unwrap_or(&before);
         let digit = self
@@ -212,7 +230,7 @@ impl Scan<'_> {
     }
 
     /// Up to a `/` that stands alone, or the end.
-    fn to_layer_end(&mut self) -> String {
+    fn layer_end(&mut self) -> String {
         let start = self.at;
         let alone = |at: usize| {
             let blank = |c: Option<&char>| c.is_none_or(|c| c.is_whitespace());
@@ -245,19 +263,69 @@ pub(super) fn spec(layers: &[Written], files: &dyn Files) -> Result<Spec, Fault>
         layers: Vec::with_capacity(layers.len()),
         link: None,
     };
-    for (index, layer) in layers.iter().enumerate() {
-        if index == MAX_LAYERS {
-            let message = format!("more than {MAX_LAYERS} layers");
-            return Err(Fault::new(layer.at, layer.name.len(), message));
-        }
-        if index == 0 && layer.name == "link" {
-            spec.link = Some(link(layer)?);
-            continue;
-        }
+    let mut ends = layers;
+    if let Some((first, rest)) = layers.split_first()
+        && first.name == "link"
+    {
+        spec.link = Some(link(first)?);
+        ends = rest;
+    }
+    for layer in ends {
         let piece = piece(layer, &spec.layers, files)?;
         spec.layers.push(piece);
     }
+    spec.settle();
+    spec.fits(ends)?;
     Ok(spec)
+}
+
+impl Spec {
+    /// Prepares for building.
+    fn settle(&mut self) {
+        let mut stride: u64 = 1;
+        for given in self
+            .layers
+            .iter_mut()
+            .rev()
+            .flat_map(|piece| piece.given.iter_mut().rev())
+        {
+            given.stride = stride;
+            stride = stride.saturating_mul(given.choices.len());
+        }
+        for piece in &mut self.layers {
+            piece.settle();
+        }
+    }
+
+    /// Whether a packet has room for all of it, and each computed number in its field.
+    fn fits(&self, layers: &[Written]) -> Result<(), Fault> {
+        let len = |piece: &Piece| piece.header.len() + piece.trailer.len();
+        let total: usize = self.layers.iter().map(len).sum();
+        if total > payload::MAX_BYTES {
+            let message = format!(
+                "{total} bytes, and a packet has at most {}",
+                payload::MAX_BYTES
+            );
+            return Err(Fault::new(0, 1, message));
+        }
+        let mut built = Built::default();
+        self.build(0, &NoRoute, &mut built);
+        let whole = built.packet(LinkType::RAW);
+        for ((piece, layer), view) in self.layers.iter().zip(layers).zip(whole.views()) {
+            for slot in piece.computed.iter().map(|at| &piece.slots[*at]) {
+                let value = computed(slot, &view).unwrap_or(0);
+                if value > largest(slot.place.2) {
+                    let message = format!(
+                        "too long: {} would be {}; give it a value, or carry less",
+                        slots::word(piece.protocol, slot),
+                        value.saturating_mul(slot.unit.into())
+                    );
+                    return Err(Fault::new(layer.at, layer.name.chars().count(), message));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `link=NAME` or a number: for packets that begin with bytes.
@@ -279,9 +347,7 @@ fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, F
     if let Some(bytes) = plain(layer, files) {
         let mut piece = Piece::new(&data::PROTOCOL);
         piece.header = bytes?;
-        for word in &layer.words[1..] {
-            piece.add(word, files)?;
-        }
+        piece.fill(&layer.words[1..], files)?;
         return Ok(piece);
     }
     let unknown = || {
@@ -293,14 +359,13 @@ fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, F
             ..Fault::new(layer.at, layer.name.chars().count(), message)
         }
     };
-    let protocol = protocol(&layer.name).ok_or_else(unknown)?;
-    let carrier = carrier(protocol, outer.iter().map(|piece| piece.protocol));
+    let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
     let mut piece = Piece::new(protocol);
-    piece.carried_by(carrier);
-    for word in &layer.words {
-        piece.add(word, files)?;
+    piece.carried_by(carrier(protocol, outer.iter().map(|p| p.protocol)));
+    if let Some((slot, value)) = form {
+        piece.give(slot, Choices::one(value.into()));
     }
-    piece.finish();
+    piece.fill(&layer.words, files)?;
     Ok(piece)
 }
 
@@ -319,8 +384,12 @@ impl Piece {
             protocol,
             header: protocol.craft.map_or_else(Vec::new, |c| c.header.to_vec()),
             given: Vec::new(),
+            ready: 0,
+            computed: Vec::new(),
+            asked: Vec::new(),
             slots: slots(protocol),
             trailer: Vec::new(),
+            cut: false,
         }
     }
 
@@ -330,39 +399,124 @@ impl Piece {
         self.slots.retain(|slot| slot.leads_in.is_none_or(carries));
     }
 
-    fn add(&mut self, word: &Word, files: &dyn Files) -> Result<(), Fault> {
+    /// Whether the field called `word` decides the form of the header.
+    fn forms(&self, word: &str) -> bool {
+        let called = |slot: &&Slot| is_called(self.protocol, slot, word);
+        let slot = self.slots.iter().find(called);
+        slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
+    }
+
+    /// Gives the header the form that the values of the deciding fields ask for, by index and slot; what has none is as usual.
+    pub(super) fn take_form(&mut self, value: impl Fn(usize, &Slot) -> Option<u128>) {
+        for (at, slot) in self.slots.iter().enumerate() {
+            let Fill::Form(form) = slot.fill else {
+                continue;
+            };
+            let Some(usual) = get(&self.header, slot.place) else {
+                continue;
+            };
+            let mut decided = self.header.clone();
+            put(&mut decided, slot.place, value(at, slot).unwrap_or(usual));
+            self.header = (form.header)(&decided).to_vec();
+            put(&mut self.header, slot.place, usual);
+        }
+    }
+
+    /// Makes the header, and then gives its fields their values: whether and where it has a field can depend on words that
+    /// stand behind it.
+    fn fill(&mut self, words: &[Word], files: &dyn Files) -> Result<(), Fault> {
+        // What decides the form of the header comes first, wherever it stands.
+        let (forming, rest): (Vec<&Word>, _) = words.iter().partition(|w| self.forms(&w.name));
+        forming.into_iter().try_for_each(|word| self.field(word))?;
+        let given = self.given.clone();
+        self.take_form(|at, _| {
+            let given = given.iter().find(|given| given.slot == at)?;
+            Some(given.choices.nth(0))
+        });
+        let mut fields = Vec::new();
+        for word in &rest {
+            if self.make(word, files)? {
+                fields.push(*word);
+            }
+        }
+        self.finish();
+        fields.sort_by_key(|word| self.named(&word.name).any(|(_, slot)| slot.when.is_some()));
+        fields.into_iter().try_for_each(|word| self.field(word))?;
+        let cut = rest.iter().rev().find(|word| word.name == "cut");
+        cut.map_or(Ok(()), |word| self.cut(word))
+    }
+
+    /// Writes what is no field; says whether a field is left to be given a value.
+    fn make(&mut self, word: &Word, files: &dyn Files) -> Result<bool, Fault> {
         let value = word.value.as_deref();
-        let faulty = |message: String| match value {
-            Some(value) => Fault::new(word.value_at, value.chars().count(), message),
-            None => Fault::new(word.at, word.name.chars().count(), message),
-        };
         if word.name == "trailer" {
-            self.trailer = payload::trailer(value.unwrap_or(""), files).map_err(faulty)?;
-            return Ok(());
+            let trailer = payload::trailer(value.unwrap_or(""), files);
+            self.trailer = trailer.map_err(|message| word.fault(message))?;
+            return Ok(false);
         }
-        if let Some(part) = self.part(&word.name) {
-            return (part.write)(value.unwrap_or(""), &mut self.header).map_err(faulty);
+        if word.name == "cut" {
+            return Ok(false);
         }
-        let found = self
-            .slots
-            .iter()
-            .position(|slot| is_called(self.protocol, slot, &word.name));
-        let Some(slot) = found else {
-            return Err(self.unknown(word));
+        let has_field = |piece: &Self| {
+            let mut named = piece.named(&word.name);
+            named.any(|(_, slot)| slot.is_in(&piece.header))
         };
-        let choices = match value {
-            Some(value) => Choices::read(&self.slots[slot], value).map_err(faulty)?,
-            None if self.slots[slot].place.2 == 1 => Choices::one(1),
-            None => return Err(faulty(format!("{}= needs a value", word.name))),
+        let Some(part) = self.part(&word.name).filter(|_| !has_field(self)) else {
+            return Ok(true);
         };
-        self.give(slot, choices);
+        (part.write)(value.unwrap_or(""), &mut self.header).map_err(|m| word.fault(m))?;
+        Ok(value.is_some() && self.named(&word.name).next().is_some())
+    }
+
+    /// `cut=N`: leaves so many bytes of the header.
+    fn cut(&mut self, word: &Word) -> Result<(), Fault> {
+        let value = word.value.as_deref().unwrap_or("");
+        let len = number(value).and_then(|len| usize::try_from(len).ok());
+        let Some(len) = len.filter(|len| *len <= self.header.len()) else {
+            let message = format!("expected a number of bytes up to {}", self.header.len());
+            return Err(Fault::new(word.value_at, value.chars().count(), message));
+        };
+        self.header.truncate(len);
+        self.cut = true;
         Ok(())
+    }
+
+    /// Gives a field its value.
+    fn field(&mut self, word: &Word) -> Result<(), Fault> {
+        let named: Vec<(usize, &Slot)> = self.named(&word.name).collect();
+        if named.is_empty() {
+            return Err(self.unknown(word));
+        }
+        let mut named = named.into_iter();
+        let Some((at, slot)) = named.find(|(_, slot)| slot.is_in(&self.header)) else {
+            let layer = layer_name(self.protocol).unwrap_or(self.protocol.name);
+            let message = format!("this form of {layer} has no {}", word.name);
+            return Err(Fault::new(word.at, word.name.chars().count(), message));
+        };
+        let choices = match &word.value {
+            Some(value) => Choices::read(slot, value).map_err(|m| word.fault(m))?,
+            None if slot.place.2 == 1 => Choices::one(1),
+            None => return Err(word.fault(format!("{}= needs a value", word.name))),
+        };
+        self.give(at, choices);
+        Ok(())
+    }
+
+    /// The slots that are called `word`: several where forms of the header have a field in different places.
+    fn named(&self, word: &str) -> impl Iterator<Item = (usize, &Slot)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter(move |(_, slot)| is_called(self.protocol, slot, word))
     }
 
     /// Gives a field a value, in place of the one before.
     pub(super) fn give(&mut self, slot: usize, choices: Choices) {
         self.given.retain(|given| given.slot != slot);
-        self.given.push(Given { slot, choices });
+        put(&mut self.header, self.slots[slot].place, choices.nth(0));
+        self.given.push(Given {
+            slot,
+            choices,
+            stride: 1,
+        });
     }
 
     /// The part of the tail that is called `word`.
@@ -392,6 +546,7 @@ impl Piece {
         let mut known: Vec<&str> = self
             .slots
             .iter()
+            .filter(|slot| slot.is_in(&self.header))
             .map(|slot| slots::word(protocol, slot))
             .collect();
         let tail = protocol.craft.and_then(|craft| craft.tail);
@@ -400,7 +555,7 @@ impl Piece {
                 .flat_map(|t| t.parts)
                 .filter_map(|p| p.words.first()),
         );
-        known.push("trailer");
+        known.extend(["trailer", "cut"]);
         let meant = near(&word.name, known.iter().copied());
         let meant = meant.map(|near| format!(", did you mean {near}?"));
         let (name, layer) = (&word.name, layer_name(protocol).unwrap_or(protocol.name));

@@ -3,7 +3,7 @@
 use crate::{
     checksum,
     layer::View,
-    protocol::{Claim, Protocol},
+    protocol::{Claim, Part, Protocol},
 };
 
 /// The protocol of the layer inside `view`.
@@ -57,10 +57,20 @@ pub(super) fn plain_checksum(view: &View<'_>, at: usize) -> Option<u64> {
 
 /// The checksum at byte `at` over the pseudo-header for IP protocol `protocol` and everything in the layer.
 pub(super) fn transport_checksum(view: &View<'_>, protocol: u8, at: usize) -> Option<u64> {
+    covering_checksum(view, protocol, at, view.bytes().len())
+}
+
+/// The same over the first `covered` bytes of the layer only.
+pub(super) fn covering_checksum(
+    view: &View<'_>,
+    protocol: u8,
+    at: usize,
+    covered: usize,
+) -> Option<u64> {
     let (source, destination) = view.addresses()?;
     let bytes = view.bytes();
     let pseudo = checksum::pseudo(source, destination, protocol, bytes.len() as u32);
-    checksum_without(pseudo, bytes, at)
+    checksum_without(pseudo, bytes.get(..covered)?, at)
 }
 
 /// The reply comes from the port that was asked, and goes to the port that asks.
@@ -70,6 +80,73 @@ pub(super) fn ports_swapped(request: &View<'_>, reply: &View<'_>) -> bool {
         (Some((source, destination)), Some(back)) => back == (destination, source),
         _ => false,
     }
+}
+
+/// The EtherType of what is inside; over LLC the length of the payload (IEEE 802.3 clause 3.2.6).
+pub(super) fn type_or_length(view: &View<'_>) -> Option<u64> {
+    if inside(view).is_some_and(|inside| inside.name == "llc") {
+        return payload_length(view);
+    }
+    ethertype(view)
+}
+
+/// The PPP protocol number of what is inside.
+pub(super) fn ppp(view: &View<'_>) -> Option<u64> {
+    claimed(view, |claim| match claim {
+        Claim::Ppp(number) => Some((*number).into()),
+        _ => None,
+    })
+}
+
+/// The LLC service access point of what is inside.
+pub(super) fn llc(view: &View<'_>) -> Option<u64> {
+    claimed(view, |claim| match claim {
+        Claim::Llc(number) => Some((*number).into()),
+        _ => None,
+    })
+}
+
+/// Bytes of payload.
+pub(super) fn payload_length(view: &View<'_>) -> Option<u64> {
+    Some(view.payload().len() as u64)
+}
+
+/// Bytes given in hexadecimal.
+pub(super) fn hexadecimal(value: &str) -> Result<Vec<u8>, String> {
+    crate::text::hexadecimal(value).ok_or_else(|| "expected bytes in hexadecimal".to_owned())
+}
+
+/// Appends bytes given in hexadecimal.
+pub(super) fn append(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    header.extend(hexadecimal(value)?);
+    Ok(())
+}
+
+/// Text in which `%XX` is a byte in hexadecimal.
+pub(super) fn from_text(value: &str) -> Result<Vec<u8>, String> {
+    let mut parts = value.split('%');
+    let mut bytes = parts.next().unwrap_or("").as_bytes().to_vec();
+    for part in parts {
+        let coded = part.split_at_checked(2);
+        let byte = coded.and_then(|(digits, _)| hex::decode(digits).ok());
+        let (byte, (_, plain)) = byte
+            .zip(coded)
+            .ok_or("after % come two hexadecimal digits; % itself is %25")?;
+        bytes.extend(byte);
+        bytes.extend_from_slice(plain.as_bytes());
+    }
+    Ok(bytes)
+}
+
+/// Bytes as such text, in letters that no shell touches.
+pub(super) fn to_text(bytes: &[u8]) -> String {
+    let coded = |byte: &u8| match byte {
+        b'-' | b'_' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+            char::from(*byte).to_string()
+        }
+        _ => format!("%{byte:02x}"),
+    };
+    bytes.iter().map(coded).collect()
 }
 
 /// Options in the form kind, length, data that TCP and IPv4 share, where the length counts all three.
@@ -159,5 +236,59 @@ pub(super) mod option {
     /// Pads with zeros to whole 32-bit words.
     pub(in crate::proto) fn to_words(header: &mut Vec<u8>) {
         header.resize(header.len().next_multiple_of(4), 0);
+    }
+}
+
+/// The number of IP protocol `view` carries, `59` (no next header) where it carries nothing (RFC 8200 §4.7).
+pub(super) fn next_header(view: &View<'_>) -> Option<u64> {
+    match ip_proto(view) {
+        None if view.payload().is_empty() => Some(59),
+        next => next,
+    }
+}
+
+/// `raw=HEX`: bytes as they are, for what no other word of the tail can say.
+pub(super) const RAW: Part = Part {
+    words: &["raw"],
+    form: "HEX",
+    doc: "bytes as they are",
+    write: raw,
+};
+
+fn raw(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    let bytes = crate::text::hexadecimal(value).ok_or("expected bytes in hexadecimal")?;
+    header.extend(bytes);
+    Ok(())
+}
+
+/// Says what is left of `header` from `at` on, where there is anything.
+pub(super) fn say_raw(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+    if let Some(rest) = header.get(at..).filter(|rest| !rest.is_empty()) {
+        word("raw", hex::encode(rest));
+    }
+}
+
+/// Says what [`option::to_words`] would not write behind byte `at` of `header`.
+pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+    let rest = header.get(at..).unwrap_or(&[]);
+    if rest.iter().any(|b| *b != 0) || header.len() > at.next_multiple_of(4) {
+        say_raw(header, at, word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_any_bytes_comes_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        let text = to_text(&all);
+        assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+        assert_eq!(from_text(&text), Ok(all));
+        assert_eq!(from_text("a%2fb"), Ok(b"a/b".to_vec()));
+        for wrong in ["%", "a%4", "%zz", "%é1", "%:a"] {
+            assert!(from_text(wrong).is_err(), "{wrong}");
+        }
     }
 }
