@@ -112,7 +112,7 @@ pub(super) fn name(
     message: &[u8],
 ) -> Result<Vec<u8>, String> {
     let mut labels = Vec::new();
-    let mut end = None;
+    let (mut end, mut length) = (None, 1);
     let mut rest = Some(text).filter(|text| *text != "." && !text.is_empty());
     while let Some(text) = rest {
         let (label, after) = text
@@ -127,6 +127,10 @@ pub(super) fn name(
         let bytes = unescape(label)?;
         if !(1..=63).contains(&bytes.len()) {
             return Err("the parts of a name have 1 to 63 bytes".to_owned());
+        }
+        length += 1 + bytes.len();
+        if length > names::LONGEST {
+            return Err(format!("a name has at most {} bytes", names::LONGEST));
         }
         labels.push(bytes);
         if after == Some("") {
@@ -144,9 +148,6 @@ pub(super) fn name(
         }
         out.push(label.len() as u8);
         out.extend_from_slice(label);
-        if out.len() > names::LONGEST {
-            return Err(format!("a name has at most {} bytes", names::LONGEST));
-        }
     }
     match end {
         Some(to) => out.extend((0xc000_u16 | to).to_be_bytes()),
