@@ -371,8 +371,9 @@ fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, F
         }
     };
     let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
+    let carrier = carrier(protocol, outer.iter().map(|piece| piece.protocol));
     let mut piece = Piece::new(protocol);
-    piece.carried_by(carrier(protocol, outer.iter().map(|p| p.protocol)));
+    piece.carried_by(carrier);
     if let Some((slot, value)) = form {
         piece.give(slot, Choices::one(value.into()));
     }

@@ -168,15 +168,15 @@ impl Slot {
         self
     }
 
-    /// The same, before everything else, inside `protocol` only.
-    pub const fn leads_in(mut self, protocol: &'static str) -> Self {
-        self.leads_in = Some(protocol);
-        self
-    }
-
     /// The same, deciding the form of the header.
     pub const fn form(mut self, form: &'static Form) -> Self {
         self.fill = Fill::Form(form);
+        self
+    }
+
+    /// The same, before everything else, inside `protocol` only.
+    pub const fn leads_in(mut self, protocol: &'static str) -> Self {
+        self.leads_in = Some(protocol);
         self
     }
 
