@@ -613,7 +613,7 @@ fn record(mut call: Call, place: &Place) -> Result<String, Fault> {
             &call,
             format!(
                 "{name}:OPT:{size}:{}",
-                if flags == "D" { "do" } else { &flags }
+                if flags == "D0" { "do" } else { &flags }
             ),
             place,
         );
@@ -687,4 +687,116 @@ fn escaped(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::craft::{Built, NoFiles, NoRoute, Spec};
+    use std::time::Instant;
+
+    fn built(text: &str) -> Vec<u8> {
+        let spec = Spec::parse(text, &NoFiles).unwrap_or_else(|error| panic!("{error}"));
+        let mut built = Built::default();
+        spec.build(0, &NoRoute, &mut built);
+        built.bytes
+    }
+
+    /// The fault's message, and the text under the caret.
+    fn fault(text: &str) -> (String, String) {
+        let error = Spec::parse(text, &NoFiles).expect_err(text);
+        let under = text.chars().skip(error.at).take(error.len).collect();
+        (error.message, under)
+    }
+
+    #[test]
+    fn both_spellings_give_the_same_bytes() {
+        let ip = "ip src=10.0.0.1 dst=10.0.0.2";
+        for (scapy, own) in [
+            (
+                r#"IP(src='10.0.0.1', dst="10.0.0.2", ttl=5)/TCP(sport=1,dport=0x50,seq=1,flags="S",options=[("MSS",1460),("SAckOK",b""),("NOP",None),("Timestamp",(1,0)),("WScale",7)])/b"x""#,
+                "ip src=10.0.0.1 dst=10.0.0.2 ttl=5 / tcp sport=1 dport=80 seq=1 flags=S mss=1460 sackok nop ts=1:0 ws=7 / text=x",
+            ),
+            (
+                r#"Raw(load=b"\x00\n\101") / "a\"b" 'c'"#,
+                "hex=000a41 / hex=61226263",
+            ),
+            (r#"Raw("x")/r"\n""#, "hex=78 / hex=5c6e"),
+            ("Dot1Q(vlan=5, prio=None)", "vlan vlan=5"),
+            (
+                r#"DNS(id=1,an=DNSRR(rrname="a.b",type="A",ttl=9,rdata="192.0.2.1"),qd=[DNSQR(qname="a.b")])"#,
+                "dns id=1 qd=a.b. an=a.b.:A:9:192.0.2.1",
+            ),
+        ] {
+            assert_eq!(
+                hex::encode(built(scapy)),
+                hex::encode(built(own)),
+                "{scapy}"
+            );
+        }
+        let mixed = format!(r#"{ip}/UDP(sport=1,dport=2)/text=hi"#);
+        assert_eq!(
+            built(&mixed),
+            built(&format!("{ip}/udp udp.srcport=1 udp.dstport=2 / text=hi"))
+        );
+    }
+
+    #[test]
+    fn lists_and_ranges_are_products() {
+        let count = |text| Spec::parse(text, &NoFiles).unwrap().count();
+        assert_eq!(
+            count(r#"IP(dst="10.0.0.0/30",ttl=[1,2,(5,7)])/UDP(dport=(1,10))"#),
+            4 * 5 * 10
+        );
+        assert_eq!(
+            count("ip dst=10.0.0.0/30,10.0.1.0/31/udp dport=1..10"),
+            6 * 10
+        );
+    }
+
+    #[test]
+    fn faults_point_into_the_text() {
+        for (text, message, under) in [
+            (r#"IP(dst="10.0.0.300")"#, "IPv4 address", r#""10.0.0.300""#),
+            (r#"IP(ttl=[1,999])"#, "at most 255", "[1,999]"),
+            (r#"IP(tll=4)"#, "did you mean ttl", "tll"),
+            ("IPx()", "no layer IPx", "IPx"),
+            ("IP(id=RandShort())", "RandShort() is not run", "RandShort"),
+            ("fuzz(IP())", "fuzz() is not run", "fuzz"),
+            ("IP()*3", "not repeated", "*"),
+            ("IP(id=x)", "a name of Python's", "x"),
+            (r#"IP("10.0.0.1")"#, "a field's name", "\""),
+            ("IP(id=-1)", "not below 0", "-"),
+            ("IP(id=1", "expected )", ""),
+            (r#"IP()/"x"#, "not closed", "\""),
+            (
+                r#"DNS(qd=DNSQR(what=1))"#,
+                "DNSQR has no what",
+                "DNSQR(what=1)",
+            ),
+            (r#"IP(dst="é")/UDP(sprt=1)"#, "IPv4 address", "\"é\""),
+        ] {
+            let (said, at) = fault(text);
+            assert!(said.contains(message), "{text}: {said}");
+            assert_eq!(at, under, "{text}");
+        }
+    }
+
+    #[test]
+    fn hostile_texts_end_soon() {
+        let before = Instant::now();
+        for text in [
+            format!("IP(id={}", "[".repeat(1_000_000)),
+            format!("IP(id={}", "(".repeat(1_000_000)),
+            format!("IP(id=[{}])", ",".repeat(1_000_000)),
+            format!("IP({})", ",".repeat(1_000_000)),
+            format!("IP(id=[{}])", "1,".repeat(300_000)),
+            format!("DNS(qd={})", "DNSQR(qd=".repeat(100_000)),
+            format!("Raw(\"{}", "\\".repeat(1_000_000)),
+            format!("ip dst={}", "10.0.0.1/8,".repeat(80_000)),
+            "\"".repeat(1_000_000),
+        ] {
+            let _ = Spec::parse(&text, &NoFiles);
+        }
+        assert!(before.elapsed().as_secs() < 20);
+    }
 }

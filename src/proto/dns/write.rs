@@ -25,6 +25,9 @@ pub(super) const SECTIONS: [&str; 4] = ["qd", "an", "ns", "ar"];
 /// How a record looks.
 pub(super) const RECORD: &str = "NAME:TYPE[:CLASS]:TTL:DATA";
 
+/// The most questions and records that are words: each looks at all before it for names to point to.
+pub(super) const MOST: usize = 1024;
+
 /// The most bytes of a message.
 const LARGEST: usize = 65_535;
 /// Pointers have 14 bits.
@@ -498,6 +501,16 @@ pub(super) fn part(
         return Err(format!(
             "{} come in this order, as they stand in the message",
             SECTIONS.join("= ") + "="
+        ));
+    }
+    if counts
+        .iter()
+        .map(|count| usize::from(*count))
+        .sum::<usize>()
+        >= MOST
+    {
+        return Err(format!(
+            "at most {MOST} questions and records are words: the others go into raw="
         ));
     }
     let mut known = Known::of(message);
