@@ -3,13 +3,13 @@
 use super::{
     Built, Choices, Given, NoRoute, Piece, Spec, SpecError, payload,
     slots::{self, computed, is_called, layer_name, layer_names, protocol, slots},
-    value::largest,
+    value::{largest, put},
 };
 use crate::{
     layer::MAX_LAYERS,
     link::LinkType,
     proto::data,
-    protocol::{Part, Protocol},
+    protocol::{Part, Protocol, Slot},
     text::near,
 };
 
@@ -66,6 +66,16 @@ impl Fault {
             len,
             message: message.into(),
             help: None,
+        }
+    }
+}
+
+impl Word {
+    /// A fault of the value, or of the word where it has none.
+    fn fault(&self, message: String) -> Fault {
+        match &self.value {
+            Some(value) => Fault::new(self.value_at, value.chars().count(), message),
+            None => Fault::new(self.at, self.name.chars().count(), message),
         }
     }
 }
@@ -336,9 +346,7 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
     if let Some(bytes) = plain(layer, files) {
         let mut piece = Piece::new(&data::PROTOCOL);
         piece.header = bytes?;
-        for word in &layer.words[1..] {
-            piece.add(word, files)?;
-        }
+        piece.fill(&layer.words[1..], files)?;
         return Ok(piece);
     }
     let unknown = || {
@@ -352,10 +360,7 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
     };
     let protocol = protocol(&layer.name).ok_or_else(unknown)?;
     let mut piece = Piece::new(protocol);
-    for word in &layer.words {
-        piece.add(word, files)?;
-    }
-    piece.finish();
+    piece.fill(&layer.words, files)?;
     Ok(piece)
 }
 
@@ -382,38 +387,67 @@ impl Piece {
         }
     }
 
-    fn add(&mut self, word: &Word, files: &dyn Files) -> Result<(), Fault> {
+    /// Makes the header, and then gives its fields their values: whether and where it has a field can depend on words that
+    /// stand behind it.
+    fn fill(&mut self, words: &[Word], files: &dyn Files) -> Result<(), Fault> {
+        let mut fields = Vec::new();
+        for word in words {
+            if self.make(word, files)? {
+                fields.push(word);
+            }
+        }
+        self.finish();
+        fields
+            .sort_by_cached_key(|word| self.named(&word.name).any(|(_, slot)| slot.when.is_some()));
+        fields.into_iter().try_for_each(|word| self.field(word))
+    }
+
+    /// Writes what is no field; says whether a field is left to be given a value.
+    fn make(&mut self, word: &Word, files: &dyn Files) -> Result<bool, Fault> {
         let value = word.value.as_deref();
-        let faulty = |message: String| match value {
-            Some(value) => Fault::new(word.value_at, value.chars().count(), message),
-            None => Fault::new(word.at, word.name.chars().count(), message),
-        };
         if word.name == "trailer" {
-            self.trailer = payload::trailer(value.unwrap_or(""), files).map_err(faulty)?;
-            return Ok(());
+            let trailer = payload::trailer(value.unwrap_or(""), files);
+            self.trailer = trailer.map_err(|message| word.fault(message))?;
+            return Ok(false);
         }
-        if let Some(part) = self.part(&word.name) {
-            return (part.write)(value.unwrap_or(""), &mut self.header).map_err(faulty);
-        }
-        let found = self
-            .slots
-            .iter()
-            .position(|slot| is_called(self.protocol, slot, &word.name));
-        let Some(slot) = found else {
+        let Some(part) = self.part(&word.name) else {
+            return Ok(true);
+        };
+        (part.write)(value.unwrap_or(""), &mut self.header).map_err(|m| word.fault(m))?;
+        Ok(value.is_some() && self.named(&word.name).next().is_some())
+    }
+
+    /// Gives a field its value.
+    fn field(&mut self, word: &Word) -> Result<(), Fault> {
+        let named: Vec<(usize, &Slot)> = self.named(&word.name).collect();
+        if named.is_empty() {
             return Err(self.unknown(word));
+        }
+        let mut named = named.into_iter();
+        let Some((at, slot)) = named.find(|(_, slot)| slot.is_in(&self.header)) else {
+            let layer = layer_name(self.protocol).unwrap_or(self.protocol.name);
+            let message = format!("this form of {layer} has no {}", word.name);
+            return Err(Fault::new(word.at, word.name.chars().count(), message));
         };
-        let choices = match value {
-            Some(value) => Choices::read(&self.slots[slot], value).map_err(faulty)?,
-            None if self.slots[slot].place.2 == 1 => Choices::one(1),
-            None => return Err(faulty(format!("{}= needs a value", word.name))),
+        let choices = match &word.value {
+            Some(value) => Choices::read(slot, value).map_err(|m| word.fault(m))?,
+            None if slot.place.2 == 1 => Choices::one(1),
+            None => return Err(word.fault(format!("{}= needs a value", word.name))),
         };
-        self.give(slot, choices);
+        self.give(at, choices);
         Ok(())
+    }
+
+    /// The slots that are called `word`: several where forms of the header have a field in different places.
+    fn named(&self, word: &str) -> impl Iterator<Item = (usize, &Slot)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter(move |(_, slot)| is_called(self.protocol, slot, word))
     }
 
     /// Gives a field a value, in place of the one before.
     pub(super) fn give(&mut self, slot: usize, choices: Choices) {
         self.given.retain(|given| given.slot != slot);
+        put(&mut self.header, self.slots[slot].place, choices.nth(0));
         self.given.push(Given {
             slot,
             choices,

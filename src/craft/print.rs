@@ -210,6 +210,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let header = view.header();
     out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
     let mut said = piece.header.clone();
+    let mut names = Vec::new();
     for (at, slot) in piece.slots.iter().enumerate() {
         let Some(value) = get(header, slot.place) else {
             continue;
@@ -227,6 +228,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let name = word(piece.protocol, slot);
+        names.push(name);
         let _ = write!(out, " {name}");
         if slot.place.2 != 1 || value != 1 {
             out.push('=');
@@ -237,6 +239,10 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         return;
     };
     (tail.read)(view, &mut |word, value| {
+        // A field that was given has its room already.
+        if names.contains(&word) {
+            return;
+        }
         let _ = write!(out, " {word}");
         if !value.is_empty() {
             let _ = write!(out, "={value}");

@@ -85,7 +85,8 @@ pub struct Tail {
     pub read: fn(&View<'_>, &mut dyn FnMut(&'static str, String)),
 }
 
-/// One word of a [`Tail`].
+/// One word of a [`Tail`]. With the word of a slot, it makes room for the slot's field, and the value is the field's: it can
+/// be a list, and computed when there is none.
 pub struct Part {
     /// Its spellings, the printed one first.
     pub words: &'static [&'static str],
