@@ -168,10 +168,10 @@ impl Scan<'_> {
             self.at += 1;
             let value_at = self.at;
             let is_text = layer.name == "text";
-            let value = if is_text {
-                self.layer_end()
-            } else {
-                self.value()
+            let value = match layer.name.as_str() {
+                "text" => self.layer_end(),
+                "file" => self.path(),
+                _ => self.value(),
             };
             layer.words.push(Word {
                 name: layer.name.clone(),
@@ -212,6 +212,15 @@ impl Scan<'_> {
             if c.is_whitespace() || c == '/' && !self.is_prefix(start) {
                 break;
             }
+            self.at += 1;
+        }
+        self.chars[start..self.at].iter().collect()
+    }
+
+    /// Up to the next space: names of files have `/` in them.
+    fn path(&mut self) -> String {
+        let start = self.at;
+        while self.peek().is_some_and(|c| !c.is_whitespace()) {
             self.at += 1;
         }
         self.chars[start..self.at].iter().collect()
