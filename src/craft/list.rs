@@ -38,7 +38,7 @@ pub fn bytes() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The protocol whose layer is called `name`.
 pub fn layer(name: &str) -> Option<&'static Protocol> {
-    slots::protocol(name)
+    slots::protocol(name).map(|(protocol, _)| protocol)
 }
 
 /// Every word of the layer of `protocol`, fields first.

@@ -98,7 +98,7 @@ impl Spec {
                     continue;
                 }
                 let right = match slot.fill {
-                    Fill::Usual => None,
+                    Fill::Usual | Fill::Form(_) => None,
                     Fill::Computed(_) => computed(slot, &view),
                     Fill::Asked(ask) => answer(ask, route, built, index),
                 };
@@ -107,7 +107,7 @@ impl Spec {
                     (true, Fill::Computed(_), Some(right)) if right != value => State::Wrong(right),
                     (true, _, _) => State::Given,
                     (false, Fill::Asked(_), None) => State::Unknown,
-                    (false, Fill::Usual, _) | (false, _, None) => State::Usual,
+                    (false, _, None) => State::Usual,
                     (false, _, Some(_)) => State::Computed,
                 };
                 let (byte, bit, bits) = slot.place;

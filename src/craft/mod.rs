@@ -11,24 +11,30 @@
 //! - A field left out is computed; a field given is kept, even when it is wrong.
 //! - `dport=22,80,443` and `ttl=1..30` give several values: the packets are the product of all of them.
 //! - A layer of bytes is `text=hello`, `hex=00ff`, `zeros=18`, `random=100:SEED`, `file=NAME`.
-//! - `trailer=00ff` on any layer puts bytes behind it, such as padding, which its lengths do not count.
+//! - `trailer=00ff` on any layer puts bytes behind it, such as padding, which its lengths do not count; `cut=8` leaves only so many bytes of its header, as in
+//!   the packet that an ICMP error quotes.
 //!
 //! Every protocol is written through the table that it is read by ([`crate::protocol::Craft`]).
 
+pub mod answers;
 mod build;
 mod error;
+mod fragment;
 pub mod list;
 mod marks;
 mod parse;
 mod payload;
 mod print;
+pub mod rewrite;
 mod slots;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use build::{Built, NoRoute, Route};
+pub use build::{Built, NoRoute, Route, sent};
 pub use error::SpecError;
+pub use fragment::{FragmentError, fragments};
 pub use marks::{Mark, State};
 pub use parse::{Files, NoFiles};
 pub use payload::MAX_BYTES;
@@ -36,6 +42,7 @@ pub use print::{Printed, print};
 pub use value::Choices;
 
 use crate::{
+    field::{Shown, Value},
     link::LinkType,
     protocol::{Ask, Claim, Fill, Protocol, Slot},
 };
@@ -65,6 +72,8 @@ struct Piece {
     slots: Vec<Slot>,
     /// Bytes behind what the layer carries.
     trailer: Vec<u8>,
+    /// The header has fewer bytes than its fields.
+    cut: bool,
 }
 
 /// The values given to one field.
@@ -103,6 +112,28 @@ impl Spec {
         lists.fold(1, |product, given| {
             product.saturating_mul(given.choices.len())
         })
+    }
+
+    /// The fields that differ from packet to packet, outermost first: the field as the notation calls it, and its value in
+    /// `built`, one of these packets.
+    pub fn varied<'a>(&self, built: &'a Built) -> Vec<(&'static str, Shown<'a>)> {
+        let layers = self.layers.iter().zip(&built.layers);
+        let each = layers.flat_map(|(piece, layer)| {
+            let several = piece.given.iter().filter(|given| given.choices.len() > 1);
+            several.filter_map(|given| {
+                let slot = &piece.slots[given.slot];
+                let (byte, bit, bits) = slot.place;
+                let first = u32::from(byte) * 8 + u32::from(bit);
+                let header = built.bytes.get(layer.start as usize..layer.end as usize)?;
+                let value = Value::read(slot.field.kind, header, first..first + u32::from(bits))?;
+                let field = slot.field;
+                Some((
+                    *slot.words.first().unwrap_or(&field.name),
+                    Shown { field, value },
+                ))
+            })
+        });
+        each.collect()
     }
 
     /// The protocols of its layers, outermost first.

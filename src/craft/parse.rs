@@ -3,14 +3,14 @@
 use super::{
     Built, Choices, Given, NoRoute, Piece, Spec, SpecError, payload,
     slots::{self, computed, is_called, layer_name, layer_names, protocol, slots},
-    value::{largest, put},
+    value::{get, largest, put},
 };
 use crate::{
     layer::MAX_LAYERS,
     link::LinkType,
     proto::data,
-    protocol::{Part, Protocol, Slot},
-    text::near,
+    protocol::{Fill, Part, Protocol, Slot},
+    text::{near, number},
 };
 
 /// Where `file=NAME` gets its bytes.
@@ -367,8 +367,11 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
             ..Fault::new(layer.at, layer.name.chars().count(), message)
         }
     };
-    let protocol = protocol(&layer.name).ok_or_else(unknown)?;
+    let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
     let mut piece = Piece::new(protocol);
+    if let Some((slot, value)) = form {
+        piece.give(slot, Choices::one(value.into()));
+    }
     piece.fill(&layer.words, files)?;
     Ok(piece)
 }
@@ -393,22 +396,56 @@ impl Piece {
             asked: Vec::new(),
             slots: slots(protocol),
             trailer: Vec::new(),
+            cut: false,
+        }
+    }
+
+    /// Whether the field called `word` decides the form of the header.
+    fn forms(&self, word: &str) -> bool {
+        let called = |slot: &&Slot| is_called(self.protocol, slot, word);
+        let slot = self.slots.iter().find(called);
+        slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
+    }
+
+    /// Gives the header the form that the values of the deciding fields ask for, by index and slot; what has none is as usual.
+    pub(super) fn take_form(&mut self, value: impl Fn(usize, &Slot) -> Option<u128>) {
+        for (at, slot) in self.slots.iter().enumerate() {
+            let Fill::Form(form) = slot.fill else {
+                continue;
+            };
+            let Some(usual) = get(&self.header, slot.place) else {
+                continue;
+            };
+            let mut decided = self.header.clone();
+            put(&mut decided, slot.place, value(at, slot).unwrap_or(usual));
+            self.header = (form.header)(&decided).to_vec();
+            put(&mut self.header, slot.place, usual);
         }
     }
 
     /// Makes the header, and then gives its fields their values: whether and where it has a field can depend on words that
     /// stand behind it.
     fn fill(&mut self, words: &[Word], files: &dyn Files) -> Result<(), Fault> {
+        // What decides the form of the header comes first, wherever it stands.
+        let (forming, rest): (Vec<&Word>, _) = words.iter().partition(|w| self.forms(&w.name));
+        forming.into_iter().try_for_each(|word| self.field(word))?;
+        let given = self.given.clone();
+        self.take_form(|at, _| {
+            let given = given.iter().find(|given| given.slot == at)?;
+            Some(given.choices.nth(0))
+        });
         let mut fields = Vec::new();
-        for word in words {
+        for word in &rest {
             if self.make(word, files)? {
-                fields.push(word);
+                fields.push(*word);
             }
         }
         self.finish();
         fields
             .sort_by_cached_key(|word| self.named(&word.name).any(|(_, slot)| slot.when.is_some()));
-        fields.into_iter().try_for_each(|word| self.field(word))
+        fields.into_iter().try_for_each(|word| self.field(word))?;
+        let cut = rest.iter().rev().find(|word| word.name == "cut");
+        cut.map_or(Ok(()), |word| self.cut(word))
     }
 
     /// Writes what is no field; says whether a field is left to be given a value.
@@ -419,11 +456,31 @@ impl Piece {
             self.trailer = trailer.map_err(|message| word.fault(message))?;
             return Ok(false);
         }
-        let Some(part) = self.part(&word.name) else {
+        if word.name == "cut" {
+            return Ok(false);
+        }
+        let has_field = |piece: &Self| {
+            let mut named = piece.named(&word.name);
+            named.any(|(_, slot)| slot.is_in(&piece.header))
+        };
+        let Some(part) = self.part(&word.name).filter(|_| !has_field(self)) else {
             return Ok(true);
         };
         (part.write)(value.unwrap_or(""), &mut self.header).map_err(|m| word.fault(m))?;
         Ok(value.is_some() && self.named(&word.name).next().is_some())
+    }
+
+    /// `cut=N`: leaves so many bytes of the header.
+    fn cut(&mut self, word: &Word) -> Result<(), Fault> {
+        let value = word.value.as_deref().unwrap_or("");
+        let len = number(value).and_then(|len| usize::try_from(len).ok());
+        let Some(len) = len.filter(|len| *len <= self.header.len()) else {
+            let message = format!("expected a number of bytes up to {}", self.header.len());
+            return Err(Fault::new(word.value_at, value.chars().count(), message));
+        };
+        self.header.truncate(len);
+        self.cut = true;
+        Ok(())
     }
 
     /// Gives a field its value.
@@ -484,6 +541,7 @@ impl Piece {
         let mut known: Vec<&str> = self
             .slots
             .iter()
+            .filter(|slot| slot.is_in(&self.header))
             .map(|slot| slots::word(protocol, slot))
             .collect();
         let tail = protocol.craft.and_then(|craft| craft.tail);
@@ -492,7 +550,7 @@ impl Piece {
                 .flat_map(|t| t.parts)
                 .filter_map(|p| p.words.first()),
         );
-        known.push("trailer");
+        known.extend(["trailer", "cut"]);
         let meant = near(&word.name, known.iter().copied());
         let meant = meant.map(|near| format!(", did you mean {near}?"));
         let (name, layer) = (&word.name, layer_name(protocol).unwrap_or(protocol.name));

@@ -6,7 +6,7 @@ use super::{
     value::{get, put, write},
 };
 use crate::{
-    layer::{Layer, Packet, View},
+    layer::{Layer, Packet, Problem, View},
     link::LinkType,
     proto::data,
     protocol::{Claim, Fill, Protocol},
@@ -27,10 +27,12 @@ pub struct Printed {
 /// Appends `packet` in the notation, and says of each header whether its fields could say it. The words are tried: a
 /// layer that they would not give back stands as bytes.
 pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
-    let own: Vec<View<'_>> = packet
-        .views()
-        .filter(|view| view.layer.buffer == 0)
-        .collect();
+    let decoded = whole_headers(packet.layers);
+    let packet = &Packet {
+        layers: &decoded,
+        ..*packet
+    };
+    let own: Vec<View<'_>> = packet.views().collect();
     let mut pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
     let from = out.len();
     loop {
@@ -149,6 +151,19 @@ fn is_data(protocol: &Protocol) -> bool {
     std::ptr::eq(protocol, &data::PROTOCOL)
 }
 
+/// The layers of the frame itself. Of a header that was cut, decoding may show less than there is.
+fn whole_headers(layers: &[Layer]) -> Vec<Layer> {
+    let own = layers.iter().filter(|layer| layer.buffer == 0);
+    let mut own: Vec<Layer> = own.copied().collect();
+    if let Some(last) = own
+        .last_mut()
+        .filter(|last| last.problem == Some(Problem::CUT))
+    {
+        last.header = last.end - last.start;
+    }
+    own
+}
+
 /// The layers as building would place them: what is printed as bytes is plain data.
 fn planned(own: &[View<'_>], pieces: &[Option<Piece>]) -> Vec<Layer> {
     let place = |(view, piece): (&View<'_>, &Option<Piece>)| Layer {
@@ -183,6 +198,7 @@ fn expressed(view: &View<'_>) -> Option<Piece> {
     let craft = view.layer.protocol.craft?;
     let header = view.header();
     let mut piece = Piece::new(view.layer.protocol);
+    piece.take_form(|_, slot| get(header, slot.place));
     let mut sound = true;
     let mut words = Vec::new();
     if let Some(tail) = craft.tail {
@@ -193,6 +209,11 @@ fn expressed(view: &View<'_>) -> Option<Piece> {
         sound &= (part.write)(value, &mut piece.header).is_ok();
     }
     piece.finish();
+    // Of a header at the end of what was captured, or quoted, there may be a part only.
+    if header.len() < piece.header.len() && !header.is_empty() && view.payload().is_empty() {
+        piece.header.truncate(header.len());
+        piece.cut = true;
+    }
     if !sound || piece.header.len() != header.len() {
         return None;
     }
@@ -219,9 +240,8 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let itself = match slot.fill {
-            Fill::Usual => get(&said, slot.place),
-            Fill::Computed(_) => computed(slot, view).or_else(|| get(&said, slot.place)),
             Fill::Asked(_) => None,
+            _ => computed(slot, view).or_else(|| get(&said, slot.place)),
         };
         put(&mut said, slot.place, value);
         if itself == Some(value) {
@@ -235,19 +255,21 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             write(slot, value, out);
         }
     }
-    let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) else {
-        return;
-    };
-    (tail.read)(view, &mut |word, value| {
-        // A field that was given has its room already.
-        if names.contains(&word) {
-            return;
-        }
-        let _ = write!(out, " {word}");
-        if !value.is_empty() {
-            let _ = write!(out, "={value}");
-        }
-    });
+    if let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) {
+        (tail.read)(view, &mut |word, value| {
+            // A field that was given has its room already.
+            if names.contains(&word) {
+                return;
+            }
+            let _ = write!(out, " {word}");
+            if !value.is_empty() {
+                let _ = write!(out, "={value}");
+            }
+        });
+    }
+    if piece.cut {
+        let _ = write!(out, " cut={}", header.len());
+    }
 }
 
 /// Whether the first layer does not tell the link type.

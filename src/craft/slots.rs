@@ -7,8 +7,32 @@ use crate::{
     protocol::{Fill, Protocol, Slot},
 };
 
-/// The protocol whose layer is called `name` in the notation, or by Wireshark.
-pub(super) fn protocol(name: &str) -> Option<&'static Protocol> {
+/// The protocol whose layer is called `name` in the notation, by Wireshark or by Scapy; where the name is one of its
+/// forms, with the slot and the value that give it.
+pub(super) fn protocol(name: &str) -> Option<(&'static Protocol, Option<(usize, u64)>)> {
+    let form = |protocol: &&'static Protocol| {
+        let slots = protocol.craft?.slots.iter().enumerate();
+        slots
+            .filter_map(|(at, slot)| form_named(slot, name).map(|value| (at, value)))
+            .next()
+    };
+    named(name).map(|protocol| (protocol, None)).or_else(|| {
+        let mut all = proto::ALL.iter();
+        all.find_map(|protocol| form(protocol).map(|given| (*protocol, Some(given))))
+    })
+}
+
+/// The value of `slot` in a layer called `name`.
+fn form_named(slot: &Slot, name: &str) -> Option<u64> {
+    let Fill::Form(form) = slot.fill else {
+        return None;
+    };
+    let mut names = form.names.iter();
+    let found = names.find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| *value)
+}
+
+fn named(name: &str) -> Option<&'static Protocol> {
     let spelled = |protocol: &&&Protocol| {
         let craft = protocol.craft;
         let mut names = craft.iter().flat_map(|craft| craft.names);
@@ -56,7 +80,7 @@ pub(super) fn computed(slot: &Slot, view: &View<'_>) -> Option<u128> {
     if !slot.is_in(view.header()) {
         return None;
     }
-    compute(view).map(|value| u128::from(value) / u128::from(slot.unit.max(1)))
+    Some(u128::from(compute(view)?) / u128::from(slot.unit.max(1)))
 }
 
 /// The word by which `slot` is printed.

@@ -144,18 +144,8 @@ fn numeric(slot: &Slot, text: &str) -> Result<u128, String> {
             _ => {}
         }
     }
-    let same = |name: &str| {
-        let plain = |c: char| {
-            if matches!(c, '-' | '_') {
-                ' '
-            } else {
-                c.to_ascii_lowercase()
-            }
-        };
-        name.chars().map(plain).eq(text.chars().map(plain))
-    };
-    if let Some((value, _)) = slot.field.names.iter().find(|(_, name)| same(name)) {
-        return Ok(u128::from(*value));
+    if let Some(value) = named(slot.field.names, text) {
+        return Ok(value.into());
     }
     Err(if slot.letters.is_empty() {
         "expected a number such as 80 or 0x50".to_owned()
@@ -163,6 +153,25 @@ fn numeric(slot: &Slot, text: &str) -> Result<u128, String> {
         let known: Vec<&str> = slot.letters.iter().map(|(name, _)| *name).collect();
         format!("expected a number, or some of {}", known.join(" "))
     })
+}
+
+/// The value called `text`, with `-` or `_` for spaces, in small letters or capitals; also abbreviated word by word
+/// (`dest-unreach`) where only one name fits.
+fn named(names: &[(u64, &str)], text: &str) -> Option<u64> {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split([' ', '-', '_']);
+        words.map(str::to_ascii_lowercase).collect()
+    };
+    let given = words(text);
+    if let Some((value, _)) = names.iter().find(|(_, name)| words(name) == given) {
+        return Some(*value);
+    }
+    let mut fitting = names.iter().filter(|(_, name)| {
+        let name = words(name);
+        name.len() == given.len() && name.iter().zip(&given).all(|(n, g)| n.starts_with(&**g))
+    });
+    let (value, _) = fitting.next()?;
+    fitting.next().is_none().then_some(*value)
 }
 
 /// Bits by their names: one after the other where all names are single letters, and with `+` between them.

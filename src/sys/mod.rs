@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod ethtool;
 pub mod filter;
+pub mod hearing;
 pub mod machine;
 pub mod names;
 pub mod netlink;
@@ -17,5 +18,8 @@ pub mod port;
 pub mod privilege;
 pub mod raw;
 pub mod ring;
+pub mod route;
+pub mod sender;
 pub mod signal;
 pub mod sock_diag;
+pub mod ttl;
