@@ -1,4 +1,4 @@
-//! Decoding, tracking and writing lines allocate nothing per packet, once their buffers have grown.
+//! Decoding, tracking, writing lines and building packets allocate nothing per packet, once their buffers have grown.
 //!
 //! The counting allocator is the one place outside `src/sys` where unsafe code stands.
 #![allow(unsafe_code, clippy::unwrap_used)]
@@ -10,6 +10,7 @@ use std::{
 
 use sockwire::{
     bpf::{Input, Program},
+    craft::{Built, NoFiles, NoRoute, Spec},
     decode::{Decoded, Decoder},
     export::json::Records,
     filter::{
@@ -190,4 +191,18 @@ fn a_warm_pipeline_allocates_nothing_per_packet() {
     assert_eq!(pipeline.text.lines().count(), batch.len());
     let warm = pipeline.run(&batch);
     assert_eq!(warm, 0, "{} packets", batch.len());
+}
+
+#[test]
+fn building_allocates_nothing_per_packet() {
+    let text = "eth / ip dst=10.0.0.0/24 ttl=1..9 / udp dport=1..100 / text=hello";
+    let spec = Spec::parse(text, &NoFiles).unwrap();
+    let mut built = Built::default();
+    spec.build(0, &NoRoute, &mut built);
+    let before = COUNT.get();
+    for n in 0..1000 {
+        spec.build(n * 101, &NoRoute, &mut built);
+        assert_eq!(built.bytes.len(), 47);
+    }
+    assert_eq!(COUNT.get() - before, 0);
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::{caret::Caret, text::plain};
 
+/// The most characters of a message: it can repeat words that were typed.
+const LONGEST: usize = 400;
+
 /// A fault in a specification, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct SpecError {
@@ -21,7 +24,10 @@ pub struct SpecError {
 
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message: String = self.message.chars().map(plain).collect();
+        let mut message: String = self.message.chars().map(plain).take(LONGEST).collect();
+        if self.message.len() > message.len() {
+            message.push('…');
+        }
         writeln!(f, "bad specification: {message}")?;
         let (at, len) = (self.at, self.len);
         let text = &self.spec;

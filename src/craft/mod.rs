@@ -65,7 +65,7 @@ struct Piece {
     header: Vec<u8>,
     /// Fields that have a value of their own, in the order in which they were given.
     given: Vec<Given>,
-    /// How many of them stand in the header already: those before the first that has several values.
+    /// How many of them are done, since the header has them: those before the first that has several values.
     ready: usize,
     /// Slots that nobody gave and that are computed.
     computed: Vec<usize>,
@@ -98,10 +98,6 @@ impl Piece {
             .iter()
             .position(several)
             .unwrap_or(self.given.len());
-        for given in &self.given[..self.ready] {
-            let place = self.slots[given.slot].place;
-            value::put(&mut self.header, place, given.choices.nth(0));
-        }
         for (at, slot) in self.slots.iter().enumerate() {
             match slot.fill {
                 Fill::Computed(_) if !self.is_given(at) => self.computed.push(at),

@@ -176,10 +176,10 @@ impl Scan<'_> {
             self.at += 1;
             let value_at = self.at;
             let is_text = layer.name == "text";
-            let value = if is_text {
-                self.layer_end()
-            } else {
-                self.value()
+            let value = match layer.name.as_str() {
+                "text" => self.layer_end(),
+                "file" => self.path(),
+                _ => self.value(),
             };
             layer.words.push(Word {
                 name: layer.name.clone(),
@@ -223,6 +223,15 @@ impl Scan<'_> {
             if c.is_whitespace() || c == '/' && !self.is_prefix(start) {
                 break;
             }
+            self.at += 1;
+        }
+        self.chars[start..self.at].iter().collect()
+    }
+
+    /// Up to the next space: names of files have `/` in them.
+    fn path(&mut self) -> String {
+        let start = self.at;
+        while self.peek().is_some_and(|c| !c.is_whitespace()) {
             self.at += 1;
         }
         self.chars[start..self.at].iter().collect()
@@ -460,7 +469,8 @@ impl Piece {
             }
         }
         self.finish();
-        fields.sort_by_key(|word| self.named(&word.name).any(|(_, slot)| slot.when.is_some()));
+        fields
+            .sort_by_cached_key(|word| self.named(&word.name).any(|(_, slot)| slot.when.is_some()));
         fields.into_iter().try_for_each(|word| self.field(word))?;
         let cut = rest.iter().rev().find(|word| word.name == "cut");
         cut.map_or(Ok(()), |word| self.cut(word))
@@ -485,7 +495,7 @@ impl Piece {
             return Ok(true);
         };
         (part.write)(value.unwrap_or(""), &mut self.header).map_err(|m| word.fault(m))?;
-        Ok(value.is_some() && self.named(&word.name).next().is_some())
+        Ok(value.is_some() && has_field(self))
     }
 
     /// `cut=N`: leaves so many bytes of the header.

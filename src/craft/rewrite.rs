@@ -412,7 +412,7 @@ impl Rewriter {
 /// Where the outermost IP packet lies, without padding.
 fn ip(packet: &Packet<'_>) -> Option<Range<usize>> {
     let mut layers = packet.layers.iter();
-    let layer = layers.find(|layer| layer.protocol.addresses.is_some())?;
+    let layer = layers.find(|layer| matches!(layer.protocol.name, "ip" | "ipv6"))?;
     Some(layer.start as usize..layer.end as usize)
 }
 

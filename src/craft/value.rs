@@ -19,7 +19,8 @@ pub struct Choices(Vec<Run>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     first: u128,
-    count: u64,
+    /// How many values there are up to its last.
+    end: u64,
 }
 
 impl Choices {
@@ -27,15 +28,13 @@ impl Choices {
     pub fn one(value: u128) -> Self {
         Self(vec![Run {
             first: value,
-            count: 1,
+            end: 1,
         }])
     }
 
     /// How many; at least one.
     pub fn len(&self) -> u64 {
-        self.0
-            .iter()
-            .fold(0, |sum: u64, run| sum.saturating_add(run.count))
+        self.0.last().map_or(1, |run| run.end)
     }
 
     /// Never: there is always one.
@@ -45,14 +44,12 @@ impl Choices {
 
     /// Value `n`, counted from 0, beginning again after the last.
     pub fn nth(&self, n: u64) -> u128 {
-        let mut n = n % self.len().max(1);
-        for run in &self.0 {
-            if n < run.count {
-                return run.first + u128::from(n);
-            }
-            n -= run.count;
-        }
-        0
+        let n = n % self.len();
+        let at = self.0.partition_point(|run| run.end <= n);
+        let before = at.checked_sub(1).map_or(0, |before| self.0[before].end);
+        self.0
+            .get(at)
+            .map_or(0, |run| run.first + u128::from(n - before))
     }
 
     /// Reads `text`: values and ranges, with commas between them.
@@ -60,12 +57,18 @@ impl Choices {
     /// # Errors
     /// What is wrong, in words.
     pub(super) fn read(slot: &Slot, text: &str) -> Result<Self, String> {
-        let runs = text.split(',').map(|item| run(slot, item));
-        Ok(Self(runs.collect::<Result<_, _>>()?))
+        let mut end: u64 = 0;
+        let runs = text.split(',').map(|item| {
+            let (first, count) = run(slot, item)?;
+            end = end.saturating_add(count);
+            Ok(Run { first, end })
+        });
+        Ok(Self(runs.collect::<Result<_, String>>()?))
     }
 }
 
-fn run(slot: &Slot, item: &str) -> Result<Run, String> {
+/// The first of numbers that follow each other, and how many they are.
+fn run(slot: &Slot, item: &str) -> Result<(u128, u64), String> {
     if let Some((first, last)) = item.split_once("..") {
         let (first, last) = (one(slot, first)?, one(slot, last)?);
         let steps = last
@@ -73,7 +76,7 @@ fn run(slot: &Slot, item: &str) -> Result<Run, String> {
             .and_then(|n| u64::try_from(n).ok())
             .and_then(|n| n.checked_add(1));
         let count = steps.ok_or_else(|| format!("{item} counts down, or too far"))?;
-        return Ok(Run { first, count });
+        return Ok((first, count));
     }
     if let (Kind::Ipv4 | Kind::Ipv6, Some((address, prefix))) =
         (slot.field.kind, item.split_once('/'))
@@ -90,15 +93,9 @@ fn run(slot: &Slot, item: &str) -> Result<Run, String> {
         }
         let mask = (1u128 << host) - 1;
         let first = one(slot, address)? & !mask;
-        return Ok(Run {
-            first,
-            count: 1 << host,
-        });
+        return Ok((first, 1 << host));
     }
-    Ok(Run {
-        first: one(slot, item)?,
-        count: 1,
-    })
+    Ok((one(slot, item)?, 1))
 }
 
 /// One value, as the number that stands in the header.

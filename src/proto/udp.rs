@@ -97,7 +97,7 @@ static CRAFT: Craft = Craft {
     slots: &[
         Slot::new(&["sport"], &SRCPORT).asked(Ask::Port),
         Slot::new(&["dport"], &DSTPORT),
-        Slot::new(&["len"], &LENGTH).computed(making::length),
+        Slot::new(&["len"], &LENGTH).computed(length),
         Slot::new(&["chksum"], &CHECKSUM).computed(checksum),
     ],
     tail: None,
@@ -134,6 +134,15 @@ fn checksum(view: &View<'_>) -> Option<u64> {
         0 => Some(0xffff),
         sum => Some(sum),
     }
+}
+
+/// In a jumbogram it is 0 (RFC 2675 §4).
+fn length(view: &View<'_>) -> Option<u64> {
+    let is_jumbo = |view: &View<'_>| view.addresses().is_some_and(|(source, _)| source.is_ipv6());
+    making::length(view).map(|len| match len {
+        65_536.. if is_jumbo(view) => 0,
+        len => len,
+    })
 }
 
 /// What the payload is: who claims the lower port, else the higher.

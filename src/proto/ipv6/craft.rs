@@ -26,7 +26,7 @@ pub(super) static CRAFT: Craft = Craft {
         Slot::new(&["version"], &VERSION),
         Slot::new(&["tc"], &TCLASS),
         Slot::new(&["fl"], &FLOW),
-        Slot::new(&["plen"], &PLEN).computed(|view| Some(view.payload().len() as u64)),
+        Slot::new(&["plen"], &PLEN).computed(payload_length),
         Slot::new(&["nxt", "nh"], &NXT).computed(making::next_header),
         Slot::new(&["hlim"], &HLIM).computed(hop_limit),
         Slot::new(&["src"], &SRC).asked(Ask::Source),
@@ -46,6 +46,14 @@ fn hop_limit(view: &View<'_>) -> Option<u64> {
         Some(130..=132 | 143) => Some(1),
         _ => None,
     }
+}
+
+/// The payload of a jumbogram is longer than the field can say, which is 0 then (RFC 2675 §2).
+fn payload_length(view: &View<'_>) -> Option<u64> {
+    let long = view.payload().len() as u64;
+    let has_options = making::inside(view).is_some_and(|p| p.name == "ipv6.hopopts");
+    let is_jumbo = has_options && long > u64::from(u16::MAX);
+    Some(if is_jumbo { 0 } else { long })
 }
 
 #[cfg(test)]

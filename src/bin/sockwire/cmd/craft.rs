@@ -117,7 +117,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     privilege::give_up(global)?;
     let result = maker.all(&args, &mut specs);
     maker.output.flush()?;
-    if let Some(recorder) = maker.recorder.take() {
+    // A file that was made for nothing goes away again.
+    let kept = |recorder: &Recorder| result.is_ok() || recorder.packets() > 0;
+    if let Some(recorder) = maker.recorder.take().filter(kept) {
         recorder.finish()?;
     }
     result?;

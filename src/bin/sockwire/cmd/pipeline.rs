@@ -397,6 +397,11 @@ impl Recorder {
         self.writer.write(frame, interfaces, [])
     }
 
+    /// Packets so far.
+    pub(super) fn packets(&self) -> u64 {
+        self.writer.packets()
+    }
+
     /// Writes what has been gathered: the recording is whole.
     pub(super) fn finish(self) -> Result<u64, WriteError> {
         self.writer.finish(&[])
