@@ -1,7 +1,12 @@
-//! Without the right to capture: one message with what is missing and the ways out.
+//! Without the right to capture or send: one message with what is missing and the ways out.
 
 use anyhow::anyhow;
-use sockwire::{capture::CaptureError, sys::machine::Machine as Marks};
+use caps::Capability;
+use sockwire::{
+    capture::CaptureError,
+    probe::ProbeError,
+    sys::machine::{self as marks, Machine as Marks},
+};
 
 use super::{Exit, Failure, machine};
 
@@ -22,6 +27,27 @@ pub(crate) fn failure(error: CaptureError) -> Failure {
         CaptureError::Kernel { .. } => Exit::NoMatch,
     };
     Failure::new(exit, error)
+}
+
+/// The failure that `error`, from sending or hearing, asks for.
+pub(crate) fn of_probe(error: ProbeError) -> Failure {
+    let exit = match error {
+        ProbeError::Io { doing, source } if source.raw_os_error() == Some(libc::EPERM) => {
+            return failure(CaptureError::NotPermitted {
+                operation: format!("cannot {doing}"),
+                capability: "CAP_NET_RAW",
+                effective: marks::has(Capability::CAP_NET_RAW),
+            });
+        }
+        ProbeError::NoRoute(_) | ProbeError::NoNeighbour(_) => Exit::NoSuch,
+        ProbeError::Io { ref source, .. } => match source.raw_os_error() {
+            Some(libc::ENODEV | libc::ENXIO) => Exit::NoSuch,
+            _ => Exit::WriteFailed,
+        },
+        ProbeError::Unsendable(_) => Exit::Usage,
+    };
+    // Its text has its cause already.
+    Failure::new(exit, anyhow!("{error}"))
 }
 
 /// The message: what is missing, then sudo, setcap and the lab, with the program's real path (sudo's own path hides
