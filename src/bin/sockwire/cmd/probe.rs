@@ -209,7 +209,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         Some(name) => KernelRoute::through(name),
         None => KernelRoute::open(),
     };
-    let route = route.map_err(permission::probe)?;
+    let route = route.map_err(permission::of_probe)?;
     let route = Round {
         route: &route,
         round: Cell::new(0),
@@ -219,7 +219,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     for number in 0..spec.count() {
         spec.build(number, &route, &mut built);
         let packet = built.packet(link);
-        if let Some(aim) = route.route.aim(&packet).map_err(permission::probe)? {
+        if let Some(aim) = route.route.aim(&packet).map_err(permission::of_probe)? {
             plan.check_aim(&aim)
                 .map_err(|refusal| usage(refusal.into()))?;
         }
@@ -228,17 +228,17 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let is_ip = matches!(link, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6);
     // The kernel begins to stamp a moment after the first socket asks: that one is opened first.
     let early = is_ip.then(|| Ear::open(survey.hearing())).transpose();
-    let early = early.map_err(permission::probe)?;
+    let early = early.map_err(permission::of_probe)?;
     spec.build(survey.sample, &route, &mut built);
     let via = Via::Fitting;
-    let outlet = Outlet::open(&built.packet(link), &via, route.route).map_err(permission::probe)?;
+    let outlet = Outlet::open(&built.packet(link), &via, route.route).map_err(permission::of_probe)?;
     let ear = match early {
         Some(ear) => ear,
         None => Ear::open(&Hearing {
             frames_of: Some(outlet.device().name.clone()),
             ..Hearing::default()
         })
-        .map_err(permission::probe)?,
+        .map_err(permission::of_probe)?,
     };
     let telling = Telling::new(&args, &spec, (link, &outlet.device().name), global)?;
     let stop = Stop::install()?;
@@ -298,7 +298,7 @@ impl Run<'_> {
             let heard = self
                 .ear
                 .next(self.asking.until())
-                .map_err(permission::probe)?;
+                .map_err(permission::of_probe)?;
             let Some(heard) = heard else {
                 continue;
             };
@@ -344,7 +344,7 @@ impl Run<'_> {
                 };
                 self.outlet
                     .send(&question.bytes)
-                    .map_err(permission::probe)?;
+                    .map_err(permission::of_probe)?;
                 self.telling.sent(&question)?;
                 self.asking.asked(question);
             }
@@ -353,7 +353,7 @@ impl Run<'_> {
                 if let Some(question) = self.asking.asked_again(number, now) {
                     self.outlet
                         .send(&question.bytes)
-                        .map_err(permission::probe)?;
+                        .map_err(permission::of_probe)?;
                     self.telling.sent(question)?;
                 }
             }
