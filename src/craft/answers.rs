@@ -219,8 +219,8 @@ fn next_protocol(view: &View<'_>) -> Option<u8> {
     }
 }
 
-/// Two ports, or identifier and sequence number of an echo.
-fn numbers(view: &View<'_>) -> Option<(u16, u16)> {
+/// What tells conversations apart in a transport header: two ports, or identifier and sequence number of an echo.
+pub fn numbers(view: &View<'_>) -> Option<(u16, u16)> {
     let echo = match view.layer.protocol.name {
         "icmp" => icmp::echo(view)?,
         "icmpv6" => icmpv6::echo(view)?,

@@ -137,6 +137,18 @@ impl Asking {
         self.pace.retry = 0;
     }
 
+    /// There are no questions from `total` on; those under way are forgotten.
+    pub fn limit(&mut self, total: u64) {
+        self.pace.total = self.pace.total.min(total);
+        self.next = self.next.min(self.pace.total);
+        self.open.retain(|number, _| *number < total);
+    }
+
+    /// A question that is under way.
+    pub fn open(&self, number: u64) -> Option<&Question> {
+        self.open.get(&number)
+    }
+
     /// A question that is sent now, for the first time.
     pub fn asked(&mut self, question: Question) {
         let number = question.number;

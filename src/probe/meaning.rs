@@ -55,7 +55,7 @@ const REPLIES: &[(Asked, Back, &str, &str)] = &[
         Asked::Syn,
         Back::SynAck,
         "open",
-        "{host} port {port} is open: a program listens there",
+        "a program listens on {host} port {port}",
     ),
     (
         Asked::Syn,

@@ -9,6 +9,7 @@ pub mod meaning;
 mod neighbour;
 mod outlet;
 mod route;
+pub mod traceroute;
 
 pub use ear::{Ear, Heard, Hearing, Stamp};
 pub use error::ProbeError;
