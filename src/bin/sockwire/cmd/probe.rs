@@ -23,6 +23,7 @@ use sockwire::{
     time::{SECOND, Time},
 };
 
+pub(super) use self::telling::Millis;
 use self::telling::Telling;
 use super::{Exit, Failure, Global, Outcome, number, permission, privilege};
 
@@ -281,13 +282,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(mut self, stop: Stop) -> Outcome {
         let (decoder, mut decoded) = (Decoder::default(), Decoded::default());
-        let mut stopping = false;
         loop {
-            if stop.asked() && !stopping {
+            if stop.asked() {
                 // The answers that are under way are no longer waited for.
-                stopping = true;
-                self.asking.stop();
-                break;
+                return self.telling.finish(true);
             }
             while let Some(due) = self.asking.due(self.ear.now()) {
                 self.act(due)?;
@@ -322,7 +320,7 @@ impl Run<'_> {
                     .answered(&self.spec, &question, &packet, &answer, heard.stamp)?;
             }
         }
-        self.telling.finish()
+        self.telling.finish(false)
     }
 
     fn act(&mut self, due: Due) -> Result<(), Failure> {
@@ -373,7 +371,7 @@ fn round_trip(question: &Question, heard: Time) -> i64 {
 }
 
 /// Where the time of arrival is from, for people.
-fn whose(stamp: Stamp) -> &'static str {
+pub(super) fn whose(stamp: Stamp) -> &'static str {
     match stamp {
         Stamp::Kernel => "kernel",
         Stamp::Read => "read",
