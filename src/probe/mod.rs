@@ -8,7 +8,9 @@ pub mod limits;
 pub mod meaning;
 mod neighbour;
 mod outlet;
+pub mod replay;
 mod route;
+pub mod tcp;
 pub mod traceroute;
 
 pub use ear::{Ear, Heard, Hearing, Stamp};

@@ -50,7 +50,8 @@ pub enum Fill {
     /// It stays what it is in [`Craft::header`], or what the tail made of it.
     Usual,
     /// It follows from the packet around it. The view's layer reaches to the end of what it carries, and inner layers
-    /// are complete. `None` leaves the usual value.
+    /// are complete. It counts what a value in words counts: bytes, also where the field counts in larger units.
+    /// `None` leaves the usual value.
     Computed(fn(&View<'_>) -> Option<u64>),
     /// The world knows it.
     Asked(Ask),
@@ -173,6 +174,16 @@ impl Slot {
     pub const fn when(mut self, when: fn(&[u8]) -> bool) -> Self {
         self.when = Some(when);
         self
+    }
+
+    /// Whether the field has bits in `place`.
+    pub const fn overlaps(&self, place: (u16, u8, u16)) -> bool {
+        const fn ends((byte, bit, bits): (u16, u8, u16)) -> (u32, u32) {
+            let first = byte as u32 * 8 + bit as u32;
+            (first, first + bits as u32)
+        }
+        let ((first, end), (from, to)) = (ends(self.place), ends(place));
+        first < to && from < end
     }
 
     /// Whether `header` has the field: it is of the right form, and long enough.

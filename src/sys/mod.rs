@@ -22,3 +22,4 @@ pub mod route;
 pub mod sender;
 pub mod signal;
 pub mod sock_diag;
+pub mod ttl;
