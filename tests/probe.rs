@@ -141,7 +141,7 @@ impl Net {
             ]);
             for (name, value) in [
                 ("ipv4/ip_forward", "1"),
-                ("ipv4/icmp_ratelimit", "0"),
+                ("ipv4/icmp_ratemask", "0"),
                 ("ipv6/conf/all/forwarding", "1"),
                 ("ipv6/icmp/ratelimit", "0"),
             ] {
@@ -157,7 +157,7 @@ impl Net {
                 "route add default via 10.9.2.254",
                 "-6 route add default via fd02::fe",
             ]);
-            fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0").unwrap();
+            fs::write("/proc/sys/net/ipv4/icmp_ratemask", "0").unwrap();
         });
         ip_all(&[
             "route add default via 10.9.1.254",
