@@ -238,6 +238,11 @@ impl Outlet {
         &self.device
     }
 
+    /// It is a raw IP socket, which may change packets unlike the one it was opened for ([`changed_by_raw`]).
+    pub fn is_raw(&self) -> bool {
+        matches!(self.form, Form::Routed4 | Form::Routed6)
+    }
+
     /// Goes past the interface's queue, for the highest speed; nothing changes for raw IP sockets, which cannot.
     ///
     /// # Errors

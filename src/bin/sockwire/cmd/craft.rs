@@ -60,7 +60,7 @@ packet is shown as a tree with its bytes, several as a line each (-v: as trees).
 /// Builds packets from words and shows them: every field with where its value comes from, and the bytes
 ///
 /// Nothing is sent, and no socket is opened.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(before_help = EXAMPLES, after_help = NOTATION)]
 pub(crate) struct Args {
     /// What to build, such as: ip dst=10.0.0.2 / udp dport=53; - reads specifications from standard input, one a line
@@ -126,6 +126,22 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         return Ok(Exit::NoMatch);
     }
     Ok(Exit::Done)
+}
+
+/// Shows the packets of `words`, or of the lines of a file, for commands that would send them.
+pub(super) fn show(
+    words: Vec<String>,
+    from: Option<PathBuf>,
+    json: bool,
+    global: &Global,
+) -> Outcome {
+    let args = Args {
+        words,
+        from,
+        json,
+        ..Args::default()
+    };
+    run(args, global)
 }
 
 fn usage(message: String) -> Failure {

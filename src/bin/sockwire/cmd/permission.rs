@@ -1,13 +1,11 @@
-//! Without the right to capture: one message with what is missing and the ways out.
-
-use std::io::ErrorKind;
+//! Without the right to capture or send: one message with what is missing and the ways out.
 
 use anyhow::anyhow;
-use nix::errno::Errno;
+use caps::Capability;
 use sockwire::{
-    capture::{self, CaptureError},
+    capture::CaptureError,
     probe::ProbeError,
-    sys::machine::Machine as Marks,
+    sys::machine::{self as marks, Machine as Marks},
 };
 
 use super::{Exit, Failure, machine};
@@ -31,24 +29,25 @@ pub(crate) fn failure(error: CaptureError) -> Failure {
     Failure::new(exit, error)
 }
 
-/// The failure that `error`, of sending or hearing, asks for.
-pub(crate) fn probe(error: ProbeError) -> Failure {
-    let exit = match &error {
-        ProbeError::Io { doing, source } if source.kind() == ErrorKind::PermissionDenied => {
+/// The failure that `error`, from sending or hearing, asks for.
+pub(crate) fn of_probe(error: ProbeError) -> Failure {
+    let exit = match error {
+        ProbeError::Io { doing, source } if source.raw_os_error() == Some(libc::EPERM) => {
             return failure(CaptureError::NotPermitted {
-                operation: doing.clone(),
+                operation: format!("cannot {doing}"),
                 capability: "CAP_NET_RAW",
-                effective: capture::is_permitted(),
+                effective: marks::has(Capability::CAP_NET_RAW),
             });
         }
-        ProbeError::Io { source, .. } if source.raw_os_error() == Some(Errno::ENODEV as i32) => {
-            Exit::NoSuch
-        }
         ProbeError::NoRoute(_) | ProbeError::NoNeighbour(_) => Exit::NoSuch,
+        ProbeError::Io { ref source, .. } => match source.raw_os_error() {
+            Some(libc::ENODEV | libc::ENXIO) => Exit::NoSuch,
+            _ => Exit::WriteFailed,
+        },
         ProbeError::Unsendable(_) => Exit::Usage,
-        ProbeError::Io { .. } => Exit::NoMatch,
     };
-    Failure::new(exit, error)
+    // Its text has its cause already.
+    Failure::new(exit, anyhow!("{error}"))
 }
 
 /// The message: what is missing, then sudo, setcap and the lab, with the program's real path (sudo's own path hides

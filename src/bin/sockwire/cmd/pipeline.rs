@@ -402,7 +402,8 @@ impl Recorder {
         self.writer.finish(&[])
     }
 
-    fn flush(&mut self, now: Time) -> Result<(), WriteError> {
+    /// Writes what has been gathered where it is time to.
+    pub(super) fn flush(&mut self, now: Time) -> Result<(), WriteError> {
         if self.at_once {
             self.writer.flush()
         } else {

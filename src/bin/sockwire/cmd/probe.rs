@@ -2,11 +2,11 @@
 
 mod telling;
 
-use std::{cell::Cell, fs, path::PathBuf};
+use std::{cell::Cell, path::PathBuf};
 
 use anyhow::anyhow;
 use sockwire::{
-    craft::{Built, Files, Route, Spec, answers::Answer},
+    craft::{Built, Route, Spec, answers::Answer},
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, KernelChecksum},
     layer::Packet,
@@ -19,13 +19,12 @@ use sockwire::{
     },
     protocol::{Ask, Claim},
     sys::signal::Stop,
-    text::Safe,
     time::{SECOND, Time},
 };
 
 pub(super) use self::telling::Millis;
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, number, permission, privilege};
+use super::{Exit, Failure, Global, Outcome, craft::specs::spec, number, permission, privilege};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -94,15 +93,6 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `file=NAME` reads this machine's files.
-struct Disk;
-
-impl Files for Disk {
-    fn read(&self, name: &str) -> Result<Vec<u8>, String> {
-        fs::read(name).map_err(|error| format!("cannot read {}: {error}", Safe(name.as_bytes())))
-    }
-}
-
 /// The kernel's word, with other numbers in each round, so that late answers are not taken for those of the next.
 struct Round<'a> {
     route: &'a KernelRoute,
@@ -116,6 +106,10 @@ impl Route for Round<'_> {
 
     fn macs(&self, destination: std::net::IpAddr) -> Option<([u8; 6], [u8; 6])> {
         self.route.macs(destination)
+    }
+
+    fn source_mac(&self, destination: std::net::IpAddr) -> Option<[u8; 6]> {
+        self.route.source_mac(destination)
     }
 
     fn number(&self, ask: Ask) -> Option<u64> {
@@ -192,7 +186,7 @@ impl Survey {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);
-    let spec = Spec::parse(&args.words.join(" "), &Disk).map_err(|error| usage(error.into()))?;
+    let spec = spec(&args.words.join(" "))?;
     let link = spec.link().ok_or_else(|| {
         usage(anyhow!(
             "a packet that is sent begins with eth, ip or ip6: ip dst=10.0.0.2 / …"
@@ -210,7 +204,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         Some(name) => KernelRoute::through(name),
         None => KernelRoute::open(),
     };
-    let route = route.map_err(permission::probe)?;
+    let route = route.map_err(permission::of_probe)?;
     let route = Round {
         route: &route,
         round: Cell::new(0),
@@ -220,7 +214,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     for number in 0..spec.count() {
         spec.build(number, &route, &mut built);
         let packet = built.packet(link);
-        if let Some(aim) = route.route.aim(&packet).map_err(permission::probe)? {
+        if let Some(aim) = route.route.aim(&packet).map_err(permission::of_probe)? {
             plan.check_aim(&aim)
                 .map_err(|refusal| usage(refusal.into()))?;
         }
@@ -229,17 +223,18 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let is_ip = matches!(link, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6);
     // The kernel begins to stamp a moment after the first socket asks: that one is opened first.
     let early = is_ip.then(|| Ear::open(survey.hearing())).transpose();
-    let early = early.map_err(permission::probe)?;
+    let early = early.map_err(permission::of_probe)?;
     spec.build(survey.sample, &route, &mut built);
     let via = Via::Fitting;
-    let outlet = Outlet::open(&built.packet(link), &via, route.route).map_err(permission::probe)?;
+    let outlet =
+        Outlet::open(&built.packet(link), &via, route.route).map_err(permission::of_probe)?;
     let ear = match early {
         Some(ear) => ear,
         None => Ear::open(&Hearing {
             frames_of: Some(outlet.device().name.clone()),
             ..Hearing::default()
         })
-        .map_err(permission::probe)?,
+        .map_err(permission::of_probe)?,
     };
     let telling = Telling::new(&args, &spec, (link, &outlet.device().name), global)?;
     let stop = Stop::install()?;
@@ -296,7 +291,7 @@ impl Run<'_> {
             let heard = self
                 .ear
                 .next(self.asking.until())
-                .map_err(permission::probe)?;
+                .map_err(permission::of_probe)?;
             let Some(heard) = heard else {
                 continue;
             };
@@ -342,7 +337,7 @@ impl Run<'_> {
                 };
                 self.outlet
                     .send(&question.bytes)
-                    .map_err(permission::probe)?;
+                    .map_err(permission::of_probe)?;
                 self.telling.sent(&question)?;
                 self.asking.asked(question);
             }
@@ -351,7 +346,7 @@ impl Run<'_> {
                 if let Some(question) = self.asking.asked_again(number, now) {
                     self.outlet
                         .send(&question.bytes)
-                        .map_err(permission::probe)?;
+                        .map_err(permission::of_probe)?;
                     self.telling.sent(question)?;
                 }
             }

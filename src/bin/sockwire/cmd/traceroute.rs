@@ -217,7 +217,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         Some(name) => KernelRoute::through(name),
         None => KernelRoute::open(),
     };
-    let route = route.map_err(permission::probe)?;
+    let route = route.map_err(permission::of_probe)?;
     let count = (u64::from(args.max - args.first) + 1) * u64::from(args.queries);
     let random = |ask| route.number(ask).unwrap_or(1) as u16;
     let probes = Probes {
@@ -241,12 +241,12 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         really: false,
     };
     let first = built.packet(LinkType::RAW);
-    if let Some(aim) = route.aim(&first).map_err(permission::probe)? {
+    if let Some(aim) = route.aim(&first).map_err(permission::of_probe)? {
         let refused = limit.check().and_then(|()| limit.check_aim(&aim));
         refused.map_err(|refusal| Failure::new(Exit::Usage, refusal))?;
     }
-    let mut ear = Ear::open(&probes.hearing(count)).map_err(permission::probe)?;
-    let mut outlet = Outlet::open(&first, &Via::Fitting, &route).map_err(permission::probe)?;
+    let mut ear = Ear::open(&probes.hearing(count)).map_err(permission::of_probe)?;
+    let mut outlet = Outlet::open(&first, &Via::Fitting, &route).map_err(permission::of_probe)?;
     let plan = Plan {
         first: args.first,
         last: args.max,
@@ -266,7 +266,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         while let Some(number) = trace.due(ear.now()) {
             probes.build(number, trace.ttl(number), &route, &mut built)?;
             let sent = ear.now();
-            outlet.send(&built.bytes).map_err(permission::probe)?;
+            outlet.send(&built.bytes).map_err(permission::of_probe)?;
             trace.sent(Question {
                 number,
                 bytes: built.bytes.clone(),
@@ -280,7 +280,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         if trace.is_done() {
             break;
         }
-        let Some(heard) = ear.next(trace.until()).map_err(permission::probe)? else {
+        let Some(heard) = ear.next(trace.until()).map_err(permission::of_probe)? else {
             continue;
         };
         let frame = Frame {
