@@ -154,7 +154,8 @@ impl Survey {
                 }
                 _ => {}
             }
-            for claim in protocol.claims {
+            // Behind extension headers, and in tunnels, the header's own number says less.
+            for claim in protocol.claims.iter().filter(|_| view.index > 0) {
                 if let Claim::IpProto(number) = claim {
                     self.hear(version, Some(*number));
                 }
