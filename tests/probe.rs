@@ -117,6 +117,15 @@ struct Net {
 impl Net {
     fn new() -> Self {
         let (router, peer) = (Host::new(), Host::new());
+        // Link-local addresses serve at once, and nothing waits for neighbours that might have them too.
+        let at_once = || {
+            for of in ["all", "default"] {
+                fs::write(format!("/proc/sys/net/ipv6/conf/{of}/accept_dad"), "0").unwrap();
+            }
+        };
+        at_once();
+        router.run(at_once);
+        peer.run(at_once);
         ip_all(&[
             "link add a0 type veth peer name r0",
             &format!("link set r0 netns {}", router.path()),
@@ -158,6 +167,7 @@ impl Net {
                 "-6 route add default via fd02::fe",
             ]);
             fs::write("/proc/sys/net/ipv4/icmp_ratemask", "0").unwrap();
+            fs::write("/proc/sys/net/ipv6/icmp/ratelimit", "0").unwrap();
         });
         ip_all(&[
             "route add default via 10.9.1.254",
@@ -263,6 +273,13 @@ fn each_answer_is_told_from_the_others() {
             ("ip dst=10.9.2.2 / udp dport=53 / text=hello", "answered", 0),
             ("ip dst=10.9.2.2 / udp dport=54 / text=hello", "refused", 0),
             ("ip dst=10.66.0.1 / udp dport=53 / text=hello", "silent", 1),
+            ("ip dst=10.9.2.2 / icmp type=8", "alive", 0),
+            ("ip6 dst=fd02::2 / tcp dport=80 flags=S", "open", 0),
+            ("ip6 dst=fd02::2 / tcp dport=81 flags=S", "refused", 0),
+            ("ip6 dst=fd02::2 / udp dport=53 / text=hello", "answered", 0),
+            ("ip6 dst=fd02::2 / udp dport=54 / text=hello", "refused", 0),
+            ("ip6 dst=fd02::2 hlim=1 / udp dport=54", "time exceeded", 0),
+            ("ip6 dst=fd02::2 / icmp6 type=128", "alive", 0),
         ] {
             assert_eq!(meaning(words), (exit, wanted.to_owned()), "{words}");
         }
@@ -282,6 +299,39 @@ fn each_answer_is_told_from_the_others() {
             text.contains("tcp.flags.syn: true") && text.contains("open: "),
             "{text}"
         );
+    });
+}
+
+#[test]
+fn neighbours_are_asked_for_their_hardware_address() {
+    in_own_network(|| {
+        let net = Net::new();
+        let shown = net.router.run(|| {
+            let show = Command::new("ip")
+                .args(["-o", "link", "show", "r0"])
+                .output();
+            String::from_utf8(show.unwrap().stdout).unwrap()
+        });
+        let mut words = shown
+            .split_whitespace()
+            .skip_while(|word| *word != "link/ether");
+        let mac = words.nth(1).unwrap();
+        for (words, address) in [
+            (
+                "eth dst=ff:ff:ff:ff:ff:ff / arp pdst=10.9.1.254",
+                "10.9.1.254",
+            ),
+            (
+                "eth dst=33:33:ff:00:00:fe / ip6 dst=ff02::1:ff00:fe hlim=255 / icmp6 type=135 target=fd01::fe -i a0",
+                "fd01::fe",
+            ),
+        ] {
+            let text = said(&run(&format!("probe {words}")));
+            let wanted = format!("answered: {address} is at {mac}");
+            assert!(text.contains(&wanted), "{text}");
+        }
+        let (code, word) = meaning("eth dst=ff:ff:ff:ff:ff:ff / arp pdst=10.9.1.77 -i a0");
+        assert_eq!((code, word.as_str()), (1, "silent"));
     });
 }
 
@@ -412,6 +462,26 @@ fn what_was_sent_and_heard_is_recorded() {
     });
 }
 
+/// Traces the route to `target` behind `router`; probes like `how` get an answer that means `word` there.
+fn traced(how: &str, (router, target): (&str, &str), word: &str) {
+    let (exit, hops) = objects(&format!("traceroute -n {how} {target}"));
+    assert_eq!((exit, hops.len()), (0, 2), "{how}: {hops:?}");
+    let wanted = [(router, "time exceeded", 64), (target, word, 63)];
+    for (hop, (from, word, ttl)) in hops.iter().zip(wanted) {
+        let probes = hop["probes"].as_array().unwrap();
+        assert_eq!(probes.len(), 3);
+        for probe in probes {
+            assert_eq!(probe["from"], from, "{how}: {hops:?}");
+            assert_eq!(probe["meaning"], word, "{how}: {hops:?}");
+            assert_eq!(probe["ttl"], ttl, "{how}: {hops:?}");
+        }
+    }
+    let quoted = &hops[0]["probes"][0]["quoted"];
+    let unchanged = (&1.into(), &Value::Array(vec![]));
+    assert_eq!((&quoted["ttl"], &quoted["changes"]), unchanged);
+    assert!(quoted["bytes"].as_u64().unwrap() >= 40, "{quoted}");
+}
+
 #[test]
 fn routes_are_traced_hop_by_hop() {
     in_own_network(|| {
@@ -421,27 +491,11 @@ fn routes_are_traced_hop_by_hop() {
             ("--udp", "refused"),
             ("--tcp", "open"),
             ("--tcp -p 81", "refused"),
+            ("--icmp", "alive"),
         ] {
-            let (exit, hops) = objects(&format!("traceroute -n {how} 10.9.2.2"));
-            assert_eq!((exit, hops.len()), (0, 2), "{how}: {hops:?}");
-            for (hop, (from, word, ttl)) in hops
-                .iter()
-                .zip([("10.9.1.254", "time exceeded", 64), ("10.9.2.2", word, 63)])
-            {
-                let probes = hop["probes"].as_array().unwrap();
-                assert_eq!(probes.len(), 3);
-                for probe in probes {
-                    assert_eq!(probe["from"], from, "{how}: {hops:?}");
-                    assert_eq!(probe["meaning"], word, "{how}: {hops:?}");
-                    assert_eq!(probe["ttl"], ttl, "{how}: {hops:?}");
-                }
+            for (target, from) in [("10.9.2.2", "10.9.1.254"), ("fd02::2", "fd01::fe")] {
+                traced(how, (from, target), word);
             }
-            let quoted = &hops[0]["probes"][0]["quoted"];
-            assert_eq!(
-                (&quoted["ttl"], &quoted["changes"]),
-                (&1.into(), &Value::Array(vec![]))
-            );
-            assert!(quoted["bytes"].as_u64().unwrap() >= 40, "{quoted}");
         }
         let text = said(&run("traceroute -n -q 1 10.9.2.2"));
         assert!(text.contains("10.9.2.2 is behind 1 router\n"), "{text}");

@@ -160,10 +160,10 @@ impl Probes {
                 format!("tcp sport={} dport={port} flags=S mss=1460", own + number)
             }
             (Kind::Icmp, IpAddr::V4(_)) => {
-                format!("icmp type=8 ident={own} seq={} / zeros=32", number + 1)
+                format!("icmp type=8 id={own} seq={} / zeros=32", number + 1)
             }
             (Kind::Icmp, IpAddr::V6(_)) => {
-                format!("icmp6 type=128 ident={own} seq={} / zeros=32", number + 1)
+                format!("icmp6 type=128 id={own} seq={} / zeros=32", number + 1)
             }
         };
         format!("{network} / {inside}")
