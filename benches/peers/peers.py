@@ -4,6 +4,7 @@
     benches/peers/peers.py read  [--packets 1000000] [--rounds 5]    decode a file to text
     benches/peers/peers.py filter [--packets 1000000] [--rounds 5]   filter a file into a file
     benches/peers/peers.py flows [--packets 1000000] [--rounds 5]    conversations of a file, beside tshark
+    benches/peers/peers.py probe [--rounds 11] [--scapy PYTHON]      one SYN and its SYN-ACK, start to exit (root)
     benches/peers/peers.py live  [--packets 500000] [--rate 200000]  capture on a veth pair (root)
 
 Build first: cargo build --release. The input is made here, in a temporary folder, and removed.
@@ -269,16 +270,67 @@ def send(packets, rate):
     return packets / (time.perf_counter() - begin)
 
 
+SCAPY = "from scapy.all import IP, TCP, sr1; print(sr1(IP(dst='{}')/TCP(sport=41000, dport=80, flags='S'), timeout=2, verbose=0).summary())"
+
+
+def bench_probe(a):
+    """One SYN to a listening port over a veth pair and over loopback, from the start of the program to its end."""
+    if os.environ.get("SOCKWIRE_BENCH") != "inside":
+        os.environ["SOCKWIRE_BENCH"] = "inside"
+        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    listener = "import socket; s = socket.create_server(('', 80), backlog=500); print('ready', flush=True); input()"
+    peer = subprocess.Popen(["unshare", "--net", sys.executable, "-c", "input(); " + listener], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    here = subprocess.Popen([sys.executable, "-c", listener], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while os.readlink(f"/proc/{peer.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+        time.sleep(0.01)
+    inside = ["nsenter", "-t", str(peer.pid), "-n", "ip"]
+    for line in ["link set lo up", f"link add va type veth peer name vb netns {peer.pid}", "addr add 10.9.0.1/24 dev va", "link set va up"]:
+        subprocess.run(["ip", *line.split()], check=True)
+    for line in ["addr add 10.9.0.2/24 dev vb", "link set vb up"]:
+        subprocess.run([*inside, *line.split()], check=True)
+    peer.stdin.write("\n")
+    peer.stdin.flush()
+    assert peer.stdout.readline() == here.stdout.readline() == "ready\n"
+    for where, address in (("veth", "10.9.0.2"), ("lo", "127.0.0.1")):
+        contenders = {
+            "sockwire probe": [a.sockwire, *f"probe ip dst={address} / tcp dport=80 flags=S".split()],
+            "hping3 -S -c 1 -n": ["hping3", "-S", "-c", "1", "-n", "-p", "80", address],
+            "nping --delay 1ms": ["nping", "--tcp", "-p", "80", "--flags", "syn", "-c", "1", "--delay", "1ms", address],
+            "Scapy sr1": [a.scapy, "-c", SCAPY.format(address)],
+        }
+        print(f"one SYN and its SYN-ACK over {where}, start to exit, median (least, most) of {a.rounds} rounds")
+        times = {name: [] for name in contenders}
+        for _ in range(a.rounds):
+            for name, command in list(contenders.items()):
+                begin = time.perf_counter()
+                try:
+                    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+                except FileNotFoundError:
+                    done = None
+                wall = time.perf_counter() - begin
+                answer = done and any(word in done.stdout for word in ("SYN,ACK", "flags=SA", "SA ttl", " SA"))
+                if not answer:
+                    print(f"  {name:20} does not answer here: left out")
+                    del contenders[name], times[name]
+                    continue
+                times[name].append(wall * 1e3)
+        for name, rows in times.items():
+            print(f"  {name:20} {statistics.median(rows):8.1f} ms  ({min(rows):.1f}, {max(rows):.1f})")
+    for child in (peer, here):
+        child.communicate("\n")
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["read", "filter", "flows", "live"])
+    ap.add_argument("what", choices=["read", "filter", "flows", "live", "probe"])
     ap.add_argument("--packets", type=int)
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--rate", type=int, default=200000)
     ap.add_argument("--sockwire", default=SOCKWIRE)
+    ap.add_argument("--scapy", default=sys.executable, help="a Python that has Scapy")
     a = ap.parse_args()
     a.packets = a.packets or (500000 if a.what == "live" else 1000000)
-    {"read": bench_read, "filter": bench_filter, "flows": bench_flows, "live": bench_live}[a.what](a)
+    {"read": bench_read, "filter": bench_filter, "flows": bench_flows, "live": bench_live, "probe": bench_probe}[a.what](a)
 
 
 if __name__ == "__main__":

@@ -145,8 +145,10 @@ fn replies(request: &Packet<'_>, packet: &Packet<'_>) -> bool {
     }
     let speakers = own(request).filter_map(|view| {
         let protocol = view.layer.protocol;
-        let below = |claim: &Claim| matches!(claim, Claim::Link(_));
-        let carries = protocol.addresses.is_some() || protocol.claims.iter().any(below);
+        let carries = protocol
+            .claims
+            .iter()
+            .any(|claim| matches!(claim, Claim::Link(_)));
         let answers = protocol.craft?.answers?;
         (!carries).then_some((view, answers))
     });
@@ -219,8 +221,8 @@ fn next_protocol(view: &View<'_>) -> Option<u8> {
     }
 }
 
-/// Two ports, or identifier and sequence number of an echo.
-fn numbers(view: &View<'_>) -> Option<(u16, u16)> {
+/// What tells conversations apart in a transport header: two ports, or identifier and sequence number of an echo.
+pub fn numbers(view: &View<'_>) -> Option<(u16, u16)> {
     let echo = match view.layer.protocol.name {
         "icmp" => icmp::echo(view)?,
         "icmpv6" => icmpv6::echo(view)?,
@@ -238,7 +240,6 @@ mod tests {
         craft::{Built, NoFiles, NoRoute, Spec},
         decode::{Decoded, Decoder},
         frame::{Direction, Frame, KernelChecksum},
-        link::LinkType,
         time::Time,
     };
 
@@ -332,6 +333,19 @@ mod tests {
         ] {
             assert_eq!(outcome(SYN, &quoted("0b000000", &other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn who_has_an_address_answers_for_it_alone() {
+        let ask = "eth dst=ff:ff:ff:ff:ff:ff src=02:00:00:00:00:01 / arp hwsrc=02:00:00:00:00:01 psrc=10.0.0.1 pdst=10.0.0.2";
+        let back = |address: &str| {
+            format!(
+                "eth dst=02:00:00:00:00:01 src=02:00:00:00:00:02 / arp op=2 hwsrc=02:00:00:00:00:02 psrc={address} hwdst=02:00:00:00:00:01 pdst=10.0.0.1"
+            )
+        };
+        assert!(replied(ask, &back("10.0.0.2")));
+        assert!(!replied(ask, &back("10.0.0.3")));
+        assert_eq!(outcome(ask, ask), None);
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub trait Route {
     fn source(&self, destination: IpAddr) -> Option<IpAddr>;
     /// The hardware addresses of the interface on the way to `destination`, and of the next hop.
     fn macs(&self, destination: IpAddr) -> Option<([u8; 6], [u8; 6])>;
+    /// The hardware address of the interface alone, which is known before the next hop's is.
+    fn source_mac(&self, destination: IpAddr) -> Option<[u8; 6]> {
+        self.macs(destination).map(|(source, _)| source)
+    }
     /// A number for [`Ask::Port`], [`Ask::Isn`] or [`Ask::Ident`].
     fn number(&self, ask: Ask) -> Option<u64>;
 }
@@ -175,7 +179,7 @@ pub(super) fn answer(ask: Ask, route: &dyn Route, built: &Built, index: usize) -
             IpAddr::V4(address) => Some(u32::from(address).into()),
             IpAddr::V6(address) => Some(address.into()),
         },
-        Ask::SourceMac => route.macs(destination()?).map(|(source, _)| mac(source)),
+        Ask::SourceMac => route.source_mac(destination()?).map(mac),
         Ask::NextHopMac => route.macs(destination()?).map(|(_, hop)| mac(hop)),
         Ask::Port | Ask::Isn | Ask::Ident => route.number(ask).map(u128::from),
     }

@@ -131,10 +131,16 @@ impl Asking {
         self.next >= self.pace.total && self.open.is_empty()
     }
 
-    /// No new questions; those under way may still be answered.
-    pub fn stop(&mut self) {
-        self.pace.total = self.next;
-        self.pace.retry = 0;
+    /// There are no questions from `total` on; those under way are forgotten.
+    pub fn limit(&mut self, total: u64) {
+        self.pace.total = self.pace.total.min(total);
+        self.next = self.next.min(self.pace.total);
+        self.open.retain(|number, _| *number < total);
+    }
+
+    /// A question that is under way.
+    pub fn open(&self, number: u64) -> Option<&Question> {
+        self.open.get(&number)
     }
 
     /// A question that is sent now, for the first time.
@@ -318,13 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_ends_it_when_all_under_way_is_answered() {
+    fn a_limit_forgets_what_lies_beyond() {
         let mut asking = Asking::new(pace(9), at(0));
-        asking.asked(question(0, at(0)));
-        asking.next = 1;
-        asking.stop();
-        assert!(asking.due(at(50)).is_none() && !asking.is_done());
-        assert_eq!(asking.due(at(100)), Some(Due::Silent(0)));
+        for number in 0..3 {
+            asking.asked(question(number, at(0)));
+        }
+        asking.next = 3;
+        asking.limit(1);
+        assert!(asking.open(0).is_some() && asking.open(1).is_none());
+        assert_eq!(asking.due(at(50)), None);
+        asking.take(0);
+        assert!(asking.is_done());
     }
 
     #[test]

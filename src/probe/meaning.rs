@@ -55,7 +55,7 @@ const REPLIES: &[(Asked, Back, &str, &str)] = &[
         Asked::Syn,
         Back::SynAck,
         "open",
-        "{host} port {port} is open: a program listens there",
+        "a program listens on {host} port {port}",
     ),
     (
         Asked::Syn,
@@ -391,13 +391,16 @@ impl Question {
 
     /// Puts names into a sentence. Who says it is the host itself, this host, or a router.
     fn fill(&self, text: &str, host: Option<IpAddr>, from: Option<IpAddr>) -> String {
-        let show = |address: Option<IpAddr>| address.map_or("it".to_owned(), |a| a.to_string());
+        let show =
+            |address: Option<IpAddr>| address.map_or_else(|| "it".to_owned(), |a| a.to_string());
         let from = match from {
             from if from.is_some() && from == self.target => format!("{} itself", show(from)),
             from if from.is_some() && from == self.source => format!("this host ({})", show(from)),
             from => show(from),
         };
-        let port = self.port.map_or("?".to_owned(), |port| port.to_string());
+        let port = self
+            .port
+            .map_or_else(|| "?".to_owned(), |port| port.to_string());
         text.replace("{from}", &from)
             .replace("{host}", &show(host))
             .replace("{target}", &show(self.target))

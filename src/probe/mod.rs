@@ -11,6 +11,7 @@ mod outlet;
 pub mod replay;
 mod route;
 pub mod tcp;
+pub mod traceroute;
 
 pub use ear::{Ear, Heard, Hearing, Stamp};
 pub use error::ProbeError;

@@ -247,6 +247,10 @@ impl Route for KernelRoute {
         macs
     }
 
+    fn source_mac(&self, destination: IpAddr) -> Option<[u8; 6]> {
+        self.way(destination).ok()?.device.mac
+    }
+
     /// A port that was free for TCP and UDP when it was first asked for; random numbers that stay the same for this run.
     fn number(&self, ask: Ask) -> Option<u64> {
         match ask {

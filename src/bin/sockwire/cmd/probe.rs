@@ -2,11 +2,11 @@
 
 mod telling;
 
-use std::{cell::Cell, fs, path::PathBuf};
+use std::{cell::Cell, path::PathBuf};
 
 use anyhow::anyhow;
 use sockwire::{
-    craft::{Built, Files, Route, Spec, answers::Answer},
+    craft::{Built, Route, Spec, answers::Answer},
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, KernelChecksum},
     layer::Packet,
@@ -19,12 +19,12 @@ use sockwire::{
     },
     protocol::{Ask, Claim},
     sys::signal::Stop,
-    text::Safe,
     time::{SECOND, Time},
 };
 
+pub(super) use self::telling::Millis;
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, number, permission, privilege};
+use super::{Exit, Failure, Global, Outcome, craft::specs::spec, number, permission, privilege};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,15 +93,6 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `file=NAME` reads this machine's files.
-struct Disk;
-
-impl Files for Disk {
-    fn read(&self, name: &str) -> Result<Vec<u8>, String> {
-        fs::read(name).map_err(|error| format!("cannot read {}: {error}", Safe(name.as_bytes())))
-    }
-}
-
 /// The kernel's word, with other numbers in each round, so that late answers are not taken for those of the next.
 struct Round<'a> {
     route: &'a KernelRoute,
@@ -115,6 +106,10 @@ impl Route for Round<'_> {
 
     fn macs(&self, destination: std::net::IpAddr) -> Option<([u8; 6], [u8; 6])> {
         self.route.macs(destination)
+    }
+
+    fn source_mac(&self, destination: std::net::IpAddr) -> Option<[u8; 6]> {
+        self.route.source_mac(destination)
     }
 
     fn number(&self, ask: Ask) -> Option<u64> {
@@ -159,7 +154,8 @@ impl Survey {
                 }
                 _ => {}
             }
-            for claim in protocol.claims {
+            // Behind extension headers, and in tunnels, the header's own number says less.
+            for claim in protocol.claims.iter().filter(|_| view.index > 0) {
                 if let Claim::IpProto(number) = claim {
                     self.hear(version, Some(*number));
                 }
@@ -191,7 +187,7 @@ impl Survey {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);
-    let spec = Spec::parse(&args.words.join(" "), &Disk).map_err(|error| usage(error.into()))?;
+    let spec = spec(&args.words.join(" "))?;
     let link = spec.link().ok_or_else(|| {
         usage(anyhow!(
             "a packet that is sent begins with eth, ip or ip6: ip dst=10.0.0.2 / …"
@@ -231,7 +227,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let early = early.map_err(permission::of_probe)?;
     spec.build(survey.sample, &route, &mut built);
     let via = Via::Fitting;
-    let outlet = Outlet::open(&built.packet(link), &via, route.route).map_err(permission::of_probe)?;
+    let outlet =
+        Outlet::open(&built.packet(link), &via, route.route).map_err(permission::of_probe)?;
     let ear = match early {
         Some(ear) => ear,
         None => Ear::open(&Hearing {
@@ -281,13 +278,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn run(mut self, stop: Stop) -> Outcome {
         let (decoder, mut decoded) = (Decoder::default(), Decoded::default());
-        let mut stopping = false;
         loop {
-            if stop.asked() && !stopping {
+            if stop.asked() {
                 // The answers that are under way are no longer waited for.
-                stopping = true;
-                self.asking.stop();
-                break;
+                return self.telling.finish(true);
             }
             while let Some(due) = self.asking.due(self.ear.now()) {
                 self.act(due)?;
@@ -322,7 +316,7 @@ impl Run<'_> {
                     .answered(&self.spec, &question, &packet, &answer, heard.stamp)?;
             }
         }
-        self.telling.finish()
+        self.telling.finish(false)
     }
 
     fn act(&mut self, due: Due) -> Result<(), Failure> {
@@ -373,7 +367,7 @@ fn round_trip(question: &Question, heard: Time) -> i64 {
 }
 
 /// Where the time of arrival is from, for people.
-fn whose(stamp: Stamp) -> &'static str {
+pub(super) fn whose(stamp: Stamp) -> &'static str {
     match stamp {
         Stamp::Kernel => "kernel",
         Stamp::Read => "read",

@@ -280,8 +280,8 @@ impl Telling {
         self.output.text.push('\n');
     }
 
-    /// The sum, and how it ended.
-    pub(super) fn finish(mut self) -> Outcome {
+    /// The sum, and how it ended: by Ctrl-C, or by itself.
+    pub(super) fn finish(mut self, stopped: bool) -> Outcome {
         if let Some(writer) = self.writer.take() {
             writer.finish(&[])?;
         }
@@ -306,7 +306,7 @@ impl Telling {
             }
         }
         self.output.flush()?;
-        Ok(if self.trips.answered > 0 {
+        Ok(if stopped || self.trips.answered > 0 {
             Exit::Done
         } else {
             Exit::NoMatch
@@ -328,7 +328,7 @@ fn by_whose(stamp: Stamp) -> &'static str {
 }
 
 /// The TTL, or hop limit, that a packet has left.
-pub(in crate::cmd) fn ttl(packet: &Packet<'_>) -> Option<u8> {
+fn ttl(packet: &Packet<'_>) -> Option<u8> {
     packet
         .views()
         .find_map(|view| match view.layer.protocol.name {
