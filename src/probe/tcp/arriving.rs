@@ -42,15 +42,15 @@ impl Connection {
             self.note(
                 "a segment with ACK came to LISTEN: there is nothing to acknowledge".to_owned(),
             );
-            self.remote = Some(arrived.from);
+            (self.local, self.remote) = (arrived.to, Some(arrived.from));
             self.refuse(s);
-            self.remote = None;
+            (self.local, self.remote) = (self.bound, None);
             return;
         }
         if !s.has(flag::SYN) {
             return;
         }
-        self.remote = Some(arrived.from);
+        (self.local, self.remote) = (arrived.to, Some(arrived.from));
         self.takes_syn(arrived);
         let ends = [self.local, arrived.from];
         // Tried out when it began to listen.
@@ -207,7 +207,7 @@ impl Connection {
         } else if self.state == State::SynReceived && self.passive {
             self.note("the client gave up: back to LISTEN (RFC 9293 §3.10.7.4)".to_owned());
             self.state = State::Listen;
-            self.remote = None;
+            (self.local, self.remote) = (self.bound, None);
             self.retransmit = None;
             self.pieces.clear();
         } else if self.state == State::SynReceived {
