@@ -30,6 +30,7 @@ mod value;
 pub use build::{Built, Mark, NoRoute, Route, State, sent};
 pub use error::SpecError;
 pub use parse::{Files, NoFiles};
+pub use payload::text;
 pub use print::{Printed, print};
 pub use value::Choices;
 

@@ -227,6 +227,11 @@ impl Handshake {
         &self.connection
     }
 
+    /// The connection, and no socket any more.
+    pub fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// How the kernel is kept from answering; `None` when it is not.
     pub fn hushed(&self) -> Option<Hushed> {
         self.hushes.first().map(Hush::how)

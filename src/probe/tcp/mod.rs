@@ -280,6 +280,11 @@ impl Connection {
         [self.iss, self.irs]
     }
 
+    /// A SYN of the peer has come.
+    pub fn received_syn(&self) -> bool {
+        self.rcv_nxt != 0 || self.irs != 0
+    }
+
     /// Bytes of the peer that came in order.
     pub fn received(&self) -> u64 {
         self.received

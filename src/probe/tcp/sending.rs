@@ -217,7 +217,7 @@ impl Connection {
             self.send_text(self.nxt, 1, now);
             return;
         }
-        self.note(format!(
+        self.step(format!(
             "no acknowledgment in {waited} s (RTO): sent again, and the next wait is twice as long (RFC 6298 §5.5)"
         ));
         // Karn: an answer would not tell which of the two it answers (RFC 6298 §3).
