@@ -19,6 +19,7 @@ use sockwire::{
         handshake::{Handshake, HandshakeError, Plan},
         tcp::{self, Ending, Settings, Template},
     },
+    render::ladder::Layout,
     sys::{clock::Clock, signal::Stop},
     text::Safe,
     time::{MILLISECOND, SECOND},
@@ -55,7 +56,7 @@ pub(crate) struct Args {
     listen: Option<u16>,
     /// Sends this once it is open (a server: once the client has said something); \n, \r, \t, \xXX and %XX are bytes
     #[arg(long, value_name = "TEXT", value_parser = text)]
-    send: Option<Vec<u8>>,
+    send: Option<Text>,
     /// How it closes, when all is said
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Close::Fin)]
     close: Close,
@@ -134,8 +135,12 @@ fn seconds(word: &str) -> Result<i64, String> {
     }
 }
 
-fn text(word: &str) -> Result<Vec<u8>, String> {
-    craft::text(word)
+/// Bytes typed as text.
+#[derive(Clone, Debug)]
+struct Text(Vec<u8>);
+
+fn text(word: &str) -> Result<Text, String> {
+    craft::text(word).map(Text)
 }
 
 impl Args {
@@ -234,14 +239,18 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 
 /// On this machine's interfaces.
 fn live(args: &Args, remote: Option<SocketAddr>, global: &Global) -> Outcome {
-    let plan = args.plan(remote, args.send.clone().unwrap_or_default())?;
+    let text = args.send.clone().map_or_else(Vec::new, |text| text.0);
+    let plan = args.plan(remote, text)?;
     let stop = Stop::install()
         .context("cannot catch signals")
         .map_err(usage)?;
-    let mut telling = Telling::new(args, false, args.listen.is_some(), global)?;
+    // A server's port listens on any address; a client's peer must show whether it does.
+    let any: fn(u16) -> Vec<SocketAddr> =
+        |port| vec![([0, 0, 0, 0], port).into(), ([0_u16; 8], port).into()];
+    let mut telling = Telling::new(args, Layout::Watch, args.listen.map(any), global)?;
     let mut handshake = Handshake::open(plan).map_err(|error| failed(error, args))?;
     privilege::give_up(global)?;
-    global.talk(introduction(&handshake, args));
+    global.talk(introduction(&handshake));
     let until = args.listen.and(args.timeout);
     let until = until.map(|nanos| Clock::start().now().plus(nanos));
     let mut told = Ok(());
@@ -261,7 +270,7 @@ fn live(args: &Args, remote: Option<SocketAddr>, global: &Global) -> Outcome {
 }
 
 /// Who speaks to whom, by which socket, and how the kernel is kept quiet.
-fn introduction(handshake: &Handshake, args: &Args) -> String {
+fn introduction(handshake: &Handshake) -> String {
     let connection = handshake.connection();
     let port = connection.local().port();
     let who = match connection.remote() {
@@ -269,18 +278,14 @@ fn introduction(handshake: &Handshake, args: &Args) -> String {
         None => format!("by hand: waiting on port {port} for a client; Ctrl-C ends"),
     };
     let quiet = match handshake.hushed() {
-        _ if args.rst == Rst::Kernel => {
-            format!(
-                "no socket owns :{port}, and nobody keeps the kernel from saying so (--rst kernel)"
-            )
+        None => format!("no socket owns :{port}, so the kernel answers for it (--rst kernel)"),
+        Some(how) => {
+            let how = match how {
+                Hushed::Filter => "whose filter lets nothing in",
+                Hushed::MinTtl => "that wants TTL 255",
+            };
+            format!("the kernel is kept quiet by a listening socket on :{port} {how}")
         }
-        Some(Hushed::Filter) => format!(
-            "the kernel is kept quiet by a listening socket on :{port} whose filter lets nothing in; it goes with this program"
-        ),
-        Some(Hushed::MinTtl) => format!(
-            "the kernel is kept quiet by a listening socket on :{port} that wants TTL 255; it goes with this program"
-        ),
-        None => String::new(),
     };
     format!("{who}    {}\n{quiet}", handshake.describe())
 }

@@ -21,8 +21,9 @@ use sockwire::{
         handshake::{Event, Handshake, HandshakeError, Plan},
         tcp::{Connection, Ending},
     },
+    render::ladder::Layout,
     sys::{machine::Machine, signal::Stop},
-    time::MILLISECOND,
+    time::{MILLISECOND, Time},
     track::story::Sight,
 };
 
@@ -31,6 +32,8 @@ use crate::cmd::machine;
 
 /// The server's port.
 const PORT: u16 = 5000;
+/// Nanoseconds in which a kernel has answered.
+const SILENCE: i64 = 50 * MILLISECOND;
 /// What is sent when nothing else is asked for.
 const HELLO: &[u8] = b"hello\n";
 
@@ -56,6 +59,10 @@ struct Lab {
     /// The same, of packets that were named.
     named: Vec<(u64, Vec<u8>)>,
     over: Option<Result<(Option<Ending>, Connection), HandshakeError>>,
+    /// Nanoseconds of silence after which nothing more is to come.
+    patience: i64,
+    /// Since when, and up to when, nothing has happened after the end.
+    silent_since: Option<(Time, Time)>,
 }
 
 /// Plays it in a private network.
@@ -65,14 +72,15 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
         true => lab::PRIVATE_IPV6,
     };
     let remote = SocketAddr::new(addresses[1], PORT);
-    let text = args.send.clone().unwrap_or_else(|| HELLO.to_vec());
+    let text = args.send.clone();
+    let text = text.map_or_else(|| HELLO.to_vec(), |text| text.0);
     let plan = args.plan(Some(remote), text)?;
     let way = match refusal::test(&Machine::look()) {
         Ok(Ok(way)) => way,
         refused => return Err(refused_because(refused)),
     };
     let stop = Stop::install()?;
-    let telling = Telling::new(args, true, false, global)?;
+    let telling = Telling::new(args, Layout::Lab, Some(vec![remote]), global)?;
     let link = Link {
         delay: args.delay,
         drops: args.drop.clone(),
@@ -102,17 +110,17 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
     let mut lab = Lab {
         telling,
         said,
+        patience: link.delay.saturating_mul(2).saturating_add(SILENCE),
         waiting: VecDeque::new(),
         unnamed: Vec::new(),
         named: Vec::new(),
         over: None,
+        silent_since: None,
     };
     let mut told = Ok(());
     let played = hosts::run(&link, addresses, way, bodies, &mut |event| {
         told = lab.event(event);
-        // A client that is done leaves a server behind that may wait for ever.
-        let ended_early = !matches!(&lab.over, None | Some(Ok((Some(Ending::Closed), _))));
-        if told.is_err() || ended_early || stop.asked() && lab.over.is_some() {
+        if told.is_err() || lab.is_over() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -217,11 +225,23 @@ impl Lab {
                 again: false,
                 ..
             } => self.telling.delivered(number, time),
-            lab::Event::Quiet(time) => self.telling.quiet(time)?,
+            lab::Event::Quiet(time) => {
+                self.telling.quiet(time)?;
+                let since = self.silent_since.map_or(time, |(since, _)| since);
+                self.silent_since = self.over.is_some().then_some((since, time));
+                return self.catch_up(false);
+            }
             _ => {}
         }
+        self.silent_since = None;
         self.telling.draw()?;
         self.catch_up(false)
+    }
+
+    /// The hand-made end is done, and the wire silent. A server whose client never closed may wait on for ever.
+    fn is_over(&self) -> bool {
+        let silence = self.silent_since.map(|(since, until)| until.since(since));
+        silence.is_some_and(|silence| silence >= self.patience)
     }
 
     /// Tells what the hand-made end has said; sentences stand under the packet that they are about.
@@ -276,10 +296,10 @@ fn introduce(link: &Link, args: &Args) -> Result<(), Failure> {
     )?;
     writeln!(
         out,
-        "client: TCP by hand, from raw sockets{}",
+        "client: TCP by hand, from raw sockets; its kernel {}",
         match args.rst {
-            super::Rst::Kernel => "; its kernel answers as it always does (--rst kernel)",
-            super::Rst::None => "; a listening socket that takes nothing keeps its kernel quiet",
+            super::Rst::Kernel => "answers as ever (--rst kernel)",
+            super::Rst::None => "is kept quiet",
         }
     )?;
     writeln!(

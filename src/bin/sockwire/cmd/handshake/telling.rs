@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -31,6 +32,8 @@ use crate::cmd::{Exit, Failure, Global, output, output::Output};
 
 /// The most received bytes that are shown; the rest is counted.
 const SHOWN: usize = 64 * 1024;
+/// Columns before a sentence: those of the ladder's notes in a lab.
+const INDENT: usize = 8;
 
 /// Turns what happens into rows, records and closing lines.
 pub(super) struct Telling {
@@ -61,11 +64,11 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    /// Opens the file of `-w`. In a lab (`both_ends`) packets are seen as they leave and as they arrive.
+    /// Opens the file of `-w`. `listening` are the sockets that listen, where all of them are known.
     pub(super) fn new(
         args: &Args,
-        both_ends: bool,
-        listens: bool,
+        layout: Layout,
+        listening: Option<Vec<SocketAddr>>,
         global: &Global,
     ) -> Result<Self, Failure> {
         let writer = args.write.as_deref().map(|path| {
@@ -76,19 +79,12 @@ impl Telling {
             };
             file::create(path, how)
         });
-        let layout = if both_ends {
-            Layout::Lab
-        } else {
-            Layout::Watch
-        };
-        let port = args.listen.unwrap_or_default();
-        let any = || vec![([0, 0, 0, 0], port).into(), ([0_u16; 8], port).into()];
         Ok(Self {
             decoder: Decoder::default(),
             decoded: Decoded::default(),
             tracker: Tracker::default(),
             story: Story::new(StoryOptions {
-                listening: listens.then(any),
+                listening,
                 ..StoryOptions::default()
             }),
             ladder: Ladder::new(output::ladder(layout, args.absolute, global)),
@@ -224,11 +220,8 @@ impl Telling {
 
     fn write(&mut self, text: &str) {
         let mut lines = String::new();
-        write_wrapped(&mut lines, 8, 78, text);
-        // A wrapped line has its indent only at its beginning.
-        for line in lines.lines() {
-            let _ = writeln!(self.output.bytes, "        {}", line.trim_start());
-        }
+        write_wrapped(&mut lines, INDENT, 78, text);
+        self.output.bytes.extend_from_slice(lines.as_bytes());
     }
 
     /// Draws what is ready, each row with its sentences.
@@ -318,7 +311,7 @@ impl Telling {
         }) = summaries.first()
         {
             let first = ms((*client).max(*server));
-            writeln!(out, "open after {first}, by three packets")?;
+            writeln!(out, "open after {first}")?;
         }
         let [own, peer] = connection.isns();
         if self.drawn > 0 && connection.received_syn() && !self.absolute {
@@ -327,8 +320,12 @@ impl Telling {
                 "seq and ack count from 0; real ISNs: ours {own}, the peer's {peer} (-S)"
             )?;
         }
-        writeln!(out, "{}", self.totals(connection))?;
-        writeln!(out, "{}", self.ended(ending, connection))
+        for text in [self.totals(connection), self.ended(ending, connection)] {
+            let mut lines = String::new();
+            write_wrapped(&mut lines, 0, 80, &text);
+            out.extend_from_slice(lines.as_bytes());
+        }
+        Ok(())
     }
 
     fn totals(&self, connection: &Connection) -> String {
