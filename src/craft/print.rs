@@ -1,15 +1,15 @@
 //! Prints a packet in the notation, so that crafting the words gives the same bytes again.
 
 use super::{
-    Piece, build, payload,
-    slots::{computed, layer_name, word},
+    Built, NoFiles, NoRoute, Piece, Spec, build, payload,
+    slots::{carrier, computed, layer_name, word},
     value::{get, put, write},
 };
 use crate::{
     layer::{Layer, Packet, Problem, View},
     link::LinkType,
     proto::data,
-    protocol::{Claim, Fill, Protocol},
+    protocol::{Claim, Fill, Protocol, Slot},
 };
 use std::fmt::Write as _;
 
@@ -24,24 +24,93 @@ pub struct Printed {
     pub as_hex: bool,
 }
 
-/// Appends `packet` in the notation, and says of each header whether its fields could say it.
+/// Appends `packet` in the notation, and says of each header whether its fields could say it. The words are tried: a
+/// layer that they would not give back stands as bytes.
 pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
-    let whole = packet.frame.bytes;
     let decoded = whole_headers(packet.layers);
-    let packet = Packet {
+    let packet = &Packet {
         layers: &decoded,
         ..*packet
     };
     let own: Vec<View<'_>> = packet.views().collect();
-    let pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
-    let layers = planned(&own, &pieces);
+    let mut pieces: Vec<Option<Piece>> = Vec::with_capacity(own.len());
+    for view in &own {
+        // What is printed as bytes is read again as plain data, and carries what comes after it as such.
+        let outer = pieces.iter().map(|piece| match piece {
+            Some(piece) => piece.protocol,
+            None => &data::PROTOCOL,
+        });
+        let piece = expressed(view, carrier(view.layer.protocol, outer));
+        pieces.push(piece);
+    }
+    let from = out.len();
+    loop {
+        let printed = attempt(packet, &own, &pieces, out);
+        let Some(fault) = fault(packet, &out[from..]) else {
+            return printed;
+        };
+        out.truncate(from);
+        let begins_before = |index: &usize| own[*index].layer.start as usize <= fault;
+        let expressed = |index: &usize| pieces[*index].is_some();
+        let candidates = || (0..own.len()).rev().filter(expressed);
+        let blamed = candidates().find(begins_before);
+        let Some(blamed) = blamed.or_else(|| candidates().next()) else {
+            return as_bytes(packet, &own, out);
+        };
+        pieces[blamed] = None;
+    }
+}
+
+/// Where the packet that `text` gives begins to differ; `None` when it does not.
+fn fault(packet: &Packet<'_>, text: &str) -> Option<usize> {
+    let bytes = packet.frame.bytes;
+    let mut built = Built::default();
+    match Spec::parse(text, &NoFiles) {
+        Ok(spec) if spec.link() == Some(packet.frame.link) => {
+            spec.build(0, &NoRoute, &mut built);
+        }
+        _ => return Some(bytes.len()),
+    }
+    if built.bytes == bytes {
+        return None;
+    }
+    let mut pairs = bytes.iter().zip(&built.bytes);
+    let differs = pairs.position(|(a, b)| a != b);
+    Some(differs.unwrap_or_else(|| bytes.len().min(built.bytes.len())))
+}
+
+/// Appends the packet as nothing but bytes.
+fn as_bytes(packet: &Packet<'_>, own: &[View<'_>], out: &mut String) -> Vec<Printed> {
+    let link = packet.frame.link.0;
+    let _ = write!(out, "link={link} / hex={}", hex::encode(packet.frame.bytes));
+    let printed = own.iter().map(|view| printed(view, true));
+    printed.collect()
+}
+
+fn printed(view: &View<'_>, as_hex: bool) -> Printed {
+    Printed {
+        protocol: view.layer.protocol,
+        bytes: view.header().len(),
+        as_hex: as_hex && !view.header().is_empty() && !is_data(view.layer.protocol),
+    }
+}
+
+/// Appends the layers of `packet`, those without a piece as bytes.
+fn attempt(
+    packet: &Packet<'_>,
+    own: &[View<'_>],
+    pieces: &[Option<Piece>],
+    out: &mut String,
+) -> Vec<Printed> {
+    let whole = packet.frame.bytes;
+    let layers = planned(own, pieces);
     let plan = build::packet(whole, &layers, packet.frame.link);
     let mut first = true;
     if needs_link(packet.frame.link, &layers) {
         let _ = write!(out, "link={}", packet.frame.link.0);
         first = false;
     }
-    let mut printed = Vec::new();
+    let mut said = Vec::new();
     for (index, view) in own.iter().enumerate() {
         let header = view.header();
         // What is carried and not decoded, and what stands behind the layer in the one that carries it.
@@ -58,11 +127,7 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
             }
             first = false;
         };
-        printed.push(Printed {
-            protocol: view.layer.protocol,
-            bytes: header.len(),
-            as_hex: pieces[index].is_none() && !is_data(view.layer.protocol),
-        });
+        said.push(printed(view, pieces[index].is_none()));
         match (&pieces[index], plan.view(index)) {
             (Some(piece), Some(view)) => {
                 separate(out);
@@ -88,7 +153,7 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
             payload::write(rest, false, out);
         }
     }
-    printed
+    said
 }
 
 fn is_data(protocol: &Protocol) -> bool {
@@ -138,10 +203,11 @@ fn planned(own: &[View<'_>], pieces: &[Option<Piece>]) -> Vec<Layer> {
 }
 
 /// A piece that gives the bytes of `view`'s header when all its fields are given; `None` when there is none.
-fn expressed(view: &View<'_>) -> Option<Piece> {
+fn expressed(view: &View<'_>, carrier: Option<&'static Protocol>) -> Option<Piece> {
     let craft = view.layer.protocol.craft?;
     let header = view.header();
     let mut piece = Piece::new(view.layer.protocol);
+    piece.carried_by(carrier);
     piece.take_form(|_, slot| get(header, slot.place));
     let mut sound = true;
     let mut words = Vec::new();
@@ -175,7 +241,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let header = view.header();
     out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
     let mut said = piece.header.clone();
-    let mut names = Vec::new();
+    let mut given: Vec<&Slot> = Vec::new();
     for (at, slot) in piece.slots.iter().enumerate() {
         let Some(value) = get(header, slot.place) else {
             continue;
@@ -184,6 +250,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let itself = match slot.fill {
+            _ if given.iter().any(|given| given.overlaps(slot.place)) => get(&said, slot.place),
             Fill::Asked(_) => None,
             _ => computed(slot, view).or_else(|| get(&said, slot.place)),
         };
@@ -192,7 +259,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let name = word(piece.protocol, slot);
-        names.push(name);
+        given.push(slot);
         let _ = write!(out, " {name}");
         if slot.place.2 != 1 || value != 1 {
             out.push('=');
@@ -200,9 +267,14 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         }
     }
     if let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) {
+        let part_words = |word| piece.part(word).map_or(&[][..], |part| part.words);
         (tail.read)(view, &mut |word, value| {
             // A field that was given has its room already.
-            if names.contains(&word) {
+            let makes_room = |slot: &&Slot| {
+                let mut names = slot.words.iter();
+                names.any(|name| part_words(word).contains(name))
+            };
+            if given.iter().any(makes_room) {
                 return;
             }
             let _ = write!(out, " {word}");
@@ -218,8 +290,10 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
 
 /// Whether the first layer does not tell the link type.
 fn needs_link(link: LinkType, layers: &[Layer]) -> bool {
+    // Raw IP has a layer without bytes, which is not printed.
     let claims = layers
-        .first()
+        .iter()
+        .find(|layer| layer.header > 0)
         .map_or(&[][..], |layer| layer.protocol.claims);
     let ip = matches!(link, LinkType::RAW)
         && claims

@@ -190,6 +190,8 @@ impl Handshake {
                 }
             }
         }
+        // A port that nobody answers for is the kernel's to refuse.
+        hushes.retain(|hush| outlets[usize::from(hush.local().is_ipv6())].is_some());
         let tap = match plan.kernel_resets {
             true => Tap::Interface(whole_interface(&outlets)?),
             false => Tap::Ear(Ear::open(&Hearing {

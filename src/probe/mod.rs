@@ -9,6 +9,7 @@ pub mod limits;
 pub mod meaning;
 mod neighbour;
 mod outlet;
+pub mod replay;
 mod route;
 pub mod tcp;
 
