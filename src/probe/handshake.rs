@@ -131,7 +131,7 @@ impl Handshake {
                 );
                 return Err(ProbeError::Unsendable(text));
             }
-            way.source.ok_or(ProbeError::NoRoute(remote.ip()))
+            way.source.ok_or_else(|| ProbeError::NoRoute(remote.ip()))
         };
         let locals: Vec<IpAddr> = match (plan.source, plan.remote) {
             (Some(source), _) => vec![source],

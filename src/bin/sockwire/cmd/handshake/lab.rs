@@ -37,6 +37,9 @@ const SILENCE: i64 = 50 * MILLISECOND;
 /// What is sent when nothing else is asked for.
 const HELLO: &[u8] = b"hello\n";
 
+/// How it ended, and the connection as it was left.
+type Over = Result<(Option<Ending>, Connection), HandshakeError>;
+
 /// What the hand-made end tells, from its thread.
 enum Said {
     /// A packet was sent, or heard, from its IP header on.
@@ -45,7 +48,7 @@ enum Said {
     Step(String),
     Note(String),
     KernelReset,
-    Over(Result<(Option<Ending>, Connection), HandshakeError>),
+    Over(Box<Over>),
 }
 
 /// The events of both threads, brought together.
@@ -58,7 +61,7 @@ struct Lab {
     unnamed: Vec<(u64, Vec<u8>)>,
     /// The same, of packets that were named.
     named: Vec<(u64, Vec<u8>)>,
-    over: Option<Result<(Option<Ending>, Connection), HandshakeError>>,
+    over: Option<Over>,
     /// Nanoseconds of silence after which nothing more is to come.
     patience: i64,
     /// Since when, and up to when, nothing has happened after the end.
@@ -94,7 +97,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
             // Fails when the server's thread has ended, and with it the lab.
             let _ = wait.recv();
             let over = by_hand(plan, stop, &say);
-            let _ = say.send(Said::Over(over));
+            let _ = say.send(Said::Over(Box::new(over)));
             Ok(())
         }),
         Box::new(move || {
@@ -144,11 +147,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
 }
 
 /// The client's thread.
-fn by_hand(
-    plan: Plan,
-    stop: Stop,
-    say: &Sender<Said>,
-) -> Result<(Option<Ending>, Connection), HandshakeError> {
+fn by_hand(plan: Plan, stop: Stop, say: &Sender<Said>) -> Over {
     let mut handshake = Handshake::open(plan)?;
     let ending = handshake.run(None, &mut |event| {
         let said = match event {
@@ -261,7 +260,7 @@ impl Lab {
                 Said::Step(text) => self.telling.words(Event::Step(&text))?,
                 Said::Note(text) => self.telling.words(Event::Note(&text))?,
                 Said::KernelReset => self.telling.words(Event::KernelReset)?,
-                Said::Over(over) => self.over = Some(over),
+                Said::Over(over) => self.over = Some(*over),
             }
         }
         Ok(())
