@@ -190,6 +190,45 @@ for address in ["127.0.0.1", "::1"]:
 }
 
 #[test]
+fn raw_sockets_are_enough_where_no_filter_may_be_attached() {
+    let script = r#"
+if not shutil.which("setpriv"):
+    sys.exit(0)
+drop = ["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all,+net_raw"]
+for ttl in [64, 255]:
+    with open("/proc/sys/net/ipv4/ip_default_ttl", "w") as setting:
+        setting.write(str(ttl))
+    heard = []
+    port, thread = serve("127.0.0.1", b"world\n", False, heard)
+    words = ["handshake", "127.0.0.1", str(port), "--send", "hello"]
+    hand = subprocess.Popen([*drop, PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    thread.join()
+    tell(hand, " ".join(heard))
+"#;
+    let Some(told) = inside(script, "") else {
+        return;
+    };
+    let [usual, defeated] = &told[..] else {
+        testing::skipped("no setpriv command here");
+        return;
+    };
+    if usual.err.contains("whose filter") {
+        testing::skipped("this kernel lets anybody attach a filter");
+        return;
+    }
+    assert!(usual.err.contains("that wants TTL 255"), "{usual:?}");
+    assert_eq!(
+        (usual.exit, usual.peer.as_str()),
+        (0, "hello end"),
+        "{usual:?}"
+    );
+    assert!(
+        defeated.out.contains("the peer sends with TTL 255"),
+        "{defeated:?}"
+    );
+}
+
+#[test]
 fn a_refusal_a_silence_and_a_missing_route_have_their_exit_codes() {
     let script = r#"
 tell(by_hand("127.0.0.1", "9", "--json"), "")
