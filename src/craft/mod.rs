@@ -40,7 +40,7 @@ pub use error::SpecError;
 pub use fragment::{FragmentError, fragments};
 pub use marks::{Mark, State};
 pub use parse::{Files, NoFiles};
-pub use payload::MAX_BYTES;
+pub use payload::{MAX_BYTES, text};
 pub use print::{Printed, print};
 pub use value::Choices;
 

@@ -64,7 +64,10 @@ fn random(value: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Text as typed: `%XX` is a byte, and so are `\n`, `\r`, `\t`, `\0`, `\xXX`, for those who quote.
-fn text(value: &str) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn text(value: &str) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     let byte = |digits: Option<&[u8]>| {

@@ -3,6 +3,7 @@
 pub mod ask;
 mod ear;
 mod error;
+pub mod handshake;
 mod hush;
 pub mod limits;
 pub mod meaning;

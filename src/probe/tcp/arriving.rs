@@ -42,15 +42,15 @@ impl Connection {
             self.note(
                 "a segment with ACK came to LISTEN: there is nothing to acknowledge".to_owned(),
             );
-            self.remote = Some(arrived.from);
+            (self.local, self.remote) = (arrived.to, Some(arrived.from));
             self.refuse(s);
-            self.remote = None;
+            (self.local, self.remote) = (self.bound, None);
             return;
         }
         if !s.has(flag::SYN) {
             return;
         }
-        self.remote = Some(arrived.from);
+        (self.local, self.remote) = (arrived.to, Some(arrived.from));
         self.takes_syn(arrived);
         let ends = [self.local, arrived.from];
         // Tried out when it began to listen.
@@ -130,7 +130,7 @@ impl Connection {
         let s = &arrived.segment;
         let is_syn_again = s.has(flag::SYN) && !s.has(flag::ACK) && s.seq == self.irs;
         if self.state == State::SynReceived && is_syn_again {
-            self.note(
+            self.step(
                 "the same SYN again: our SYN,ACK was lost, and goes out once more".to_owned(),
             );
             self.send_syn_again(now);
@@ -139,7 +139,7 @@ impl Connection {
         if !self.is_acceptable(s) {
             // First: numbers that were received already, or lie beyond the window.
             if !s.has(flag::RST) {
-                self.note(format!(
+                self.step(format!(
                     "seq={} is not in the window at {}: answered with an ACK that says where we are",
                     self.peers(s.seq),
                     self.peers(self.rcv_nxt)
@@ -207,7 +207,7 @@ impl Connection {
         } else if self.state == State::SynReceived && self.passive {
             self.note("the client gave up: back to LISTEN (RFC 9293 §3.10.7.4)".to_owned());
             self.state = State::Listen;
-            self.remote = None;
+            (self.local, self.remote) = (self.bound, None);
             self.retransmit = None;
             self.pieces.clear();
         } else if self.state == State::SynReceived {
@@ -297,7 +297,7 @@ impl Connection {
             self.peer_fin = Some(s.seq.wrapping_add(data.len() as u32));
         }
         if before(self.rcv_nxt, s.seq) {
-            self.note(format!(
+            self.step(format!(
                 "seq={} leaves a gap behind {}: kept, and the ACK asks for {} again",
                 self.peers(s.seq),
                 self.peers(self.rcv_nxt),

@@ -104,6 +104,8 @@ pub enum Ending {
 pub struct Connection {
     template: Template,
     settings: Settings,
+    /// Where it was told to be, perhaps on any address; and where it is.
+    bound: SocketAddr,
     local: SocketAddr,
     /// Nobody yet, while it listens.
     remote: Option<SocketAddr>,
@@ -203,6 +205,7 @@ impl Connection {
         Self {
             template,
             settings,
+            bound: local,
             local,
             remote: None,
             passive: false,
@@ -238,6 +241,15 @@ impl Connection {
         }
     }
 
+    /// It is `now` when the first segment leaves.
+    pub fn begins(&mut self, now: Time) {
+        (self.began, self.heard) = (now, now);
+        if let Some((end, _)) = self.timing {
+            self.timing = Some((end, now));
+            self.retransmit = Some(now.plus(self.rto));
+        }
+    }
+
     /// The next thing to be done or told.
     pub fn next_act(&mut self) -> Option<Act> {
         self.acts.pop_front()
@@ -268,6 +280,11 @@ impl Connection {
         [self.iss, self.irs]
     }
 
+    /// A SYN of the peer has come.
+    pub fn received_syn(&self) -> bool {
+        self.rcv_nxt != 0 || self.irs != 0
+    }
+
     /// Bytes of the peer that came in order.
     pub fn received(&self) -> u64 {
         self.received
@@ -296,18 +313,23 @@ impl Connection {
         self.end(State::Closed, Ending::Aborted);
     }
 
-    /// An ICMP error quotes one of this end's segments: `says` what, and whether for good (RFC 9293 §3.9.2.2).
-    pub fn unreachable(&mut self, says: &str, for_good: bool) {
+    /// An ICMP error quotes one of this end's segments; only some say that there is no way for good (RFC 9293 §3.9.2.2).
+    pub fn unreachable(&mut self, for_good: bool) {
         if self.ending.is_some() {
             return;
         }
         if for_good {
             self.end(State::Closed, Ending::Unreachable);
         } else {
-            self.note(format!(
-                "{says} is a soft error: TCP goes on trying (RFC 9293 §3.9.2.2)"
-            ));
+            self.note("a soft error: TCP goes on trying (RFC 9293 §3.9.2.2)".to_owned());
         }
+    }
+
+    /// Whether a segment between these sockets is for this end.
+    pub fn is_for_me(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        let here = self.local.port() == to.port()
+            && (self.local.ip() == to.ip() || self.local.ip().is_unspecified());
+        here && self.remote.is_none_or(|remote| remote == from)
     }
 
     /// Takes numbers, options and window from the SYN that this end sends.

@@ -195,13 +195,15 @@ impl Connection {
                 self.timing = Some((end, now));
             }
         }
-        self.retransmit.get_or_insert(now.plus(self.rto));
+        let due = now.plus(self.rto);
+        self.retransmit.get_or_insert(due);
     }
 
     /// With a window of 0 and nothing on its way, a byte goes now and then to ask whether it has opened (§3.8.6.1).
     fn watch_window(&mut self, now: Time) {
         if self.una == self.nxt {
-            self.retransmit.get_or_insert(now.plus(self.rto));
+            let due = now.plus(self.rto);
+            self.retransmit.get_or_insert(due);
         }
     }
 
@@ -215,7 +217,7 @@ impl Connection {
             self.send_text(self.nxt, 1, now);
             return;
         }
-        self.note(format!(
+        self.step(format!(
             "no acknowledgment in {waited} s (RTO): sent again, and the next wait is twice as long (RFC 6298 §5.5)"
         ));
         // Karn: an answer would not tell which of the two it answers (RFC 6298 §3).

@@ -15,6 +15,8 @@ const BARE: usize = 20;
 /// The user's words: those about IP hold for every packet; those about TCP for the SYN, and its window for every segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
+    /// The version of IP that the words name; either, when they name none.
+    version: Option<u8>,
     ip: String,
     tcp: String,
 }
@@ -69,7 +71,8 @@ impl Template {
             };
             let words = words.join(" ");
             match *name {
-                "ip" | "ip6" => template.ip = words,
+                "ip" => (template.version, template.ip) = (Some(4), words),
+                "ip6" => (template.version, template.ip) = (Some(6), words),
                 "tcp" => template.tcp = words,
                 other => {
                     return Err(SpecError {
@@ -83,6 +86,12 @@ impl Template {
             }
         }
         Ok(template)
+    }
+
+    /// Whether the words can stand in a packet to `address`.
+    pub fn suits(&self, address: IpAddr) -> bool {
+        let version = if address.is_ipv6() { 6 } else { 4 };
+        self.version.is_none_or(|named| named == version)
     }
 
     /// A SYN, with or without ACK. One without any option gets the usual maximum segment size.

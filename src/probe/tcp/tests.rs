@@ -520,9 +520,9 @@ fn the_users_words_stand_in_the_packets() {
 #[test]
 fn an_icmp_error_ends_it_only_when_it_is_final() {
     let mut end = client("", settings(""));
-    end.unreachable("host unreachable", false);
+    end.unreachable(false);
     assert_eq!(end.ending(), None);
-    end.unreachable("port unreachable", true);
+    end.unreachable(true);
     assert_eq!(end.ending(), Some(Ending::Unreachable));
 }
 

@@ -98,7 +98,7 @@ fn names() -> Vec<&'static str> {
     all.chain(["list"]).collect()
 }
 
-fn milliseconds(text: &str) -> Result<i64, String> {
+pub(super) fn milliseconds(text: &str) -> Result<i64, String> {
     match text.parse::<f64>() {
         Ok(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
         _ => Err("expected a number of milliseconds from 0 to 60000".to_owned()),
