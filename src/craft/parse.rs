@@ -1,9 +1,9 @@
 //! Reads a specification: words into layers and fields, every fault with its place.
 
 use super::{
-    Choices, Given, Piece, Spec, SpecError, payload,
-    slots::{self, is_called, layer_name, layer_names, protocol, slots},
-    value::{get, put},
+    Built, Choices, Given, NoRoute, Piece, Spec, SpecError, payload,
+    slots::{self, computed, is_called, layer_name, layer_names, protocol, slots},
+    value::{get, largest, put},
 };
 use crate::{
     layer::MAX_LAYERS,
@@ -108,7 +108,12 @@ pub(super) fn written(text: &str) -> Result<Vec<Written>, Fault> {
     let mut layers = Vec::new();
     loop {
         scan.spaces();
-        layers.push(scan.layer()?);
+        let layer = scan.layer()?;
+        if layers.len() > MAX_LAYERS {
+            let message = format!("more than {MAX_LAYERS} layers");
+            return Err(Fault::new(layer.at, layer.name.chars().count(), message));
+        }
+        layers.push(layer);
         scan.spaces();
         match scan.peek() {
             None => return Ok(layers),
@@ -164,7 +169,7 @@ impl Scan<'_> {
             let value_at = self.at;
             let is_text = layer.name == "text";
             let value = if is_text {
-                self.to_layer_end()
+                self.layer_end()
             } else {
                 self.value()
             };
@@ -213,6 +218,8 @@ impl Scan<'_> {
     }
 
     fn is_prefix(&self, start: usize) -> bool {
+        // No address has more characters.
+        let start = start.max(self.at.saturating_sub(46));
         let before: String = self.chars[start..self.at].iter().collect();
         let last = before.rsplit(',').next().unwrap_or(&before);
         let digit = self
@@ -223,7 +230,7 @@ impl Scan<'_> {
     }
 
     /// Up to a `/` that stands alone, or the end.
-    fn to_layer_end(&mut self) -> String {
+    fn layer_end(&mut self) -> String {
         let start = self.at;
         let alone = |at: usize| {
             let blank = |c: Option<&char>| c.is_none_or(|c| c.is_whitespace());
@@ -256,18 +263,68 @@ pub(super) fn spec(layers: &[Written], files: &dyn Files) -> Result<Spec, Fault>
         layers: Vec::with_capacity(layers.len()),
         link: None,
     };
-    for (index, layer) in layers.iter().enumerate() {
-        if index == MAX_LAYERS {
-            let message = format!("more than {MAX_LAYERS} layers");
-            return Err(Fault::new(layer.at, layer.name.len(), message));
-        }
-        if index == 0 && layer.name == "link" {
-            spec.link = Some(link(layer)?);
-            continue;
-        }
+    let mut ends = layers;
+    if let Some((first, rest)) = layers.split_first()
+        && first.name == "link"
+    {
+        spec.link = Some(link(first)?);
+        ends = rest;
+    }
+    for layer in ends {
         spec.layers.push(piece(layer, files)?);
     }
+    spec.settle();
+    spec.fits(ends)?;
     Ok(spec)
+}
+
+impl Spec {
+    /// Prepares for building.
+    fn settle(&mut self) {
+        let mut stride: u64 = 1;
+        for given in self
+            .layers
+            .iter_mut()
+            .rev()
+            .flat_map(|piece| piece.given.iter_mut().rev())
+        {
+            given.stride = stride;
+            stride = stride.saturating_mul(given.choices.len());
+        }
+        for piece in &mut self.layers {
+            piece.settle();
+        }
+    }
+
+    /// Whether a packet has room for all of it, and each computed number in its field.
+    fn fits(&self, layers: &[Written]) -> Result<(), Fault> {
+        let len = |piece: &Piece| piece.header.len() + piece.trailer.len();
+        let total: usize = self.layers.iter().map(len).sum();
+        if total > payload::MAX_BYTES {
+            let message = format!(
+                "{total} bytes, and a packet has at most {}",
+                payload::MAX_BYTES
+            );
+            return Err(Fault::new(0, 1, message));
+        }
+        let mut built = Built::default();
+        self.build(0, &NoRoute, &mut built);
+        let whole = built.packet(LinkType::RAW);
+        for ((piece, layer), view) in self.layers.iter().zip(layers).zip(whole.views()) {
+            for slot in piece.computed.iter().map(|at| &piece.slots[*at]) {
+                let value = computed(slot, &view).unwrap_or(0);
+                if value > largest(slot.place.2) {
+                    let message = format!(
+                        "too long: {} would be {}; give it a value, or carry less",
+                        slots::word(piece.protocol, slot),
+                        value.saturating_mul(slot.unit.into())
+                    );
+                    return Err(Fault::new(layer.at, layer.name.chars().count(), message));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `link=NAME` or a number: for packets that begin with bytes.
@@ -325,6 +382,9 @@ impl Piece {
             protocol,
             header: protocol.craft.map_or_else(Vec::new, |c| c.header.to_vec()),
             given: Vec::new(),
+            ready: 0,
+            computed: Vec::new(),
+            asked: Vec::new(),
             slots: slots(protocol),
             trailer: Vec::new(),
             cut: false,
@@ -444,7 +504,11 @@ impl Piece {
     pub(super) fn give(&mut self, slot: usize, choices: Choices) {
         self.given.retain(|given| given.slot != slot);
         put(&mut self.header, self.slots[slot].place, choices.nth(0));
-        self.given.push(Given { slot, choices });
+        self.given.push(Given {
+            slot,
+            choices,
+            stride: 1,
+        });
     }
 
     /// The part of the tail that is called `word`.

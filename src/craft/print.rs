@@ -1,7 +1,7 @@
 //! Prints a packet in the notation, so that crafting the words gives the same bytes again.
 
 use super::{
-    Piece, build, payload,
+    Built, NoFiles, NoRoute, Piece, Spec, build, payload,
     slots::{computed, layer_name, word},
     value::{get, put, write},
 };
@@ -24,24 +24,84 @@ pub struct Printed {
     pub as_hex: bool,
 }
 
-/// Appends `packet` in the notation, and says of each header whether its fields could say it.
+/// Appends `packet` in the notation, and says of each header whether its fields could say it. The words are tried: a
+/// layer that they would not give back stands as bytes.
 pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
-    let whole = packet.frame.bytes;
     let decoded = whole_headers(packet.layers);
-    let packet = Packet {
+    let packet = &Packet {
         layers: &decoded,
         ..*packet
     };
     let own: Vec<View<'_>> = packet.views().collect();
-    let pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
-    let layers = planned(&own, &pieces);
+    let mut pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
+    let from = out.len();
+    loop {
+        let printed = attempt(packet, &own, &pieces, out);
+        let Some(fault) = fault(packet, &out[from..]) else {
+            return printed;
+        };
+        out.truncate(from);
+        let begins_before = |index: &usize| own[*index].layer.start as usize <= fault;
+        let expressed = |index: &usize| pieces[*index].is_some();
+        let candidates = || (0..own.len()).rev().filter(expressed);
+        let blamed = candidates().find(begins_before);
+        let Some(blamed) = blamed.or_else(|| candidates().next()) else {
+            return as_bytes(packet, &own, out);
+        };
+        pieces[blamed] = None;
+    }
+}
+
+/// Where the packet that `text` gives begins to differ; `None` when it does not.
+fn fault(packet: &Packet<'_>, text: &str) -> Option<usize> {
+    let bytes = packet.frame.bytes;
+    let mut built = Built::default();
+    match Spec::parse(text, &NoFiles) {
+        Ok(spec) if spec.link() == Some(packet.frame.link) => {
+            spec.build(0, &NoRoute, &mut built);
+        }
+        _ => return Some(bytes.len()),
+    }
+    if built.bytes == bytes {
+        return None;
+    }
+    let mut pairs = bytes.iter().zip(&built.bytes);
+    let differs = pairs.position(|(a, b)| a != b);
+    Some(differs.unwrap_or_else(|| bytes.len().min(built.bytes.len())))
+}
+
+/// Appends the packet as nothing but bytes.
+fn as_bytes(packet: &Packet<'_>, own: &[View<'_>], out: &mut String) -> Vec<Printed> {
+    let link = packet.frame.link.0;
+    let _ = write!(out, "link={link} / hex={}", hex::encode(packet.frame.bytes));
+    let printed = own.iter().map(|view| printed(view, true));
+    printed.collect()
+}
+
+fn printed(view: &View<'_>, as_hex: bool) -> Printed {
+    Printed {
+        protocol: view.layer.protocol,
+        bytes: view.header().len(),
+        as_hex: as_hex && !is_data(view.layer.protocol),
+    }
+}
+
+/// Appends the layers of `packet`, those without a piece as bytes.
+fn attempt(
+    packet: &Packet<'_>,
+    own: &[View<'_>],
+    pieces: &[Option<Piece>],
+    out: &mut String,
+) -> Vec<Printed> {
+    let whole = packet.frame.bytes;
+    let layers = planned(own, pieces);
     let plan = build::packet(whole, &layers, packet.frame.link);
     let mut first = true;
     if needs_link(packet.frame.link, &layers) {
         let _ = write!(out, "link={}", packet.frame.link.0);
         first = false;
     }
-    let mut printed = Vec::new();
+    let mut said = Vec::new();
     for (index, view) in own.iter().enumerate() {
         let header = view.header();
         // What is carried and not decoded, and what stands behind the layer in the one that carries it.
@@ -58,11 +118,7 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
             }
             first = false;
         };
-        printed.push(Printed {
-            protocol: view.layer.protocol,
-            bytes: header.len(),
-            as_hex: pieces[index].is_none() && !is_data(view.layer.protocol),
-        });
+        said.push(printed(view, pieces[index].is_none()));
         match (&pieces[index], plan.view(index)) {
             (Some(piece), Some(view)) => {
                 separate(out);
@@ -88,7 +144,7 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
             payload::write(rest, false, out);
         }
     }
-    printed
+    said
 }
 
 fn is_data(protocol: &Protocol) -> bool {
@@ -219,7 +275,8 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
 /// Whether the first layer does not tell the link type.
 fn needs_link(link: LinkType, layers: &[Layer]) -> bool {
     let claims = layers
-        .first()
+        .iter()
+        .find(|layer| layer.header > 0)
         .map_or(&[][..], |layer| layer.protocol.claims);
     let ip = matches!(link, LinkType::RAW)
         && claims

@@ -59,7 +59,8 @@ pub(super) fn slots(protocol: &'static Protocol) -> Vec<Slot> {
     let mut slots: Vec<Slot> = protocol.craft.map_or_else(Vec::new, |c| c.slots.to_vec());
     let listed = slots.len();
     for field in protocol.fields {
-        if !matches!(field.at, At::Bits { .. }) {
+        // Longer ones are no numbers.
+        if !matches!(field.at, At::Bits { bit, bits, .. } if u16::from(bit) + bits <= 128) {
             continue;
         }
         let slot = Slot::new(&[], field);
@@ -70,13 +71,16 @@ pub(super) fn slots(protocol: &'static Protocol) -> Vec<Slot> {
     slots
 }
 
-/// The value that follows from the packet around it; `None` where none does, or none that the field has room for.
+/// The number for `slot` that follows from the packet around it, even one that the field has no room for; `None` where none
+/// does, and in headers without the field.
 pub(super) fn computed(slot: &Slot, view: &View<'_>) -> Option<u128> {
     let Fill::Computed(compute) = slot.fill else {
         return None;
     };
-    let fits = |value: &u64| value.checked_shr(slot.place.2.into()).unwrap_or(0) == 0;
-    compute(view).filter(fits).map(u128::from)
+    if !slot.is_in(view.header()) {
+        return None;
+    }
+    Some(u128::from(compute(view)?) / u128::from(slot.unit.max(1)))
 }
 
 /// The word by which `slot` is printed.

@@ -50,7 +50,8 @@ pub enum Fill {
     /// It stays what it is in [`Craft::header`], or what the tail made of it.
     Usual,
     /// It follows from the packet around it. The view's layer reaches to the end of what it carries, and inner layers
-    /// are complete. `None` leaves the usual value.
+    /// are complete. It counts what a value in words counts: bytes, also where the field counts in larger units.
+    /// `None` leaves the usual value.
     Computed(fn(&View<'_>) -> Option<u64>),
     /// The world knows it.
     Asked(Ask),
