@@ -9,6 +9,7 @@ pub mod meaning;
 mod neighbour;
 mod outlet;
 pub mod replay;
+pub mod respond;
 mod route;
 pub mod tcp;
 

@@ -13,7 +13,6 @@ use nix::{
     sys::{prctl, time::TimeSpec},
 };
 use sockwire::{
-    capture::CaptureError,
     craft::rewrite::Rewriter,
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, Interface, KernelChecksum},
@@ -34,23 +33,6 @@ use crate::cmd::{Exit, Failure, Global, Outcome, permission, pipeline::Recorder,
 /// The most bytes that are kept ready.
 const LARGEST: usize = 1 << 30;
 
-/// The failure that `error` asks for.
-pub(in crate::cmd) fn failure(error: ProbeError) -> Failure {
-    let exit = match error {
-        ProbeError::Io { doing, source } if source.raw_os_error() == Some(libc::EPERM) => {
-            return permission::failure(CaptureError::NotPermitted {
-                operation: format!("cannot {doing}"),
-                capability: "CAP_NET_RAW",
-                effective: sockwire::capture::is_permitted(),
-            });
-        }
-        ProbeError::Io { .. } => Exit::NoSuch,
-        ProbeError::NoRoute(_) | ProbeError::NoNeighbour(_) => Exit::NoSuch,
-        ProbeError::Unsendable(_) => Exit::Usage,
-    };
-    Failure::new(exit, error)
-}
-
 /// Runs the command.
 pub(super) fn run(
     args: &Args,
@@ -62,7 +44,7 @@ pub(super) fn run(
         Some(name) => KernelRoute::through(name),
         None => KernelRoute::open(),
     };
-    let route = route.map_err(failure)?;
+    let route = route.map_err(permission::probe)?;
     // Loopback takes no frames for IP: they would be martians there.
     let without_link = route.interface().is_none_or(|device| device.is_loopback());
     let plan = Plan {
@@ -111,7 +93,7 @@ pub(super) fn run(
     for (_, outlet) in &ready.outlets {
         global.talk(format_args!("sending by {}", outlet.describe()));
         if args.speed() == Speed::Max {
-            outlet.hurry().map_err(failure)?;
+            outlet.hurry().map_err(permission::probe)?;
         }
     }
     // Every socket and file is open.
@@ -179,10 +161,10 @@ impl Ready {
                 // A frame stays on its link, whoever its packet is for.
                 Err(ProbeError::NoRoute(_)) if is_frame => None,
                 Err(error @ ProbeError::NoRoute(_)) => return Ok(Taken::Out(error.to_string())),
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(permission::probe(error)),
             };
             if way.is_some() && self.judged.insert((source, destination)) {
-                let aim = self.route.aim(packet).map_err(failure)?;
+                let aim = self.route.aim(packet).map_err(permission::probe)?;
                 if let Some(aim) = aim {
                     self.plan.check_aim(&aim).map_err(refused)?;
                 }
@@ -213,7 +195,7 @@ impl Ready {
                 if let (Share::Frames, Some(device)) = (share, self.route.interface()) {
                     via = Via::Packet(Some(device.name.clone()));
                 }
-                let outlet = Outlet::open(packet, &via, &self.route).map_err(failure)?;
+                let outlet = Outlet::open(packet, &via, &self.route).map_err(permission::probe)?;
                 self.outlets.push((share, outlet));
                 self.outlets.len() - 1
             }
@@ -319,7 +301,9 @@ impl World for Wire<'_> {
         let Some(socket) = self.outlets.get_mut(usize::from(outlet)) else {
             return Ok(lengths.len());
         };
-        let sent = socket.send_many(bytes, lengths).map_err(failure)?;
+        let sent = socket
+            .send_many(bytes, lengths)
+            .map_err(permission::probe)?;
         if let Some(recorder) = &mut self.recorder {
             let time = self.clock.now();
             let mut rest = bytes;
