@@ -61,7 +61,7 @@ impl Piece {
     pub(super) fn is_given(&self, at: usize) -> bool {
         let place = self.slots[at].place;
         let mut given = self.given.iter();
-        given.any(|given| overlap(self.slots[given.slot].place, place))
+        given.any(|given| self.slots[given.slot].overlaps(place))
     }
 
     /// Whether slot `at` is another word for a place of `header` that stands before it.
@@ -70,15 +70,6 @@ impl Piece {
         let mut before = self.slots[..at].iter();
         before.any(|slot| slot.place == place && slot.is_in(header))
     }
-}
-
-fn overlap(a: (u16, u8, u16), b: (u16, u8, u16)) -> bool {
-    let ends = |(byte, bit, bits): (u16, u8, u16)| {
-        let first = u32::from(byte) * 8 + u32::from(bit);
-        (first, first + u32::from(bits))
-    };
-    let (a, b) = (ends(a), ends(b));
-    a.0 < b.1 && b.0 < a.1
 }
 
 impl Spec {

@@ -2,14 +2,14 @@
 
 use super::{
     Built, NoFiles, NoRoute, Piece, Spec, build, payload,
-    slots::{computed, layer_name, word},
+    slots::{carrier, computed, layer_name, word},
     value::{get, put, write},
 };
 use crate::{
     layer::{Layer, Packet, Problem, View},
     link::LinkType,
     proto::data,
-    protocol::{Claim, Fill, Protocol},
+    protocol::{Claim, Fill, Protocol, Slot},
 };
 use std::fmt::Write as _;
 
@@ -33,7 +33,16 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
         ..*packet
     };
     let own: Vec<View<'_>> = packet.views().collect();
-    let mut pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
+    let mut pieces: Vec<Option<Piece>> = Vec::with_capacity(own.len());
+    for view in &own {
+        // What is printed as bytes is read again as plain data, and carries what comes after it as such.
+        let outer = pieces.iter().map(|piece| match piece {
+            Some(piece) => piece.protocol,
+            None => &data::PROTOCOL,
+        });
+        let piece = expressed(view, carrier(view.layer.protocol, outer));
+        pieces.push(piece);
+    }
     let from = out.len();
     loop {
         let printed = attempt(packet, &own, &pieces, out);
@@ -82,7 +91,7 @@ fn printed(view: &View<'_>, as_hex: bool) -> Printed {
     Printed {
         protocol: view.layer.protocol,
         bytes: view.header().len(),
-        as_hex: as_hex && !is_data(view.layer.protocol),
+        as_hex: as_hex && !view.header().is_empty() && !is_data(view.layer.protocol),
     }
 }
 
@@ -194,10 +203,11 @@ fn planned(own: &[View<'_>], pieces: &[Option<Piece>]) -> Vec<Layer> {
 }
 
 /// A piece that gives the bytes of `view`'s header when all its fields are given; `None` when there is none.
-fn expressed(view: &View<'_>) -> Option<Piece> {
+fn expressed(view: &View<'_>, carrier: Option<&'static Protocol>) -> Option<Piece> {
     let craft = view.layer.protocol.craft?;
     let header = view.header();
     let mut piece = Piece::new(view.layer.protocol);
+    piece.carried_by(carrier);
     piece.take_form(|_, slot| get(header, slot.place));
     let mut sound = true;
     let mut words = Vec::new();
@@ -231,7 +241,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     let header = view.header();
     out.push_str(layer_name(piece.protocol).unwrap_or(piece.protocol.name));
     let mut said = piece.header.clone();
-    let mut names = Vec::new();
+    let mut given: Vec<&Slot> = Vec::new();
     for (at, slot) in piece.slots.iter().enumerate() {
         let Some(value) = get(header, slot.place) else {
             continue;
@@ -240,6 +250,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let itself = match slot.fill {
+            _ if given.iter().any(|given| given.overlaps(slot.place)) => get(&said, slot.place),
             Fill::Asked(_) => None,
             _ => computed(slot, view).or_else(|| get(&said, slot.place)),
         };
@@ -248,7 +259,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             continue;
         }
         let name = word(piece.protocol, slot);
-        names.push(name);
+        given.push(slot);
         let _ = write!(out, " {name}");
         if slot.place.2 != 1 || value != 1 {
             out.push('=');
@@ -256,9 +267,14 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         }
     }
     if let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) {
+        let part_words = |word| piece.part(word).map_or(&[][..], |part| part.words);
         (tail.read)(view, &mut |word, value| {
             // A field that was given has its room already.
-            if names.contains(&word) {
+            let makes_room = |slot: &&Slot| {
+                let mut names = slot.words.iter();
+                names.any(|name| part_words(word).contains(name))
+            };
+            if given.iter().any(makes_room) {
                 return;
             }
             let _ = write!(out, " {word}");
@@ -274,6 +290,7 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
 
 /// Whether the first layer does not tell the link type.
 fn needs_link(link: LinkType, layers: &[Layer]) -> bool {
+    // Raw IP has a layer without bytes, which is not printed.
     let claims = layers
         .iter()
         .find(|layer| layer.header > 0)

@@ -7,12 +7,12 @@
 //! | next header | length | reserved | SPI | sequence | check value … | payload …
 //! ```
 
-use super::ipproto;
+use super::{ipproto, making};
 use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
 };
 use std::ops::ControlFlow;
 
@@ -31,7 +31,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -41,6 +41,39 @@ crate::fields! {
     SPI = Field::at("ah.spi", "Security parameters index", Kind::Hex(8), 4, 32, "Which security association the packet belongs to (RFC 4302 §2.4).");
     SEQUENCE = Field::at("ah.sequence", "Sequence number", Kind::Uint, 8, 32, "Counts packets, against replay (RFC 4302 §2.5).");
     ICV = Field::walked("ah.icv", "Integrity check value", Kind::Bytes, "The proof: a keyed checksum over the packet (RFC 4302 §2.6).");
+}
+
+static CRAFT: Craft = Craft {
+    names: &["ah"],
+    header: &[0; FIXED],
+    slots: &[
+        Slot::new(&["nh"], &NEXT).computed(making::ip_proto),
+        Slot::new(&["len", "payloadlen"], &LENGTH).computed(words),
+        Slot::new(&["reserved"], &RESERVED),
+        Slot::new(&["spi"], &SPI),
+        Slot::new(&["seq"], &SEQUENCE),
+    ],
+    tail: Some(&Tail {
+        parts: &[Part {
+            words: &["icv"],
+            form: "HEX",
+            doc: "integrity check value",
+            write: making::append,
+        }],
+        finish: None,
+        read: |view, word| {
+            let icv = view.header().get(FIXED..).unwrap_or(&[]);
+            if !icv.is_empty() {
+                word("icv", hex::encode(icv));
+            }
+        },
+    }),
+    answers: None,
+};
+
+/// Words of four bytes, less two (§2.2).
+fn words(view: &View<'_>) -> Option<u64> {
+    (view.header().len() as u64 / 4).checked_sub(2)
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

@@ -11,11 +11,15 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::View,
     line::Line,
-    proto::ethertype::NAMES,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::{ethertype::NAMES, making},
+    protocol::{Ask, Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
     text::{Colons, Mac},
 };
-use std::{fmt, net::Ipv4Addr, ops::ControlFlow};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    ops::ControlFlow,
+};
 
 const FIXED: usize = 8;
 const REQUEST: u16 = 1;
@@ -34,9 +38,80 @@ pub static PROTOCOL: Protocol = Protocol {
     dissect,
     walk: Some(walk),
     line,
-    addresses: None,
-    craft: None,
+    addresses: Some(addresses),
+    craft: Some(&CRAFT),
 };
+
+/// A request of a host on Ethernet for an IPv4 address; addresses of other sizes are given as bytes.
+static CRAFT: Craft = Craft {
+    names: &["arp"],
+    header: &[
+        0, 1, 8, 0, 6, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ],
+    slots: &[
+        Slot::new(&["hwtype"], &HW_TYPE),
+        Slot::new(&["ptype"], &PROTO_TYPE),
+        Slot::at(&["hwlen"], &HW_SIZE, (4, 0, 8)),
+        Slot::at(&["plen"], &PROTO_SIZE, (5, 0, 8)),
+        Slot::at(&["op"], &OPCODE, (6, 0, 16)),
+        Slot::at(&["hwsrc"], &SRC_HW_MAC, (8, 0, 48))
+            .asked(Ask::SourceMac)
+            .when(is_usual),
+        Slot::at(&["psrc"], &SRC_PROTO_IPV4, (14, 0, 32))
+            .asked(Ask::Source)
+            .when(is_usual),
+        Slot::at(&["hwdst"], &DST_HW_MAC, (18, 0, 48)).when(is_usual),
+        Slot::at(&["pdst"], &DST_PROTO_IPV4, (24, 0, 32)).when(is_usual),
+    ],
+    tail: Some(&Tail {
+        parts: &[Part {
+            words: &["addresses"],
+            form: "HEX",
+            doc: "everything behind the opcode, for addresses of other sizes",
+            write: |value, header| {
+                header.truncate(FIXED);
+                making::append(value, header)
+            },
+        }],
+        finish: None,
+        read: |view, word| {
+            let header = view.header();
+            if let Some(addresses) = header.get(FIXED..).filter(|_| !is_usual(header)) {
+                word("addresses", hex::encode(addresses));
+            }
+        },
+    }),
+    answers: Some(answers),
+};
+
+/// Hardware addresses of 6 bytes and protocol addresses of 4.
+fn is_usual(header: &[u8]) -> bool {
+    header.len() == 28 && header[4..6] == [6, 4]
+}
+
+/// A reply tells what was asked: a hardware address, or with reverse and inverse ones a protocol address (RFC 826, 903, 2390).
+fn answers(request: &View<'_>, reply: &View<'_>) -> bool {
+    let (Some(asked), Some(found)) = (Parts::read(request), Parts::read(reply)) else {
+        return false;
+    };
+    let [_, _, (_, hardware), (_, protocol)] = asked.addresses;
+    let [(_, sender), (_, sender_protocol), (_, target), _] = found.addresses;
+    match (asked.opcode, found.opcode) {
+        (REQUEST, REPLY) => sender_protocol == protocol,
+        (3, 4) => target == hardware,
+        (8, 9) => sender == hardware,
+        _ => false,
+    }
+}
+
+/// Sender and target, where they are IPv4 addresses.
+fn addresses(view: &View<'_>) -> Option<(IpAddr, IpAddr)> {
+    let parts = Parts::read(view)?;
+    match (parts.address(1), parts.address(3)) {
+        (Address::Ipv4(sender), Address::Ipv4(target)) => Some((sender.into(), target.into())),
+        _ => None,
+    }
+}
 
 const HARDWARE: &[(u64, &str)] = &[
     (1, "Ethernet"),

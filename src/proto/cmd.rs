@@ -12,7 +12,8 @@ use crate::{
     field::{Field, Kind, Visit},
     layer::View,
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::making,
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
 };
 use std::ops::ControlFlow;
 
@@ -30,7 +31,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -39,6 +40,55 @@ crate::fields! {
     OPTIONS = Field::walked("cmd.options", "Options", Kind::Hex(4), "Length and type of the option: 1 for a security group tag.");
     SGT = Field::walked("cmd.sgt", "Security group tag", Kind::Uint, "The group that the sender belongs to.");
     TYPE = Field::walked("cmd.type", "Type", Kind::Hex(4), "The EtherType of the payload.");
+}
+
+/// In the order on Ethernet, unless asked for the other one.
+static CRAFT: Craft = Craft {
+    names: &["cmd"],
+    header: &[1, 1, 0, 1, 0, 0, 0, 0],
+    slots: &[
+        Slot::at(&["version"], &VERSION, (0, 0, 8)).when(version_first),
+        Slot::at(&["len"], &LENGTH, (1, 0, 8)).when(version_first),
+        Slot::at(&["options"], &OPTIONS, (2, 0, 16)).when(version_first),
+        Slot::at(&["sgt"], &SGT, (4, 0, 16)).when(version_first),
+        Slot::at(&["type"], &TYPE, (6, 0, 16))
+            .computed(making::ethertype)
+            .when(version_first),
+        Slot::at(&["type"], &TYPE, (0, 0, 16))
+            .computed(making::ethertype)
+            .when(type_first),
+        Slot::at(&["version"], &VERSION, (2, 0, 8)).when(type_first),
+        Slot::at(&["len"], &LENGTH, (3, 0, 8)).when(type_first),
+        Slot::at(&["options"], &OPTIONS, (4, 0, 16)).when(type_first),
+        Slot::at(&["sgt"], &SGT, (6, 0, 16)).when(type_first),
+    ],
+    tail: Some(&Tail {
+        parts: &[Part {
+            words: &["typefirst"],
+            form: "",
+            doc: "the type stands first, as in GRE",
+            write: |_, header| {
+                *header = vec![0x08, 0, 1, 1, 0, 1, 0, 0];
+                Ok(())
+            },
+        }],
+        finish: None,
+        read: |view, word| {
+            if type_first(view.header()) {
+                word("typefirst", String::new());
+            }
+        },
+    }),
+    answers: None,
+};
+
+/// No version reaches the first byte of a type.
+fn type_first(header: &[u8]) -> bool {
+    header[0] >= 6
+}
+
+fn version_first(header: &[u8]) -> bool {
+    !type_first(header)
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

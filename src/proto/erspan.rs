@@ -11,7 +11,8 @@ use crate::{
     field::{Field, Kind, Value},
     layer::{Problem, View},
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
+    text::number,
 };
 
 /// Types II and III; their version field says 1 and 2.
@@ -26,7 +27,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -37,6 +38,165 @@ crate::fields! {
     SPAN_ID = Field::bits("erspan.spanid", "Session", Kind::Uint, (2, 6, 10), "Which mirroring session it belongs to (draft-foschiano-erspan-03 §4).");
     FRAME_TYPE = Field::bits("erspan.ft", "Frame type", Kind::Uint, (10, 1, 5), "0 is Ethernet, 2 is IP, in type III (draft-foschiano-erspan-03 §4.2).");
 }
+
+/// Type II, unless the version or a field of type III asks for more.
+static CRAFT: Craft = Craft {
+    names: &["erspan"],
+    header: &[0x10, 0, 0, 0, 0, 0, 0, 0],
+    slots: &[
+        Slot::new(&["version", "ver"], &VERSION),
+        Slot::new(&["vlan"], &VLAN),
+        Slot::new(&["cos"], &COS),
+        Slot::new(&["encap", "en", "bso"], &ENCAP),
+        Slot::new(&["truncated", "t"], &TRUNCATED),
+        Slot::new(&["session", "session_id"], &SPAN_ID),
+        Slot::new(&["reserved"], &RESERVED).when(is_type_2),
+        Slot::new(&["index"], &INDEX).when(is_type_2),
+        Slot::new(&["timestamp"], &TIMESTAMP).when(is_type_3),
+        Slot::new(&["sgt", "sgt_other"], &SGT).when(is_type_3),
+        Slot::new(&["p"], &PDU).when(is_type_3),
+        Slot::new(&["ft"], &FRAME_TYPE).when(is_type_3),
+        Slot::new(&["hw"], &HARDWARE).when(is_type_3),
+        Slot::new(&["d"], &DIRECTION).when(is_type_3),
+        Slot::new(&["gra"], &GRANULARITY).when(is_type_3),
+        Slot::new(&["o"], &OPTIONAL)
+            .computed(|view| Some((view.header().len() == LONG).into()))
+            .when(is_type_3),
+        Slot::new(&["platform"], &PLATFORM).when(is_type_3),
+    ],
+    tail: Some(&Tail {
+        parts: &[
+            Part {
+                words: &["version", "ver"],
+                form: "N",
+                doc: "1 for type II, 2 for type III, which is longer",
+                write: |value, header| {
+                    let len = match number(value) {
+                        Some(1) => 8,
+                        Some(2) => header.len().max(12),
+                        Some(_) => 4,
+                        None => return Err("expected one number".to_owned()),
+                    };
+                    header.resize(len, 0);
+                    Ok(())
+                },
+            },
+            Part {
+                words: &["platform"],
+                form: "HEX",
+                doc: "the 8 further bytes of type III",
+                write: |_, header| {
+                    header[0] = header[0] & 0x0f | 0x20;
+                    header.resize(LONG, 0);
+                    Ok(())
+                },
+            },
+        ],
+        finish: None,
+        read: |view, word| {
+            match view.header() {
+                [first, ..] if first >> 4 != 1 => word("version", (first >> 4).to_string()),
+                _ => {}
+            }
+            if view.header().len() == LONG {
+                word("platform", String::new());
+            }
+        },
+    }),
+    answers: None,
+};
+
+/// Type III with the bytes of a platform.
+const LONG: usize = 20;
+
+const fn is_type_2(header: &[u8]) -> bool {
+    header.len() == 8
+}
+
+const fn is_type_3(header: &[u8]) -> bool {
+    header.len() >= 12
+}
+
+static ENCAP: Field = Field::bits(
+    "erspan.en",
+    "Encapsulation",
+    Kind::Uint,
+    (2, 3, 2),
+    "How the mirrored frame was tagged; in type III, whether it was whole (draft-foschiano-erspan-03 §4).",
+);
+static RESERVED: Field = Field::bits(
+    "erspan.reserved",
+    "Reserved",
+    Kind::Hex(3),
+    (4, 0, 12),
+    "Zero, in type II (draft-foschiano-erspan-03 §4.1).",
+);
+static INDEX: Field = Field::bits(
+    "erspan.index",
+    "Index",
+    Kind::Uint,
+    (5, 4, 20),
+    "The port and direction of the mirrored frame, in type II (draft-foschiano-erspan-03 §4.1).",
+);
+static TIMESTAMP: Field = Field::at(
+    "erspan.timestamp",
+    "Timestamp",
+    Kind::Uint,
+    4,
+    32,
+    "When the frame was seen, in type III (draft-foschiano-erspan-03 §4.2).",
+);
+static SGT: Field = Field::at(
+    "erspan.sgt",
+    "Security group tag",
+    Kind::Uint,
+    8,
+    16,
+    "The group of the sender, in type III (draft-foschiano-erspan-03 §4.2).",
+);
+static PDU: Field = Field::bits(
+    "erspan.p",
+    "Ethernet frame",
+    Kind::Uint,
+    (10, 0, 1),
+    "What is carried is an Ethernet frame, in type III (draft-foschiano-erspan-03 §4.2).",
+);
+static HARDWARE: Field = Field::bits(
+    "erspan.hw",
+    "Hardware",
+    Kind::Uint,
+    (10, 6, 6),
+    "Which engine mirrored the frame, in type III (draft-foschiano-erspan-03 §4.2).",
+);
+static DIRECTION: Field = Field::bits(
+    "erspan.d",
+    "Direction",
+    Kind::Uint,
+    (11, 4, 1),
+    "0 is into the port, 1 is out of it, in type III (draft-foschiano-erspan-03 §4.2).",
+);
+static GRANULARITY: Field = Field::bits(
+    "erspan.gra",
+    "Granularity",
+    Kind::Uint,
+    (11, 5, 2),
+    "The unit of the timestamp, in type III (draft-foschiano-erspan-03 §4.2).",
+);
+static OPTIONAL: Field = Field::bits(
+    "erspan.o",
+    "More",
+    Kind::Uint,
+    (11, 7, 1),
+    "Eight more bytes follow, in type III (draft-foschiano-erspan-03 §4.2).",
+);
+static PLATFORM: Field = Field::at(
+    "erspan.platform",
+    "Platform",
+    Kind::Bytes,
+    12,
+    64,
+    "What a platform adds to type III (draft-foschiano-erspan-03 §4.2).",
+);
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let version = bytes.first().map_or(0, |first| first >> 4);

@@ -43,24 +43,25 @@ pub static PROTOCOL: Protocol = Protocol {
     craft: Some(&CRAFT),
 };
 
-/// The type; below 1536 it is a length, which is right with an LLC header inside.
+/// The type of what nobody knows is that of loopback tests.
 static CRAFT: Craft = Craft {
     names: &["eth", "ether"],
-    header: &[0; HEADER],
+    header: &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x90, 0],
     slots: &[
         Slot::new(&["dst"], &DST).asked(Ask::NextHopMac),
         Slot::new(&["src"], &SRC).asked(Ask::SourceMac),
-        Slot::at(&["type"], &TYPE, (12, 0, 16)).computed(type_or_length),
+        Slot::at(&["dst"], &DST, (0, 0, 48)).computed(to_all),
+        Slot::at(&["type", "len"], &TYPE, (12, 0, 16)).computed(making::type_or_length),
     ],
     tail: None,
     answers: None,
 };
 
-fn type_or_length(view: &View<'_>) -> Option<u64> {
-    if making::inside(view).is_some_and(|inside| inside.name == "llc") {
-        return Some(view.payload().len() as u64);
-    }
-    making::ethertype(view)
+/// Who has an address is asked of everybody (RFC 826).
+fn to_all(view: &View<'_>) -> Option<u64> {
+    let next = view.packet.view(view.index + 1)?;
+    let asks = next.layer.protocol.name == "arp" && next.u16(6) == Some(1);
+    asks.then_some(0xffff_ffff_ffff)
 }
 
 crate::fields! {

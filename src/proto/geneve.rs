@@ -11,8 +11,9 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
-    proto::ethertype::NAMES,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::{ethertype::NAMES, making},
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
+    text::number,
 };
 use std::ops::ControlFlow;
 
@@ -31,7 +32,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -49,6 +50,94 @@ crate::fields! {
     TYPE_CRITICAL = Field::walked("geneve.option.type.critical", "Critical", Kind::Flag, "The option must be understood (RFC 8926 §3.5).").many();
     LENGTH = Field::walked("geneve.option.length", "Length", Kind::Uint, "Bytes of all options, then of each with its header (RFC 8926 §3.4, §3.5).").many();
     DATA = Field::walked("geneve.option.unknown.data", "Data", Kind::Bytes, "The option's value (RFC 8926 §3.5).").many();
+}
+
+static CRAFT: Craft = Craft {
+    names: &["geneve"],
+    header: &[0, 0, 0x65, 0x58, 0, 0, 1, 0],
+    slots: &[
+        Slot::new(&["vni"], &VNI),
+        Slot::new(&["proto"], &PROTO).computed(making::ethertype),
+        Slot::new(&["version"], &VERSION),
+        Slot::at(&["optlen", "optionlen"], &LENGTH, (0, 2, 6))
+            .unit(4)
+            .computed(|view| (view.header().len() as u64 / 4).checked_sub(2)),
+        Slot::new(&["oam"], &OAM),
+        Slot::new(&["critical"], &CRITICAL).computed(is_critical),
+        Slot::at(&["reserved"], &FLAGS_RESERVED, (1, 2, 6)),
+        Slot::new(&["reserved2"], &RESERVED),
+    ],
+    tail: Some(&Tail {
+        parts: &[
+            Part {
+                words: &["opt"],
+                form: "CLASS:TYPE:HEX",
+                doc: "an option; reserved bits of it, if any, as a number behind that",
+                write: write_option,
+            },
+            Part {
+                words: &["raw"],
+                form: "HEX",
+                doc: "bytes that are no option",
+                write: making::append,
+            },
+        ],
+        finish: None,
+        read: read_options,
+    }),
+    answers: None,
+};
+
+/// Whether some option has to be understood.
+fn is_critical(view: &View<'_>) -> Option<u64> {
+    let mut rest = view.header().get(FIXED..)?;
+    while let Some(option) = option_len(rest).and_then(|len| rest.split_at_checked(len)) {
+        if option.0[2] & 0x80 != 0 {
+            return Some(1);
+        }
+        rest = option.1;
+    }
+    Some(0)
+}
+
+fn write_option(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    let wrong = "expected CLASS:TYPE:HEX, such as 0x0102:0x80:00000001";
+    let mut parts = value.split(':');
+    let mut next = |largest: u128| {
+        let value = parts.next().map_or(Some(0), number);
+        value.filter(|n| *n <= largest).ok_or(wrong)
+    };
+    let (class, kind) = (next(0xffff)? as u16, next(0xff)? as u8);
+    let data = making::hexadecimal(parts.next().unwrap_or(""))?;
+    let reserved = parts
+        .next()
+        .map_or(Some(0), number)
+        .filter(|n| *n <= 7)
+        .ok_or(wrong)? as u8;
+    if data.len() % 4 != 0 || data.len() > 124 || parts.next().is_some() {
+        return Err("an option has 0, 4, 8 … up to 124 bytes".to_owned());
+    }
+    header.extend(class.to_be_bytes());
+    header.extend([kind, reserved << 5 | (data.len() / 4) as u8]);
+    header.extend(data);
+    Ok(())
+}
+
+fn read_options(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
+    let mut rest = view.header().get(FIXED..).unwrap_or(&[]);
+    while let Some((option, after)) = option_len(rest).and_then(|len| rest.split_at_checked(len)) {
+        let class = u16::from_be_bytes([option[0], option[1]]);
+        let data = hex::encode(&option[OPTION_HEADER..]);
+        let mut said = format!("{class:#06x}:{:#04x}:{data}", option[2]);
+        if option[3] >> 5 != 0 {
+            said.push_str(&format!(":{}", option[3] >> 5));
+        }
+        word("opt", said);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        word("raw", hex::encode(rest));
+    }
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

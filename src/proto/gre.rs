@@ -13,9 +13,10 @@ use crate::{
     line::Line,
     proto::{
         ethertype::NAMES,
+        making,
         verify::{self, status},
     },
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
 };
 use std::ops::ControlFlow;
 
@@ -35,7 +36,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -103,6 +104,187 @@ impl Places {
             has_routes: routing,
             end,
         }
+    }
+}
+
+/// What is optional comes with its word, in whatever order they stand, and the word sets the flag.
+static CRAFT: Craft = Craft {
+    names: &["gre"],
+    header: &[0; FIXED],
+    slots: &[
+        Slot::at(&["version"], &VERSION, (1, 5, 3)),
+        Slot::new(&["recursion"], &RECURSION),
+        Slot::at(&["proto"], &PROTO, (2, 0, 16)).computed(protocol),
+        Slot::at(&["chksum"], &CHECKSUM, (4, 0, 16))
+            .computed(checksum)
+            .when(|header| places(header).checksum.is_some()),
+        Slot::at(&["offset"], &OFFSET, (6, 0, 16)).when(|header| places(header).checksum.is_some()),
+        Slot::at(&["key"], &KEY, (4, 0, 32)).when(|header| has_key(header, 0, 4)),
+        Slot::at(&["key"], &KEY, (8, 0, 32)).when(|header| has_key(header, 0, 8)),
+        Slot::at(&["len"], &PAYLOAD_LENGTH, (4, 0, 16))
+            .computed(making::payload_length)
+            .when(|header| has_key(header, 1, 4)),
+        Slot::at(&["len"], &PAYLOAD_LENGTH, (8, 0, 16))
+            .computed(making::payload_length)
+            .when(|header| has_key(header, 1, 8)),
+        Slot::at(&["call"], &CALL_ID, (6, 0, 16)).when(|header| has_key(header, 1, 4)),
+        Slot::at(&["call"], &CALL_ID, (10, 0, 16)).when(|header| has_key(header, 1, 8)),
+        Slot::at(&["seq"], &SEQUENCE, (4, 0, 32)).when(|header| has_sequence(header, 4)),
+        Slot::at(&["seq"], &SEQUENCE, (8, 0, 32)).when(|header| has_sequence(header, 8)),
+        Slot::at(&["seq"], &SEQUENCE, (12, 0, 32)).when(|header| has_sequence(header, 12)),
+        Slot::at(&["ack"], &ACK, (4, 0, 32)).when(|header| has_ack(header, 4)),
+        Slot::at(&["ack"], &ACK, (8, 0, 32)).when(|header| has_ack(header, 8)),
+        Slot::at(&["ack"], &ACK, (12, 0, 32)).when(|header| has_ack(header, 12)),
+        Slot::at(&["ack"], &ACK, (16, 0, 32)).when(|header| has_ack(header, 16)),
+    ],
+    tail: Some(&Tail {
+        parts: &[
+            Part {
+                words: &["chksum", "chksum_present"],
+                form: "",
+                doc: "a checksum, with an offset",
+                write: |_, header| make_room(header, [0x80, 0], |places| places.checksum),
+            },
+            Part {
+                words: &["offset"],
+                form: "N",
+                doc: "an offset, with a checksum",
+                write: |_, header| make_room(header, [0x80, 0], |places| places.checksum),
+            },
+            Part {
+                words: &["key", "key_present"],
+                form: "N",
+                doc: "a key",
+                write: |_, header| make_room(header, [0x20, 0], |places| places.key),
+            },
+            Part {
+                words: &["call", "len"],
+                form: "N",
+                doc: "in version 1, payload length and call in place of the key",
+                write: |_, header| {
+                    header[1] = header[1] & 0xf8 | 1;
+                    make_room(header, [0x20, 0], |places| places.key)
+                },
+            },
+            Part {
+                words: &["seq", "seqnum_present"],
+                form: "N",
+                doc: "a sequence number",
+                write: |_, header| make_room(header, [0x10, 0], |places| places.sequence),
+            },
+            Part {
+                words: &["ack"],
+                form: "N",
+                doc: "in version 1, an acknowledgment number",
+                write: |_, header| {
+                    header[1] = header[1] & 0xf8 | 1;
+                    make_room(header, [0, 0x80], |places| places.ack)
+                },
+            },
+            Part {
+                words: &["routes"],
+                form: "HEX",
+                doc: "source routes, the empty last one included",
+                write: |value, header| {
+                    make_room(header, [0x40, 0], |places| places.checksum)?;
+                    let at = places(header).end;
+                    header.splice(at..at, making::hexadecimal(value)?);
+                    Ok(())
+                },
+            },
+            Part {
+                words: &["wccp"],
+                form: "HEX",
+                doc: "the redirect header of WCCP version 2, behind all others",
+                write: making::append,
+            },
+        ],
+        finish: None,
+        read: read_parts,
+    }),
+    answers: None,
+};
+
+/// Where the optional fields of `header` stand, which has its flags.
+fn places(header: &[u8]) -> Places {
+    Places::read([header[0], header[1]])
+}
+
+fn has_key(header: &[u8], version: u8, at: usize) -> bool {
+    let places = places(header);
+    places.key == Some(at) && (places.version == 1) == (version == 1)
+}
+
+fn has_sequence(header: &[u8], at: usize) -> bool {
+    places(header).sequence == Some(at)
+}
+
+fn has_ack(header: &[u8], at: usize) -> bool {
+    places(header).ack == Some(at)
+}
+
+/// Sets flags, and puts zeros where the field that they announce belongs, unless it is there already.
+fn make_room(
+    header: &mut Vec<u8>,
+    flags: [u8; 2],
+    field: fn(&Places) -> Option<usize>,
+) -> Result<(), String> {
+    let there = field(&places(header)).is_some();
+    header[0] |= flags[0];
+    header[1] |= flags[1];
+    if let Some(at) = field(&places(header)).filter(|_| !there) {
+        header.splice(at..at, [0; 4]);
+    }
+    Ok(())
+}
+
+/// That of ERSPAN depends on its type (draft-foschiano-erspan-03 §4).
+fn protocol(view: &View<'_>) -> Option<u64> {
+    let inside = view.packet.view(view.index + 1)?;
+    let erspan = inside.layer.protocol.name == "erspan";
+    match inside.u8(0) {
+        Some(first) if erspan && first >> 4 == 2 => Some(0x22eb),
+        _ => making::ethertype(view),
+    }
+}
+
+/// Where only an offset is wanted, the checksum beside it is not used.
+fn checksum(view: &View<'_>) -> Option<u64> {
+    let used = view.u8(0)? & 0x80 != 0;
+    used.then(|| making::plain_checksum(view, 4))?
+}
+
+fn read_parts(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
+    let header = view.header();
+    let Some(&[flags, more, ..]) = header.first_chunk::<FIXED>() else {
+        return;
+    };
+    let places = Places::read([flags, more]);
+    let mut bare = |name| word(name, String::new());
+    if flags & 0x80 != 0 {
+        bare("chksum");
+    }
+    if places.key.is_some() {
+        bare(if places.version == 1 { "call" } else { "key" });
+    }
+    if places.sequence.is_some() {
+        bare("seq");
+    }
+    if places.ack.is_some() {
+        bare("ack");
+    }
+    let mut end = places.end;
+    if places.has_routes {
+        let mut next = Some(end);
+        while let Some(route) = next.and_then(|at| Route::read(header, at)) {
+            end = route.end();
+            next = (!route.is_last()).then_some(end);
+        }
+        let routes = header.get(places.end..end).unwrap_or(&[]);
+        word("routes", hex::encode(routes));
+    }
+    if let Some(rest @ [_, ..]) = header.get(end..) {
+        word("wccp", hex::encode(rest));
     }
 }
 

@@ -11,7 +11,9 @@ use crate::{
     field::{Field, Kind},
     layer::View,
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::making,
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
+    text::number,
 };
 
 const HEADER: usize = 8;
@@ -31,7 +33,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 const MESSAGES: &[(u64, &str)] = &[
@@ -52,6 +54,168 @@ crate::fields! {
     MESSAGE = Field::at("gtp.message", "Message", Kind::Uint, 1, 8, "What the message is; 255 carries a packet (TS 29.281 §6.1).").names(MESSAGES);
     LENGTH = Field::at("gtp.length", "Length", Kind::Uint, 2, 16, "Bytes after the first eight (TS 29.281 §5.1).");
     TEID = Field::at("gtp.teid", "Tunnel", Kind::Hex(8), 4, 32, "The tunnel's number at the receiver (TS 29.281 §5.1).");
+}
+
+/// A packet in tunnel 1. What is optional comes with its word, which sets the flag.
+static CRAFT: Craft = Craft {
+    names: &["gtp", "gtp_u_header"],
+    header: &[0x30, PACKET, 0, 0, 0, 0, 0, 1],
+    slots: &[
+        Slot::new(&["teid"], &TEID),
+        Slot::new(&["type", "gtp_type"], &MESSAGE),
+        Slot::new(&["version"], &VERSION),
+        Slot::new(&["pt"], &PAYLOAD),
+        Slot::new(&["reserved"], &RESERVED),
+        Slot::new(&["len"], &LENGTH).computed(length),
+        Slot::new(&["seq"], &SEQUENCE).when(|header| header[0] & 2 != 0),
+        Slot::new(&["npdu"], &N_PDU).when(|header| header[0] & 1 != 0),
+    ],
+    tail: Some(&Tail {
+        parts: &[
+            Part {
+                words: &["seq"],
+                form: "N",
+                doc: "a sequence number",
+                write: |_, header| {
+                    make_room(header, 2);
+                    Ok(())
+                },
+            },
+            Part {
+                words: &["npdu"],
+                form: "N",
+                doc: "an N-PDU number",
+                write: |_, header| {
+                    make_room(header, 1);
+                    Ok(())
+                },
+            },
+            Part {
+                words: &["ext"],
+                form: "TYPE:HEX",
+                doc: "an extension header: 2, 6, 10 … bytes without its length and what follows",
+                write: write_extension,
+            },
+            Part {
+                words: &["unused"],
+                form: "HEX",
+                doc: "the four bytes of sequence number, N-PDU number and extension type, whatever the flags say",
+                write: |value, header| {
+                    make_room(header, 0);
+                    let bytes = making::hexadecimal(value)?;
+                    let bytes = <[u8; 4]>::try_from(bytes).map_err(|_| "expected 4 bytes")?;
+                    header[HEADER..LONG].copy_from_slice(&bytes);
+                    Ok(())
+                },
+            },
+        ],
+        finish: None,
+        read: read_parts,
+    }),
+    answers: Some(answers),
+};
+
+static RESERVED: Field = Field::bits(
+    "gtp.flags.reserved",
+    "Reserved",
+    Kind::Uint,
+    (0, 4, 1),
+    "Zero (TS 29.281 §5.1).",
+);
+static SEQUENCE: Field = Field::at(
+    "gtp.seq_number",
+    "Sequence number",
+    Kind::Uint,
+    8,
+    16,
+    "Counts packets, or ties an answer to its question (TS 29.281 §5.1).",
+);
+static N_PDU: Field = Field::at(
+    "gtp.npdu_number",
+    "N-PDU number",
+    Kind::Uint,
+    10,
+    8,
+    "Counts packets across a handover (TS 29.281 §5.1).",
+);
+
+/// Everything behind the first eight bytes.
+fn length(view: &View<'_>) -> Option<u64> {
+    (view.bytes().len() as u64).checked_sub(HEADER as u64)
+}
+
+/// Sets flags, and makes room for what each of them announces.
+fn make_room(header: &mut Vec<u8>, flags: u8) {
+    header[0] |= flags;
+    if header.len() < LONG {
+        header.resize(LONG, 0);
+    }
+}
+
+fn write_extension(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    make_room(header, 4);
+    if value.is_empty() {
+        return Ok(());
+    }
+    let (kind, data) = value.split_once(':').unwrap_or((value, ""));
+    let kind = number(kind).and_then(|n| u8::try_from(n).ok());
+    let kind = kind.filter(|kind| *kind != 0);
+    let kind = kind.ok_or("expected TYPE:HEX, such as 0x85:0009, with a type other than 0")?;
+    let data = making::hexadecimal(data)?;
+    let words = u8::try_from((data.len() + 2) / 4).ok();
+    let words = words
+        .filter(|_| data.len() % 4 == 2)
+        .ok_or("expected 2, 6, 10 … up to 1018 bytes")?;
+    // The one before it, or the header, tells the type.
+    if let Some(last) = header.last_mut() {
+        *last = kind;
+    }
+    header.push(words);
+    header.extend(data);
+    header.push(0);
+    Ok(())
+}
+
+fn read_parts(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
+    let header = view.header();
+    let Some(&[flags, ..]) = header.first_chunk::<LONG>() else {
+        return;
+    };
+    let unset = |flag: u8, bytes: &[u8]| flags & flag == 0 && bytes.iter().any(|b| *b != 0);
+    if flags & 7 == 0
+        || unset(2, &header[8..10])
+        || unset(1, &header[10..11])
+        || unset(4, &header[11..12])
+    {
+        word("unused", hex::encode(&header[HEADER..LONG]));
+    }
+    if flags & 2 != 0 {
+        word("seq", String::new());
+    }
+    if flags & 1 != 0 {
+        word("npdu", String::new());
+    }
+    if flags & 4 == 0 {
+        return;
+    }
+    let (mut at, mut kind) = (LONG, header[LONG - 1]);
+    if kind == 0 {
+        word("ext", String::new());
+    }
+    while kind != 0
+        && let Some(len) = header.get(at).map(|words| usize::from(*words) * 4)
+        && let Some([_, data @ .., next]) = header.get(at..at + len)
+    {
+        word("ext", format!("{kind:#04x}:{}", hex::encode(data)));
+        at += len;
+        kind = *next;
+    }
+}
+
+/// An echo response answers an echo request of its sequence number (TS 29.281 §7.2).
+fn answers(request: &View<'_>, reply: &View<'_>) -> bool {
+    let echo = (request.u8(1), reply.u8(1)) == (Some(1), Some(2));
+    echo && request.u16(HEADER) == reply.u16(HEADER)
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

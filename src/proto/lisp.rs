@@ -11,7 +11,7 @@ use crate::{
     field::{Field, Kind},
     layer::View,
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 
 const HEADER: usize = 8;
@@ -28,7 +28,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -38,6 +38,68 @@ crate::fields! {
     MV = Field::bits("lisp-data.flags.mv", "Map versions present", Kind::Flag, (0, 3, 1), "The next three bytes hold map versions (RFC 9300 §5.3).");
     IID = Field::bits("lisp-data.flags.iid", "Instance ID present", Kind::Flag, (0, 4, 1), "An instance ID tells networks apart (RFC 9300 §5.3).");
 }
+
+static CRAFT: Craft = Craft {
+    names: &["lisp"],
+    header: &[0; HEADER],
+    slots: &[
+        Slot::new(&["nonce"], &NONCE),
+        Slot::new(&["iid"], &INSTANCE).when(|header| header[0] & 0x08 != 0),
+        Slot::new(&["status"], &STATUS).when(|header| header[0] & 0x08 != 0),
+        Slot::new(&["status"], &LONG_STATUS).when(|header| header[0] & 0x08 == 0),
+        // The flag of a nonce is that of map versions in its place, too.
+        Slot::new(&["flags.nonce"], &NONCE_PRESENT).computed(has_nonce),
+        Slot::new(&["flags.reserved"], &RESERVED),
+    ],
+    tail: None,
+    answers: None,
+};
+
+fn has_nonce(view: &View<'_>) -> Option<u64> {
+    let first = view.u32(0)?;
+    let map_versions = first & 0x1000_0000 != 0;
+    Some((first & 0x00ff_ffff != 0 && !map_versions).into())
+}
+
+static RESERVED: Field = Field::bits(
+    "lisp-data.flags.reserved",
+    "Reserved",
+    Kind::Hex(1),
+    (0, 5, 3),
+    "Zero (RFC 9300 §5.3).",
+);
+static NONCE: Field = Field::at(
+    "lisp-data.nonce",
+    "Nonce",
+    Kind::Hex(6),
+    1,
+    24,
+    "Sent back by the receiver, or two map versions (RFC 9300 §5.3).",
+);
+static INSTANCE: Field = Field::at(
+    "lisp-data.iid",
+    "Instance ID",
+    Kind::Uint,
+    4,
+    24,
+    "Tells networks with the same addresses apart (RFC 9300 §5.3).",
+);
+static STATUS: Field = Field::at(
+    "lisp-data.lsb8",
+    "Locator status",
+    Kind::Hex(2),
+    7,
+    8,
+    "Which of the first 8 locators are up (RFC 9300 §5.3).",
+);
+static LONG_STATUS: Field = Field::at(
+    "lisp-data.lsb",
+    "Locator status",
+    Kind::Hex(8),
+    4,
+    32,
+    "Which locators are up (RFC 9300 §5.3).",
+);
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     if bytes.len() < HEADER {

@@ -11,8 +11,9 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::View,
     line::Line,
-    proto::ethertype::NAMES,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::{ethertype::NAMES, making},
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
+    text::number,
 };
 use std::ops::ControlFlow;
 
@@ -38,7 +39,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 const SAPS: &[(u64, &str)] = &[
@@ -101,6 +102,82 @@ crate::fields! {
     APPLE_PID = Field::walked("llc.apple_atalk_pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by Apple's count: 0x809b is AppleTalk.");
     EXTREME_PID = Field::walked("llc.extreme_pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by Extreme Networks' count.");
     PID = Field::walked("llc.pid", "Protocol ID", Kind::Hex(4), "The protocol of the payload, by that organization's count (IEEE 802 clause 9).");
+}
+
+/// Unnumbered information, with or without a SNAP header.
+static CRAFT: Craft = Craft {
+    names: &["llc"],
+    header: &[0, 0, 0x03],
+    slots: &[
+        Slot::new(&["dsap"], &DSAP).computed(access_point),
+        Slot::new(&["ssap"], &SSAP).computed(access_point),
+        Slot::at(&["oui"], &OUI, (3, 0, 24)).when(|header| header.len() == 8),
+        Slot::at(&["oui"], &OUI, (4, 0, 24)).when(|header| header.len() == 9),
+        Slot::at(&["type", "code"], &TYPE, (6, 0, 16))
+            .computed(making::ethertype)
+            .when(|header| header.len() == 8),
+        Slot::at(&["type", "code"], &TYPE, (7, 0, 16))
+            .computed(making::ethertype)
+            .when(|header| header.len() == 9),
+    ],
+    tail: Some(&Tail {
+        parts: &[
+            Part {
+                words: &["ctrl"],
+                form: "N",
+                doc: "control: one byte, or two of which the first on the wire is the low one",
+                write: write_control,
+            },
+            Part {
+                words: &["snap", "oui", "type", "code"],
+                form: "",
+                doc: "organization code and type behind the access points aa",
+                write: write_snap,
+            },
+        ],
+        finish: None,
+        read: read_parts,
+    }),
+    answers: None,
+};
+
+/// That of what is inside. Of SNAP it is in the header already.
+fn access_point(view: &View<'_>) -> Option<u64> {
+    match view.header().len() {
+        ..8 => making::llc(view),
+        _ => None,
+    }
+}
+
+fn write_control(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    let value = number(value).and_then(|n| u16::try_from(n).ok());
+    let value = value.ok_or("expected a number up to 65535")?;
+    let bytes = value.to_le_bytes();
+    let size = if bytes[0] & 0x03 == 0x03 { 1 } else { 2 };
+    if bytes[size..].iter().any(|b| *b != 0) {
+        return Err("a control field that ends in 3 has one byte".to_owned());
+    }
+    let old = control(header).map_or(1, |(_, size)| size);
+    header.splice(2..2 + old, bytes[..size].iter().copied());
+    Ok(())
+}
+
+fn write_snap(_: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    if header.len() < 8 {
+        header[..2].fill(SNAP);
+        header.extend([0; 5]);
+    }
+    Ok(())
+}
+
+fn read_parts(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
+    let header = view.header();
+    if let Some((value, size)) = control(header).filter(|control| *control != (0x03, 1)) {
+        word("ctrl", format!("{value:#0width$x}", width = 2 + 2 * size));
+    }
+    if header.len() >= 8 {
+        word("snap", String::new());
+    }
 }
 
 /// The field that shows the protocol number of an organization.

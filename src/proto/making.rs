@@ -82,6 +82,73 @@ pub(super) fn ports_swapped(request: &View<'_>, reply: &View<'_>) -> bool {
     }
 }
 
+/// The EtherType of what is inside; over LLC the length of the payload (IEEE 802.3 clause 3.2.6).
+pub(super) fn type_or_length(view: &View<'_>) -> Option<u64> {
+    if inside(view).is_some_and(|inside| inside.name == "llc") {
+        return payload_length(view);
+    }
+    ethertype(view)
+}
+
+/// The PPP protocol number of what is inside.
+pub(super) fn ppp(view: &View<'_>) -> Option<u64> {
+    claimed(view, |claim| match claim {
+        Claim::Ppp(number) => Some((*number).into()),
+        _ => None,
+    })
+}
+
+/// The LLC service access point of what is inside.
+pub(super) fn llc(view: &View<'_>) -> Option<u64> {
+    claimed(view, |claim| match claim {
+        Claim::Llc(number) => Some((*number).into()),
+        _ => None,
+    })
+}
+
+/// Bytes of payload.
+pub(super) fn payload_length(view: &View<'_>) -> Option<u64> {
+    Some(view.payload().len() as u64)
+}
+
+/// Bytes given in hexadecimal.
+pub(super) fn hexadecimal(value: &str) -> Result<Vec<u8>, String> {
+    crate::text::hexadecimal(value).ok_or_else(|| "expected bytes in hexadecimal".to_owned())
+}
+
+/// Appends bytes given in hexadecimal.
+pub(super) fn append(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    header.extend(hexadecimal(value)?);
+    Ok(())
+}
+
+/// Text in which `%XX` is a byte in hexadecimal.
+pub(super) fn from_text(value: &str) -> Result<Vec<u8>, String> {
+    let mut parts = value.split('%');
+    let mut bytes = parts.next().unwrap_or("").as_bytes().to_vec();
+    for part in parts {
+        let coded = part.split_at_checked(2);
+        let byte = coded.and_then(|(digits, _)| hex::decode(digits).ok());
+        let (byte, (_, plain)) = byte
+            .zip(coded)
+            .ok_or("after % come two hexadecimal digits; % itself is %25")?;
+        bytes.extend(byte);
+        bytes.extend_from_slice(plain.as_bytes());
+    }
+    Ok(bytes)
+}
+
+/// Bytes as such text, in letters that no shell touches.
+pub(super) fn to_text(bytes: &[u8]) -> String {
+    let coded = |byte: &u8| match byte {
+        b'-' | b'_' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+            char::from(*byte).to_string()
+        }
+        _ => format!("%{byte:02x}"),
+    };
+    bytes.iter().map(coded).collect()
+}
+
 /// Options in the form kind, length, data that TCP and IPv4 share, where the length counts all three.
 pub(super) mod option {
     use crate::text::number;
@@ -206,5 +273,22 @@ pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'stat
     let rest = header.get(at..).unwrap_or(&[]);
     if rest.iter().any(|b| *b != 0) || header.len() > at.next_multiple_of(4) {
         say_raw(header, at, word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_any_bytes_comes_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        let text = to_text(&all);
+        assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+        assert_eq!(from_text(&text), Ok(all));
+        assert_eq!(from_text("a%2fb"), Ok(b"a/b".to_vec()));
+        for wrong in ["%", "a%4", "%zz", "%é1", "%:a"] {
+            assert!(from_text(wrong).is_err(), "{wrong}");
+        }
     }
 }

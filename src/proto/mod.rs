@@ -192,8 +192,10 @@ pub static ALL: &[&Protocol] = &[
     // Links.
     &ethernet::PROTOCOL,
     &llc::PROTOCOL,
-    &sll::PROTOCOL,
+    &sll::V1,
+    &sll::V2,
     &null::PROTOCOL,
+    &null::LOOP,
     &raw::PROTOCOL,
     &vlan::PROTOCOL,
     &service_vlan::PROTOCOL,

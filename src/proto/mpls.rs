@@ -11,7 +11,8 @@ use crate::{
     field::{Field, Kind, Value},
     layer::View,
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::making,
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 
 const ENTRY: usize = 4;
@@ -36,7 +37,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 const RESERVED: &[(u64, &str)] = &[
@@ -54,6 +55,25 @@ crate::fields! {
     EXP = Field::bits("mpls.exp", "Traffic class", Kind::Uint, (2, 4, 3), "Class of service, once called experimental (RFC 5462).");
     BOTTOM = Field::bits("mpls.bottom", "Bottom of stack", Kind::Uint, (2, 7, 1), "1 on the last label (RFC 3032 §2.1).");
     TTL = Field::at("mpls.ttl", "TTL", Kind::Uint, 3, 8, "Routers that may still forward the packet (RFC 3032 §2.4).");
+}
+
+/// The first label that is not reserved.
+static CRAFT: Craft = Craft {
+    names: &["mpls"],
+    header: &[0, 1, 0x01, 64],
+    slots: &[
+        Slot::new(&["label"], &LABEL),
+        Slot::new(&["exp", "cos", "tc"], &EXP),
+        Slot::new(&["bottom", "s"], &BOTTOM).computed(bottom),
+        Slot::new(&["ttl"], &TTL),
+    ],
+    tail: None,
+    answers: None,
+};
+
+fn bottom(view: &View<'_>) -> Option<u64> {
+    let inside = making::inside(view);
+    Some(inside.is_none_or(|inside| inside.name != "mpls").into())
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

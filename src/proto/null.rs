@@ -12,27 +12,73 @@ use crate::{
     layer::View,
     line::Line,
     link::LinkType,
-    proto::ethertype::{self, LONGEST, NAMES},
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::{
+        ethertype::{self, LONGEST, NAMES},
+        making,
+    },
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 use std::ops::ControlFlow;
 
 const HEADER: usize = 4;
 
-/// NULL and LOOP.
+/// NULL: in the byte order of the host that captured.
 pub static PROTOCOL: Protocol = Protocol {
     name: "null",
     label: "NULL",
     title: "BSD loopback",
-    spec: "LINKTYPE_NULL, LINKTYPE_LOOP",
-    claims: &[Claim::Link(LinkType::NULL), Claim::Link(LinkType::LOOP)],
+    spec: "LINKTYPE_NULL",
+    claims: &[Claim::Link(LinkType::NULL)],
     fields: FIELDS,
-    dissect,
-    walk: Some(walk),
-    line,
+    dissect: |bytes, context| dissect(bytes, context, content),
+    walk: Some(|view, visit| walk(view, visit, content)),
+    line: |view, text| line(view, text, content),
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
+
+/// LOOP: big endian.
+pub static LOOP: Protocol = Protocol {
+    title: "OpenBSD loopback",
+    spec: "LINKTYPE_LOOP",
+    claims: &[Claim::Link(LinkType::LOOP)],
+    dissect: |bytes, context| dissect(bytes, context, big_endian),
+    walk: Some(|view, visit| walk(view, visit, big_endian)),
+    line: |view, text| line(view, text, big_endian),
+    craft: Some(&LOOP_CRAFT),
+    ..PROTOCOL
+};
+
+/// From a little-endian host; another order, and an EtherType, are said by all four bytes.
+static CRAFT: Craft = Craft {
+    names: &["null", "loopback"],
+    header: &[2, 0, 0, 0],
+    slots: &[
+        Slot::at(&["family"], &FAMILY, (0, 0, 8))
+            .computed(family)
+            .when(|header| header[1..].iter().all(|b| *b == 0)),
+        Slot::at(&["type"], &TYPE, (0, 0, 32)),
+    ],
+    tail: None,
+    answers: None,
+};
+
+static LOOP_CRAFT: Craft = Craft {
+    names: &["loop"],
+    header: &[0, 0, 0, 2],
+    slots: &[Slot::at(&["family", "type"], &FAMILY, (0, 0, 32)).computed(family)],
+    tail: None,
+    answers: None,
+};
+
+/// The number of IPv6 is that of macOS.
+fn family(view: &View<'_>) -> Option<u64> {
+    match making::ethertype(view)? {
+        0x0800 => Some(2),
+        0x86dd => Some(30),
+        _ => None,
+    }
+}
 
 const FAMILIES: &[(u64, &str)] = &[
     (2, "IPv4"),
@@ -56,13 +102,13 @@ enum Content {
     EtherType(u16),
 }
 
+/// What tells the content of the four bytes.
+type Read = fn([u8; HEADER]) -> Content;
+
 /// NULL does not tell its byte order, but no family needs more than 16 bits. Old Linux captures have an EtherType in the
 /// last two bytes, which no family reaches.
-fn content(bytes: [u8; HEADER], link: LinkType) -> Content {
+fn content(bytes: [u8; HEADER]) -> Content {
     let big = u32::from_be_bytes(bytes);
-    if link != LinkType::NULL {
-        return Content::Family(big);
-    }
     match u32::from_le_bytes(bytes) {
         little @ ..=0xffff => Content::Family(little),
         _ if big > u32::from(LONGEST) => {
@@ -72,15 +118,15 @@ fn content(bytes: [u8; HEADER], link: LinkType) -> Content {
     }
 }
 
-fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
+const fn big_endian(bytes: [u8; HEADER]) -> Content {
+    Content::Family(u32::from_be_bytes(bytes))
+}
+
+fn dissect(bytes: &[u8], context: &Context<'_>, content: Read) -> Dissected {
     let Some(&header) = bytes.first_chunk::<HEADER>() else {
         return Dissected::short(bytes, context, HEADER);
     };
-    let link = match context.claim {
-        Claim::Link(link) => link,
-        _ => LinkType::NULL,
-    };
-    let next = match content(header, link) {
+    let next = match content(header) {
         Content::Family(2) => Next::Claim(Claim::EtherType(0x0800)),
         Content::Family(24 | 28 | 30) => Next::Claim(Claim::EtherType(0x86dd)),
         Content::Family(_) => Next::Data,
@@ -89,20 +135,20 @@ fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     Dissected::new(HEADER, next, context)
 }
 
-fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
+fn walk(view: &View<'_>, visit: &mut dyn Visit, content: Read) -> ControlFlow<()> {
     let Some(&header) = view.bytes().first_chunk::<HEADER>() else {
         return ControlFlow::Continue(());
     };
-    let (field, number) = match content(header, view.packet.frame.link) {
+    let (field, number) = match content(header) {
         Content::Family(family) => (&FAMILY, family),
         Content::EtherType(kind) => (&TYPE, kind.into()),
     };
     visit.field(field, Value::Uint(number.into()), view.bits(0, HEADER))
 }
 
-fn line(view: &View<'_>, line: &mut Line) {
+fn line(view: &View<'_>, line: &mut Line, content: Read) {
     if let Some(&header) = view.bytes().first_chunk::<HEADER>() {
-        match content(header, view.packet.frame.link) {
+        match content(header) {
             Content::Family(family) => line.say(format_args!("family={family}")),
             Content::EtherType(kind) => ethertype::add(kind, view, line),
         }
@@ -139,9 +185,9 @@ mod tests {
 
     #[test]
     fn loop_is_big_endian_and_has_no_types() {
-        let found = on_link(&PROTOCOL, LinkType::LOOP, &[0, 0, 0, 2]);
+        let found = on_link(&LOOP, LinkType::LOOP, &[0, 0, 0, 2]);
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
-        let found = on_link(&PROTOCOL, LinkType::LOOP, &[2, 0, 0, 0]);
+        let found = on_link(&LOOP, LinkType::LOOP, &[2, 0, 0, 0]);
         assert_eq!(found.pairs(), [("null.family", "33554432")]);
         assert_eq!(found.next, Next::Data);
     }

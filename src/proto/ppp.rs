@@ -12,7 +12,8 @@ use crate::{
     layer::View,
     line::Line,
     link::LinkType,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::making,
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
 };
 use std::ops::ControlFlow;
 
@@ -35,7 +36,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 const PROTOCOLS: &[(u64, &str)] = &[
@@ -59,6 +60,70 @@ crate::fields! {
     ADDRESS = Field::walked("ppp.address", "Address", Kind::Hex(2), "Always ff, all stations (RFC 1662 §3.1).");
     CONTROL = Field::walked("ppp.control", "Control", Kind::Hex(2), "Always 03, unnumbered information (RFC 1662 §3.1).");
     PROTOCOL_NUMBER = Field::walked("ppp.protocol", "Protocol", Kind::Hex(4), "What the packet carries (RFC 1661 §2).").names(PROTOCOLS);
+}
+
+/// The protocol number in two bytes, and nothing else, unless asked for.
+static CRAFT: Craft = Craft {
+    names: &["ppp"],
+    header: &[0, 0x21],
+    slots: &[
+        Slot::at(&["address"], &ADDRESS, (0, 0, 8)).when(|header| header.len() > 2),
+        Slot::at(&["control"], &CONTROL, (1, 0, 8)).when(|header| header.len() > 2),
+        Slot::at(&["proto"], &PROTOCOL_NUMBER, (0, 0, 16))
+            .computed(making::ppp)
+            .when(|header| header.len() == 2),
+        Slot::at(&["proto"], &PROTOCOL_NUMBER, (2, 0, 16))
+            .computed(making::ppp)
+            .when(|header| header.len() == 4),
+        Slot::at(&["proto"], &PROTOCOL_NUMBER, (0, 0, 8))
+            .computed(one_byte)
+            .when(|header| header.len() == 1),
+        Slot::at(&["proto"], &PROTOCOL_NUMBER, (2, 0, 8))
+            .computed(one_byte)
+            .when(|header| header.len() == 3),
+    ],
+    tail: Some(&Tail {
+        parts: &[
+            Part {
+                words: &["hdlc", "address", "control"],
+                form: "",
+                doc: "address and control before the protocol number",
+                write: |_, header| {
+                    if header.len() < 3 {
+                        header.splice(0..0, [0xff, 0x03]);
+                    }
+                    Ok(())
+                },
+            },
+            Part {
+                words: &["short"],
+                form: "",
+                doc: "a protocol number of one byte",
+                write: |_, header| {
+                    if header.len() % 2 == 0 {
+                        header.remove(header.len() - 2);
+                    }
+                    Ok(())
+                },
+            },
+        ],
+        finish: None,
+        read: |view, word| {
+            let len = view.header().len();
+            if len > 2 {
+                word("hdlc", String::new());
+            }
+            if len % 2 == 1 {
+                word("short", String::new());
+            }
+        },
+    }),
+    answers: None,
+};
+
+/// The number of what is inside, where one byte can say it (RFC 1661 §6.5).
+fn one_byte(view: &View<'_>) -> Option<u64> {
+    making::ppp(view).filter(|number| *number < 0x100)
 }
 
 /// Bytes before the protocol number: address and control are there or not, which only the bytes tell;

@@ -11,7 +11,9 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::{Problem, View},
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::making,
+    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
+    text::number,
 };
 use std::ops::ControlFlow;
 
@@ -20,6 +22,8 @@ const HEADER: usize = 6;
 const TAG_HEADER: usize = 4;
 /// The End-Of-List tag.
 const END: u16 = 0;
+/// The Host-Uniq tag.
+const HOST_MARK: u16 = 0x0103;
 
 /// The session stage.
 pub static SESSION: Protocol = Protocol {
@@ -33,7 +37,7 @@ pub static SESSION: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&SESSION_CRAFT),
 };
 
 /// The discovery stage.
@@ -48,8 +52,130 @@ pub static DISCOVERY: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&DISCOVERY_CRAFT),
 };
+
+static SESSION_CRAFT: Craft = Craft {
+    names: &["pppoe"],
+    header: &[0x11, 0, 0, 1, 0, 0],
+    slots: SLOTS,
+    tail: None,
+    answers: None,
+};
+
+/// The first packet of all: who gives a service?
+static DISCOVERY_CRAFT: Craft = Craft {
+    names: &["pppoed"],
+    header: &[0x11, 0x09, 0, 0, 0, 0],
+    slots: SLOTS,
+    tail: Some(&Tail {
+        parts: &[
+            text_part::<0x0101>(&["service"], "service name"),
+            text_part::<0x0102>(&["ac"], "name of the access concentrator"),
+            bytes_part::<0x0103>(&["uniq"], "Host-Uniq"),
+            bytes_part::<0x0104>(&["cookie"], "cookie"),
+            bytes_part::<0x0110>(&["relay"], "relay session"),
+            bytes_part::<0x0120>(&["max_payload"], "largest payload"),
+            text_part::<0x0201>(&["service_error"], "why the service cannot be given"),
+            text_part::<0x0202>(&["ac_error"], "why the concentrator cannot serve"),
+            text_part::<0x0203>(&["error"], "any other error"),
+            Part {
+                words: &["tag"],
+                form: "TYPE:HEX",
+                doc: "any tag",
+                write: |value, header| {
+                    let (kind, data) = value.split_once(':').unwrap_or((value, ""));
+                    let kind = number(kind).and_then(|n| u16::try_from(n).ok());
+                    let kind = kind.ok_or("expected TYPE:HEX, such as 0x0105:0011")?;
+                    push_tag(kind, &making::hexadecimal(data)?, header)
+                },
+            },
+            Part {
+                words: &["raw"],
+                form: "HEX",
+                doc: "bytes that are no tag",
+                write: making::append,
+            },
+        ],
+        finish: None,
+        read: read_tags,
+    }),
+    answers: Some(answers),
+};
+
+const SLOTS: &[Slot] = &[
+    Slot::new(&["version"], &VERSION),
+    Slot::new(&["type"], &TYPE),
+    Slot::new(&["code"], &CODE),
+    Slot::new(&["session", "sessionid"], &SESSION_ID),
+    Slot::new(&["len"], &LENGTH)
+        .computed(|view| Some(view.bytes().len().saturating_sub(HEADER) as u64)),
+];
+
+const fn text_part<const KIND: u16>(words: &'static [&'static str], doc: &'static str) -> Part {
+    Part {
+        words,
+        form: "TEXT",
+        doc,
+        write: |value, header| push_tag(KIND, &making::from_text(value)?, header),
+    }
+}
+
+const fn bytes_part<const KIND: u16>(words: &'static [&'static str], doc: &'static str) -> Part {
+    Part {
+        words,
+        form: "HEX",
+        doc,
+        write: |value, header| push_tag(KIND, &making::hexadecimal(value)?, header),
+    }
+}
+
+fn push_tag(kind: u16, data: &[u8], header: &mut Vec<u8>) -> Result<(), String> {
+    let len = u16::try_from(data.len()).map_err(|_| "a tag has room for 65535 bytes")?;
+    header.extend(kind.to_be_bytes());
+    header.extend(len.to_be_bytes());
+    header.extend_from_slice(data);
+    Ok(())
+}
+
+/// Each tag in words, and what is no whole tag, or stands behind the last one, as bytes.
+fn read_tags(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
+    let bytes = view.header().get(HEADER..).unwrap_or(&[]);
+    let mut rest = bytes;
+    for tag in Tags::new(bytes).take_while(|tag| tag.whole) {
+        let known = TAGS.iter().find(|(kind, _, _)| *kind == tag.kind);
+        match known {
+            Some((_, field, name)) if field.kind == Kind::Text => {
+                word(name, making::to_text(tag.value));
+            }
+            Some((_, _, name)) => word(name, hex::encode(tag.value)),
+            None => {
+                let colon = if tag.value.is_empty() { "" } else { ":" };
+                let data = hex::encode(tag.value);
+                word("tag", format!("{:#06x}{colon}{data}", tag.kind));
+            }
+        }
+        rest = &bytes[tag.at + TAG_HEADER + tag.value.len()..];
+        if tag.kind == END {
+            break;
+        }
+    }
+    if !rest.is_empty() {
+        word("raw", hex::encode(rest));
+    }
+}
+
+/// An offer answers an initiation, a confirmation a request; with the host's mark, if it had one (§5).
+fn answers(request: &View<'_>, reply: &View<'_>) -> bool {
+    fn mark<'a>(view: &View<'a>) -> Option<&'a [u8]> {
+        let tags = view.header().get(HEADER..)?;
+        let mut tags = Tags::new(tags).take_while(|tag| tag.kind != END);
+        tags.find(|tag| tag.kind == HOST_MARK).map(|tag| tag.value)
+    }
+    let codes = (request.u8(1), reply.u8(1));
+    matches!(codes, (Some(0x09), Some(0x07)) | (Some(0x19), Some(0x65)))
+        && mark(request) == mark(reply)
+}
 
 const CODES: &[(u64, &str)] = &[
     (0x00, "Session data"),
@@ -80,17 +206,17 @@ crate::fields! {
     TAG_DATA = Field::walked("pppoed.tag.unknown_data", "Tag data", Kind::Bytes, "Its bytes.").many();
 }
 
-/// Which field shows a tag.
-const TAGS: &[(u16, &Field)] = &[
-    (0x0101, &SERVICE_NAME),
-    (0x0102, &AC_NAME),
-    (0x0103, &HOST_UNIQ),
-    (0x0104, &AC_COOKIE),
-    (0x0110, &RELAY),
-    (0x0120, &MAX_PAYLOAD),
-    (0x0201, &SERVICE_ERROR),
-    (0x0202, &SYSTEM_ERROR),
-    (0x0203, &GENERIC_ERROR),
+/// Which field shows a tag, and which word writes it.
+const TAGS: &[(u16, &Field, &str)] = &[
+    (0x0101, &SERVICE_NAME, "service"),
+    (0x0102, &AC_NAME, "ac"),
+    (HOST_MARK, &HOST_UNIQ, "uniq"),
+    (0x0104, &AC_COOKIE, "cookie"),
+    (0x0110, &RELAY, "relay"),
+    (0x0120, &MAX_PAYLOAD, "max_payload"),
+    (0x0201, &SERVICE_ERROR, "service_error"),
+    (0x0202, &SYSTEM_ERROR, "ac_error"),
+    (0x0203, &GENERIC_ERROR, "error"),
 ];
 
 fn dissect_session(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -197,12 +323,12 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
         }
         let at = HEADER + tag.at;
         let value = view.bits(at + TAG_HEADER, tag.value.len());
-        match TAGS.iter().find(|(kind, _)| *kind == tag.kind) {
+        match TAGS.iter().find(|(kind, _, _)| *kind == tag.kind) {
             _ if tag.length == 0 || !tag.whole => {}
-            Some((_, field)) if field.kind == Kind::Text => {
+            Some((_, field, _)) if field.kind == Kind::Text => {
                 visit.field(field, Value::Text(tag.value), value)?;
             }
-            Some((_, field)) => visit.field(field, Value::Bytes(tag.value), value)?,
+            Some((_, field, _)) => visit.field(field, Value::Bytes(tag.value), value)?,
             None => {
                 visit.field(&TAG, Value::Uint(tag.kind.into()), view.bits(at, 2))?;
                 visit.field(

@@ -12,7 +12,7 @@ use crate::{
     layer::View,
     line::Line,
     proto::ethertype::{LONGEST, NAMES},
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 use std::ops::ControlFlow;
 
@@ -30,12 +30,39 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
     SEQUENCE = Field::walked("pweth.cw.sequence_number", "Sequence number", Kind::Uint, "Counts frames so that order can be checked; 0 means not used (RFC 4448 §4.6).");
 }
+
+static CRAFT: Craft = Craft {
+    names: &["pw", "eomcw"],
+    header: &[0; WORD],
+    slots: &[
+        Slot::new(&["zero"], &ZERO),
+        Slot::new(&["reserved"], &RESERVED),
+        Slot::at(&["seq"], &SEQUENCE, (2, 0, 16)),
+    ],
+    tail: None,
+    answers: None,
+};
+
+static ZERO: Field = Field::bits(
+    "pweth.cw.zero",
+    "First nibble",
+    Kind::Hex(1),
+    (0, 0, 4),
+    "Zero, so that routers do not take the packet for IP (RFC 4448 §4.6).",
+);
+static RESERVED: Field = Field::bits(
+    "pweth.cw.reserved",
+    "Reserved",
+    Kind::Hex(3),
+    (0, 4, 12),
+    "Zero (RFC 4448 §4.6).",
+);
 
 /// The type or length of an Ethernet frame that begins at `start` is one that makes sense.
 fn is_frame(bytes: &[u8], start: usize) -> bool {

@@ -11,8 +11,11 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::View,
     line::Line,
-    proto::ethertype::{self, NAMES},
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::{
+        ethertype::{self, NAMES},
+        making,
+    },
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 use std::ops::ControlFlow;
 
@@ -30,7 +33,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -41,6 +44,19 @@ crate::fields! {
     PADDING = Field::walked("eth.padding", "Padding", Kind::Bytes, "Zeros that fill a short frame up to 60 bytes (IEEE 802.3 clause 3.2.8).");
     TRAILER = Field::walked("ieee8021ah.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload that are no padding.");
 }
+
+static CRAFT: Craft = Craft {
+    names: &["svlan", "dot1ad"],
+    header: &[0, 1, 0, 0],
+    slots: &[
+        Slot::new(&["id", "vlan"], &ID),
+        Slot::new(&["prio"], &PRIORITY),
+        Slot::new(&["dei"], &DEI),
+        Slot::new(&["type"], &TYPE).computed(making::ethertype),
+    ],
+    tail: None,
+    answers: None,
+};
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     let Some(&[hi, lo]) = bytes.get(2..HEADER) else {

@@ -14,29 +14,99 @@ use crate::{
     layer::View,
     line::Line,
     link::LinkType,
-    proto::ethertype::{self, NAMES},
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    proto::{
+        ethertype::{self, NAMES},
+        making,
+    },
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
     text::Colons,
 };
 use std::{net::Ipv4Addr, ops::ControlFlow};
 
-/// Both versions: they have the same fields in different places.
-pub static PROTOCOL: Protocol = Protocol {
+/// Version 1.
+pub static V1: Protocol = Protocol {
     name: "sll",
     label: "SLL",
     title: "Linux cooked capture",
-    spec: "LINKTYPE_LINUX_SLL, LINKTYPE_LINUX_SLL2",
-    claims: &[
-        Claim::Link(LinkType::LINUX_SLL),
-        Claim::Link(LinkType::LINUX_SLL2),
-    ],
+    spec: "LINKTYPE_LINUX_SLL",
+    claims: &[Claim::Link(LinkType::LINUX_SLL)],
     fields: FIELDS,
-    dissect,
-    walk: Some(walk),
-    line,
+    dissect: |bytes, context| dissect(bytes, context, &LAYOUT_1),
+    walk: Some(|view, visit| walk(view, visit, &LAYOUT_1)),
+    line: |view, text| line(view, text, &LAYOUT_1),
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT_1),
 };
+
+/// Version 2: the same fields in other places, and the interface.
+pub static V2: Protocol = Protocol {
+    title: "Linux cooked capture, version 2",
+    spec: "LINKTYPE_LINUX_SLL2",
+    claims: &[Claim::Link(LinkType::LINUX_SLL2)],
+    dissect: |bytes, context| dissect(bytes, context, &LAYOUT_2),
+    walk: Some(|view, visit| walk(view, visit, &LAYOUT_2)),
+    line: |view, text| line(view, text, &LAYOUT_2),
+    craft: Some(&CRAFT_2),
+    ..V1
+};
+
+/// To us, from an Ethernet device.
+static CRAFT_1: Craft = Craft {
+    names: &["sll", "cookedlinux"],
+    header: &[0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    slots: &[
+        Slot::at(&["pkttype"], &PKTTYPE, (0, 0, 16)),
+        Slot::at(&["hatype", "lladdrtype"], &HATYPE, (2, 0, 16)),
+        Slot::at(&["halen", "lladdrlen"], &HALEN, (4, 0, 16)),
+        Slot::at(&["src"], &SRC_ETH, (6, 0, 48)).when(|header| header[5] == 6),
+        Slot::at(&["src"], &SRC_IPV4, (6, 0, 32)).when(|header| header[5] == 4),
+        Slot::at(&["src"], &SRC_OTHER, (6, 0, 64)).when(|header| !matches!(header[5], 4 | 6)),
+        Slot::at(&["unused"], &UNUSED, (12, 0, 16)).when(|header| header[5] == 6),
+        Slot::at(&["unused"], &UNUSED, (10, 0, 32)).when(|header| header[5] == 4),
+        Slot::at(&["proto"], &ETYPE, (14, 0, 16)).computed(protocol),
+    ],
+    tail: None,
+    answers: None,
+};
+
+static CRAFT_2: Craft = Craft {
+    names: &["sll2", "cookedlinuxv2"],
+    header: &[0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0],
+    slots: &[
+        Slot::at(&["ifindex"], &IFINDEX, (4, 0, 32)),
+        Slot::at(&["pkttype"], &PKTTYPE, (10, 0, 8)),
+        Slot::at(&["hatype", "lladdrtype"], &HATYPE, (8, 0, 16)),
+        Slot::at(&["halen", "lladdrlen"], &HALEN, (11, 0, 8)),
+        Slot::at(&["src"], &SRC_ETH, (12, 0, 48)).when(|header| header[11] == 6),
+        Slot::at(&["src"], &SRC_IPV4, (12, 0, 32)).when(|header| header[11] == 4),
+        Slot::at(&["src"], &SRC_OTHER, (12, 0, 64)).when(|header| !matches!(header[11], 4 | 6)),
+        Slot::at(&["unused"], &UNUSED, (18, 0, 16)).when(|header| header[11] == 6),
+        Slot::at(&["unused"], &UNUSED, (16, 0, 32)).when(|header| header[11] == 4),
+        Slot::at(&["reserved"], &RESERVED, (2, 0, 16)),
+        Slot::at(&["proto"], &ETYPE, (0, 0, 16)).computed(protocol),
+    ],
+    tail: None,
+    answers: None,
+};
+
+/// The kernel's own number of what is inside, or its EtherType.
+fn protocol(view: &View<'_>) -> Option<u64> {
+    match making::inside(view)?.name {
+        "eth" => Some(0x0003),
+        "llc" => Some(0x0004),
+        "ppp" => Some(0x0007),
+        _ => making::ethertype(view),
+    }
+}
+
+static RESERVED: Field = Field::at(
+    "sll.reserved",
+    "Reserved",
+    Kind::Hex(4),
+    2,
+    16,
+    "Zero (LINKTYPE_LINUX_SLL2).",
+);
 
 const PACKET_TYPES: &[(u64, &str)] = &[
     (0, "To us"),
@@ -102,7 +172,7 @@ struct Layout {
     address: usize,
 }
 
-const V1: Layout = Layout {
+const LAYOUT_1: Layout = Layout {
     header: 16,
     protocol: 14,
     ifindex: None,
@@ -112,7 +182,7 @@ const V1: Layout = Layout {
     halen: 4,
     address: 6,
 };
-const V2: Layout = Layout {
+const LAYOUT_2: Layout = Layout {
     header: 20,
     protocol: 0,
     ifindex: Some(4),
@@ -123,19 +193,7 @@ const V2: Layout = Layout {
     address: 12,
 };
 
-const fn layout(link: LinkType) -> &'static Layout {
-    if link.0 == LinkType::LINUX_SLL2.0 {
-        &V2
-    } else {
-        &V1
-    }
-}
-
-fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
-    let layout = match context.claim {
-        Claim::Link(link) => layout(link),
-        _ => &V1,
-    };
+fn dissect(bytes: &[u8], context: &Context<'_>, layout: &Layout) -> Dissected {
     if bytes.len() < layout.header {
         return Dissected::short(bytes, context, layout.header);
     }
@@ -158,8 +216,7 @@ fn small(view: &View<'_>, offset: usize, size: usize) -> Option<u16> {
     }
 }
 
-fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
-    let layout = layout(view.packet.frame.link);
+fn walk(view: &View<'_>, visit: &mut dyn Visit, layout: &Layout) -> ControlFlow<()> {
     let at = |offset, len| view.bits(offset, len);
     if let Some(kind) = small(view, layout.pkttype, layout.small) {
         visit.field(
@@ -217,8 +274,7 @@ fn address(view: &View<'_>, visit: &mut dyn Visit, offset: usize, halen: u16) ->
     visit.field(&UNUSED, Value::Bytes(unused), bits)
 }
 
-fn line(view: &View<'_>, line: &mut Line) {
-    let layout = layout(view.packet.frame.link);
+fn line(view: &View<'_>, line: &mut Line, layout: &Layout) {
     let halen = small(view, layout.halen, layout.small).unwrap_or(0);
     let end = layout.address + usize::from(halen).min(8);
     if let Some(address) = view.bytes().get(layout.address..end) {
@@ -249,7 +305,7 @@ mod tests {
     #[test]
     fn shows_every_field_of_version_1() {
         let bytes = v1(1, 6, 0x0800);
-        let found = seen(&PROTOCOL, V1_CLAIM, &bytes);
+        let found = seen(&V1, V1_CLAIM, &bytes);
         assert_eq!(
             found.pairs(),
             [
@@ -262,7 +318,7 @@ mod tests {
             ]
         );
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x0800)));
-        cut_everywhere(&PROTOCOL, V1_CLAIM, &bytes, 16);
+        cut_everywhere(&V1, V1_CLAIM, &bytes, 16);
     }
 
     #[test]
@@ -270,7 +326,7 @@ mod tests {
         let bytes = [
             0x86, 0xdd, 0, 0, 0, 0, 0, 7, 0x03, 0x04, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0x60,
         ];
-        let found = on_link(&PROTOCOL, LinkType::LINUX_SLL2, &bytes);
+        let found = on_link(&V2, LinkType::LINUX_SLL2, &bytes);
         assert_eq!(
             found.pairs(),
             [
@@ -284,12 +340,12 @@ mod tests {
             ]
         );
         assert_eq!(found.layer.header, 20);
-        cut_everywhere(&PROTOCOL, V2_CLAIM, &bytes, 20);
+        cut_everywhere(&V2, V2_CLAIM, &bytes, 20);
     }
 
     #[test]
     fn the_length_of_the_address_decides_what_it_is() {
-        let other = |halen| seen(&PROTOCOL, V1_CLAIM, &v1(1, halen, 0x0800));
+        let other = |halen| seen(&V1, V1_CLAIM, &v1(1, halen, 0x0800));
         assert_eq!(other(4).all("sll.src.ipv4"), ["2.0.0.0"]);
         assert_eq!(other(20).all("sll.src.other"), ["02:00:00:00:00:01:ee:ff"]);
         assert!(other(20).all("sll.unused").is_empty());
@@ -304,11 +360,11 @@ mod tests {
             (7, Next::Claim(Claim::Name("ppp_hdlc"))),
             (12, Next::Data),
         ] {
-            let found = seen(&PROTOCOL, V1_CLAIM, &v1(1, 6, protocol));
+            let found = seen(&V1, V1_CLAIM, &v1(1, 6, protocol));
             assert_eq!(found.next, next);
             assert_eq!(found.all("sll.ltype"), [format!("0x{protocol:04x}")]);
         }
-        let found = seen(&PROTOCOL, V1_CLAIM, &v1(GRE, 6, 0x0800));
+        let found = seen(&V1, V1_CLAIM, &v1(GRE, 6, 0x0800));
         assert_eq!(found.all("sll.gretype"), ["0x0800"]);
     }
 }

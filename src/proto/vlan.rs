@@ -11,8 +11,11 @@ use crate::{
     field::{Field, Kind, Value, Visit},
     layer::View,
     line::Line,
-    proto::ethertype::{self, LONGEST, NAMES},
-    protocol::{Claim, Context, Dissected, Protocol},
+    proto::{
+        ethertype::{self, LONGEST, NAMES},
+        making,
+    },
+    protocol::{Claim, Context, Craft, Dissected, Protocol, Slot},
 };
 use std::ops::ControlFlow;
 
@@ -30,7 +33,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -42,6 +45,19 @@ crate::fields! {
     PADDING = Field::walked("eth.padding", "Padding", Kind::Bytes, "Zeros that fill a short frame up to 60 bytes (IEEE 802.3 clause 3.2.8).");
     TRAILER = Field::walked("vlan.trailer", "Trailer", Kind::Bytes, "Bytes after the end of the payload that are no padding.");
 }
+
+static CRAFT: Craft = Craft {
+    names: &["vlan", "dot1q"],
+    header: &[0, 1, 0, 0],
+    slots: &[
+        Slot::new(&["id", "vlan"], &ID),
+        Slot::new(&["prio"], &PRIORITY),
+        Slot::new(&["dei"], &DEI),
+        Slot::at(&["type", "len"], &TYPE, (2, 0, 16)).computed(making::type_or_length),
+    ],
+    tail: None,
+    answers: None,
+};
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
     ethertype::type_or_length(bytes, HEADER, context)

@@ -11,7 +11,7 @@ use crate::{
     field::{Field, Kind, Value},
     layer::View,
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 
 const HEADER: usize = 8;
@@ -28,7 +28,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -40,6 +40,30 @@ crate::fields! {
     GBP = Field::at("vxlan.gbp", "Group policy", Kind::Uint, 2, 16, "The sender's group (draft-smith-vxlan-group-policy-05).");
     VNI = Field::at("vxlan.vni", "Network", Kind::Uint, 4, 24, "Which virtual network the frame belongs to (RFC 7348 §5).");
     RESERVED = Field::at("vxlan.reserved8", "Reserved", Kind::Uint, 7, 8, "Zero (RFC 7348 §5).");
+}
+
+static CRAFT: Craft = Craft {
+    names: &["vxlan"],
+    header: &[0x08, 0, 0, 0, 0, 0, 1, 0],
+    slots: &[
+        Slot::new(&["vni"], &VNI),
+        Slot::new(&["gbp", "gpid"], &GBP),
+        Slot::new(&["flag_g"], &FLAG_G).computed(has_group),
+        Slot::new(&["flags"], &FLAGS).letters(&[
+            ("G", 0x8000),
+            ("I", 0x0800),
+            ("D", 0x0040),
+            ("A", 0x0008),
+        ]),
+        Slot::new(&["reserved", "reserved2"], &RESERVED),
+    ],
+    tail: None,
+    answers: None,
+};
+
+/// The group policy holds where there is one.
+fn has_group(view: &View<'_>) -> Option<u64> {
+    Some((view.u16(2)? != 0).into())
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

@@ -42,6 +42,9 @@ pub struct Slot {
     pub fill: Fill,
     /// Headers in which the place has this meaning; all, when `None`.
     pub when: Option<fn(&[u8]) -> bool>,
+    /// It stands before everything else, and only where the layer is carried by this protocol (`tcp`): the length of a
+    /// message in a stream. Places of the other fields, and the tail, are as if it were not there.
+    pub leads_in: Option<&'static str>,
 }
 
 /// Where a value comes from that nobody gave.
@@ -137,6 +140,7 @@ impl Slot {
             letters: &[],
             fill: Fill::Usual,
             when: None,
+            leads_in: None,
         }
     }
 
@@ -170,10 +174,26 @@ impl Slot {
         self
     }
 
+    /// The same, before everything else, inside `protocol` only.
+    pub const fn leads_in(mut self, protocol: &'static str) -> Self {
+        self.leads_in = Some(protocol);
+        self
+    }
+
     /// The same, in such headers only.
     pub const fn when(mut self, when: fn(&[u8]) -> bool) -> Self {
         self.when = Some(when);
         self
+    }
+
+    /// Whether the field has bits in `place`.
+    pub const fn overlaps(&self, place: (u16, u8, u16)) -> bool {
+        const fn ends((byte, bit, bits): (u16, u8, u16)) -> (u32, u32) {
+            let first = byte as u32 * 8 + bit as u32;
+            (first, first + bits as u32)
+        }
+        let ((first, end), (from, to)) = (ends(self.place), ends(place));
+        first < to && from < end
     }
 
     /// Whether `header` has the field: it is of the right form, and long enough.
