@@ -153,6 +153,30 @@ fn a_port_looks_closed_on_a_host_that_is_not_there() {
     });
 }
 
+/// ARP and ICMP together: a host that is only made of answers.
+#[test]
+fn a_host_that_is_not_there_answers_ping() {
+    in_own_network(|| {
+        pair();
+        let arp = Responder::start(
+            "-i vb arp -Y arp.opcode==1 -c 1 -- eth dst={eth.src} src={if.mac} / \
+             arp op=2 hwsrc={if.mac} psrc={arp.pdst} hwdst={arp.hwsrc} pdst={arp.psrc}",
+        );
+        let ping = Responder::start(
+            "-i vb icmp and dst 10.9.0.99 -Y icmp.type==8 -c 1 -- ip src={ip.dst} dst={ip.src} / \
+             icmp type=0 id={icmp.id} seq={icmp.seq} / hex={icmp.data}",
+        );
+        let output = sockwire("probe ip dst=10.9.0.99 / icmp type=8 / text=hello");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{printed}{}", said(&output));
+        assert!(printed.contains("10.9.0.99"), "{printed}");
+        for responder in [arp, ping] {
+            let (code, _, said) = responder.end(true);
+            assert!(code == Some(0) && said.contains("= 1 answered"), "{said}");
+        }
+    });
+}
+
 #[test]
 fn no_more_are_answered_than_the_rate_allows() {
     in_own_network(|| {

@@ -325,12 +325,32 @@ mod tests {
     fn what_only_one_packet_has_differs() {
         let frame = format!("eth dst=02:00:00:00:00:02 / {SENT}");
         let found = compared(SENT, &frame, Step::Sending);
-        assert!(found.iter().all(|d| d.field.starts_with("eth.") && d.left.is_none()));
-        assert!(found.iter().any(|d| d.right.as_deref() == Some("02:00:00:00:00:02")));
+        assert!(
+            found
+                .iter()
+                .all(|d| d.field.starts_with("eth.") && d.left.is_none())
+        );
+        assert!(
+            found
+                .iter()
+                .any(|d| d.right.as_deref() == Some("02:00:00:00:00:02"))
+        );
         assert_eq!(found[0].cause.who, "own kernel");
-        let other = compared(SENT, &SENT.replace("udp sport=4000", "tcp sport=1"), Step::Sending);
-        assert!(other.iter().any(|d| d.field == "udp.srcport" && d.right.is_none()));
-        assert!(other.iter().any(|d| d.field == "tcp.srcport" && d.left.is_none()));
+        let other = compared(
+            SENT,
+            &SENT.replace("udp sport=4000", "tcp sport=1"),
+            Step::Sending,
+        );
+        assert!(
+            other
+                .iter()
+                .any(|d| d.field == "udp.srcport" && d.right.is_none())
+        );
+        assert!(
+            other
+                .iter()
+                .any(|d| d.field == "tcp.srcport" && d.left.is_none())
+        );
     }
 
     #[test]
@@ -338,6 +358,10 @@ mod tests {
         let found = compared(SENT, &SENT.replace("hello", "jello"), Step::Sending);
         let data = found.iter().find(|d| d.field == "data.data").unwrap();
         assert_eq!(data.cause, Cause::default());
-        assert!(CAUSES.iter().all(|(_, _, who, why)| !who.is_empty() && !why.is_empty()));
+        assert!(
+            CAUSES
+                .iter()
+                .all(|(_, _, who, why)| !who.is_empty() && !why.is_empty())
+        );
     }
 }

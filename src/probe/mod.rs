@@ -2,6 +2,7 @@
 
 pub mod ask;
 mod ear;
+pub mod echo;
 mod error;
 mod hush;
 pub mod limits;
