@@ -13,7 +13,7 @@ use nix::{
     sys::{prctl, time::TimeSpec},
 };
 use sockwire::{
-    craft::rewrite::Rewriter,
+    craft::{fragments, rewrite::Rewriter},
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, Interface, KernelChecksum},
     layer::Packet,
@@ -66,11 +66,14 @@ pub(super) fn run(
         decoder: Decoder::default(),
         decoded: Decoded::default(),
         corrected: 0,
+        cut: args.mtu,
     };
     let rewriter = Rewriter::new(args.rewriting(without_link));
     let fault = from.each(rewriter, |frame, link, bytes| {
         let taken = ready.take(&again(frame, link, bytes))?;
-        let is_last = args.count == Some(ready.reel.len() as u64);
+        let is_last = args
+            .count
+            .is_some_and(|count| ready.reel.len() as u64 >= count);
         Ok(match taken {
             Taken::In if is_last => Taken::Last,
             taken => taken,
@@ -128,6 +131,8 @@ struct Ready {
     decoder: Decoder,
     decoded: Decoded,
     corrected: u64,
+    /// Longer packets are cut into fragments.
+    cut: Option<u32>,
 }
 
 impl Ready {
@@ -181,11 +186,13 @@ impl Ready {
             }
         }
         let header = if is_frame { 14 + 4 * tags(packet) } else { 0 };
+        let mtu = mtu.into_iter().chain(self.cut).min();
         let len = frame.bytes.len().saturating_sub(header);
-        if let Some(mtu) = mtu.filter(|mtu| len > *mtu as usize) {
+        let limit = mtu.filter(|mtu| len > *mtu as usize);
+        if let Some(mtu) = limit.filter(|_| self.cut.is_none()) {
             return Ok(Taken::Out(format!(
-                "longer than {mtu} bytes (the MTU): a super-segment of an offloading interface, or from a network with longer \
-                 packets"
+                "longer than {mtu} bytes, the MTU (--mtu {mtu} cuts into fragments what may be cut; a super-segment of an \
+                 offloading interface is no packet: capture it with offloads off)"
             )));
         }
         let known = self.outlets.iter().position(|(known, _)| *known == share);
@@ -201,7 +208,29 @@ impl Ready {
             }
         };
         let outlet = u16::try_from(outlet).unwrap_or(u16::MAX);
-        self.reel.push(frame.bytes, frame.time, outlet);
+        let Some(mtu) = limit else {
+            self.reel.push(frame.bytes, frame.time, outlet);
+            return Ok(Taken::In);
+        };
+        let (mut bytes, mut lengths) = (Vec::new(), Vec::new());
+        let number = frame.number as u32;
+        let cut = fragments(
+            frame.bytes,
+            header,
+            mtu as usize,
+            number,
+            &mut bytes,
+            &mut lengths,
+        );
+        if let Err(why) = cut {
+            return Ok(Taken::Out(why.to_string()));
+        }
+        let mut rest = &bytes[..];
+        for len in lengths {
+            let (fragment, after) = rest.split_at(len as usize);
+            rest = after;
+            self.reel.push(fragment, frame.time, outlet);
+        }
         Ok(Taken::In)
     }
 
