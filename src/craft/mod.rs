@@ -27,8 +27,11 @@ mod parse;
 mod payload;
 mod print;
 pub mod rewrite;
+mod scapy;
 mod slots;
 pub mod template;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod value;
