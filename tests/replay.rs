@@ -171,6 +171,8 @@ fn what_cannot_be_sent_is_counted_with_its_reason() {
             "{told}"
         );
         assert!(run("--fill zeros").contains("3 packets = 2 ready"));
+        // 4,040 bytes behind the IP header in pieces of 1,480.
+        assert!(run("tcp --mtu 1500").contains("3 of 3 sent"));
         assert!(lan::ip("link set va mtu 9000") && lan::ip("link set vb mtu 9000"));
         let told = run("tcp");
         assert!(

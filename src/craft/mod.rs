@@ -18,6 +18,7 @@
 
 pub mod answers;
 mod build;
+pub mod diff;
 mod error;
 mod fragment;
 pub mod list;

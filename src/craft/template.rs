@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Built, Files, NoFiles, Route, Spec, SpecError,
+    Files, NoFiles, Spec, SpecError,
     parse::{Fault, Word, Written, spec, written},
     rewrite::{Place, places, unknown},
     value::get,
@@ -116,11 +116,16 @@ impl Template {
         self.spec.link()
     }
 
-    /// Fills the holes from `packet`: the specification of the answer.
+    /// The specification as the last [`Template::fill`] left it.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Fills the holes from `packet`.
     ///
     /// # Errors
     /// What the packet lacks, or what does not fit.
-    pub fn fill(&mut self, packet: &Packet<'_>) -> Result<&Spec, Unfit> {
+    pub fn fill(&mut self, packet: &Packet<'_>) -> Result<(), Unfit> {
         for holed in &mut self.holed {
             for (index, segments) in &holed.values {
                 let word = &mut holed.layer.words[*index];
@@ -144,20 +149,6 @@ impl Template {
                 _ => {}
             }
         }
-        Ok(&self.spec)
-    }
-
-    /// Builds the answer to `packet`, the first of its product.
-    ///
-    /// # Errors
-    /// As [`Template::fill`].
-    pub fn build(
-        &mut self,
-        packet: &Packet<'_>,
-        route: &dyn Route,
-        built: &mut Built,
-    ) -> Result<(), Unfit> {
-        self.fill(packet)?.build(0, route, built);
         Ok(())
     }
 }
@@ -506,7 +497,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        craft::{NoRoute, build},
+        craft::{Built, NoRoute, build},
         decode::{Decoded, Decoder},
     };
 
@@ -530,7 +521,8 @@ mod tests {
         decoder.frame(&frame, &mut decoded);
         let packet = decoded.packet_of(frame, 0).unwrap();
         let mut built = Built::default();
-        template.build(&packet, &NoRoute, &mut built)?;
+        template.fill(&packet)?;
+        template.spec().build(0, &NoRoute, &mut built);
         Ok(built.bytes)
     }
 
@@ -595,7 +587,8 @@ mod tests {
             decoder.frame(&frame, &mut decoded);
             let mut built = Built::default();
             let packet = decoded.packet_of(frame, 0).unwrap();
-            template.build(&packet, &NoRoute, &mut built).unwrap();
+            template.fill(&packet).unwrap();
+            template.spec().build(0, &NoRoute, &mut built);
             assert_eq!(
                 built.bytes,
                 crafted(&format!("ip dst=10.0.0.{port} / udp dport={port}"))

@@ -2,6 +2,7 @@
 
 pub mod ask;
 mod ear;
+pub mod echo;
 mod error;
 pub mod handshake;
 mod hush;
@@ -10,6 +11,7 @@ pub mod meaning;
 mod neighbour;
 mod outlet;
 pub mod replay;
+pub mod respond;
 mod route;
 pub mod tcp;
 pub mod traceroute;

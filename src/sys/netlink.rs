@@ -89,6 +89,14 @@ impl Netlink {
         self.ask(neighbour(index, address, mac))
     }
 
+    /// Sends packets for `network` with this prefix length to a router, which has to be a neighbour.
+    ///
+    /// # Errors
+    /// The kernel's answer; `ENETUNREACH` when the router is on no attached network.
+    pub fn route(&self, network: IpAddr, prefix: u8, router: IpAddr) -> io::Result<()> {
+        self.ask(self::route(network, prefix, router))
+    }
+
     /// Sets interface `index` up.
     ///
     /// # Errors
@@ -233,6 +241,25 @@ fn address(index: u32, address: IpAddr, prefix: u8) -> Message {
     )
     .put(libc::IFA_LOCAL, &bytes)
     .put(libc::IFA_ADDRESS, &bytes)
+}
+
+fn route(network: IpAddr, prefix: u8, router: IpAddr) -> Message {
+    // struct rtmsg: family, bits of destination and source, service, table, who made it, scope, type, flags.
+    let table = libc::RT_TABLE_MAIN;
+    let (by, scope, kind) = (
+        libc::RTPROT_STATIC,
+        libc::RT_SCOPE_UNIVERSE,
+        libc::RTN_UNICAST,
+    );
+    let mut fixed = vec![family(network), prefix, 0, 0, table, by, scope, kind];
+    fixed.extend([0; 4]);
+    Message::new(
+        libc::RTM_NEWROUTE,
+        libc::NLM_F_CREATE | libc::NLM_F_EXCL,
+        &fixed,
+    )
+    .put(libc::RTA_DST, &octets(network))
+    .put(libc::RTA_GATEWAY, &octets(router))
 }
 
 fn neighbour(index: u32, address: IpAddr, mac: [u8; 6]) -> Message {

@@ -5,6 +5,7 @@ mod capture;
 mod check;
 mod craft;
 mod doctor;
+mod echo;
 mod explain;
 mod filter;
 mod flows;
@@ -203,6 +204,7 @@ enum Command {
     Traceroute(traceroute::Args),
     Replay(replay::Args),
     Respond(respond::Args),
+    Echo(echo::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -233,6 +235,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Traceroute(args)) => traceroute::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
+        Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),

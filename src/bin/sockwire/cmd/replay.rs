@@ -69,6 +69,9 @@ pub(crate) struct Args {
     /// Sends packets that the snapshot length cut as well, with zeros for what is missing
     #[arg(long, value_name = "zeros", value_enum)]
     fill: Option<Filling>,
+    /// Cuts longer IP packets into fragments, in bytes from the IP header on
+    #[arg(long, value_name = "BYTES", value_parser = number::<u32>(68..=65_535, "--mtu 1400"))]
+    mtu: Option<u32>,
     /// So many times as fast as recorded
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = factor, conflicts_with = "rate")]
     speed: f64,

@@ -13,8 +13,7 @@ use nix::{
     sys::{prctl, time::TimeSpec},
 };
 use sockwire::{
-    capture::CaptureError,
-    craft::rewrite::Rewriter,
+    craft::{fragments, rewrite::Rewriter},
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, Interface, KernelChecksum},
     layer::Packet,
@@ -34,23 +33,6 @@ use crate::cmd::{Exit, Failure, Global, Outcome, permission, pipeline::Recorder,
 /// The most bytes that are kept ready.
 const LARGEST: usize = 1 << 30;
 
-/// The failure that `error` asks for.
-pub(in crate::cmd) fn failure(error: ProbeError) -> Failure {
-    let exit = match error {
-        ProbeError::Io { doing, source } if source.raw_os_error() == Some(libc::EPERM) => {
-            return permission::failure(CaptureError::NotPermitted {
-                operation: format!("cannot {doing}"),
-                capability: "CAP_NET_RAW",
-                effective: sockwire::capture::is_permitted(),
-            });
-        }
-        ProbeError::Io { .. } => Exit::NoSuch,
-        ProbeError::NoRoute(_) | ProbeError::NoNeighbour(_) => Exit::NoSuch,
-        ProbeError::Unsendable(_) => Exit::Usage,
-    };
-    Failure::new(exit, error)
-}
-
 /// Runs the command.
 pub(super) fn run(
     args: &Args,
@@ -62,7 +44,7 @@ pub(super) fn run(
         Some(name) => KernelRoute::through(name),
         None => KernelRoute::open(),
     };
-    let route = route.map_err(failure)?;
+    let route = route.map_err(permission::probe)?;
     // Loopback takes no frames for IP: they would be martians there.
     let without_link = route.interface().is_none_or(|device| device.is_loopback());
     let plan = Plan {
@@ -84,11 +66,14 @@ pub(super) fn run(
         decoder: Decoder::default(),
         decoded: Decoded::default(),
         corrected: 0,
+        cut: args.mtu,
     };
     let rewriter = Rewriter::new(args.rewriting(without_link));
     let fault = from.each(rewriter, |frame, link, bytes| {
         let taken = ready.take(&again(frame, link, bytes))?;
-        let is_last = args.count == Some(ready.reel.len() as u64);
+        let is_last = args
+            .count
+            .is_some_and(|count| ready.reel.len() as u64 >= count);
         Ok(match taken {
             Taken::In if is_last => Taken::Last,
             taken => taken,
@@ -111,7 +96,7 @@ pub(super) fn run(
     for (_, outlet) in &ready.outlets {
         global.talk(format_args!("sending by {}", outlet.describe()));
         if args.speed() == Speed::Max {
-            outlet.hurry().map_err(failure)?;
+            outlet.hurry().map_err(permission::probe)?;
         }
     }
     // Every socket and file is open.
@@ -146,6 +131,8 @@ struct Ready {
     decoder: Decoder,
     decoded: Decoded,
     corrected: u64,
+    /// Longer packets are cut into fragments.
+    cut: Option<u32>,
 }
 
 impl Ready {
@@ -179,10 +166,10 @@ impl Ready {
                 // A frame stays on its link, whoever its packet is for.
                 Err(ProbeError::NoRoute(_)) if is_frame => None,
                 Err(error @ ProbeError::NoRoute(_)) => return Ok(Taken::Out(error.to_string())),
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(permission::probe(error)),
             };
             if way.is_some() && self.judged.insert((source, destination)) {
-                let aim = self.route.aim(packet).map_err(failure)?;
+                let aim = self.route.aim(packet).map_err(permission::probe)?;
                 if let Some(aim) = aim {
                     self.plan.check_aim(&aim).map_err(refused)?;
                 }
@@ -199,11 +186,13 @@ impl Ready {
             }
         }
         let header = if is_frame { 14 + 4 * tags(packet) } else { 0 };
+        let mtu = mtu.into_iter().chain(self.cut).min();
         let len = frame.bytes.len().saturating_sub(header);
-        if let Some(mtu) = mtu.filter(|mtu| len > *mtu as usize) {
+        let limit = mtu.filter(|mtu| len > *mtu as usize);
+        if let Some(mtu) = limit.filter(|_| self.cut.is_none()) {
             return Ok(Taken::Out(format!(
-                "longer than {mtu} bytes (the MTU): a super-segment of an offloading interface, or from a network with longer \
-                 packets"
+                "longer than {mtu} bytes, the MTU (--mtu {mtu} cuts into fragments what may be cut; a super-segment of an \
+                 offloading interface is no packet: capture it with offloads off)"
             )));
         }
         let known = self.outlets.iter().position(|(known, _)| *known == share);
@@ -213,13 +202,35 @@ impl Ready {
                 if let (Share::Frames, Some(device)) = (share, self.route.interface()) {
                     via = Via::Packet(Some(device.name.clone()));
                 }
-                let outlet = Outlet::open(packet, &via, &self.route).map_err(failure)?;
+                let outlet = Outlet::open(packet, &via, &self.route).map_err(permission::probe)?;
                 self.outlets.push((share, outlet));
                 self.outlets.len() - 1
             }
         };
         let outlet = u16::try_from(outlet).unwrap_or(u16::MAX);
-        self.reel.push(frame.bytes, frame.time, outlet);
+        let Some(mtu) = limit else {
+            self.reel.push(frame.bytes, frame.time, outlet);
+            return Ok(Taken::In);
+        };
+        let (mut bytes, mut lengths) = (Vec::new(), Vec::new());
+        let number = frame.number as u32;
+        let cut = fragments(
+            frame.bytes,
+            header,
+            mtu as usize,
+            number,
+            &mut bytes,
+            &mut lengths,
+        );
+        if let Err(why) = cut {
+            return Ok(Taken::Out(why.to_string()));
+        }
+        let mut rest = &bytes[..];
+        for len in lengths {
+            let (fragment, after) = rest.split_at(len as usize);
+            rest = after;
+            self.reel.push(fragment, frame.time, outlet);
+        }
         Ok(Taken::In)
     }
 
@@ -319,7 +330,9 @@ impl World for Wire<'_> {
         let Some(socket) = self.outlets.get_mut(usize::from(outlet)) else {
             return Ok(lengths.len());
         };
-        let sent = socket.send_many(bytes, lengths).map_err(failure)?;
+        let sent = socket
+            .send_many(bytes, lengths)
+            .map_err(permission::probe)?;
         if let Some(recorder) = &mut self.recorder {
             let time = self.clock.now();
             let mut rest = bytes;
