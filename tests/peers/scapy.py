@@ -96,7 +96,7 @@ ROWS = [
     ("icmp", f"{I1} / icmp type=3 code=3 / {I1} / {U1}", f"{I2}/ICMP(type=3,code=3)/{I2}/{U2}"),
     ("icmp", f"{I1} / icmp type=11 / {I1} / {U1}", f"{I2}/ICMP(type=11)/{I2}/{U2}"),
     ("icmp", f"{I1} / icmp type=5 code=1 gw=10.0.0.9", f'{I2}/ICMP(type=5,code=1,gw="10.0.0.9")'),
-    ("igmp", f"{I1} proto=2 / igmp type=0x16 maxresp=0 group=224.1.2.3",
+    ("igmp", f"{I1} tos=0xc0 ttl=1 ra=0 / igmp type=0x16 max_resp=0 group=224.1.2.3",
      f'{I2[:-1]},proto=2)/IGMP(type=0x16,mrcode=0,gaddr="224.1.2.3")', OURS_ONLY),
     # IPv6.
     ("ip6", f"{V1} / {U1} / text=hi", f'{V2}/{U2}/"hi"'),
