@@ -474,7 +474,7 @@ impl Piece {
             return Ok(true);
         };
         (part.write)(value.unwrap_or(""), &mut self.header).map_err(|m| word.fault(m))?;
-        Ok(value.is_some() && self.named(&word.name).next().is_some())
+        Ok(value.is_some() && has_field(self))
     }
 
     /// `cut=N`: leaves so many bytes of the header.

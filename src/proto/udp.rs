@@ -97,7 +97,7 @@ static CRAFT: Craft = Craft {
     slots: &[
         Slot::new(&["sport"], &SRCPORT).asked(Ask::Port),
         Slot::new(&["dport"], &DSTPORT),
-        Slot::new(&["len"], &LENGTH).computed(making::length),
+        Slot::new(&["len"], &LENGTH).computed(length),
         Slot::new(&["chksum"], &CHECKSUM).computed(checksum),
     ],
     tail: None,
@@ -126,6 +126,16 @@ fn lite_checksum(view: &View<'_>) -> Option<u64> {
     match making::covering_checksum(view, LITE_IP_PROTO, 6, covered)? {
         0 => Some(0xffff),
         sum => Some(sum),
+    }
+}
+
+/// In a jumbogram, which only IPv6 has, it is 0 (RFC 2675 §4).
+fn length(view: &View<'_>) -> Option<u64> {
+    let length = making::length(view)?;
+    let is_v6 = view.addresses().is_some_and(|(source, _)| source.is_ipv6());
+    match length {
+        0x1_0000.. if is_v6 => Some(0),
+        length => Some(length),
     }
 }
 

@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn fields_of_other_types_are_refused() {
-        assert_eq!(fault("icmp type=3 id=1"), "icmp has no field id");
-        assert_eq!(fault("icmp gw=10.0.0.1"), "icmp has no field gw");
+        assert_eq!(fault("icmp type=3 id=1"), "this form of icmp has no id");
+        assert_eq!(fault("icmp gw=10.0.0.1"), "this form of icmp has no gw");
         assert!(fault("tcp cut=99").starts_with("expected a number of bytes up to 20"));
     }
 

@@ -88,6 +88,6 @@ mod tests {
         rebuilt(&built(
             "ip dst=224.0.0.13 src=10.0.0.1 / pim version=1 type=1 chksum=7 / hex=00",
         ));
-        assert_eq!(fault("pim flags=null"), "pim has no field flags");
+        assert_eq!(fault("pim flags=null"), "this form of pim has no flags");
     }
 }

@@ -309,7 +309,7 @@ mod tests {
             ("icmp6 type=134 prefix=fd00::/129", "expected a prefix"),
             ("icmp6 type=134 route=fd00::/64,4", "expected a route"),
             ("icmp6 type=2 slla=", "an option has 6 bytes"),
-            ("icmp6 target=::1", "icmp6 has no field target"),
+            ("icmp6 target=::1", "this form of icmp6 has no target"),
         ] {
             assert!(
                 fault(words).starts_with(begins),
