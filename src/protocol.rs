@@ -2,7 +2,7 @@
 
 mod craft;
 
-pub use craft::{Answers, Ask, Craft, Fill, Part, Slot, Tail};
+pub use craft::{Answers, Ask, Craft, Fill, Form, Part, Slot, Tail};
 
 use std::{net::IpAddr, ops::ControlFlow};
 

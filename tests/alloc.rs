@@ -13,7 +13,7 @@ use sockwire::{
     decode::{Decoded, Decoder},
     export::json::Records,
     filter::{
-        CaptureFilter, DisplayFilter,
+        CaptureFilter, DisplayFilter, NoNames,
         capture::{Place, Target},
     },
     frame::{Batch, Direction, KernelChecksum, Record},
@@ -130,18 +130,6 @@ struct Pipeline {
 
 impl Pipeline {
     fn new() -> Self {
-        struct NoNames;
-        impl sockwire::filter::Names for NoNames {
-            fn protocol(&self, _: &str) -> Option<u8> {
-                None
-            }
-            fn port(&self, _: &str, _: sockwire::filter::Service) -> Option<u16> {
-                None
-            }
-            fn host(&self, _: &str) -> Vec<std::net::IpAddr> {
-                Vec::new()
-            }
-        }
         Self {
             decoder: Decoder::default(),
             tracker: Tracker::default(),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use sockwire::{
     decode::{Decoded, Decoder},
     file,
-    filter::{DisplayFilter, Names, Service},
+    filter::{DisplayFilter, Names},
     frame::{Source as _, Step},
     layer::Packet,
     proto::frame::Around,
@@ -19,17 +19,11 @@ use sockwire::{
 struct NoNames;
 
 impl Names for NoNames {
-    fn port(&self, _: &str, _: Service) -> Option<u16> {
-        None
-    }
     fn host(&self, name: &str) -> Vec<IpAddr> {
         match name {
             "client.test" => vec!["10.0.0.1".parse().unwrap()],
             _ => Vec::new(),
         }
-    }
-    fn protocol(&self, _: &str) -> Option<u8> {
-        None
     }
 }
 

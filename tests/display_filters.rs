@@ -11,7 +11,6 @@ use std::{
     env,
     fmt::Write as _,
     fs,
-    net::IpAddr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -19,36 +18,19 @@ use std::{
 use sockwire::{
     decode::{Decoded, Decoder},
     file,
-    filter::{DisplayFilter, Names, Service},
+    filter::{DisplayFilter, NoNames},
     frame::{Source, Step},
     proto::frame::Around,
     time::Time,
     track::Tracker,
 };
 
-/// Knows no names: filters under test hold numbers.
-struct Nobody;
-
-impl Names for Nobody {
-    fn port(&self, _: &str, _: Service) -> Option<u16> {
-        None
-    }
-
-    fn host(&self, _: &str) -> Vec<IpAddr> {
-        Vec::new()
-    }
-
-    fn protocol(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
-
 /// For each expression the numbers of the packets that it selects, with blanks between, or `error` and why it is refused.
 /// The capture is decoded and tracked once for all of them.
 fn select(capture: &Path, expressions: &[&str]) -> Vec<String> {
     let filters: Vec<_> = expressions
         .iter()
-        .map(|expression| DisplayFilter::compile(expression, &Nobody))
+        .map(|expression| DisplayFilter::compile(expression, &NoNames))
         .collect();
     let mut answers: Vec<String> = filters
         .iter()

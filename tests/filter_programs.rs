@@ -21,7 +21,7 @@ use sockwire::{
     decode::{Decoded, Decoder},
     file,
     filter::{
-        CaptureFilter, DisplayFilter, Names, Service,
+        CaptureFilter, DisplayFilter, Names, NoNames, Service,
         capture::{Compiled, Place, Target},
     },
     frame::{Batch, Record, Source, Step},
@@ -304,21 +304,6 @@ fn entry<T>(table: &str, name: &str, read: impl Fn(&str) -> Option<T>) -> Option
         .find_map(|words| read(words[1]))
 }
 
-/// Nobody has a name.
-struct Nobody;
-
-impl Names for Nobody {
-    fn port(&self, _name: &str, _service: Service) -> Option<u16> {
-        None
-    }
-    fn host(&self, _name: &str) -> Vec<IpAddr> {
-        Vec::new()
-    }
-    fn protocol(&self, _name: &str) -> Option<u8> {
-        None
-    }
-}
-
 fn compile(
     expression: &str,
     link: LinkType,
@@ -495,7 +480,7 @@ fn refuses_what_tcpdump_refuses() {
             None => return testing::skipped("no tcpdump here"),
             Some(theirs) => assert!(theirs.is_err(), "tcpdump takes {expression:?}"),
         }
-        let ours = compile(expression, LinkType::ETHERNET, None, &Nobody);
+        let ours = compile(expression, LinkType::ETHERNET, None, &NoNames);
         assert!(ours.is_err(), "{expression:?} is taken");
     }
 }
@@ -587,7 +572,7 @@ impl Chance {
 
 /// Compiles a capture filter for every target, and runs what there is of programs over `packet`.
 fn try_capture(expression: &str, packet: &[u8]) {
-    let Ok(filter) = CaptureFilter::parse(expression, &Nobody) else {
+    let Ok(filter) = CaptureFilter::parse(expression, &NoNames) else {
         return;
     };
     filter.traps();
@@ -676,7 +661,7 @@ fn any_text_is_compiled_or_refused_as_a_display_filter() {
     let mut chance = Chance(0x5eed);
     for _ in 0..3000 {
         let text = chance.text(&words, &expressions);
-        let Ok(filter) = DisplayFilter::compile(&text, &Nobody) else {
+        let Ok(filter) = DisplayFilter::compile(&text, &NoNames) else {
             continue;
         };
         for index in 0..batch.len() {
@@ -709,7 +694,7 @@ fn long_texts_end_soon() {
         let text = way(20_000);
         let before = Instant::now();
         try_capture(&text, b"");
-        let _ = DisplayFilter::compile(&text, &Nobody);
+        let _ = DisplayFilter::compile(&text, &NoNames);
         let took = before.elapsed();
         assert!(
             took < Duration::from_secs(20),

@@ -6,7 +6,7 @@ mod testing;
 
 use std::{
     fs,
-    net::{IpAddr, UdpSocket},
+    net::UdpSocket,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -21,7 +21,7 @@ use nix::{
 use sockwire::{
     capture::SNAPLEN,
     filter::{
-        CaptureFilter, Names, Service,
+        CaptureFilter, NoNames,
         capture::{Place, Target},
     },
     link::LinkType,
@@ -440,21 +440,6 @@ fn d_prints_the_program_in_three_forms() {
     assert_eq!(code, Some(0));
     assert!(on_lo.contains("ret      #96"), "{on_lo}");
     assert_eq!(run(&["-d", "-i", "nope0", "arp"]).0, Some(4));
-}
-
-/// Numbers only.
-struct NoNames;
-
-impl Names for NoNames {
-    fn port(&self, _: &str, _: Service) -> Option<u16> {
-        None
-    }
-    fn host(&self, _: &str) -> Vec<IpAddr> {
-        Vec::new()
-    }
-    fn protocol(&self, _: &str) -> Option<u8> {
-        None
-    }
 }
 
 /// Runs `test` in a thread with a network namespace of its own, in which loopback is up.

@@ -34,8 +34,8 @@ const MAY: &[(&str, &[&str])] = &[
             "sys", "file", "capture", "proto", "decode", "track", "craft",
         ],
     ),
-    ("render", &["proto", "decode", "track"]),
-    ("export", &["proto", "decode", "track", "render"]),
+    ("render", &["proto", "decode", "craft", "track"]),
+    ("export", &["proto", "decode", "craft", "track", "render"]),
 ];
 
 /// Rooms that get the world as arguments.

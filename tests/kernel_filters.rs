@@ -8,7 +8,6 @@ mod testing;
 use std::{
     collections::BTreeSet,
     io::Read,
-    net::IpAddr,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     process::{Command, Stdio},
     thread,
@@ -28,7 +27,7 @@ use sockwire::{
     bpf::Input,
     capture::SNAPLEN,
     filter::{
-        CaptureFilter, Names, Service,
+        CaptureFilter, NoNames,
         capture::{Place, Target},
     },
     link::LinkType,
@@ -175,20 +174,6 @@ const MARK: [u8; 2] = [0xc0, 0xde];
 
 /// How many frames are sent before all sockets are read.
 const PART: usize = 16;
-
-struct NoNames;
-
-impl Names for NoNames {
-    fn port(&self, _: &str, _: Service) -> Option<u16> {
-        None
-    }
-    fn host(&self, _: &str) -> Vec<IpAddr> {
-        Vec::new()
-    }
-    fn protocol(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
 
 fn ip(words: &str) -> bool {
     let done = Command::new("ip")

@@ -11,12 +11,16 @@
 //! - A field left out is computed; a field given is kept, even when it is wrong.
 //! - `dport=22,80,443` and `ttl=1..30` give several values: the packets are the product of all of them.
 //! - A layer of bytes is `text=hello`, `hex=00ff`, `zeros=18`, `random=100:SEED`, `file=NAME`.
-//! - `trailer=00ff` on any layer puts bytes behind what it carries.
+//! - `trailer=00ff` on any layer puts bytes behind it, such as padding, which its lengths do not count; `cut=8` leaves only so many bytes of its header, as in
+//!   the packet that an ICMP error quotes.
 //!
 //! Every protocol is written through the table that it is read by ([`crate::protocol::Craft`]).
 
 mod build;
 mod error;
+mod fragment;
+pub mod list;
+mod marks;
 mod parse;
 mod payload;
 mod print;
@@ -25,15 +29,18 @@ mod slots;
 mod tests;
 mod value;
 
-pub use build::{Built, Mark, NoRoute, Route, State};
+pub use build::{Built, NoRoute, Route};
 pub use error::SpecError;
+pub use fragment::{FragmentError, fragments};
+pub use marks::{Mark, State};
 pub use parse::{Files, NoFiles};
+pub use payload::MAX_BYTES;
 pub use print::{Printed, print};
 pub use value::Choices;
 
 use crate::{
     link::LinkType,
-    protocol::{Claim, Protocol, Slot},
+    protocol::{Ask, Claim, Fill, Protocol, Slot},
 };
 
 /// A packet, or several: what its text says, checked and ready to be built.
@@ -49,12 +56,20 @@ struct Piece {
     protocol: &'static Protocol,
     /// The header with options and usual values; of plain data, the bytes.
     header: Vec<u8>,
-    /// Fields that have a value of their own.
+    /// Fields that have a value of their own, in the order in which they were given.
     given: Vec<Given>,
+    /// How many of them stand in the header already: those before the first that has several values.
+    ready: usize,
+    /// Slots that nobody gave and that are computed.
+    computed: Vec<usize>,
+    /// Slots that nobody gave and that the world knows.
+    asked: Vec<(usize, Ask)>,
     /// All fields that can have one.
     slots: Vec<Slot>,
     /// Bytes behind what the layer carries.
     trailer: Vec<u8>,
+    /// The header has fewer bytes than its fields.
+    cut: bool,
 }
 
 /// The values given to one field.
@@ -63,6 +78,31 @@ struct Given {
     /// Index into the piece's slots.
     slot: usize,
     choices: Choices,
+    /// How many packets in a row have the same value: the product of the lists behind it.
+    stride: u64,
+}
+
+impl Piece {
+    /// Prepares for building, once everything is given.
+    fn settle(&mut self) {
+        let several = |given: &Given| given.choices.len() > 1;
+        self.ready = self
+            .given
+            .iter()
+            .position(several)
+            .unwrap_or(self.given.len());
+        for given in &self.given[..self.ready] {
+            let place = self.slots[given.slot].place;
+            value::put(&mut self.header, place, given.choices.nth(0));
+        }
+        for (at, slot) in self.slots.iter().enumerate() {
+            match slot.fill {
+                Fill::Computed(_) if !self.is_given(at) => self.computed.push(at),
+                Fill::Asked(ask) if !self.is_given(at) => self.asked.push((at, ask)),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Spec {

@@ -1,16 +1,16 @@
 //! Reads a specification: words into layers and fields, every fault with its place.
 
 use super::{
-    Choices, Given, Piece, Spec, SpecError, payload,
-    slots::{self, is_called, layer_name, layer_names, protocol, slots},
-    value::put,
+    Built, Choices, Given, NoRoute, Piece, Spec, SpecError, payload,
+    slots::{self, computed, is_called, layer_name, layer_names, protocol, slots},
+    value::{get, largest, put},
 };
 use crate::{
     layer::MAX_LAYERS,
     link::LinkType,
     proto::data,
-    protocol::{Part, Protocol, Slot},
-    text::near,
+    protocol::{Fill, Part, Protocol, Slot},
+    text::{near, number},
 };
 
 /// Where `file=NAME` gets its bytes.
@@ -108,7 +108,12 @@ pub(super) fn written(text: &str) -> Result<Vec<Written>, Fault> {
     let mut layers = Vec::new();
     loop {
         scan.spaces();
-        layers.push(scan.layer()?);
+        let layer = scan.layer()?;
+        if layers.len() > MAX_LAYERS {
+            let message = format!("more than {MAX_LAYERS} layers");
+            return Err(Fault::new(layer.at, layer.name.chars().count(), message));
+        }
+        layers.push(layer);
         scan.spaces();
         match scan.peek() {
             None => return Ok(layers),
@@ -164,7 +169,7 @@ impl Scan<'_> {
             let value_at = self.at;
             let is_text = layer.name == "text";
             let value = if is_text {
-                self.to_layer_end()
+                self.layer_end()
             } else {
                 self.value()
             };
@@ -213,6 +218,8 @@ impl Scan<'_> {
     }
 
     fn is_prefix(&self, start: usize) -> bool {
+        // No address has more characters.
+        let start = start.max(self.at.saturating_sub(46));
         let before: String = self.chars[start..self.at].iter().collect();
         let last = before.rsplit(',').next().unwrap_or(&before);
         let digit = self
@@ -223,7 +230,7 @@ impl Scan<'_> {
     }
 
     /// Up to a `/` that stands alone, or the end.
-    fn to_layer_end(&mut self) -> String {
+    fn layer_end(&mut self) -> String {
         let start = self.at;
         let alone = |at: usize| {
             let blank = |c: Option<&char>| c.is_none_or(|c| c.is_whitespace());
@@ -256,18 +263,68 @@ pub(super) fn spec(layers: &[Written], files: &dyn Files) -> Result<Spec, Fault>
         layers: Vec::with_capacity(layers.len()),
         link: None,
     };
-    for (index, layer) in layers.iter().enumerate() {
-        if index == MAX_LAYERS {
-            let message = format!("more than {MAX_LAYERS} layers");
-            return Err(Fault::new(layer.at, layer.name.len(), message));
-        }
-        if index == 0 && layer.name == "link" {
-            spec.link = Some(link(layer)?);
-            continue;
-        }
+    let mut ends = layers;
+    if let Some((first, rest)) = layers.split_first()
+        && first.name == "link"
+    {
+        spec.link = Some(link(first)?);
+        ends = rest;
+    }
+    for layer in ends {
         spec.layers.push(piece(layer, files)?);
     }
+    spec.settle();
+    spec.fits(ends)?;
     Ok(spec)
+}
+
+impl Spec {
+    /// Prepares for building.
+    fn settle(&mut self) {
+        let mut stride: u64 = 1;
+        for given in self
+            .layers
+            .iter_mut()
+            .rev()
+            .flat_map(|piece| piece.given.iter_mut().rev())
+        {
+            given.stride = stride;
+            stride = stride.saturating_mul(given.choices.len());
+        }
+        for piece in &mut self.layers {
+            piece.settle();
+        }
+    }
+
+    /// Whether a packet has room for all of it, and each computed number in its field.
+    fn fits(&self, layers: &[Written]) -> Result<(), Fault> {
+        let len = |piece: &Piece| piece.header.len() + piece.trailer.len();
+        let total: usize = self.layers.iter().map(len).sum();
+        if total > payload::MAX_BYTES {
+            let message = format!(
+                "{total} bytes, and a packet has at most {}",
+                payload::MAX_BYTES
+            );
+            return Err(Fault::new(0, 1, message));
+        }
+        let mut built = Built::default();
+        self.build(0, &NoRoute, &mut built);
+        let whole = built.packet(LinkType::RAW);
+        for ((piece, layer), view) in self.layers.iter().zip(layers).zip(whole.views()) {
+            for slot in piece.computed.iter().map(|at| &piece.slots[*at]) {
+                let value = computed(slot, &view).unwrap_or(0);
+                if value > largest(slot.place.2) {
+                    let message = format!(
+                        "too long: {} would be {}; give it a value, or carry less",
+                        slots::word(piece.protocol, slot),
+                        value.saturating_mul(slot.unit.into())
+                    );
+                    return Err(Fault::new(layer.at, layer.name.chars().count(), message));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `link=NAME` or a number: for packets that begin with bytes.
@@ -301,8 +358,11 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
             ..Fault::new(layer.at, layer.name.chars().count(), message)
         }
     };
-    let protocol = protocol(&layer.name).ok_or_else(unknown)?;
+    let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
     let mut piece = Piece::new(protocol);
+    if let Some((slot, value)) = form {
+        piece.give(slot, Choices::one(value.into()));
+    }
     piece.fill(&layer.words, files)?;
     Ok(piece)
 }
@@ -322,23 +382,60 @@ impl Piece {
             protocol,
             header: protocol.craft.map_or_else(Vec::new, |c| c.header.to_vec()),
             given: Vec::new(),
+            ready: 0,
+            computed: Vec::new(),
+            asked: Vec::new(),
             slots: slots(protocol),
             trailer: Vec::new(),
+            cut: false,
+        }
+    }
+
+    /// Whether the field called `word` decides the form of the header.
+    fn forms(&self, word: &str) -> bool {
+        let called = |slot: &&Slot| is_called(self.protocol, slot, word);
+        let slot = self.slots.iter().find(called);
+        slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
+    }
+
+    /// Gives the header the form that the values of the deciding fields ask for, by index and slot; what has none is as usual.
+    pub(super) fn take_form(&mut self, value: impl Fn(usize, &Slot) -> Option<u128>) {
+        for (at, slot) in self.slots.iter().enumerate() {
+            let Fill::Form(form) = slot.fill else {
+                continue;
+            };
+            let Some(usual) = get(&self.header, slot.place) else {
+                continue;
+            };
+            let mut decided = self.header.clone();
+            put(&mut decided, slot.place, value(at, slot).unwrap_or(usual));
+            self.header = (form.header)(&decided).to_vec();
+            put(&mut self.header, slot.place, usual);
         }
     }
 
     /// Makes the header, and then gives its fields their values: whether and where it has a field can depend on words that
     /// stand behind it.
     fn fill(&mut self, words: &[Word], files: &dyn Files) -> Result<(), Fault> {
+        // What decides the form of the header comes first, wherever it stands.
+        let (forming, rest): (Vec<&Word>, _) = words.iter().partition(|w| self.forms(&w.name));
+        forming.into_iter().try_for_each(|word| self.field(word))?;
+        let given = self.given.clone();
+        self.take_form(|at, _| {
+            let given = given.iter().find(|given| given.slot == at)?;
+            Some(given.choices.nth(0))
+        });
         let mut fields = Vec::new();
-        for word in words {
+        for word in &rest {
             if self.make(word, files)? {
-                fields.push(word);
+                fields.push(*word);
             }
         }
         self.finish();
         fields.sort_by_key(|word| self.named(&word.name).any(|(_, slot)| slot.when.is_some()));
-        fields.into_iter().try_for_each(|word| self.field(word))
+        fields.into_iter().try_for_each(|word| self.field(word))?;
+        let cut = rest.iter().rev().find(|word| word.name == "cut");
+        cut.map_or(Ok(()), |word| self.cut(word))
     }
 
     /// Writes what is no field; says whether a field is left to be given a value.
@@ -349,11 +446,31 @@ impl Piece {
             self.trailer = trailer.map_err(|message| word.fault(message))?;
             return Ok(false);
         }
-        let Some(part) = self.part(&word.name) else {
+        if word.name == "cut" {
+            return Ok(false);
+        }
+        let has_field = |piece: &Self| {
+            let mut named = piece.named(&word.name);
+            named.any(|(_, slot)| slot.is_in(&piece.header))
+        };
+        let Some(part) = self.part(&word.name).filter(|_| !has_field(self)) else {
             return Ok(true);
         };
         (part.write)(value.unwrap_or(""), &mut self.header).map_err(|m| word.fault(m))?;
         Ok(value.is_some() && self.named(&word.name).next().is_some())
+    }
+
+    /// `cut=N`: leaves so many bytes of the header.
+    fn cut(&mut self, word: &Word) -> Result<(), Fault> {
+        let value = word.value.as_deref().unwrap_or("");
+        let len = number(value).and_then(|len| usize::try_from(len).ok());
+        let Some(len) = len.filter(|len| *len <= self.header.len()) else {
+            let message = format!("expected a number of bytes up to {}", self.header.len());
+            return Err(Fault::new(word.value_at, value.chars().count(), message));
+        };
+        self.header.truncate(len);
+        self.cut = true;
+        Ok(())
     }
 
     /// Gives a field its value.
@@ -387,7 +504,11 @@ impl Piece {
     pub(super) fn give(&mut self, slot: usize, choices: Choices) {
         self.given.retain(|given| given.slot != slot);
         put(&mut self.header, self.slots[slot].place, choices.nth(0));
-        self.given.push(Given { slot, choices });
+        self.given.push(Given {
+            slot,
+            choices,
+            stride: 1,
+        });
     }
 
     /// The part of the tail that is called `word`.
@@ -410,6 +531,7 @@ impl Piece {
         let mut known: Vec<&str> = self
             .slots
             .iter()
+            .filter(|slot| slot.is_in(&self.header))
             .map(|slot| slots::word(protocol, slot))
             .collect();
         let tail = protocol.craft.and_then(|craft| craft.tail);
@@ -418,7 +540,7 @@ impl Piece {
                 .flat_map(|t| t.parts)
                 .filter_map(|p| p.words.first()),
         );
-        known.push("trailer");
+        known.extend(["trailer", "cut"]);
         let meant = near(&word.name, known.iter().copied());
         let meant = meant.map(|near| format!(", did you mean {near}?"));
         let (name, layer) = (&word.name, layer_name(protocol).unwrap_or(protocol.name));

@@ -15,7 +15,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
 ];
 
 /// The most bytes that a packet has room for.
-const LARGEST: usize = 262_144;
+pub const MAX_BYTES: usize = 262_144;
 
 /// The bytes that `word=value` stands for; `None` when `word` is none of [`WORDS`].
 pub(super) fn bytes(word: &str, value: &str, files: &dyn Files) -> Option<Result<Vec<u8>, String>> {
@@ -42,8 +42,8 @@ fn count(value: &str) -> Result<usize, String> {
     value
         .parse()
         .ok()
-        .filter(|n| *n <= LARGEST)
-        .ok_or_else(|| format!("expected a number of bytes up to {LARGEST}"))
+        .filter(|n| *n <= MAX_BYTES)
+        .ok_or_else(|| format!("expected a number of bytes up to {MAX_BYTES}"))
 }
 
 /// Made-up bytes, the same for the same seed (xorshift64*).

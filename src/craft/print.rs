@@ -1,12 +1,12 @@
 //! Prints a packet in the notation, so that crafting the words gives the same bytes again.
 
 use super::{
-    Piece, build, payload,
-    slots::{layer_name, word},
+    Built, NoFiles, NoRoute, Piece, Spec, build, payload,
+    slots::{computed, layer_name, word},
     value::{get, put, write},
 };
 use crate::{
-    layer::{Layer, Packet, View},
+    layer::{Layer, Packet, Problem, View},
     link::LinkType,
     proto::data,
     protocol::{Claim, Fill, Protocol, Slot},
@@ -24,22 +24,84 @@ pub struct Printed {
     pub as_hex: bool,
 }
 
-/// Appends `packet` in the notation, and says of each header whether its fields could say it.
+/// Appends `packet` in the notation, and says of each header whether its fields could say it. The words are tried: a
+/// layer that they would not give back stands as bytes.
 pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
+    let decoded = whole_headers(packet.layers);
+    let packet = &Packet {
+        layers: &decoded,
+        ..*packet
+    };
+    let own: Vec<View<'_>> = packet.views().collect();
+    let mut pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
+    let from = out.len();
+    loop {
+        let printed = attempt(packet, &own, &pieces, out);
+        let Some(fault) = fault(packet, &out[from..]) else {
+            return printed;
+        };
+        out.truncate(from);
+        let begins_before = |index: &usize| own[*index].layer.start as usize <= fault;
+        let expressed = |index: &usize| pieces[*index].is_some();
+        let candidates = || (0..own.len()).rev().filter(expressed);
+        let blamed = candidates().find(begins_before);
+        let Some(blamed) = blamed.or_else(|| candidates().next()) else {
+            return as_bytes(packet, &own, out);
+        };
+        pieces[blamed] = None;
+    }
+}
+
+/// Where the packet that `text` gives begins to differ; `None` when it does not.
+fn fault(packet: &Packet<'_>, text: &str) -> Option<usize> {
+    let bytes = packet.frame.bytes;
+    let mut built = Built::default();
+    match Spec::parse(text, &NoFiles) {
+        Ok(spec) if spec.link() == Some(packet.frame.link) => {
+            spec.build(0, &NoRoute, &mut built);
+        }
+        _ => return Some(bytes.len()),
+    }
+    if built.bytes == bytes {
+        return None;
+    }
+    let mut pairs = bytes.iter().zip(&built.bytes);
+    let differs = pairs.position(|(a, b)| a != b);
+    Some(differs.unwrap_or_else(|| bytes.len().min(built.bytes.len())))
+}
+
+/// Appends the packet as nothing but bytes.
+fn as_bytes(packet: &Packet<'_>, own: &[View<'_>], out: &mut String) -> Vec<Printed> {
+    let link = packet.frame.link.0;
+    let _ = write!(out, "link={link} / hex={}", hex::encode(packet.frame.bytes));
+    let printed = own.iter().map(|view| printed(view, true));
+    printed.collect()
+}
+
+fn printed(view: &View<'_>, as_hex: bool) -> Printed {
+    Printed {
+        protocol: view.layer.protocol,
+        bytes: view.header().len(),
+        as_hex: as_hex && !view.header().is_empty() && !is_data(view.layer.protocol),
+    }
+}
+
+/// Appends the layers of `packet`, those without a piece as bytes.
+fn attempt(
+    packet: &Packet<'_>,
+    own: &[View<'_>],
+    pieces: &[Option<Piece>],
+    out: &mut String,
+) -> Vec<Printed> {
     let whole = packet.frame.bytes;
-    let own: Vec<View<'_>> = packet
-        .views()
-        .filter(|view| view.layer.buffer == 0)
-        .collect();
-    let pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
-    let layers = planned(&own, &pieces);
+    let layers = planned(own, pieces);
     let plan = build::packet(whole, &layers, packet.frame.link);
     let mut first = true;
     if needs_link(packet.frame.link, &layers) {
         let _ = write!(out, "link={}", packet.frame.link.0);
         first = false;
     }
-    let mut printed = Vec::new();
+    let mut said = Vec::new();
     for (index, view) in own.iter().enumerate() {
         let header = view.header();
         // What is carried and not decoded, and what stands behind the layer in the one that carries it.
@@ -56,11 +118,7 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
             }
             first = false;
         };
-        printed.push(Printed {
-            protocol: view.layer.protocol,
-            bytes: header.len(),
-            as_hex: pieces[index].is_none() && !header.is_empty() && !is_data(view.layer.protocol),
-        });
+        said.push(printed(view, pieces[index].is_none()));
         match (&pieces[index], plan.view(index)) {
             (Some(piece), Some(view)) => {
                 separate(out);
@@ -86,11 +144,24 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
             payload::write(rest, false, out);
         }
     }
-    printed
+    said
 }
 
 fn is_data(protocol: &Protocol) -> bool {
     std::ptr::eq(protocol, &data::PROTOCOL)
+}
+
+/// The layers of the frame itself. Of a header that was cut, decoding may show less than there is.
+fn whole_headers(layers: &[Layer]) -> Vec<Layer> {
+    let own = layers.iter().filter(|layer| layer.buffer == 0);
+    let mut own: Vec<Layer> = own.copied().collect();
+    if let Some(last) = own
+        .last_mut()
+        .filter(|last| last.problem == Some(Problem::CUT))
+    {
+        last.header = last.end - last.start;
+    }
+    own
 }
 
 /// The layers as building would place them: what is printed as bytes is plain data.
@@ -127,6 +198,7 @@ fn expressed(view: &View<'_>) -> Option<Piece> {
     let craft = view.layer.protocol.craft?;
     let header = view.header();
     let mut piece = Piece::new(view.layer.protocol);
+    piece.take_form(|_, slot| get(header, slot.place));
     let mut sound = true;
     let mut words = Vec::new();
     if let Some(tail) = craft.tail {
@@ -137,6 +209,11 @@ fn expressed(view: &View<'_>) -> Option<Piece> {
         sound &= (part.write)(value, &mut piece.header).is_ok();
     }
     piece.finish();
+    // Of a header at the end of what was captured, or quoted, there may be a part only.
+    if header.len() < piece.header.len() && !header.is_empty() && view.payload().is_empty() {
+        piece.header.truncate(header.len());
+        piece.cut = true;
+    }
     if !sound || piece.header.len() != header.len() {
         return None;
     }
@@ -164,11 +241,8 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         }
         let itself = match slot.fill {
             _ if given.iter().any(|given| given.overlaps(slot.place)) => get(&said, slot.place),
-            Fill::Usual => get(&said, slot.place),
-            Fill::Computed(compute) => compute(view)
-                .map(u128::from)
-                .or_else(|| get(&said, slot.place)),
             Fill::Asked(_) => None,
+            _ => computed(slot, view).or_else(|| get(&said, slot.place)),
         };
         put(&mut said, slot.place, value);
         if itself == Some(value) {
@@ -182,25 +256,23 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
             write(slot, value, out);
         }
     }
-    let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) else {
-        return;
-    };
-    let part_words = |word| piece.part(word).map_or(&[][..], |part| part.words);
-    (tail.read)(view, &mut |word, value| {
-        // A field that was given has its room already.
-        let makes_room = |slot: &&Slot| {
-            slot.words
-                .iter()
-                .any(|name| part_words(word).contains(name))
-        };
-        if given.iter().any(makes_room) {
-            return;
-        }
-        let _ = write!(out, " {word}");
-        if !value.is_empty() {
-            let _ = write!(out, "={value}");
-        }
-    });
+    if let Some(tail) = piece.protocol.craft.and_then(|craft| craft.tail) {
+        let part_words = |word| piece.part(word).map_or(&[][..], |part| part.words);
+        (tail.read)(view, &mut |word, value| {
+            // A field that was given has its room already.
+            let mut given = given.iter().flat_map(|slot| slot.words);
+            if given.any(|name| part_words(word).contains(name)) {
+                return;
+            }
+            let _ = write!(out, " {word}");
+            if !value.is_empty() {
+                let _ = write!(out, "={value}");
+            }
+        });
+    }
+    if piece.cut {
+        let _ = write!(out, " cut={}", header.len());
+    }
 }
 
 /// Whether the first layer does not tell the link type.

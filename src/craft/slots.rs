@@ -2,12 +2,37 @@
 
 use crate::{
     field::At,
+    layer::View,
     proto,
-    protocol::{Protocol, Slot},
+    protocol::{Fill, Protocol, Slot},
 };
 
-/// The protocol whose layer is called `name` in the notation, or by Wireshark.
-pub(super) fn protocol(name: &str) -> Option<&'static Protocol> {
+/// The protocol whose layer is called `name` in the notation, by Wireshark or by Scapy; where the name is one of its
+/// forms, with the slot and the value that give it.
+pub(super) fn protocol(name: &str) -> Option<(&'static Protocol, Option<(usize, u64)>)> {
+    let form = |protocol: &&'static Protocol| {
+        let slots = protocol.craft?.slots.iter().enumerate();
+        slots
+            .filter_map(|(at, slot)| form_named(slot, name).map(|value| (at, value)))
+            .next()
+    };
+    named(name).map(|protocol| (protocol, None)).or_else(|| {
+        let mut all = proto::ALL.iter();
+        all.find_map(|protocol| form(protocol).map(|given| (*protocol, Some(given))))
+    })
+}
+
+/// The value of `slot` in a layer called `name`.
+fn form_named(slot: &Slot, name: &str) -> Option<u64> {
+    let Fill::Form(form) = slot.fill else {
+        return None;
+    };
+    let mut names = form.names.iter();
+    let found = names.find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| *value)
+}
+
+fn named(name: &str) -> Option<&'static Protocol> {
     let spelled = |protocol: &&&Protocol| {
         let craft = protocol.craft;
         let mut names = craft.iter().flat_map(|craft| craft.names);
@@ -34,7 +59,8 @@ pub(super) fn slots(protocol: &'static Protocol) -> Vec<Slot> {
     let mut slots: Vec<Slot> = protocol.craft.map_or_else(Vec::new, |c| c.slots.to_vec());
     let listed = slots.len();
     for field in protocol.fields {
-        if !matches!(field.at, At::Bits { .. }) {
+        // Longer ones are no numbers.
+        if !matches!(field.at, At::Bits { bit, bits, .. } if u16::from(bit) + bits <= 128) {
             continue;
         }
         let slot = Slot::new(&[], field);
@@ -43,6 +69,18 @@ pub(super) fn slots(protocol: &'static Protocol) -> Vec<Slot> {
         }
     }
     slots
+}
+
+/// The number for `slot` that follows from the packet around it, even one that the field has no room for; `None` where none
+/// does, and in headers without the field.
+pub(super) fn computed(slot: &Slot, view: &View<'_>) -> Option<u128> {
+    let Fill::Computed(compute) = slot.fill else {
+        return None;
+    };
+    if !slot.is_in(view.header()) {
+        return None;
+    }
+    Some(u128::from(compute(view)?) / u128::from(slot.unit.max(1)))
 }
 
 /// The word by which `slot` is printed.

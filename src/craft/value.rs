@@ -104,7 +104,7 @@ fn run(slot: &Slot, item: &str) -> Result<Run, String> {
 /// One value, as the number that stands in the header.
 fn one(slot: &Slot, text: &str) -> Result<u128, String> {
     let bits = u32::from(slot.place.2);
-    let largest = u128::MAX.checked_shr(128 - bits).unwrap_or(0);
+    let largest = largest(slot.place.2);
     let value = match slot.field.kind {
         Kind::Mac => mac(text).ok_or("expected a hardware address such as 02:00:00:00:00:01")?,
         Kind::Ipv4 => u32::from(
@@ -144,18 +144,8 @@ fn numeric(slot: &Slot, text: &str) -> Result<u128, String> {
             _ => {}
         }
     }
-    let same = |name: &str| {
-        let plain = |c: char| {
-            if matches!(c, '-' | '_') {
-                ' '
-            } else {
-                c.to_ascii_lowercase()
-            }
-        };
-        name.chars().map(plain).eq(text.chars().map(plain))
-    };
-    if let Some((value, _)) = slot.field.names.iter().find(|(_, name)| same(name)) {
-        return Ok(u128::from(*value));
+    if let Some(value) = named(slot.field.names, text) {
+        return Ok(value.into());
     }
     Err(if slot.letters.is_empty() {
         "expected a number such as 80 or 0x50".to_owned()
@@ -163,6 +153,25 @@ fn numeric(slot: &Slot, text: &str) -> Result<u128, String> {
         let known: Vec<&str> = slot.letters.iter().map(|(name, _)| *name).collect();
         format!("expected a number, or some of {}", known.join(" "))
     })
+}
+
+/// The value called `text`, with `-` or `_` for spaces, in small letters or capitals; also abbreviated word by word
+/// (`dest-unreach`) where only one name fits.
+fn named(names: &[(u64, &str)], text: &str) -> Option<u64> {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split([' ', '-', '_']);
+        words.map(str::to_ascii_lowercase).collect()
+    };
+    let given = words(text);
+    if let Some((value, _)) = names.iter().find(|(_, name)| words(name) == given) {
+        return Some(*value);
+    }
+    let mut fitting = names.iter().filter(|(_, name)| {
+        let name = words(name);
+        name.len() == given.len() && name.iter().zip(&given).all(|(n, g)| n.starts_with(&**g))
+    });
+    let (value, _) = fitting.next()?;
+    fitting.next().is_none().then_some(*value)
 }
 
 /// Bits by their names: one after the other where all names are single letters, and with `+` between them.
@@ -203,6 +212,27 @@ fn bytes(text: &str, bits: u32) -> Result<u128, String> {
         return Err(wanted());
     }
     Ok(bytes.iter().fold(0, |n, b| n << 8 | u128::from(*b)))
+}
+
+/// How a value of `slot` looks, in a word or two.
+pub(super) fn form(slot: &Slot) -> String {
+    let bits = slot.place.2;
+    match slot.field.kind {
+        Kind::Mac => "MAC".to_owned(),
+        Kind::Ipv4 => "IPv4".to_owned(),
+        Kind::Ipv6 => "IPv6".to_owned(),
+        Kind::Bytes | Kind::Text => format!("{} bytes of HEX", bits / 8),
+        _ if !slot.letters.is_empty() => {
+            let names: Vec<&str> = slot.letters.iter().map(|(name, _)| *name).collect();
+            let single = names.iter().all(|name| name.len() == 1);
+            names.join(if single { "" } else { "+" })
+        }
+        _ if bits == 1 => "0 or 1".to_owned(),
+        _ => {
+            let most = largest(bits).saturating_mul(slot.unit.into());
+            format!("0..{most}")
+        }
+    }
 }
 
 /// Appends `value`, a number as it stands in the header, as a word would give it.
@@ -246,6 +276,12 @@ fn spelled(slot: &Slot, value: u128, out: &mut String) -> bool {
     true
 }
 
+/// The largest number of so many bits, up to 128.
+pub(super) fn largest(bits: u16) -> u128 {
+    let unused = 128 - u32::from(bits.min(128));
+    u128::MAX.checked_shr(unused).unwrap_or(0)
+}
+
 /// The number in `place` of a header; `None` where the header ends before it.
 pub(super) fn get(header: &[u8], (byte, bit, bits): (u16, u8, u16)) -> Option<u128> {
     let first = usize::from(byte);
@@ -254,7 +290,7 @@ pub(super) fn get(header: &[u8], (byte, bit, bits): (u16, u8, u16)) -> Option<u1
     // A place of up to 128 bits that does not begin at a byte would need 136.
     let whole = slice.iter().fold(0u128, |n, b| n << 8 | u128::from(*b));
     let after = (8 - end % 8) % 8;
-    let mask = u128::MAX.checked_shr(128 - u32::from(bits)).unwrap_or(0);
+    let mask = largest(bits);
     Some(whole >> after & mask)
 }
 
@@ -266,7 +302,7 @@ pub(super) fn put(header: &mut [u8], (byte, bit, bits): (u16, u8, u16), value: u
         return;
     };
     let after = (8 - end % 8) % 8;
-    let mask = u128::MAX.checked_shr(128 - u32::from(bits)).unwrap_or(0) << after;
+    let mask = largest(bits) << after;
     let mut value = value << after & mask;
     let mut keep = !mask;
     for byte in slice.iter_mut().rev() {

@@ -22,6 +22,7 @@ use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::{
+    craft::{Mark, State},
     field::{Bounded, Field, Value, Visit},
     layer::{Packet, Problem, ProblemKind},
     proto::frame::{self, Around},
@@ -54,6 +55,46 @@ struct Found {
 impl Records {
     /// Appends the record of `packet` and a line end.
     pub fn packet(&mut self, packet: &Packet<'_>, around: &Around<'_>, out: &mut Vec<u8>) {
+        self.begin(packet, around, out);
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Appends the record of a packet that was crafted: behind its layers stand its bytes as digits, and where each value
+    /// comes from (`computed`, `usual`, `given`, `wrong` with what would be `right`, `unknown` before it is sent). `bits`
+    /// are the first bit in the packet, and one past the last.
+    pub fn crafted(&mut self, packet: &Packet<'_>, marks: &[Mark], out: &mut Vec<u8>) {
+        self.begin(packet, &Around::default(), out);
+        out.extend_from_slice(b",\"bytes\":");
+        put(out, &hex::encode(packet.frame.bytes));
+        out.extend_from_slice(b",\"states\":[");
+        for (index, mark) in marks.iter().enumerate() {
+            let (state, right) = match mark.state {
+                State::Usual => ("usual", None),
+                State::Computed => ("computed", None),
+                State::Unknown => ("unknown", None),
+                State::Given => ("given", None),
+                State::Wrong(right) => ("wrong", Some(right.saturating_mul(mark.unit.into()))),
+            };
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(b"{\"field\":");
+            put(out, mark.field.name);
+            out.extend_from_slice(b",\"bits\":");
+            put(out, &mark.bits);
+            out.extend_from_slice(b",\"state\":");
+            put(out, state);
+            if let Some(right) = right {
+                out.extend_from_slice(b",\"right\":");
+                put(out, &u64::try_from(right).unwrap_or(u64::MAX));
+            }
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}\n");
+    }
+
+    /// Appends the record of `packet` up to its layers.
+    fn begin(&mut self, packet: &Packet<'_>, around: &Around<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"schema\":");
         put(out, &SCHEMA);
         out.extend_from_slice(b",\"layers\":[{\"protocol\":\"frame\"");
@@ -86,7 +127,7 @@ impl Records {
             });
             self.problems(out);
         }
-        out.extend_from_slice(b"}]}\n");
+        out.extend_from_slice(b"}]");
     }
 
     /// Collects the fields that `visit` finds, and appends them in the order of the table.

@@ -16,4 +16,4 @@ mod names;
 pub use capture::{CaptureFilter, begins_filter};
 pub use display::DisplayFilter;
 pub use error::FilterError;
-pub use names::{Names, Service};
+pub use names::{Names, NoNames, Service};

@@ -13,14 +13,20 @@ pub enum Service {
     Sctp,
 }
 
-/// Looks names up while a filter is compiled. The library itself asks nobody.
+/// Looks names up while a filter is compiled; what is not overridden knows none. The library itself asks nobody.
 pub trait Names {
     /// The port of a service (`http`) over one transport protocol.
-    fn port(&self, name: &str, service: Service) -> Option<u16>;
+    fn port(&self, _name: &str, _service: Service) -> Option<u16> {
+        None
+    }
     /// The addresses of a host; none where asking the resolver is forbidden.
-    fn host(&self, name: &str) -> Vec<IpAddr>;
+    fn host(&self, _name: &str) -> Vec<IpAddr> {
+        Vec::new()
+    }
     /// The number of an IP protocol (`/etc/protocols`).
-    fn protocol(&self, name: &str) -> Option<u8>;
+    fn protocol(&self, _name: &str) -> Option<u8> {
+        None
+    }
     /// An IPv4 network by name (`/etc/networks`): address and prefix length.
     fn network(&self, _name: &str) -> Option<(std::net::Ipv4Addr, u8)> {
         None
@@ -30,3 +36,9 @@ pub trait Names {
         None
     }
 }
+
+/// Knows no names: filters hold numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct NoNames;
+
+impl Names for NoNames {}

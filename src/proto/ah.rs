@@ -47,7 +47,7 @@ static CRAFT: Craft = Craft {
     names: &["ah"],
     header: &[0; FIXED],
     slots: &[
-        Slot::new(&["nh"], &NEXT).computed(making::ip_proto),
+        Slot::new(&["nh"], &NEXT).computed(making::next_header),
         Slot::new(&["len", "payloadlen"], &LENGTH).computed(words),
         Slot::new(&["reserved"], &RESERVED),
         Slot::new(&["spi"], &SPI),

@@ -75,12 +75,7 @@ static CRAFT: Craft = Craft {
                 doc: "an option; reserved bits of it, if any, as a number behind that",
                 write: write_option,
             },
-            Part {
-                words: &["raw"],
-                form: "HEX",
-                doc: "bytes that are no option",
-                write: making::append,
-            },
+            making::RAW,
         ],
         finish: None,
         read: read_options,
@@ -135,9 +130,7 @@ fn read_options(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
         word("opt", said);
         rest = after;
     }
-    if !rest.is_empty() {
-        word("raw", hex::encode(rest));
-    }
+    making::say_raw(rest, 0, word);
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {

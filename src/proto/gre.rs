@@ -116,8 +116,9 @@ static CRAFT: Craft = Craft {
         Slot::new(&["recursion"], &RECURSION),
         Slot::at(&["proto"], &PROTO, (2, 0, 16)).computed(protocol),
         Slot::at(&["chksum"], &CHECKSUM, (4, 0, 16))
-            .computed(checksum)
-            .when(|header| places(header).checksum.is_some()),
+            .computed(|view| making::plain_checksum(view, 4))
+            .when(|header| header[0] & 0x80 != 0),
+        Slot::at(&["unused"], &CHECKSUM, (4, 0, 16)).when(|header| header[0] & 0xc0 == 0x40),
         Slot::at(&["offset"], &OFFSET, (6, 0, 16)).when(|header| places(header).checksum.is_some()),
         Slot::at(&["key"], &KEY, (4, 0, 32)).when(|header| has_key(header, 0, 4)),
         Slot::at(&["key"], &KEY, (8, 0, 32)).when(|header| has_key(header, 0, 8)),
@@ -248,12 +249,6 @@ fn protocol(view: &View<'_>) -> Option<u64> {
     }
 }
 
-/// Where only an offset is wanted, the checksum beside it is not used.
-fn checksum(view: &View<'_>) -> Option<u64> {
-    let used = view.u8(0)? & 0x80 != 0;
-    used.then(|| making::plain_checksum(view, 4))?
-}
-
 fn read_parts(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
     let header = view.header();
     let Some(&[flags, more, ..]) = header.first_chunk::<FIXED>() else {
@@ -280,6 +275,7 @@ fn read_parts(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
             end = route.end();
             next = (!route.is_last()).then_some(end);
         }
+        end = end.min(header.len());
         let routes = header.get(places.end..end).unwrap_or(&[]);
         word("routes", hex::encode(routes));
     }

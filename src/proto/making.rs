@@ -3,7 +3,7 @@
 use crate::{
     checksum,
     layer::View,
-    protocol::{Claim, Protocol},
+    protocol::{Claim, Part, Protocol},
 };
 
 /// The protocol of the layer inside `view`.
@@ -57,10 +57,20 @@ pub(super) fn plain_checksum(view: &View<'_>, at: usize) -> Option<u64> {
 
 /// The checksum at byte `at` over the pseudo-header for IP protocol `protocol` and everything in the layer.
 pub(super) fn transport_checksum(view: &View<'_>, protocol: u8, at: usize) -> Option<u64> {
+    covering_checksum(view, protocol, at, view.bytes().len())
+}
+
+/// The same over the first `covered` bytes of the layer only.
+pub(super) fn covering_checksum(
+    view: &View<'_>,
+    protocol: u8,
+    at: usize,
+    covered: usize,
+) -> Option<u64> {
     let (source, destination) = view.addresses()?;
     let bytes = view.bytes();
     let pseudo = checksum::pseudo(source, destination, protocol, bytes.len() as u32);
-    checksum_without(pseudo, bytes, at)
+    checksum_without(pseudo, bytes.get(..covered)?, at)
 }
 
 /// The reply comes from the port that was asked, and goes to the port that asks.
@@ -226,6 +236,37 @@ pub(super) mod option {
     /// Pads with zeros to whole 32-bit words.
     pub(in crate::proto) fn to_words(header: &mut Vec<u8>) {
         header.resize(header.len().next_multiple_of(4), 0);
+    }
+}
+
+/// The number of IP protocol `view` carries, `59` (no next header) where it carries nothing (RFC 8200 §4.7).
+pub(super) fn next_header(view: &View<'_>) -> Option<u64> {
+    match ip_proto(view) {
+        None if view.payload().is_empty() => Some(59),
+        next => next,
+    }
+}
+
+/// `raw=HEX`: bytes as they are, for what no other word of the tail can say.
+pub(super) const RAW: Part = Part {
+    words: &["raw"],
+    form: "HEX",
+    doc: "bytes as they are",
+    write: append,
+};
+
+/// Says what is left of `header` from `at` on, where there is anything.
+pub(super) fn say_raw(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+    if let Some(rest) = header.get(at..).filter(|rest| !rest.is_empty()) {
+        word("raw", hex::encode(rest));
+    }
+}
+
+/// Says what [`option::to_words`] would not write behind byte `at` of `header`.
+pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+    let rest = header.get(at..).unwrap_or(&[]);
+    if rest.iter().any(|b| *b != 0) || header.len() > at.next_multiple_of(4) {
+        say_raw(header, at, word);
     }
 }
 

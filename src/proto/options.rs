@@ -24,7 +24,16 @@ pub(super) struct Opt<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-impl Opt<'_> {
+impl<'a> Opt<'a> {
+    /// What stands behind kind and length; `None` where not all of it was captured.
+    pub(super) fn data(&self) -> Option<&'a [u8]> {
+        match self.bytes {
+            [END | NOP] => Some(&[]),
+            [_, len, data @ ..] if usize::from(*len) == self.bytes.len() => Some(data),
+            _ => None,
+        }
+    }
+
     /// The big-endian number in the `len` bytes at `offset` from the kind byte; `None` when the option is shorter.
     pub(super) fn uint(&self, offset: usize, len: usize) -> Option<u64> {
         let bytes = self.bytes.get(offset..offset.checked_add(len)?)?;

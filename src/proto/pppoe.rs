@@ -90,12 +90,7 @@ static DISCOVERY_CRAFT: Craft = Craft {
                     push_tag(kind, &making::hexadecimal(data)?, header)
                 },
             },
-            Part {
-                words: &["raw"],
-                form: "HEX",
-                doc: "bytes that are no tag",
-                write: making::append,
-            },
+            making::RAW,
         ],
         finish: None,
         read: read_tags,
@@ -160,9 +155,7 @@ fn read_tags(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
             break;
         }
     }
-    if !rest.is_empty() {
-        word("raw", hex::encode(rest));
-    }
+    making::say_raw(rest, 0, word);
 }
 
 /// An offer answers an initiation, a confirmation a request; with the host's mark, if it had one (§5).

@@ -45,7 +45,7 @@ pub static LITE: Protocol = Protocol {
     walk: Some(walk_lite),
     line,
     addresses: None,
-    craft: Some(&CRAFT),
+    craft: Some(&LITE_CRAFT),
 };
 
 /// `udp.checksum_coverage`.
@@ -77,7 +77,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
 };
 
 crate::fields! {
@@ -103,6 +103,31 @@ static CRAFT: Craft = Craft {
     tail: None,
     answers: Some(making::ports_swapped),
 };
+
+/// A coverage of 0 is all of it. The checksum is never 0 (RFC 3828 §3.1).
+static LITE_CRAFT: Craft = Craft {
+    names: &["udplite", "udp-lite"],
+    header: &[0x9c, 0x40, 0, 53, 0, 0, 0, 0],
+    slots: &[
+        Slot::new(&["sport"], &SRCPORT).asked(Ask::Port),
+        Slot::new(&["dport"], &DSTPORT),
+        Slot::new(&["coverage", "cov"], &CHECKSUM_COVERAGE),
+        Slot::new(&["chksum"], &CHECKSUM).computed(lite_checksum),
+    ],
+    tail: None,
+    answers: Some(making::ports_swapped),
+};
+
+fn lite_checksum(view: &View<'_>) -> Option<u64> {
+    let covered = match usize::from(view.u16(4)?) {
+        0 => view.bytes().len(),
+        covered => covered,
+    };
+    match making::covering_checksum(view, LITE_IP_PROTO, 6, covered)? {
+        0 => Some(0xffff),
+        sum => Some(sum),
+    }
+}
 
 fn checksum(view: &View<'_>) -> Option<u64> {
     match making::transport_checksum(view, IP_PROTO, 6)? {

@@ -50,10 +50,23 @@ pub enum Fill {
     /// It stays what it is in [`Craft::header`], or what the tail made of it.
     Usual,
     /// It follows from the packet around it. The view's layer reaches to the end of what it carries, and inner layers
-    /// are complete. `None` leaves the usual value.
+    /// are complete. It counts what a value in words counts: bytes, also where the field counts in larger units.
+    /// `None` leaves the usual value.
     Computed(fn(&View<'_>) -> Option<u64>),
     /// The world knows it.
     Asked(Ask),
+    /// It stays what it is in [`Craft::header`], and decides what else the header has, as the type of a message does.
+    Form(&'static Form),
+}
+
+/// Headers of several forms under one name.
+pub struct Form {
+    /// The header with nothing given, of the form that this one (as long as it is, with the deciding values in it) asks
+    /// for. The deciding fields stay as they are.
+    pub header: fn(&[u8]) -> &'static [u8],
+    /// Names of layers that are this one with a value of the deciding field, as Scapy has them
+    /// (`ICMPv6EchoRequest` is type 128).
+    pub names: &'static [(&'static str, u64)],
 }
 
 /// What only the world knows.
@@ -151,6 +164,12 @@ impl Slot {
         self
     }
 
+    /// The same, deciding the form of the header.
+    pub const fn form(mut self, form: &'static Form) -> Self {
+        self.fill = Fill::Form(form);
+        self
+    }
+
     /// The same, in such headers only.
     pub const fn when(mut self, when: fn(&[u8]) -> bool) -> Self {
         self.when = Some(when);
@@ -172,6 +191,12 @@ impl Slot {
         let (byte, bit, bits) = self.place;
         let end = usize::from(byte) * 8 + usize::from(bit) + usize::from(bits);
         end <= header.len() * 8 && self.when.is_none_or(|when| when(header))
+    }
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names).finish()
     }
 }
 

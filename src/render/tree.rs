@@ -1,11 +1,15 @@
 //! Every field of a packet, header by header: name, value in words, title; derived values in brackets, faults in red.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     ops::{ControlFlow, Range},
 };
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::{
+    craft::{Mark, State},
     field::{Bounded, Field, Value, Visit},
     layer::{Packet, Problem, ProblemKind},
     proto::frame::{self, Around},
@@ -31,32 +35,67 @@ pub struct Options {
 
 /// Appends the tree of `packet`.
 pub fn packet(packet: &Packet<'_>, around: &Around<'_>, options: Options, out: &mut String) {
-    let mut tree = Tree { options, out };
+    let mut tree = Tree {
+        options,
+        states: None,
+        out,
+    };
     let size = packet.frame.bytes.len();
     tree.heading(
         &frame::PROTOCOL,
         format_args!("{size} bytes, {}", packet.frame.link),
     );
     let _ = frame::visit(&packet.frame, around, &mut tree);
-    let mut left = SHOWN_REPEATED;
-    for view in packet.views() {
-        let layer = view.layer;
-        let place = Place {
-            start: layer.start,
-            len: layer.header,
-            buffer: layer.buffer,
-            quoted: layer.quoted,
-        };
-        tree.heading(layer.protocol, format_args!("{place}"));
-        let mut bounded = Bounded::new(&mut tree, &mut left);
-        let _ = view.visit(&mut bounded);
-        bounded.finish();
-        if let Some(problem) = layer.problem {
-            tree.problem(problem);
-        }
+    tree.layers(packet);
+}
+
+/// Appends the layers of a packet that was crafted: where each value comes from stands in the place of titles, below the
+/// value where `columns` have no room for both.
+pub fn crafted(
+    packet: &Packet<'_>,
+    marks: &[Mark],
+    columns: usize,
+    options: Options,
+    out: &mut String,
+) {
+    let states = Some(States { marks, columns });
+    Tree {
+        options,
+        states,
+        out,
+    }
+    .layers(packet);
+}
+
+/// Where values come from, and how wide a line may be.
+#[derive(Clone, Copy)]
+struct States<'o> {
+    marks: &'o [Mark],
+    columns: usize,
+}
+
+impl States<'_> {
+    /// Where they begin, where the value leaves room.
+    fn column(self) -> usize {
+        TITLES.min(self.columns / 2)
     }
 }
 
+/// Where a value of `field` comes from, in words.
+fn in_words(state: State, field: &Field, unit: u16) -> Cow<'static, str> {
+    Cow::Borrowed(match state {
+        State::Usual => "usual",
+        State::Computed => "computed",
+        State::Unknown => "left to the sending",
+        State::Given => "given",
+        State::Wrong(right) => {
+            let right = right.saturating_mul(unit.into());
+            let value = Value::Uint(u64::try_from(right).unwrap_or(u64::MAX));
+            let right = Shown { field, value };
+            return Cow::Owned(format!("given, and wrong: {right} is right"));
+        }
+    })
+}
 /// Where a header lies, in words.
 struct Place {
     start: u32,
@@ -81,10 +120,34 @@ impl fmt::Display for Place {
 
 struct Tree<'o> {
     options: Options,
+    states: Option<States<'o>>,
     out: &'o mut String,
 }
 
 impl Tree<'_> {
+    fn layers(&mut self, packet: &Packet<'_>) {
+        let mut left = SHOWN_REPEATED;
+        for view in packet.views() {
+            let layer = view.layer;
+            if layer.header == 0 && self.states.is_some() {
+                continue;
+            }
+            let place = Place {
+                start: layer.start,
+                len: layer.header,
+                buffer: layer.buffer,
+                quoted: layer.quoted,
+            };
+            self.heading(layer.protocol, format_args!("{place}"));
+            let mut bounded = Bounded::new(&mut *self, &mut left);
+            let _ = view.visit(&mut bounded);
+            bounded.finish();
+            if let Some(problem) = layer.problem {
+                self.problem(problem);
+            }
+        }
+    }
+
     fn heading(&mut self, protocol: &crate::protocol::Protocol, place: fmt::Arguments<'_>) {
         let palette = self.options.palette;
         self.out.push_str("  ");
@@ -97,6 +160,30 @@ impl Tree<'_> {
             " {faint}({}): {place}{comma}{}{faint:#}",
             protocol.name, protocol.spec
         );
+    }
+}
+
+impl Tree<'_> {
+    /// Appends where the value comes from whose line begins at `from`.
+    fn state(&mut self, states: States<'_>, field: &Field, bits: &Range<u32>, from: usize) {
+        let mark = Mark::of(states.marks, bits);
+        let state = mark.map_or(State::Given, |mark| mark.state);
+        let words = in_words(state, field, mark.map_or(1, |mark| mark.unit));
+        let value = self.out[from..].width();
+        let column = states.column().max(value) + 2;
+        if column + words.width() <= states.columns {
+            let _ = write!(self.out, "{:1$}", "", column - value);
+        } else {
+            self.out.push_str("\n        ");
+        }
+        let palette = self.options.palette;
+        let style = match state {
+            State::Wrong(_) => palette.problem(),
+            State::Unknown => palette.remark(),
+            State::Given => palette.heading(),
+            State::Computed | State::Usual => palette.faint(),
+        };
+        push(self.out, style, &words);
     }
 }
 
@@ -116,11 +203,17 @@ impl Visit for Tree<'_> {
         let shown = Shown { field, value };
         let colon = if value == Value::Mark { "" } else { ": " };
         let _ = write!(self.out, "    {open}{}{colon}{shown}{close}", field.name);
-        for _ in self.out.len() - from..TITLES {
-            self.out.push(' ');
+        match self.states {
+            Some(states) if !bits.is_empty() => self.state(states, field, &bits, from),
+            states => {
+                let column = states.map_or(TITLES, States::column);
+                for _ in self.out.len() - from..column {
+                    self.out.push(' ');
+                }
+                self.out.push_str("  ");
+                push(self.out, self.options.palette.faint(), field.title);
+            }
         }
-        self.out.push_str("  ");
-        push(self.out, self.options.palette.faint(), field.title);
         self.out.push('\n');
         if self.options.explain {
             self.out.push_str("        ");

@@ -17,5 +17,7 @@ pub mod port;
 pub mod privilege;
 pub mod raw;
 pub mod ring;
+pub mod route;
+pub mod sender;
 pub mod signal;
 pub mod sock_diag;

@@ -1,4 +1,5 @@
-//! The few rtnetlink messages that a lab needs: a pair of interfaces, an address, a neighbour, up (rtnetlink(7)).
+//! The few rtnetlink messages that change something, as a lab needs them: a pair of interfaces, an address, a neighbour,
+//! up (rtnetlink(7)). What only asks is in `route`.
 
 use std::{
     io,
@@ -16,7 +17,7 @@ use nix::{
 
 /// A socket that speaks rtnetlink in the network namespace of the thread that opened it.
 #[derive(Debug)]
-pub struct Netlink(OwnedFd);
+pub struct Netlink(pub(super) OwnedFd);
 
 /// One end of a pair of interfaces.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +37,8 @@ pub const LOOPBACK: u32 = 1;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
-const NDA_DST: u16 = 1;
-const NDA_LLADDR: u16 = 2;
+pub(super) const NDA_DST: u16 = 1;
+pub(super) const NDA_LLADDR: u16 = 2;
 const NUD_PERMANENT: u16 = 0x80;
 
 impl Netlink {
@@ -127,11 +128,20 @@ fn exchange(fd: &OwnedFd, message: &[u8]) -> Result<(), Errno> {
 }
 
 /// A request under construction: header, fixed part, attributes; lengths are filled in as the parts close.
-struct Message(Vec<u8>);
+pub(super) struct Message(Vec<u8>);
 
 impl Message {
     fn new(kind: u16, flags: i32, fixed: &[u8]) -> Self {
-        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags) as u16;
+        Self::begun(kind, libc::NLM_F_ACK | flags, fixed)
+    }
+
+    /// A question: the answer is a message, or an error.
+    pub(super) fn question(kind: u16, fixed: &[u8]) -> Self {
+        Self::begun(kind, 0, fixed)
+    }
+
+    fn begun(kind: u16, flags: i32, fixed: &[u8]) -> Self {
+        let flags = (libc::NLM_F_REQUEST | flags) as u16;
         let mut bytes = vec![0; 4];
         bytes.extend(kind.to_ne_bytes());
         bytes.extend(flags.to_ne_bytes());
@@ -141,7 +151,7 @@ impl Message {
     }
 
     /// An attribute with a value; values are padded to four bytes, the padding does not count.
-    fn put(mut self, kind: u16, value: &[u8]) -> Self {
+    pub(super) fn put(mut self, kind: u16, value: &[u8]) -> Self {
         self.0.extend((4 + value.len() as u16).to_ne_bytes());
         self.0.extend(kind.to_ne_bytes());
         self.0.extend(value);
@@ -161,7 +171,7 @@ impl Message {
         outer
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         let len = self.0.len() as u32;
         self.0[..4].copy_from_slice(&len.to_ne_bytes());
         self.0
@@ -259,14 +269,14 @@ fn loopback_up_message() -> [u8; 32] {
     bytes
 }
 
-fn family(address: IpAddr) -> u8 {
+pub(super) fn family(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => libc::AF_INET as u8,
         IpAddr::V6(_) => libc::AF_INET6 as u8,
     }
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),

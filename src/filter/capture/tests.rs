@@ -2,28 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::IpAddr;
-
 use super::{CaptureFilter, Compiled, Place, Target};
 use crate::{
     bpf::{Input, ancillary},
-    filter::{Names, Service},
+    filter::NoNames,
     link::LinkType,
 };
-
-struct Nobody;
-
-impl Names for Nobody {
-    fn port(&self, _: &str, _: Service) -> Option<u16> {
-        None
-    }
-    fn host(&self, _: &str) -> Vec<IpAddr> {
-        Vec::new()
-    }
-    fn protocol(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
 
 fn compile(expression: &str, link: LinkType, place: Place) -> Result<Compiled, String> {
     let target = Target {
@@ -32,7 +16,7 @@ fn compile(expression: &str, link: LinkType, place: Place) -> Result<Compiled, S
         snaplen: 262_144,
         netmask: None,
     };
-    let filter = CaptureFilter::parse(expression, &Nobody).unwrap();
+    let filter = CaptureFilter::parse(expression, &NoNames).unwrap();
     filter.compile(target).map_err(|error| error.message)
 }
 
@@ -190,7 +174,7 @@ fn icmp_errors_are_taken_beside_what_is_wanted() {
         snaplen: 1,
         netmask: None,
     };
-    let filter = CaptureFilter::parse("vlan 5 and port 7", &Nobody).unwrap();
+    let filter = CaptureFilter::parse("vlan 5 and port 7", &NoNames).unwrap();
     let taken = |filter: &CaptureFilter, bytes: &[u8]| {
         let program = filter.compile(target).unwrap().program;
         let (wire_len, packet_type) = (bytes.len() as u32, None);

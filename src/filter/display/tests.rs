@@ -2,27 +2,18 @@
 #![allow(clippy::unwrap_used)]
 
 use super::DisplayFilter;
-use crate::{
-    filter::{Names, Service},
-    proto,
-};
+use crate::{filter::Names, proto};
 use std::net::IpAddr;
 
 /// Nobody is asked.
 struct NoNames;
 
 impl Names for NoNames {
-    fn port(&self, _: &str, _: Service) -> Option<u16> {
-        None
-    }
     fn host(&self, name: &str) -> Vec<IpAddr> {
         match name {
             "client.test" => vec!["10.0.0.1".parse().unwrap()],
             _ => Vec::new(),
         }
-    }
-    fn protocol(&self, _: &str) -> Option<u8> {
-        None
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    proto::making,
-    protocol::{Ask, Craft, Slot},
+    proto::making::{self, option as write},
+    protocol::{Ask, Craft, Part, Slot, Tail},
+    text::number,
 };
 
 /// The three flags in one value; Wireshark's `ip.flags`.
@@ -44,13 +45,164 @@ pub(super) static CRAFT: Craft = Craft {
         Slot::new(&["df"], &FLAGS_DF),
         Slot::new(&["mf"], &FLAGS_MF),
         Slot::new(&["frag"], &FRAG_OFFSET),
-        Slot::new(&["ttl"], &TTL),
+        Slot::new(&["ttl"], &TTL).computed(ttl),
         Slot::new(&["proto"], &PROTO).computed(making::ip_proto),
         Slot::new(&["src"], &SRC).asked(Ask::Source),
         Slot::new(&["dst"], &DST),
         Slot::new(&["chksum"], &CHECKSUM)
             .computed(|view| making::checksum_without(0, view.header(), 10)),
     ],
-    tail: None,
+    tail: Some(&Tail {
+        parts: &[
+            Part {
+                words: &["nop"],
+                form: "",
+                doc: "no operation",
+                write: write::single::<1>,
+            },
+            Part {
+                words: &["eol"],
+                form: "",
+                doc: "end of options",
+                write: write::single::<0>,
+            },
+            Part {
+                words: &["rr"],
+                form: "[PTR:]ADDRESS:ADDRESS…",
+                doc: "record route; 0.0.0.0 is room for a router",
+                write: route::<{ option::RECORD_ROUTE }>,
+            },
+            Part {
+                words: &["lsrr"],
+                form: "[PTR:]ADDRESS:ADDRESS…",
+                doc: "loose source route",
+                write: route::<{ option::LOOSE_ROUTE }>,
+            },
+            Part {
+                words: &["ssrr"],
+                form: "[PTR:]ADDRESS:ADDRESS…",
+                doc: "strict source route",
+                write: route::<{ option::STRICT_ROUTE }>,
+            },
+            Part {
+                words: &["ts"],
+                form: "PTR:OVERFLOW:FLAG:TIME-OR-ADDRESS…",
+                doc: "timestamps of routers, such as 5:0:0:0:0 for room for two",
+                write: timestamps,
+            },
+            Part {
+                words: &["ra"],
+                form: "N",
+                doc: "router alert",
+                write: |value, header| {
+                    let value = if value.is_empty() { "0" } else { value };
+                    write::one::<{ option::ROUTER_ALERT }, 2>(value, header)
+                },
+            },
+            Part {
+                words: &["opt"],
+                form: "TYPE:HEX",
+                doc: "any option",
+                write: write::any,
+            },
+            making::RAW,
+        ],
+        finish: Some(write::to_words),
+        read,
+    }),
     answers: None,
 };
+
+/// Messages about multicast groups stay on the link (RFC 2236 §2, RFC 3376 §4).
+fn ttl(view: &View<'_>) -> Option<u64> {
+    let group = making::inside(view).is_some_and(|inside| inside.name == "igmp");
+    group.then_some(1)
+}
+
+/// Addresses behind the pointer, which is 4 when it is not given: the first address.
+fn route<const KIND: u8>(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    let byte = |text: &str| number(text).and_then(|n| u8::try_from(n).ok());
+    let (first, rest) = value.split_once(':').unwrap_or((value, ""));
+    let (pointer, addresses) = match byte(first) {
+        Some(pointer) => (pointer, rest),
+        None => (4, value),
+    };
+    let mut data = vec![pointer];
+    for address in addresses.split(':').filter(|text| !text.is_empty()) {
+        let address: Ipv4Addr = address
+            .parse()
+            .map_err(|_| "expected addresses with : between them, such as 10.0.0.1:10.0.0.2")?;
+        data.extend(address.octets());
+    }
+    write::push(KIND, &data, header)
+}
+
+fn timestamps(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    let wrong = "expected PTR:OVERFLOW:FLAG and then times or addresses, such as 5:0:0:0:0";
+    let mut items = value.split(':');
+    let mut small = |largest: u128| {
+        let given = items.next().and_then(number);
+        given.filter(|n| *n <= largest).ok_or(wrong)
+    };
+    let (pointer, overflow, flag) = (small(255)?, small(15)?, small(15)?);
+    let mut data = vec![pointer as u8, (overflow << 4 | flag) as u8];
+    for item in items {
+        let time = number(item).and_then(|n| u32::try_from(n).ok());
+        let address = || item.parse::<Ipv4Addr>().ok().map(u32::from);
+        data.extend(time.or_else(address).ok_or(wrong)?.to_be_bytes());
+    }
+    write::push(option::TIMESTAMP, &data, header)
+}
+
+fn read(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
+    let header = view.header();
+    let mut end = HEADER;
+    for found in Options::of_ipv4(header) {
+        let Some(data) = found.data() else {
+            break;
+        };
+        match (found.kind, data) {
+            (0, _) => word("eol", String::new()),
+            (1, _) => word("nop", String::new()),
+            (option::RECORD_ROUTE, [pointer, stops @ ..]) if stops.len() % 4 == 0 => {
+                word("rr", said_route(*pointer, stops));
+            }
+            (option::LOOSE_ROUTE, [pointer, stops @ ..]) if stops.len() % 4 == 0 => {
+                word("lsrr", said_route(*pointer, stops));
+            }
+            (option::STRICT_ROUTE, [pointer, stops @ ..]) if stops.len() % 4 == 0 => {
+                word("ssrr", said_route(*pointer, stops));
+            }
+            (option::TIMESTAMP, [pointer, flag, words @ ..]) if words.len() % 4 == 0 => {
+                word("ts", said_timestamps(*pointer, *flag, words));
+            }
+            (option::ROUTER_ALERT, [high, low]) => {
+                word("ra", u16::from_be_bytes([*high, *low]).to_string());
+            }
+            (kind, data) => word("opt", format!("{kind}:{}", hex::encode(data))),
+        }
+        end = found.at + found.bytes.len();
+    }
+    making::say_unpadded(header, end, word);
+}
+
+fn said_route(pointer: u8, stops: &[u8]) -> String {
+    let mut said = pointer.to_string();
+    for stop in stops.as_chunks::<4>().0 {
+        said.push_str(&format!(":{}", Ipv4Addr::from(*stop)));
+    }
+    said
+}
+
+/// With flag 1 or 3, addresses and times take turns (RFC 791 §3.1).
+fn said_timestamps(pointer: u8, flag: u8, words: &[u8]) -> String {
+    let mut said = format!("{pointer}:{}:{}", flag >> 4, flag & 0xf);
+    for (index, word) in words.as_chunks::<4>().0.iter().enumerate() {
+        let is_address = matches!(flag & 0xf, 1 | 3) && index % 2 == 0;
+        said.push_str(&match is_address {
+            true => format!(":{}", Ipv4Addr::from(*word)),
+            false => format!(":{}", u32::from_be_bytes(*word)),
+        });
+    }
+    said
+}

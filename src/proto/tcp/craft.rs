@@ -7,6 +7,7 @@ use crate::{
         options::Options,
     },
     protocol::{Ask, Craft, Part, Slot, Tail},
+    text::{hexadecimal, number},
 };
 
 /// All flags in one value; Wireshark's `tcp.flags`.
@@ -83,6 +84,48 @@ pub(super) static CRAFT: Craft = Craft {
                 write: write::several::<{ kind::SACK }, 4>,
             },
             Part {
+                words: &["md5"],
+                form: "HEX",
+                doc: "MD5 signature, 16 bytes",
+                write: write::bytes::<{ kind::MD5 }>,
+            },
+            Part {
+                words: &["ao"],
+                form: "KEY:NEXT:HEX",
+                doc: "authentication: key, next key, code",
+                write: authentication,
+            },
+            Part {
+                words: &["mptcp"],
+                form: "HEX",
+                doc: "multipath, from the subtype on",
+                write: write::bytes::<{ kind::MULTIPATH }>,
+            },
+            Part {
+                words: &["tfo"],
+                form: "[COOKIE]",
+                doc: "fast open: a cookie in hexadecimal, or a request for one",
+                write: write::bytes::<{ kind::FAST_OPEN }>,
+            },
+            Part {
+                words: &["uto"],
+                form: "SECONDS, or MINUTESm",
+                doc: "user timeout",
+                write: user_timeout,
+            },
+            Part {
+                words: &["echo"],
+                form: "N",
+                doc: "data to be echoed",
+                write: write::one::<{ kind::ECHO }, 4>,
+            },
+            Part {
+                words: &["echoreply"],
+                form: "N",
+                doc: "data echoed",
+                write: write::one::<{ kind::ECHO_REPLY }, 4>,
+            },
+            Part {
                 words: &["nop"],
                 form: "",
                 doc: "no operation",
@@ -100,6 +143,7 @@ pub(super) static CRAFT: Craft = Craft {
                 doc: "any option",
                 write: write::any,
             },
+            making::RAW,
         ],
         finish: Some(write::to_words),
         read,
@@ -107,8 +151,35 @@ pub(super) static CRAFT: Craft = Craft {
     answers: Some(answers),
 };
 
+/// `KEY:NEXT:HEX` (RFC 5925 §2.2).
+fn authentication(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    let wrong = "expected KEY:NEXT:HEX, such as 1:1:00112233445566778899aabb";
+    let byte = |text: &str| number(text).and_then(|n| u8::try_from(n).ok()).ok_or(wrong);
+    let (key, rest) = value.split_once(':').ok_or(wrong)?;
+    let (next, code) = rest.split_once(':').ok_or(wrong)?;
+    let code = hexadecimal(code).ok_or(wrong)?;
+    let data = [&[byte(key)?, byte(next)?], &code[..]].concat();
+    write::push(kind::AUTHENTICATION, &data, header)
+}
+
+/// The upper bit says that minutes are counted (RFC 5482 §3).
+fn user_timeout(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
+    let (digits, minutes) = match value.strip_suffix('m') {
+        Some(digits) => (digits, 0x8000),
+        None => (value, 0),
+    };
+    let count = number(digits).filter(|n| *n < 0x8000);
+    let count = count.ok_or("expected seconds such as 300, or minutes such as 5m")? as u16;
+    write::push(kind::USER_TIMEOUT, &(count | minutes).to_be_bytes(), header)
+}
+
 fn read(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
-    for option in Options::of_tcp(view.header()) {
+    let header = view.header();
+    let mut end = HEADER;
+    for option in Options::of_tcp(header) {
+        let Some(data) = option.data() else {
+            break;
+        };
         let number = |at, len| option.uint(at, len).unwrap_or(0);
         let numbers = || {
             let each = (2..option.bytes.len()).step_by(4);
@@ -121,29 +192,52 @@ fn read(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
             (kind::WSCALE, 3) => word("ws", number(2, 1).to_string()),
             (kind::TIMESTAMP, 10) => word("ts", numbers()),
             (kind::SACK, 10 | 18 | 26 | 34) => word("sack", numbers()),
+            (kind::ECHO, 6) => word("echo", numbers()),
+            (kind::ECHO_REPLY, 6) => word("echoreply", numbers()),
+            (kind::MD5, 3..) => word("md5", hex::encode(data)),
+            (kind::MULTIPATH, 3..) => word("mptcp", hex::encode(data)),
+            (kind::FAST_OPEN, _) => word("tfo", hex::encode(data)),
+            (kind::AUTHENTICATION, 4..) => {
+                let code = hex::encode(data.get(2..).unwrap_or(&[]));
+                word("ao", format!("{}:{}:{code}", number(2, 1), number(3, 1)));
+            }
+            (kind::USER_TIMEOUT, 4) => {
+                let unit = if number(2, 2) & 0x8000 == 0 { "" } else { "m" };
+                word("uto", format!("{}{unit}", number(2, 2) & 0x7fff));
+            }
             (1, _) => word("nop", String::new()),
             (0, _) => word("eol", String::new()),
-            (kind, _) => word(
-                "opt",
-                format!(
-                    "{kind}:{}",
-                    hex::encode(option.bytes.get(2..).unwrap_or(&[]))
-                ),
-            ),
+            (kind, _) => word("opt", format!("{kind}:{}", hex::encode(data))),
         }
+        end = option.at + option.bytes.len();
     }
+    making::say_unpadded(header, end, word);
 }
 
-/// The ports are swapped, and what comes back acknowledges what was sent, or refuses it (RFC 9293 §3.10.7.1).
+/// The ports are swapped, and the reply acknowledges what was sent, refuses it, or protests: what a peer may send back
+/// in any state (RFC 9293 §3.10.7).
 fn answers(request: &View<'_>, reply: &View<'_>) -> bool {
-    let (Some(sent), Some(ack), Some(flags)) = (request.u32(4), reply.u32(8), reply.u8(13)) else {
+    let (Some(seq), Some(asked)) = (request.u32(4), request.u8(13).map(u16::from)) else {
         return false;
     };
-    let asked = request.u8(13).unwrap_or(0);
-    let taken =
-        u32::from(asked & 2 != 0) + u32::from(asked & 1 != 0) + request.payload().len() as u32;
-    let acknowledges = flags & 0x10 != 0 && ack.wrapping_sub(sent) <= taken;
-    // To a segment with ACK, a RST carries its number and none of its own.
-    let resets = flags & 4 != 0 && request.u32(8) == reply.u32(4);
-    making::ports_swapped(request, reply) && (acknowledges || resets)
+    let (Some(ack), Some(flags)) = (reply.u32(8), reply.u8(13).map(u16::from)) else {
+        return false;
+    };
+    // Nothing answers a RST.
+    if !making::ports_swapped(request, reply) || asked & flag::RST != 0 {
+        return false;
+    }
+    let one = |flag| u32::from(asked & flag != 0);
+    let length = one(flag::SYN) + one(flag::FIN) + request.payload_wire();
+    // A SYN that is not acknowledged was not taken (§3.10.7.3).
+    let taken = one(flag::SYN)..=length;
+    let acknowledges = flags & flag::ACK != 0 && taken.contains(&ack.wrapping_sub(seq));
+    // The RST for a segment with ACK has the number that it acknowledges (§3.10.7.1).
+    let refuses =
+        flags & flag::RST != 0 && asked & flag::ACK != 0 && request.u32(8) == reply.u32(4);
+    // Whoever has a connection with these ports already answers a SYN with what it expects (§3.10.7.4, RFC 5961 §4).
+    let states = flag::SYN | flag::ACK | flag::RST | flag::FIN;
+    let protests =
+        asked & states == flag::SYN && flags & states == flag::ACK && reply.payload_wire() == 0;
+    acknowledges || refuses || protests
 }

@@ -26,6 +26,7 @@ mod protocols;
 mod read;
 mod replay;
 mod respond;
+mod score;
 mod selecting;
 mod send;
 mod show;

@@ -13,7 +13,7 @@ use sockwire::{
     file::{self, Create, Format, WriteError, Writer},
     filter::DisplayFilter,
     frame::{
-        Batch, Counters, Interface, InterfaceChange, InterfaceState, Source, SourceError,
+        Batch, Counters, Frame, Interface, InterfaceChange, InterfaceState, Source, SourceError,
         SourceErrorKind, Step,
     },
     layer::Packet,
@@ -388,6 +388,20 @@ impl Recorder {
         Ok(Self { writer, at_once })
     }
 
+    /// Records a packet of one of `interfaces`.
+    pub(super) fn write(
+        &mut self,
+        frame: &Frame<'_>,
+        interfaces: &[Arc<Interface>],
+    ) -> Result<(), WriteError> {
+        self.writer.write(frame, interfaces, [])
+    }
+
+    /// Writes what has been gathered: the recording is whole.
+    pub(super) fn finish(self) -> Result<u64, WriteError> {
+        self.writer.finish(&[])
+    }
+
     fn flush(&mut self, now: Time) -> Result<(), WriteError> {
         if self.at_once {
             self.writer.flush()
@@ -428,7 +442,7 @@ fn last_counters(source: &mut dyn Source, kind: SourceErrorKind, now: Time) -> O
 }
 
 /// The wall clock, which live sources wait by.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -1,15 +1,18 @@
 //! The view of `capture` and `read`: packets as lines, trees, bytes and JSON.
 
 use std::{
+    fmt::Write as _,
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::anyhow;
+use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use sockwire::{
     bpf::Program,
+    craft,
     export::json::Records,
     frame::Interface,
     layer::Packet,
@@ -27,6 +30,7 @@ use super::{
     Exit, Failure, Global, Outcome, names, number, output,
     output::Output,
     pipeline::{Pipeline, Recorder, View},
+    score::Score,
     selecting::{FilterArgs, Filters},
 };
 
@@ -40,6 +44,9 @@ pub(crate) struct ShowArgs {
     /// One JSON object a packet
     #[arg(long, conflicts_with_all = ["hex", "hex_ascii", "ascii_dump", "verbose"])]
     pub(crate) json: bool,
+    /// craft prints each packet in the words of sockwire craft, which would make the same bytes again
+    #[arg(long = "as", value_name = "FORM", conflicts_with_all = ["json", "hex", "hex_ascii", "ascii_dump"])]
+    pub(crate) form: Option<Form>,
     /// Adds every field of every header; twice also explains each
     #[arg(short = 'v', long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -102,6 +109,13 @@ pub(crate) struct ShowArgs {
     /// Which packets: a pcap filter such as: port 80 and host 10.0.0.1
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Vec<String>,
+}
+
+/// What packets are printed as, beside lines.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Form {
+    /// The notation of `craft`
+    Craft,
 }
 
 impl ShowArgs {
@@ -171,6 +185,8 @@ pub(crate) struct Show {
     prints: bool,
     lines: Lines,
     records: Option<Records>,
+    /// Packets are printed in the notation of `craft`.
+    score: Option<Score>,
     tree: Option<tree::Options>,
     bytes: Option<(hex::Form, bool)>,
     /// How many the source has.
@@ -199,6 +215,7 @@ impl Show {
             prints: args.write.is_none() || args.print,
             lines,
             records: args.json.then(Records::default),
+            score: args.form.map(|Form::Craft| Score::default()),
             tree: (args.verbose > 0).then_some(tree::Options {
                 palette,
                 explain: args.verbose > 1,
@@ -232,6 +249,16 @@ impl View for Show {
             records.packet(packet, around, &mut output.bytes);
             return Ok(());
         }
+        if let Some(score) = &mut self.score {
+            let text = &mut output.text;
+            if self.tree.is_some() {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "# {} at {}", packet.frame.number, packet.frame.time);
+            }
+            score.add(&craft::print(packet, text));
+            text.push('\n');
+            return Ok(());
+        }
         let interface = around
             .interface
             .filter(|_| names_interface(self.interfaces, packet.frame.link));
@@ -243,5 +270,9 @@ impl View for Show {
             hex::packet(packet, form, link_header, &mut output.text);
         }
         Ok(())
+    }
+
+    fn last_words(&self, _: bool) -> Option<String> {
+        self.score.as_ref().map(Score::words)
     }
 }
