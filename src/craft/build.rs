@@ -55,6 +55,20 @@ impl Built {
     }
 }
 
+/// A packet of our own making, with its number and the time at which it was sent.
+pub fn sent<'a>(
+    bytes: &'a [u8],
+    layers: &'a [Layer],
+    link: LinkType,
+    number: u64,
+    time: Time,
+) -> Packet<'a> {
+    let mut packet = packet(bytes, layers, link);
+    packet.frame.number = number;
+    packet.frame.time = time;
+    packet
+}
+
 /// A packet of our own making.
 pub(super) fn packet<'a>(bytes: &'a [u8], layers: &'a [Layer], link: LinkType) -> Packet<'a> {
     Packet {

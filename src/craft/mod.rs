@@ -16,6 +16,7 @@
 //!
 //! Every protocol is written through the table that it is read by ([`crate::protocol::Craft`]).
 
+pub mod answers;
 mod build;
 mod error;
 mod fragment;
@@ -24,12 +25,14 @@ mod marks;
 mod parse;
 mod payload;
 mod print;
+pub mod rewrite;
 mod slots;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use build::{Built, NoRoute, Route};
+pub use build::{Built, NoRoute, Route, sent};
 pub use error::SpecError;
 pub use fragment::{FragmentError, fragments};
 pub use marks::{Mark, State};
@@ -39,6 +42,7 @@ pub use print::{Printed, print};
 pub use value::Choices;
 
 use crate::{
+    field::{Shown, Value},
     link::LinkType,
     protocol::{Ask, Claim, Fill, Protocol, Slot},
 };
@@ -112,6 +116,28 @@ impl Spec {
         lists.fold(1, |product, given| {
             product.saturating_mul(given.choices.len())
         })
+    }
+
+    /// The fields that differ from packet to packet, outermost first: the field as the notation calls it, and its value in
+    /// `built`, one of these packets.
+    pub fn varied<'a>(&self, built: &'a Built) -> Vec<(&'static str, Shown<'a>)> {
+        let layers = self.layers.iter().zip(&built.layers);
+        let each = layers.flat_map(|(piece, layer)| {
+            let several = piece.given.iter().filter(|given| given.choices.len() > 1);
+            several.filter_map(|given| {
+                let slot = &piece.slots[given.slot];
+                let (byte, bit, bits) = slot.place;
+                let first = u32::from(byte) * 8 + u32::from(bit);
+                let header = built.bytes.get(layer.start as usize..layer.end as usize)?;
+                let value = Value::read(slot.field.kind, header, first..first + u32::from(bits))?;
+                let field = slot.field;
+                Some((
+                    *slot.words.first().unwrap_or(&field.name),
+                    Shown { field, value },
+                ))
+            })
+        });
+        each.collect()
     }
 
     /// The protocols of its layers, outermost first.

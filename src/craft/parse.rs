@@ -2,7 +2,7 @@
 
 use super::{
     Built, Choices, Given, NoRoute, Piece, Spec, SpecError, payload,
-    slots::{self, computed, is_called, layer_name, layer_names, protocol, slots},
+    slots::{self, carrier, computed, is_called, layer_name, layer_names, protocol, slots},
     value::{get, largest, put},
 };
 use crate::{
@@ -271,7 +271,8 @@ pub(super) fn spec(layers: &[Written], files: &dyn Files) -> Result<Spec, Fault>
         ends = rest;
     }
     for layer in ends {
-        spec.layers.push(piece(layer, files)?);
+        let piece = piece(layer, &spec.layers, files)?;
+        spec.layers.push(piece);
     }
     spec.settle();
     spec.fits(ends)?;
@@ -342,7 +343,7 @@ fn link(layer: &Written) -> Result<LinkType, Fault> {
     })
 }
 
-fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
+fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, Fault> {
     if let Some(bytes) = plain(layer, files) {
         let mut piece = Piece::new(&data::PROTOCOL);
         piece.header = bytes?;
@@ -359,7 +360,9 @@ fn piece(layer: &Written, files: &dyn Files) -> Result<Piece, Fault> {
         }
     };
     let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
+    let carrier = carrier(protocol, outer.iter().map(|piece| piece.protocol));
     let mut piece = Piece::new(protocol);
+    piece.carried_by(carrier);
     if let Some((slot, value)) = form {
         piece.give(slot, Choices::one(value.into()));
     }
@@ -389,6 +392,12 @@ impl Piece {
             trailer: Vec::new(),
             cut: false,
         }
+    }
+
+    /// Leaves out what only stands before messages that another protocol carries.
+    pub(super) fn carried_by(&mut self, carrier: Option<&'static Protocol>) {
+        let carries = |by| carrier.is_some_and(|carrier| carrier.name == by);
+        self.slots.retain(|slot| slot.leads_in.is_none_or(carries));
     }
 
     /// Whether the field called `word` decides the form of the header.
@@ -523,6 +532,13 @@ impl Piece {
         let tail = self.protocol.craft.and_then(|craft| craft.tail);
         if let Some(finish) = tail.and_then(|tail| tail.finish) {
             finish(&mut self.header);
+        }
+        let leading = self.slots.iter().find(|slot| slot.leads_in.is_some());
+        if let Some(bytes) = leading.map(|slot| slot.place.2 / 8) {
+            self.header.splice(0..0, (0..bytes).map(|_| 0));
+            for slot in self.slots.iter_mut().filter(|s| s.leads_in.is_none()) {
+                slot.place.0 += bytes;
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Built, NoFiles, NoRoute, Piece, Spec, build, payload,
-    slots::{computed, layer_name, word},
+    slots::{carrier, computed, layer_name, word},
     value::{get, put, write},
 };
 use crate::{
@@ -33,7 +33,16 @@ pub fn print(packet: &Packet<'_>, out: &mut String) -> Vec<Printed> {
         ..*packet
     };
     let own: Vec<View<'_>> = packet.views().collect();
-    let mut pieces: Vec<Option<Piece>> = own.iter().map(expressed).collect();
+    let mut pieces: Vec<Option<Piece>> = Vec::with_capacity(own.len());
+    for view in &own {
+        // What is printed as bytes is read again as plain data, and carries what comes after it as such.
+        let outer = pieces.iter().map(|piece| match piece {
+            Some(piece) => piece.protocol,
+            None => &data::PROTOCOL,
+        });
+        let piece = expressed(view, carrier(view.layer.protocol, outer));
+        pieces.push(piece);
+    }
     let from = out.len();
     loop {
         let printed = attempt(packet, &own, &pieces, out);
@@ -194,10 +203,11 @@ fn planned(own: &[View<'_>], pieces: &[Option<Piece>]) -> Vec<Layer> {
 }
 
 /// A piece that gives the bytes of `view`'s header when all its fields are given; `None` when there is none.
-fn expressed(view: &View<'_>) -> Option<Piece> {
+fn expressed(view: &View<'_>, carrier: Option<&'static Protocol>) -> Option<Piece> {
     let craft = view.layer.protocol.craft?;
     let header = view.header();
     let mut piece = Piece::new(view.layer.protocol);
+    piece.carried_by(carrier);
     piece.take_form(|_, slot| get(header, slot.place));
     let mut sound = true;
     let mut words = Vec::new();
@@ -260,8 +270,11 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         let part_words = |word| piece.part(word).map_or(&[][..], |part| part.words);
         (tail.read)(view, &mut |word, value| {
             // A field that was given has its room already.
-            let mut given = given.iter().flat_map(|slot| slot.words);
-            if given.any(|name| part_words(word).contains(name)) {
+            let makes_room = |slot: &&Slot| {
+                let mut names = slot.words.iter();
+                names.any(|name| part_words(word).contains(name))
+            };
+            if given.iter().any(makes_room) {
                 return;
             }
             let _ = write!(out, " {word}");

@@ -54,6 +54,14 @@ pub(super) fn layer_names() -> impl Iterator<Item = &'static str> {
         .filter_map(|protocol| layer_name(protocol))
 }
 
+/// The protocol that carries messages of `protocol` behind the `outer` ones: the nearest that is another.
+pub(super) fn carrier(
+    protocol: &'static Protocol,
+    outer: impl DoubleEndedIterator<Item = &'static Protocol>,
+) -> Option<&'static Protocol> {
+    outer.rev().find(|outer| !std::ptr::eq(*outer, protocol))
+}
+
 /// Every field of `protocol` that can be written.
 pub(super) fn slots(protocol: &'static Protocol) -> Vec<Slot> {
     let mut slots: Vec<Slot> = protocol.craft.map_or_else(Vec::new, |c| c.slots.to_vec());

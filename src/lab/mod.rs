@@ -3,6 +3,7 @@
 //! A [`Scenario`] is data. Three grounds play it: Linux's own TCP in [`namespaces`], a simulation of two hosts with a
 //! made-up clock ([`smoltcp`]), and this machine's own [`loopback`] interface. What happens comes out as [`Event`]s.
 
+pub mod hosts;
 mod kernel;
 pub mod loopback;
 pub mod namespaces;
@@ -55,17 +56,17 @@ impl Plan {
         }
     }
 
-    /// Bits of the network that both hosts are on.
-    const fn prefix(&self) -> u8 {
-        match self.addresses[0] {
-            IpAddr::V4(_) => 24,
-            IpAddr::V6(_) => 64,
-        }
-    }
-
     /// Nanoseconds that a host waits for a datagram: time enough for there and back, and a second more.
     const fn patience(&self) -> i64 {
         crate::time::SECOND.saturating_add(self.link.delay.saturating_mul(4))
+    }
+}
+
+/// Bits of the network that hosts with such addresses are on.
+const fn prefix(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 24,
+        IpAddr::V6(_) => 64,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     ops::ControlFlow,
     os::fd::{AsFd, OwnedFd},
     sync::mpsc::{Sender, channel},
@@ -19,7 +20,7 @@ use nix::{
 };
 
 use super::{
-    Event, LabError, Listener, Plan, Trying, Wire, mac,
+    Event, LabError, Link, Listener, Plan, Trying, Wire, mac, prefix,
     refusal::Way,
     scenario::Host,
     threads::{TICK, Threads, Voice},
@@ -40,7 +41,7 @@ const ETH0: (u32, &str) = (100, "eth0");
 /// Indices and names of the wire's ends, in the order of [`Host::BOTH`].
 const ENDS: [(u32, &str); 2] = [(101, "w0"), (102, "w1")];
 /// Silence after which nothing more is to be expected: a kernel answers a frame at once.
-const SILENCE: Duration = Duration::from_millis(5);
+pub(super) const SILENCE: Duration = Duration::from_millis(5);
 /// More than any frame of an interface without offloads.
 const FRAME: usize = 65536;
 
@@ -52,25 +53,8 @@ const FRAME: usize = 65536;
 /// When the system refuses, or a step of the construction fails; nothing is left behind.
 pub fn play(plan: &Plan, way: Way, listener: Listener<'_>) -> Result<(), LabError> {
     let start = Instant::now();
-    if way == Way::User {
-        netns::enter_user()?;
-    }
-    let threads = Threads::new();
-    let (built, building) = channel();
-    threads.spawn("wire", {
-        let (plan, clock) = (plan.clone(), threads.clock);
-        move |voice| run_wire(&plan, clock, built, voice)
-    })?;
-    // Held until the end: when the last handle goes, so does the network, and with it the wire's end of the cable.
-    let networks: [OwnedFd; 2] = building.recv().map_err(|_| threads.failure())?;
-    let [client, server] = networks.each_ref().map(|network| {
-        let network = network.try_clone().trying("keep a handle on a network");
-        move || {
-            netns::join(network?).trying("enter a host's network namespace")?;
-            ethtool::offloads_off(ETH0.1).trying("switch a host's offloads off")
-        }
-    });
-    threads.hosts(plan, [client, server])?;
+    let (threads, networks) = raise(&plan.link, plan.addresses, way)?;
+    threads.hosts(plan, enter(&networks))?;
     let took = i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX);
     match listener(Event::Up(took)) {
         ControlFlow::Continue(()) => threads.listen(SILENCE, listener),
@@ -78,8 +62,41 @@ pub fn play(plan: &Plan, way: Way, listener: Listener<'_>) -> Result<(), LabErro
     }
 }
 
+/// Brings both hosts and the wire up. The networks are held until the end: when the last handle goes, so does the
+/// network, and with it the wire's end of the cable.
+pub(super) fn raise(
+    link: &Link,
+    addresses: [IpAddr; 2],
+    way: Way,
+) -> Result<(Threads, [OwnedFd; 2]), LabError> {
+    if way == Way::User {
+        netns::enter_user()?;
+    }
+    let threads = Threads::new();
+    let (built, building) = channel();
+    threads.spawn("wire", {
+        let (link, clock) = (link.clone(), threads.clock);
+        move |voice| run_wire(link, addresses, clock, built, voice)
+    })?;
+    let networks = building.recv().map_err(|_| threads.failure())?;
+    Ok((threads, networks))
+}
+
+/// What each host's thread does first: it goes into its network.
+pub(super) fn enter(
+    networks: &[OwnedFd; 2],
+) -> [impl FnOnce() -> Result<(), LabError> + Send + 'static; 2] {
+    networks.each_ref().map(|network| {
+        let network = network.try_clone().trying("keep a handle on a network");
+        move || {
+            netns::join(network?).trying("enter a host's network namespace")?;
+            ethtool::offloads_off(ETH0.1).trying("switch a host's offloads off")
+        }
+    })
+}
+
 /// Makes three networks in one thread, ends in the wire's, and returns the hosts' networks and the wire's ports.
-fn build(plan: &Plan) -> Result<([OwnedFd; 2], [Port; 2]), LabError> {
+fn build(addresses: [IpAddr; 2]) -> Result<([OwnedFd; 2], [Port; 2]), LabError> {
     let network = || -> io::Result<_> { Ok((netns::unshare_network()?, Netlink::open()?)) };
     let host = || network().trying("make a host's network namespace");
     let (client, client_link) = host()?;
@@ -109,35 +126,40 @@ fn build(plan: &Plan) -> Result<([OwnedFd; 2], [Port; 2]), LabError> {
         let _ = wire_link.no_own_address(index);
         let _ = link.no_own_address(ETH0.0);
         wire_link.up(index).trying("set the wire's interface up")?;
-        set_up_host(plan, host, link).trying("set a host's interfaces up")?;
+        set_up_host(addresses, host, link).trying("set a host's interfaces up")?;
     }
     let ports = [Port::open(ENDS[0].0), Port::open(ENDS[1].0)];
     let [first, second] = ports.map(|port| port.trying("open a packet socket on the wire"));
     Ok(([client, server], [first?, second?]))
 }
 
-fn set_up_host(plan: &Plan, host: Host, link: &Netlink) -> io::Result<()> {
+fn set_up_host(addresses: [IpAddr; 2], host: Host, link: &Netlink) -> io::Result<()> {
+    let [own, other] = match host {
+        Host::Client => addresses,
+        Host::Server => [addresses[1], addresses[0]],
+    };
     link.up(LOOPBACK)?;
-    link.address(ETH0.0, plan.address(host), plan.prefix())?;
+    link.address(ETH0.0, own, prefix(own))?;
     link.up(ETH0.0)?;
     // The lab shows what sockets do: the hosts know each other's hardware address, so that no question delays the first packet.
-    link.neighbour(ETH0.0, plan.address(host.other()), mac(host.other()))
+    link.neighbour(ETH0.0, other, mac(host.other()))
 }
 
 /// The wire's thread: frames in at one port, out at the other when they are due.
 fn run_wire(
-    plan: &Plan,
+    link: Link,
+    addresses: [IpAddr; 2],
     clock: Clock,
     built: Sender<[OwnedFd; 2]>,
     voice: &Voice,
 ) -> Result<(), LabError> {
-    let (hosts, ports) = build(plan)?;
+    let (hosts, ports) = build(addresses)?;
     // Wakes at the time asked for, not up to 50 µs later.
     let _ = prctl::set_timerslack(1);
     if built.send(hosts).is_err() {
         return Ok(());
     }
-    let mut wire = Wire::new(plan.link.clone());
+    let mut wire = Wire::new(link);
     let mut buffer = vec![0; FRAME];
     let mut sent: Vec<(Time, Host, Vec<u8>)> = Vec::new();
     let mut events = Vec::new();

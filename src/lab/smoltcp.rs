@@ -172,7 +172,7 @@ impl Simulated {
         config.random_seed = SEEDS[index(host)];
         let mut interface = Interface::new(config, &mut queues, instant(START));
         interface.update_ip_addrs(|addresses| {
-            let own = IpCidr::new(plan.address(host).into(), plan.prefix());
+            let own = IpCidr::new(plan.address(host).into(), super::prefix(plan.address(host)));
             // Room for one address is smoltcp's least.
             let _ = addresses.push(own);
         });

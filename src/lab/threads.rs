@@ -36,6 +36,11 @@ impl Voice {
     pub(super) fn tell(&self, event: Event) -> bool {
         self.0.send(Said::Event(event)).is_ok()
     }
+
+    /// Says that `host` has nothing more to do.
+    pub(super) fn done(&self, host: Host) {
+        let _ = self.0.send(Said::Done(host));
+    }
 }
 
 /// The threads of a lab.
@@ -198,7 +203,7 @@ fn run_host(
     // The host's sockets are closed with its last call, whatever the scenario says.
     kernel.call(Call::Close).trying("close a host's sockets")?;
     kernel.settle().trying("ask for a connection's state")?;
-    let _ = voice.0.send(Said::Done(host));
+    voice.done(host);
     Ok(())
 }
 

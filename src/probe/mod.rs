@@ -1,14 +1,18 @@
 //! Sending packets of our own making, and hearing what comes back: sockets that fit, routes, replies, handshakes by hand.
 
+pub mod ask;
 mod ear;
 mod error;
 mod hush;
 pub mod limits;
+pub mod meaning;
 mod neighbour;
 mod outlet;
+pub mod replay;
 mod route;
+pub mod tcp;
 
-pub use ear::{Ear, Heard, Hearing};
+pub use ear::{Ear, Heard, Hearing, Stamp};
 pub use error::ProbeError;
 pub use hush::{Hush, Hushed};
 pub use outlet::{Outlet, Via, changed_by_raw};

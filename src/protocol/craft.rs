@@ -42,6 +42,9 @@ pub struct Slot {
     pub fill: Fill,
     /// Headers in which the place has this meaning; all, when `None`.
     pub when: Option<fn(&[u8]) -> bool>,
+    /// It stands before everything else, and only where the layer is carried by this protocol (`tcp`): the length of a
+    /// message in a stream. Places of the other fields, and the tail, are as if it were not there.
+    pub leads_in: Option<&'static str>,
 }
 
 /// Where a value comes from that nobody gave.
@@ -137,6 +140,7 @@ impl Slot {
             letters: &[],
             fill: Fill::Usual,
             when: None,
+            leads_in: None,
         }
     }
 
@@ -167,6 +171,12 @@ impl Slot {
     /// The same, deciding the form of the header.
     pub const fn form(mut self, form: &'static Form) -> Self {
         self.fill = Fill::Form(form);
+        self
+    }
+
+    /// The same, before everything else, inside `protocol` only.
+    pub const fn leads_in(mut self, protocol: &'static str) -> Self {
+        self.leads_in = Some(protocol);
         self
     }
 

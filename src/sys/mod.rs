@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod ethtool;
 pub mod filter;
+pub mod hearing;
 pub mod machine;
 pub mod names;
 pub mod netlink;
@@ -21,3 +22,4 @@ pub mod route;
 pub mod sender;
 pub mod signal;
 pub mod sock_diag;
+pub mod ttl;

@@ -193,7 +193,11 @@ impl PacketSocket {
         request.ask(&self.0, libc::SIOCGIFNAME)
     }
 
-    fn bind_to(&self, ifindex: u32, protocol: u16) -> io::Result<()> {
+    /// Begins to receive one EtherType of the interface, or of all interfaces when `ifindex` is 0.
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub fn bind_to(&self, ifindex: u32, protocol: u16) -> io::Result<()> {
         let address = libc::sockaddr_ll {
             sll_family: libc::AF_PACKET as u16,
             sll_protocol: protocol.to_be(),

@@ -116,6 +116,14 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Its questions, and all records that there are behind them, whatever their number should be. Their sections are not
+    /// known.
+    pub(super) fn all_records(&self) -> Entries<'a> {
+        let mut entries = self.entries();
+        entries.left[1..].fill(u16::MAX);
+        entries
+    }
+
     /// The reply code with the upper bits that EDNS adds (RFC 6891 §6.1.3).
     pub(super) fn rcode(&self) -> u16 {
         let opt = self

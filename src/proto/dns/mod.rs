@@ -3,6 +3,7 @@
 //! Spec: RFC 1035; EDNS RFC 6891, DNSSEC RFC 4034; multicast DNS RFC 6762, LLMNR RFC 4795. `message.rs` draws the message.
 //! Over TCP each message has its length before it, and only messages that lie in one segment are decoded.
 
+mod craft;
 mod edns;
 mod fields;
 mod line;
@@ -11,9 +12,11 @@ mod names;
 mod numbers;
 mod reader;
 mod records;
+mod say;
 mod special;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::ops::ControlFlow;
 
@@ -42,7 +45,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line: line::line,
     addresses: None,
-    craft: None,
+    craft: Some(&craft::CRAFT),
 };
 
 /// Multicast DNS, whose fields are those of DNS.
@@ -52,6 +55,7 @@ pub static MULTICAST: Protocol = Protocol {
     title: "Multicast Domain Name System",
     spec: "RFC 6762",
     claims: &[Claim::UdpPort(5353)],
+    craft: Some(&craft::OF_MULTICAST),
     ..PROTOCOL
 };
 
@@ -62,6 +66,7 @@ pub static LINK_LOCAL: Protocol = Protocol {
     title: "Link-Local Multicast Name Resolution",
     spec: "RFC 4795",
     claims: &[Claim::UdpPort(5355)],
+    craft: Some(&craft::OF_LINK),
     ..PROTOCOL
 };
 

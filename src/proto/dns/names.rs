@@ -5,9 +5,9 @@
 use crate::layer::Problem;
 
 /// The longest name on the wire, with length bytes and the root (RFC 1035 §2.3.4).
-const LONGEST: usize = 255;
+pub(super) const LONGEST: usize = 255;
 /// Pointers in one name: as many as a name can have labels. More of them make every name of a packet dear.
-const MOST_POINTERS: u8 = 127;
+pub(super) const MOST_POINTERS: u8 = 127;
 /// A pointer has both upper bits set.
 const POINTER: u8 = 0xc0;
 
@@ -53,7 +53,7 @@ impl Name {
 }
 
 /// A byte that begins a label.
-enum Head {
+pub(super) enum Head {
     Label(usize),
     Pointer(usize),
     Root,
@@ -61,7 +61,7 @@ enum Head {
 }
 
 /// What begins at `at`; `None` past the end of the message.
-fn head(message: &[u8], at: usize) -> Option<Head> {
+pub(super) fn head(message: &[u8], at: usize) -> Option<Head> {
     let first = *message.get(at)?;
     Some(match first {
         0 => Head::Root,
@@ -81,6 +81,29 @@ pub(super) fn skip(message: &[u8], mut at: usize) -> Option<usize> {
             Head::Label(len) => at += 1 + len,
             Head::Pointer(_) => return Some(at + 2),
             Head::Root | Head::Unknown => return Some(at + 1),
+        }
+    }
+}
+
+/// Whether the name at `at` has just these labels, byte for byte.
+pub(super) fn is(message: &[u8], mut at: usize, labels: &[Vec<u8>]) -> bool {
+    let mut left = labels.iter();
+    let mut pointers = 0;
+    loop {
+        match head(message, at) {
+            Some(Head::Label(len)) => {
+                let label = message.get(at + 1..at + 1 + len);
+                if left.next().map(Vec::as_slice) != label {
+                    return false;
+                }
+                at += 1 + len;
+            }
+            Some(Head::Pointer(to)) if pointers < MOST_POINTERS => {
+                pointers += 1;
+                at = to;
+            }
+            Some(Head::Root) => return left.next().is_none(),
+            Some(Head::Pointer(_) | Head::Unknown) | None => return false,
         }
     }
 }

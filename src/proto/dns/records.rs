@@ -6,7 +6,7 @@ use super::{edns, fields as f, message::OPT, reader::Reader, special};
 use crate::field::Field;
 
 /// A piece of record data.
-enum Part {
+pub(super) enum Part {
     /// So many bytes, read as the field's kind says.
     Fixed(&'static Field, usize),
     /// Some bits of the two bytes before: first bit from the most significant, and how many.
@@ -23,11 +23,13 @@ enum Part {
     Counted(&'static Field, &'static Field),
     /// All that is left.
     Rest(&'static Field),
+    /// What follows from bytes that are not taken by it.
+    Shown(fn(&mut Reader<'_, '_>) -> ControlFlow<()>),
     /// What a row cannot tell.
     Call(fn(&mut Reader<'_, '_>) -> ControlFlow<()>),
 }
 
-use Part::{Bits, Call, Counted, Fixed, Name, Rest, Seconds, String, Strings};
+use Part::{Bits, Call, Counted, Fixed, Name, Rest, Seconds, Shown, String, Strings};
 
 /// The data of a record, by type. In the order of the types' numbers.
 static LAYOUTS: &[(u16, &[Part])] = &[
@@ -105,7 +107,7 @@ static LAYOUTS: &[(u16, &[Part])] = &[
             Bits(&f::KEY_FLAGS_SIGNATORY, 12, 4),
             Fixed(&f::KEY_PROTOCOL, 1),
             Fixed(&f::KEY_ALGORITHM, 1),
-            Call(|r| special::key_tag(r, &f::KEY_KEY_ID)),
+            Shown(|r| special::key_tag(r, &f::KEY_KEY_ID)),
             Rest(&f::KEY_PUBLIC_KEY),
         ],
     ),
@@ -345,10 +347,10 @@ static KEY: &[Part] = &[
     Bits(&f::DNSKEY_FLAGS_ZONE_KEY, 7, 1),
     Bits(&f::DNSKEY_FLAGS_KEY_REVOKED, 8, 1),
     Bits(&f::DNSKEY_FLAGS_SECURE_ENTRY_POINT, 15, 1),
-    Call(special::reserved_key_flags),
+    Shown(special::reserved_key_flags),
     Fixed(&f::DNSKEY_PROTOCOL, 1),
     Fixed(&f::DNSKEY_ALGORITHM, 1),
-    Call(|r| special::key_tag(r, &f::DNSKEY_KEY_ID)),
+    Shown(|r| special::key_tag(r, &f::DNSKEY_KEY_ID)),
     Rest(&f::DNSKEY_PUBLIC_KEY),
 ];
 
@@ -366,6 +368,13 @@ static SERVICE: &[Part] = &[
     Name(&f::SVCB_TARGETNAME),
     Call(special::parameters),
 ];
+
+/// The row of type `kind`, where it suffices to write its data.
+pub(super) fn writable(kind: u16) -> Option<&'static [Part]> {
+    let row = LAYOUTS.binary_search_by_key(&kind, |row| row.0).ok()?;
+    let parts = LAYOUTS[row].1;
+    (!parts.iter().any(|part| matches!(part, Call(_)))).then_some(parts)
+}
 
 /// Shows the data of a record of type `kind`, which lie between `r.at` and `r.end`.
 pub(super) fn data(r: &mut Reader<'_, '_>, kind: u16) -> ControlFlow<()> {
@@ -394,7 +403,7 @@ pub(super) fn data(r: &mut Reader<'_, '_>, kind: u16) -> ControlFlow<()> {
             }
             Counted(length, bytes) => r.counted(length, bytes)?,
             Rest(field) => r.remainder(field)?,
-            Call(read) => read(r)?,
+            Shown(read) | Call(read) => read(r)?,
         }
     }
     ControlFlow::Continue(())

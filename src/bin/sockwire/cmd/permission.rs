@@ -1,7 +1,14 @@
 //! Without the right to capture: one message with what is missing and the ways out.
 
+use std::io::ErrorKind;
+
 use anyhow::anyhow;
-use sockwire::{capture::CaptureError, sys::machine::Machine as Marks};
+use nix::errno::Errno;
+use sockwire::{
+    capture::{self, CaptureError},
+    probe::ProbeError,
+    sys::machine::Machine as Marks,
+};
 
 use super::{Exit, Failure, machine};
 
@@ -20,6 +27,26 @@ pub(crate) fn failure(error: CaptureError) -> Failure {
         CaptureError::NoSuchInterface { .. } | CaptureError::NoSuchNamespace { .. } => Exit::NoSuch,
         CaptureError::Filter { .. } => Exit::Usage,
         CaptureError::Kernel { .. } => Exit::NoMatch,
+    };
+    Failure::new(exit, error)
+}
+
+/// The failure that `error`, of sending or hearing, asks for.
+pub(crate) fn probe(error: ProbeError) -> Failure {
+    let exit = match &error {
+        ProbeError::Io { doing, source } if source.kind() == ErrorKind::PermissionDenied => {
+            return failure(CaptureError::NotPermitted {
+                operation: doing.clone(),
+                capability: "CAP_NET_RAW",
+                effective: capture::is_permitted(),
+            });
+        }
+        ProbeError::Io { source, .. } if source.raw_os_error() == Some(Errno::ENODEV as i32) => {
+            Exit::NoSuch
+        }
+        ProbeError::NoRoute(_) | ProbeError::NoNeighbour(_) => Exit::NoSuch,
+        ProbeError::Unsendable(_) => Exit::Usage,
+        ProbeError::Io { .. } => Exit::NoMatch,
     };
     Failure::new(exit, error)
 }

@@ -1,0 +1,353 @@
+//! The part of `replay` that needs sockets: packets made ready, judged, and sent when they are due.
+
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::anyhow;
+use nix::{
+    poll::ppoll,
+    sys::{prctl, time::TimeSpec},
+};
+use sockwire::{
+    capture::CaptureError,
+    craft::rewrite::Rewriter,
+    decode::{Decoded, Decoder},
+    frame::{Direction, Frame, Interface, KernelChecksum},
+    layer::Packet,
+    link::LinkType,
+    probe::{
+        KernelRoute, Outlet, ProbeError, Via, changed_by_raw,
+        limits::{Plan, Rate},
+        replay::{Played, Reel, Speed, World, play},
+    },
+    sys::{clock::Clock, signal::Stop},
+    time::Time,
+};
+
+use super::{Args, From, Taken, again, ended};
+use crate::cmd::{Exit, Failure, Global, Outcome, permission, pipeline::Recorder, privilege};
+
+/// The most bytes that are kept ready.
+const LARGEST: usize = 1 << 30;
+
+/// The failure that `error` asks for.
+pub(in crate::cmd) fn failure(error: ProbeError) -> Failure {
+    let exit = match error {
+        ProbeError::Io { doing, source } if source.raw_os_error() == Some(libc::EPERM) => {
+            return permission::failure(CaptureError::NotPermitted {
+                operation: format!("cannot {doing}"),
+                capability: "CAP_NET_RAW",
+                effective: sockwire::capture::is_permitted(),
+            });
+        }
+        ProbeError::Io { .. } => Exit::NoSuch,
+        ProbeError::NoRoute(_) | ProbeError::NoNeighbour(_) => Exit::NoSuch,
+        ProbeError::Unsendable(_) => Exit::Usage,
+    };
+    Failure::new(exit, error)
+}
+
+/// Runs the command.
+pub(super) fn run(
+    args: &Args,
+    mut from: From,
+    recorder: Option<Recorder>,
+    global: &Global,
+) -> Outcome {
+    let route = match &args.interface {
+        Some(name) => KernelRoute::through(name),
+        None => KernelRoute::open(),
+    };
+    let route = route.map_err(failure)?;
+    // Loopback takes no frames for IP: they would be martians there.
+    let without_link = route.interface().is_none_or(|device| device.is_loopback());
+    let plan = Plan {
+        packets: 0,
+        counted: args.count.is_some(),
+        rate: match args.speed() {
+            Speed::Max => Rate::Max,
+            Speed::PerSecond(rate) => Rate::PerSecond(rate),
+            Speed::Recorded(factor) => Rate::PerSecond(factor),
+        },
+        really: args.yes_really,
+    };
+    let mut ready = Ready {
+        route,
+        plan,
+        reel: Reel::default(),
+        outlets: Vec::new(),
+        judged: HashSet::new(),
+        decoder: Decoder::default(),
+        decoded: Decoded::default(),
+        corrected: 0,
+    };
+    let rewriter = Rewriter::new(args.rewriting(without_link));
+    let fault = from.each(rewriter, |frame, link, bytes| {
+        let taken = ready.take(&again(frame, link, bytes))?;
+        let is_last = args.count == Some(ready.reel.len() as u64);
+        Ok(match taken {
+            Taken::In if is_last => Taken::Last,
+            taken => taken,
+        })
+    })?;
+    from.tally.say(global);
+    if ready.corrected > 0 {
+        global.talk(format_args!(
+            "note: the kernel corrects the headers of {} packets: loopback delivers IPv4 from raw IP sockets only",
+            ready.corrected
+        ));
+    }
+    let all = (ready.reel.len() as u64).saturating_mul(args.rounds);
+    let total = args.count.map_or(all, |count| count.min(all));
+    let whole = Plan {
+        packets: total,
+        ..ready.plan
+    };
+    whole.check().map_err(refused)?;
+    for (_, outlet) in &ready.outlets {
+        global.talk(format_args!("sending by {}", outlet.describe()));
+        if args.speed() == Speed::Max {
+            outlet.hurry().map_err(failure)?;
+        }
+    }
+    // Every socket and file is open.
+    privilege::give_up(global)?;
+    ready.play(total, args.speed(), recorder, global)?;
+    ended(&from.tally, fault)
+}
+
+fn refused(refusal: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::new(Exit::Usage, refusal)
+}
+
+/// Which packets share a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Share {
+    /// Frames with their link header.
+    Frames,
+    /// IP packets that the kernel routes, by version.
+    Routed(bool),
+    /// IP packets that a raw IP socket would change, by interface.
+    OnLink(u32),
+}
+
+/// Packets as they are made ready, and the sockets for them.
+struct Ready {
+    route: KernelRoute,
+    plan: Plan,
+    reel: Reel,
+    outlets: Vec<(Share, Outlet)>,
+    /// From where to where: judged already.
+    judged: HashSet<(IpAddr, IpAddr)>,
+    decoder: Decoder,
+    decoded: Decoded,
+    corrected: u64,
+}
+
+impl Ready {
+    fn take(&mut self, frame: &Frame<'_>) -> Result<Taken, Failure> {
+        if self.reel.size() + frame.bytes.len() > LARGEST {
+            let what = "the packets need more than 1 GiB: a filter or -c takes fewer of them";
+            return Err(Failure::new(Exit::Usage, anyhow!(what)));
+        }
+        let mut decoded = std::mem::take(&mut self.decoded);
+        decoded.clear();
+        self.decoder.frame(frame, &mut decoded);
+        let taken = match decoded.packet_of(*frame, 0) {
+            Some(packet) => self.packet(&packet),
+            None => Ok(Taken::In),
+        };
+        self.decoded = decoded;
+        taken
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<Taken, Failure> {
+        let frame = &packet.frame;
+        let is_frame = frame.link == LinkType::ETHERNET;
+        let views = || packet.views();
+        let ends = views().find_map(|view| (view.layer.protocol.addresses?)(&view));
+        let mut mtu = self.route.interface().map(|device| device.mtu);
+        let mut share = Share::Frames;
+        let mut via = Via::Packet(None);
+        if let Some((source, destination)) = ends {
+            let way = match self.route.way(destination) {
+                Ok(way) => Some(way),
+                // A frame stays on its link, whoever its packet is for.
+                Err(ProbeError::NoRoute(_)) if is_frame => None,
+                Err(error @ ProbeError::NoRoute(_)) => return Ok(Taken::Out(error.to_string())),
+                Err(error) => return Err(failure(error)),
+            };
+            if way.is_some() && self.judged.insert((source, destination)) {
+                let aim = self.route.aim(packet).map_err(failure)?;
+                if let Some(aim) = aim {
+                    self.plan.check_aim(&aim).map_err(refused)?;
+                }
+            }
+            if let (Some(way), false) = (&way, is_frame) {
+                let changed = changed_by_raw(frame.bytes).is_some();
+                let lands_here = way.device.is_loopback();
+                mtu = Some(way.mtu);
+                (share, via) = match changed && !lands_here {
+                    true => (Share::OnLink(way.device.index), Via::Fitting),
+                    false => (Share::Routed(destination.is_ipv6()), Via::RawIp),
+                };
+                self.corrected += u64::from(changed && lands_here);
+            }
+        }
+        let header = if is_frame { 14 + 4 * tags(packet) } else { 0 };
+        let len = frame.bytes.len().saturating_sub(header);
+        if let Some(mtu) = mtu.filter(|mtu| len > *mtu as usize) {
+            return Ok(Taken::Out(format!(
+                "longer than {mtu} bytes (the MTU): a super-segment of an offloading interface, or from a network with longer \
+                 packets"
+            )));
+        }
+        let known = self.outlets.iter().position(|(known, _)| *known == share);
+        let outlet = match known {
+            Some(known) => known,
+            None => {
+                if let (Share::Frames, Some(device)) = (share, self.route.interface()) {
+                    via = Via::Packet(Some(device.name.clone()));
+                }
+                let outlet = Outlet::open(packet, &via, &self.route).map_err(failure)?;
+                self.outlets.push((share, outlet));
+                self.outlets.len() - 1
+            }
+        };
+        let outlet = u16::try_from(outlet).unwrap_or(u16::MAX);
+        self.reel.push(frame.bytes, frame.time, outlet);
+        Ok(Taken::In)
+    }
+
+    fn play(
+        &mut self,
+        total: u64,
+        speed: Speed,
+        recorder: Option<Recorder>,
+        global: &Global,
+    ) -> Result<(), Failure> {
+        let interfaces = self.outlets.iter().map(|(share, outlet)| {
+            Arc::new(Interface {
+                name: Some(outlet.device().name.clone()),
+                description: None,
+                link: match share {
+                    Share::Frames => LinkType::ETHERNET,
+                    _ => LinkType::RAW,
+                },
+                snaplen: 0,
+                filter: None,
+            })
+        });
+        let mut wire = Wire {
+            interfaces: interfaces.collect(),
+            outlets: self.outlets.iter_mut().map(|(_, outlet)| outlet).collect(),
+            start: Instant::now(),
+            clock: Clock::start(),
+            stop: Stop::install()?,
+            recorder,
+        };
+        // Wakes at the time asked for, not up to 50 µs later.
+        let _ = prctl::set_timerslack(1);
+        let mut played = Played::default();
+        let end = play(&self.reel, total, speed, &mut wire, &mut played);
+        if let Some(recorder) = wire.recorder.take() {
+            recorder.finish()?;
+        }
+        global.talk(sum(&played, total, speed));
+        end
+    }
+}
+
+/// VLAN tags of a frame.
+fn tags(packet: &Packet<'_>) -> usize {
+    let tags = packet.layers.iter().skip(1);
+    let is_tag = |name: &str| matches!(name, "vlan" | "ieee8021ad");
+    tags.take_while(|layer| is_tag(layer.protocol.name)).count()
+}
+
+/// The sum at the end.
+fn sum(played: &Played, total: u64, speed: Speed) -> String {
+    let seconds = played.took as f64 / 1e9;
+    let mut text = format!(
+        "{} of {total} sent, {} bytes in {seconds:.3} s",
+        played.packets, played.bytes
+    );
+    if seconds > 0.0 && played.packets > 1 {
+        let rate = played.packets as f64 / seconds;
+        text.push_str(&format!(" ({rate:.0} packets/s)"));
+    }
+    if speed != Speed::Max && played.packets > 0 {
+        let late = played.late as f64 / 1e6;
+        text.push_str(&format!("; the latest left {late:.3} ms after its time"));
+    }
+    text
+}
+
+/// The sockets, and the clock that never jumps.
+struct Wire<'a> {
+    outlets: Vec<&'a mut Outlet>,
+    interfaces: Vec<Arc<Interface>>,
+    start: Instant,
+    clock: Clock,
+    stop: Stop,
+    recorder: Option<Recorder>,
+}
+
+impl World for Wire<'_> {
+    type Error = Failure;
+
+    fn now(&mut self) -> i64 {
+        i64::try_from(self.start.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn wait(&mut self, until: i64) {
+        let nanos = until.saturating_sub(self.now());
+        let time = Duration::from_nanos(nanos.max(0).unsigned_abs());
+        // A signal ends it early.
+        let _ = ppoll(&mut [], Some(TimeSpec::from_duration(time)), None);
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.asked()
+    }
+
+    fn send(&mut self, outlet: u16, bytes: &[u8], lengths: &[u32]) -> Result<usize, Failure> {
+        let Some(socket) = self.outlets.get_mut(usize::from(outlet)) else {
+            return Ok(lengths.len());
+        };
+        let sent = socket.send_many(bytes, lengths).map_err(failure)?;
+        if let Some(recorder) = &mut self.recorder {
+            let time = self.clock.now();
+            let mut rest = bytes;
+            for len in &lengths[..sent.min(lengths.len())] {
+                let (bytes, after) = rest.split_at(*len as usize);
+                rest = after;
+                record(recorder, &self.interfaces, (outlet, time, bytes))?;
+            }
+        }
+        Ok(sent)
+    }
+}
+
+fn record(
+    recorder: &mut Recorder,
+    interfaces: &[Arc<Interface>],
+    (outlet, time, bytes): (u16, Time, &[u8]),
+) -> Result<(), Failure> {
+    let link = interfaces.get(usize::from(outlet));
+    let frame = Frame {
+        number: 0,
+        time,
+        link: link.map_or(LinkType::RAW, |interface| interface.link),
+        interface: outlet.into(),
+        direction: Direction::Out,
+        checksum: KernelChecksum::Unknown,
+        wire_len: bytes.len() as u32,
+        bytes,
+    };
+    Ok(recorder.write(&frame, interfaces)?)
+}
