@@ -29,6 +29,8 @@ pub mod rewrite;
 mod slots;
 pub mod template;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod value;
 

@@ -412,8 +412,10 @@ impl Rewriter {
 /// Where the outermost IP packet lies, without padding.
 fn ip(packet: &Packet<'_>) -> Option<Range<usize>> {
     let mut layers = packet.layers.iter();
+    // ARP has addresses, too, and is no packet of IP.
     let layer = layers.find(|layer| layer.protocol.addresses.is_some())?;
-    Some(layer.start as usize..layer.end as usize)
+    let is_ip = !std::ptr::eq(layer.protocol, &proto::arp::PROTOCOL);
+    is_ip.then_some(layer.start as usize..layer.end as usize)
 }
 
 impl Rule {

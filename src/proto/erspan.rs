@@ -69,7 +69,9 @@ static CRAFT: Craft = Craft {
             form: "HEX",
             doc: "the 8 further bytes of type III",
             write: |_, header| {
-                header[0] = header[0] & 0x0f | 0x20;
+                if header.len() < 12 {
+                    *header = (TYPES.header)(&[0x20]).to_vec();
+                }
                 header.resize(LONG, 0);
                 Ok(())
             },
@@ -267,5 +269,35 @@ mod tests {
             (found.problem(), found.next),
             (Some(ProblemKind::Odd), Next::Data)
         );
+    }
+
+    #[test]
+    fn both_types_are_written_and_come_back() {
+        use crate::craft::testing::{built, rebuilt};
+        let outer = "ip src=10.0.0.1 dst=10.0.0.2 / gre seq=7";
+        let eth = "eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01 type=0x88cc";
+        for (text, expected) in [
+            (
+                "erspan vlan=5 session=3 index=9",
+                "88be00000007 1005000300000009",
+            ),
+            (
+                "erspan version=2 vlan=5 timestamp=1 sgt=2 hw=3",
+                "22eb00000007 200500000000000100028030",
+            ),
+        ] {
+            let text = format!("{outer} / {text} / {eth}");
+            let bytes = built(&text);
+            let expected = expected.replace(' ', "");
+            assert_eq!(hex::encode(&bytes[22..22 + expected.len() / 2]), expected);
+            assert_eq!(rebuilt(&bytes), text);
+            for len in 20..bytes.len() {
+                rebuilt(&bytes[..len]);
+            }
+        }
+        let long = built("ERSPAN_III platform=0102030405060708 / hex=00");
+        assert_eq!((long.len(), long[11]), (21, 1));
+        let long = format!("{outer} / erspan version=2 platform=0102030405060708 / {eth}");
+        assert!(rebuilt(&built(&long)).contains("platform=0102030405060708"));
     }
 }

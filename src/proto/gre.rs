@@ -556,4 +556,78 @@ mod tests {
         let redirect = [0, 0, 0x88, 0x3e, 1, 2, 3, 4, 0x45];
         assert_eq!(seen(&PROTOCOL, CLAIM, &redirect).layer.header, 8);
     }
+
+    #[test]
+    fn the_order_of_words_does_not_matter() {
+        use crate::craft::testing::{built, rebuilt};
+        let text = "ip src=10.0.0.1 dst=10.0.0.2 / gre key=0x00000005 seq=6 chksum / ip proto=253 src=10.1.0.1 dst=10.1.0.2";
+        let bytes = built(text);
+        // 0xffff less the sum of the words of header and payload.
+        assert_eq!(
+            hex::encode(&bytes[20..36]),
+            "b000080047f40000 0000000500000006".replace(' ', "")
+        );
+        assert_eq!(rebuilt(&bytes), text);
+        for other in [
+            "chksum key=5 seq=6",
+            "seq=6 chksum key=5",
+            "seq=6 key_present=1 chksum_present=1 key=5",
+        ] {
+            let mixed = text.replace("key=0x00000005 seq=6 chksum", other);
+            assert_eq!(hex::encode(built(&mixed)), hex::encode(&bytes), "{other}");
+        }
+        let wrong = built(&text.replace("chksum", "chksum=0xdead"));
+        assert_eq!(wrong[24..26], [0xde, 0xad]);
+        assert!(rebuilt(&wrong).contains(" chksum=0xdead"));
+    }
+
+    #[test]
+    fn keys_can_be_several_and_version_1_has_its_own_form() {
+        use crate::craft::{
+            Built, NoFiles, NoRoute, Spec,
+            testing::{built, fault, rebuilt},
+        };
+        let spec = Spec::parse("gre key=1..3", &NoFiles).unwrap();
+        let mut third = Built::default();
+        spec.build(2, &NoRoute, &mut third);
+        assert_eq!(
+            (spec.count(), hex::encode(third.bytes)),
+            (3, "2000000000000003".to_owned())
+        );
+        let text =
+            "ip src=10.0.0.1 dst=10.0.0.2 / gre version=1 call=77 seq=1 ack=2 / ppp / hex=00ff";
+        let bytes = built(text);
+        assert_eq!(
+            hex::encode(&bytes[20..36]),
+            "3081880b0004004d0000000100000002"
+        );
+        rebuilt(&bytes);
+        assert!(fault("gre version=1 key=5").contains("key"));
+        for len in 20..bytes.len() {
+            rebuilt(&bytes[..len]);
+        }
+    }
+
+    #[test]
+    fn source_routes_and_redirects_come_back() {
+        use crate::craft::testing::{built, rebuilt};
+        for words in [
+            "routes=0800040400000001 00000000",
+            "key=0x00000001 routes=00000000 chksum",
+            "proto=0x883e wccp=01020304",
+            "proto=0x883e seq=9 wccp=01020304",
+        ] {
+            let words = words
+                .replace(' ', "")
+                .replace("routes", " routes")
+                .replace("wccp", " wccp");
+            let text = format!("ip src=10.0.0.1 dst=10.0.0.2 / gre {words} / hex=4500");
+            let text = text.replace("chksum", " chksum").replace("seq", " seq");
+            let bytes = built(&text);
+            assert!(!rebuilt(&bytes).contains("/ hex=30"), "{text}");
+            for len in 20..bytes.len() {
+                rebuilt(&bytes[..len]);
+            }
+        }
+    }
 }

@@ -413,4 +413,32 @@ mod tests {
         let found = seen(&SESSION, claim, &[0x11, 0, 0, 7, 0, 9, 0, 0x21]);
         assert_eq!(found.problem(), Some(ProblemKind::Malformed));
     }
+
+    #[test]
+    fn both_stages_are_written_and_come_back() {
+        use crate::{
+            craft::testing::{answers, built, fault, rebuilt_on},
+            link::LinkType,
+        };
+        let eth = "eth dst=ff:ff:ff:ff:ff:ff src=02:00:00:00:00:01";
+        let text = format!("{eth} / pppoed service ac=a%20b%1b uniq=0011 tag=0x0105:ff tag=0x0000");
+        let bytes = built(&text);
+        let expected =
+            "8863 1109 0000 001b 01010000 0102000461 20621b 010300020011 01050001ff 00000000";
+        assert_eq!(hex::encode(&bytes[12..]), expected.replace(' ', ""));
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        for len in 14..bytes.len() {
+            rebuilt_on(LinkType::ETHERNET, &bytes[..len]);
+        }
+        let broken = built(&format!("{eth} / pppoed tag=0:00ff raw=010100"));
+        rebuilt_on(LinkType::ETHERNET, &broken);
+        let session =
+            format!("{eth} / pppoe session=0x0007 / ppp / ip proto=253 src=10.0.0.1 dst=10.0.0.2");
+        let bytes = built(&session);
+        assert_eq!(hex::encode(&bytes[12..22]), "88641100000700160021");
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), session);
+        assert!(fault("pppoed tag=x").contains("TYPE:HEX"));
+        assert!(answers("pppoed uniq=05", "pppoed code=7 ac=x uniq=05", 0));
+        assert!(!answers("pppoed uniq=05", "pppoed code=7 ac=x uniq=06", 0));
+    }
 }
