@@ -26,6 +26,7 @@ mod parse;
 mod payload;
 mod print;
 pub mod rewrite;
+mod scapy;
 mod slots;
 pub mod template;
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub(super) struct Word {
     pub(super) at: usize,
     pub(super) value: Option<String>,
     pub(super) value_at: usize,
+    /// Characters of the value as it was typed.
+    pub(super) value_len: usize,
 }
 
 /// A fault before it is tied to the text: column, length, message, help.
@@ -74,7 +76,7 @@ impl Word {
     /// A fault of the value, or of the word where it has none.
     fn fault(&self, message: String) -> Fault {
         match &self.value {
-            Some(value) => Fault::new(self.value_at, value.chars().count(), message),
+            Some(_) => Fault::new(self.value_at, self.value_len, message),
             None => Fault::new(self.at, self.name.chars().count(), message),
         }
     }
@@ -123,23 +125,23 @@ pub(super) fn written(text: &str) -> Result<Vec<Written>, Fault> {
     }
 }
 
-struct Scan<'a> {
-    chars: &'a [char],
-    at: usize,
+pub(super) struct Scan<'a> {
+    pub(super) chars: &'a [char],
+    pub(super) at: usize,
 }
 
 impl Scan<'_> {
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.chars.get(self.at).copied()
     }
 
-    fn spaces(&mut self) {
+    pub(super) fn spaces(&mut self) {
         while self.peek().is_some_and(char::is_whitespace) {
             self.at += 1;
         }
     }
 
-    fn name(&mut self) -> String {
+    pub(super) fn name(&mut self) -> String {
         let start = self.at;
         while self
             .peek()
@@ -151,8 +153,14 @@ impl Scan<'_> {
     }
 
     fn layer(&mut self) -> Result<Written, Fault> {
+        if let Some(layer) = self.quoted_layer()? {
+            return Ok(layer);
+        }
         let at = self.at;
         let name = self.name();
+        if self.peek() == Some('(') && !name.is_empty() {
+            return self.called_layer(name, at);
+        }
         if name.is_empty() {
             let mut fault = Fault::new(at, 1, "expected the name of a layer");
             fault.help = Some(all_layers());
@@ -178,6 +186,7 @@ impl Scan<'_> {
                 at,
                 value: Some(value),
                 value_at,
+                value_len: self.at - value_at,
             });
             if is_text {
                 return Ok(layer);
@@ -195,11 +204,13 @@ impl Scan<'_> {
                 at,
                 value: None,
                 value_at: at,
+                value_len: 0,
             };
             if self.peek() == Some('=') {
                 self.at += 1;
                 word.value_at = self.at;
                 word.value = Some(self.value());
+                word.value_len = self.at - word.value_at;
             }
             layer.words.push(word);
         }
@@ -407,19 +418,27 @@ impl Piece {
         slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
     }
 
-    /// Gives the header the form that the values of the deciding fields ask for, by index and slot; what has none is as usual.
+    /// Gives the header the form that the values of the deciding fields ask for, by index and slot, and these values; what
+    /// has none stays as usual.
     pub(super) fn take_form(&mut self, value: impl Fn(usize, &Slot) -> Option<u128>) {
+        let mut found = None;
         for (at, slot) in self.slots.iter().enumerate() {
-            let Fill::Form(form) = slot.fill else {
-                continue;
-            };
-            let Some(usual) = get(&self.header, slot.place) else {
-                continue;
-            };
-            let mut decided = self.header.clone();
-            put(&mut decided, slot.place, value(at, slot).unwrap_or(usual));
-            self.header = (form.header)(&decided).to_vec();
-            put(&mut self.header, slot.place, usual);
+            if let Fill::Form(form) = slot.fill {
+                found = Some(form);
+                if let Some(value) = value(at, slot) {
+                    put(&mut self.header, slot.place, value);
+                }
+            }
+        }
+        let Some(form) = found else {
+            return;
+        };
+        let decided = std::mem::take(&mut self.header);
+        self.header = (form.header)(&decided).to_vec();
+        for slot in &self.slots {
+            if let (Fill::Form(_), Some(value)) = (slot.fill, get(&decided, slot.place)) {
+                put(&mut self.header, slot.place, value);
+            }
         }
     }
 

@@ -252,6 +252,8 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
         let itself = match slot.fill {
             _ if given.iter().any(|given| given.overlaps(slot.place)) => get(&said, slot.place),
             Fill::Asked(_) => None,
+            // The header has it already, of whatever form it is.
+            Fill::Form(_) => usual(piece.protocol, slot),
             _ => computed(slot, view).or_else(|| get(&said, slot.place)),
         };
         put(&mut said, slot.place, value);
@@ -286,6 +288,11 @@ fn fields(piece: &Piece, view: &View<'_>, out: &mut String) {
     if piece.cut {
         let _ = write!(out, " cut={}", header.len());
     }
+}
+
+/// What the field is in a header with nothing given.
+fn usual(protocol: &Protocol, slot: &Slot) -> Option<u128> {
+    get(protocol.craft?.header, slot.place)
 }
 
 /// Whether the first layer does not tell the link type.

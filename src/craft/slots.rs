@@ -88,7 +88,9 @@ pub(super) fn computed(slot: &Slot, view: &View<'_>) -> Option<u128> {
     if !slot.is_in(view.header()) {
         return None;
     }
-    Some(u128::from(compute(view)?) / u128::from(slot.unit.max(1)))
+    let unit = u64::from(slot.unit.max(1));
+    let value = compute(view).filter(|value| value.is_multiple_of(unit))?;
+    Some((value / unit).into())
 }
 
 /// The word by which `slot` is printed.

@@ -24,15 +24,7 @@ pub(crate) fn fault(text: &str) -> String {
 
 /// A packet that begins with an IP header, in words, which have to give it back.
 pub(crate) fn rebuilt(bytes: &[u8]) -> String {
-    let frame = build::packet(bytes, &[], LinkType::RAW).frame;
-    let (decoder, mut decoded) = (Decoder::default(), Decoded::default());
-    decoder.frame(&frame, &mut decoded);
-    let mut words = String::new();
-    if let Some(packet) = decoded.packet_of(frame, 0) {
-        print(&packet, &mut words);
-    }
-    assert_eq!(hex::encode(built(&words)), hex::encode(bytes), "{words}");
-    words
+    rebuilt_on(LinkType::RAW, bytes)
 }
 
 /// Whether layer `index` of one specification answers that of another.

@@ -8,6 +8,8 @@
 //! | type | code | checksum | depends on type | quoted packet or data …
 //! ```
 
+mod craft;
+
 use super::{
     control::{self, CodeNames, Echo, Subject},
     verify::{self, status},
@@ -34,7 +36,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&craft::CRAFT),
 };
 
 /// Message types.

@@ -8,6 +8,8 @@
 //! | 22   | reserved | checksum | reserved, records (2) | v3 report: records …
 //! ```
 
+mod craft;
+
 use crate::{
     field::{Field, Kind, Value, Visit},
     layer::View,
@@ -41,7 +43,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&craft::CRAFT),
 };
 
 const TYPES: &[(u64, &str)] = &[

@@ -7,6 +7,8 @@
 //! | ver,class,flow  | length | nxt | hop | source | destination | payload …
 //! ```
 
+mod craft;
+
 use super::ipproto;
 use crate::{
     field::{Field, Kind},
@@ -40,7 +42,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: Some(addresses),
-    craft: None,
+    craft: Some(&craft::CRAFT),
 };
 
 crate::fields! {

@@ -7,12 +7,12 @@
 //! | nxt | reserved | offset,res,more | identification | fragment …
 //! ```
 
-use super::{fragment::Fragment, ipproto};
+use super::{fragment::Fragment, ipproto, making};
 use crate::{
     field::{Field, Kind},
     layer::View,
     line::Line,
-    protocol::{Claim, Context, Dissected, Next, Protocol},
+    protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 };
 
 const HEADER: usize = 8;
@@ -29,7 +29,40 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&CRAFT),
+};
+
+/// Reserved bits; zero (RFC 8200 §4.5).
+static RESERVED: Field = Field::at(
+    "ipv6.fraghdr.reserved_octet",
+    "Reserved",
+    Kind::Hex(2),
+    1,
+    8,
+    "Zero (RFC 8200 §4.5).",
+);
+/// The two reserved bits behind the offset.
+static RESERVED_BITS: Field = Field::bits(
+    "ipv6.fraghdr.reserved_bits",
+    "Reserved bits",
+    Kind::Uint,
+    (3, 5, 2),
+    "Zero (RFC 8200 §4.5).",
+);
+
+static CRAFT: Craft = Craft {
+    names: &["frag6", "IPv6ExtHdrFragment"],
+    header: &[59, 0, 0, 0, 0, 0, 0, 0],
+    slots: &[
+        Slot::new(&["nxt", "nh"], &NXT).computed(making::next_header),
+        Slot::new(&["res1"], &RESERVED),
+        Slot::new(&["offset"], &OFFSET),
+        Slot::new(&["res2"], &RESERVED_BITS),
+        Slot::new(&["more", "m"], &MORE),
+        Slot::new(&["id", "ident"], &IDENT),
+    ],
+    tail: None,
+    answers: None,
 };
 
 crate::fields! {
@@ -79,7 +112,10 @@ fn line(view: &View<'_>, line: &mut Line) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::testing::{chain, cut_everywhere, seen};
+    use crate::{
+        craft::testing::{built, rebuilt},
+        proto::testing::{chain, cut_everywhere, seen},
+    };
 
     const CLAIM: Claim = Claim::IpProto(44);
 
@@ -106,6 +142,17 @@ mod tests {
         let atomic = [17, 0, 0, 0, 0, 0, 0, 1, 9];
         let next = seen(&PROTOCOL, CLAIM, &atomic).next;
         assert_eq!(next, Next::Claim(Claim::IpProto(17)));
+    }
+
+    #[test]
+    fn a_crafted_fragment_tells_what_it_is_a_part_of() {
+        let text =
+            "ip6 dst=::1 / frag6 nxt=17 offset=185 more id=0xdeadbeef / hex=0011223344556677";
+        let bytes = built(text);
+        assert_eq!(hex::encode(&bytes[40..48]), "110005c9deadbeef");
+        rebuilt(&bytes);
+        // What is not a fragment says itself what follows.
+        assert_eq!(built("ip6 dst=::1 / frag6 / udp")[40], 17);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! | nxt | len | options: type, length, data … up to (len + 1) * 8 bytes
 //! ```
 
+mod craft;
+
 use super::ipproto;
 use crate::{
     field::{Field, Kind, Value, Visit},
@@ -42,7 +44,7 @@ pub static HOP_BY_HOP: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&craft::HOP_BY_HOP),
 };
 
 /// Options for the destination.
@@ -70,7 +72,7 @@ pub static DESTINATION: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&craft::DESTINATION),
 };
 
 const NXT_DOC: &str = "What follows these options (IANA Protocol Numbers).";

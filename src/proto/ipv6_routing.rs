@@ -7,6 +7,8 @@
 //! | nxt | len | type | segs left | data by type, up to (len + 1) * 8 bytes
 //! ```
 
+mod craft;
+
 use super::ipproto;
 use crate::{
     field::{Field, Kind, Value, Visit},
@@ -37,7 +39,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: Some(addresses),
-    craft: None,
+    craft: Some(&craft::CRAFT),
 };
 
 const TYPES: &[(u64, &str)] = &[

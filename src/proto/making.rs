@@ -262,12 +262,36 @@ pub(super) fn say_raw(header: &[u8], at: usize, word: &mut dyn FnMut(&'static st
     }
 }
 
-/// Says what [`option::to_words`] would not write behind byte `at` of `header`.
-pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+/// Whether what stands at byte `at` of `header` is what [`option::to_words`] would write there.
+pub(super) fn is_padding(header: &[u8], at: usize) -> bool {
     let rest = header.get(at..).unwrap_or(&[]);
-    if rest.iter().any(|b| *b != 0) || header.len() > at.next_multiple_of(4) {
+    rest.iter().all(|b| *b == 0) && header.len() <= at.next_multiple_of(4)
+}
+
+/// Says what is left of `header` from `at` on, where it is more than padding.
+pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {
+    if !is_padding(header, at) {
         say_raw(header, at, word);
     }
+}
+
+/// Length of an IPv6 extension header: units of 8 bytes, the first not counted (RFC 8200 §4.3).
+pub(super) fn length_in_eights(view: &View<'_>) -> Option<u64> {
+    (view.header().len() as u64 / 8).checked_sub(1)
+}
+
+/// A number of one byte, or its name with `-` for spaces.
+pub(super) fn choice(text: &str, names: &[(u64, &str)]) -> Result<u8, String> {
+    let given = crate::text::number(text).and_then(|n| u8::try_from(n).ok());
+    let same = |name: &str| name.replace(' ', "-").eq_ignore_ascii_case(text);
+    let named = || {
+        let found = names.iter().find(|(_, name)| same(name))?;
+        u8::try_from(found.0).ok()
+    };
+    given.or_else(named).ok_or_else(|| {
+        let known: Vec<String> = names.iter().map(|(_, n)| n.replace(' ', "-")).collect();
+        format!("expected a number up to 255, or one of {}", known.join(" "))
+    })
 }
 
 #[cfg(test)]

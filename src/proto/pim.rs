@@ -7,6 +7,8 @@
 //! | ver,type| reserved | checksum | flags          | packet …
 //! ```
 
+mod craft;
+
 use crate::{
     field::{Field, Kind},
     layer::View,
@@ -31,7 +33,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: None,
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&craft::CRAFT),
 };
 
 const TYPES: &[(u64, &str)] = &[

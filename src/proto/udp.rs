@@ -242,6 +242,7 @@ mod tests {
     use super::*;
     use crate::{
         checksum,
+        craft::testing::{built, rebuilt},
         layer::ProblemKind,
         proto::testing::{chain, cut_everywhere, seen},
     };
@@ -291,6 +292,41 @@ mod tests {
         assert_eq!((seen.layer.wire, seen.problem()), (13, None));
         // Without a checksum, which IPv6 does not allow.
         assert_eq!(seen.all("udp.checksum.status"), ["4"]);
+    }
+
+    #[test]
+    fn a_checksum_is_computed_unless_given_and_is_never_0() {
+        let sum = |words: &str| {
+            let bytes = built(&format!("ip src=10.0.0.1 dst=10.0.0.2 / {words}"));
+            rebuilt(&bytes);
+            u16::from_be_bytes([bytes[26], bytes[27]])
+        };
+        let known = sum("udp sport=1 dport=2 / hex=0000");
+        assert_eq!(known, 0xebd4);
+        // With this payload the sum comes out as 0, which would say that there is none (RFC 768).
+        assert_eq!(sum("udp sport=1 dport=2 / hex=ebd4"), 0xffff);
+        assert_eq!(sum("udp sport=1 dport=2 chksum=0 / hex=0000"), 0);
+        assert_eq!(sum("udp sport=1 dport=2 len=7 / hex=0000"), 0xebd7);
+    }
+
+    #[test]
+    fn udp_lite_covers_as_much_as_is_given() {
+        let lite = |words: &str| {
+            let bytes = built(&format!("ip src=10.0.0.1 dst=10.0.0.2 / udplite {words}"));
+            rebuilt(&bytes);
+            assert_eq!(bytes[9], LITE_IP_PROTO);
+            hex::encode(&bytes[20..28])
+        };
+        assert_eq!(
+            lite("sport=1 dport=2 coverage=8 / hex=0000"),
+            lite("sport=1 dport=2 coverage=8 / hex=ffff")
+        );
+        assert_ne!(
+            lite("sport=1 dport=2 / hex=0000"),
+            lite("sport=1 dport=2 / hex=ffee")
+        );
+        // More than there is cannot be summed up.
+        assert!(lite("sport=1 dport=2 coverage=11 / hex=0000").ends_with("0000"));
     }
 
     #[test]

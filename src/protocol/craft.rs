@@ -27,7 +27,7 @@ pub type Answers = fn(&View<'_>, &View<'_>) -> bool;
 /// A field as crafting sees it.
 #[derive(Clone, Copy)]
 pub struct Slot {
-    /// Words for it in the notation, the printed one first. Wireshark's full name and its part after the protocol's
+    /// Words for it in the notation, the printed one first. Of several slots for one place, the first is computed. Wireshark's full name and its part after the protocol's
     /// (`tcp.dstport`, `dstport`) are always understood.
     pub words: &'static [&'static str],
     /// The field that it writes.
@@ -64,8 +64,8 @@ pub enum Fill {
 
 /// Headers of several forms under one name.
 pub struct Form {
-    /// The header with nothing given, of the form that this one (as long as it is, with the deciding values in it) asks
-    /// for. The deciding fields stay as they are.
+    /// The header with nothing given, of the form that this one asks for: it may have any length, and has the deciding
+    /// values, which stay.
     pub header: fn(&[u8]) -> &'static [u8],
     /// Names of layers that are this one with a value of the deciding field, as Scapy has them
     /// (`ICMPv6EchoRequest` is type 128).

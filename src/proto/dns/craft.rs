@@ -183,3 +183,6 @@ fn count<const SECTION: usize>(view: &View<'_>) -> Option<u64> {
     let ends = SECTION > 0 && all.at() == message.bytes.len();
     total.checked_sub(others).filter(|_| ends)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub(super) fn words(view: &View<'_>, words: Words, word: &mut dyn FnMut(&'static
     };
     let mut known = Known::default();
     let mut made = message.bytes[..HEADER].to_vec();
-    for entry in message.entries() {
+    for entry in message.entries().take(write::MOST) {
         let teller = Teller {
             message,
             words,
@@ -202,7 +202,8 @@ impl Teller<'_> {
 fn spell(message: &[u8], mut at: usize, follow: bool, out: &mut String) {
     let start = out.len();
     let mut pointers = 0;
-    loop {
+    // Of a name that is too long, as much as shows it: it cannot be written, whatever follows.
+    while out.len() - start <= 4 * names::LONGEST {
         match names::head(message, at) {
             Some(Head::Label(len)) => {
                 escape(message.get(at + 1..at + 1 + len).unwrap_or(&[]), b"-_", out);
@@ -223,9 +224,6 @@ fn spell(message: &[u8], mut at: usize, follow: bool, out: &mut String) {
             Some(Head::Pointer(to)) if follow && pointers < names::MOST_POINTERS => {
                 pointers += 1;
                 at = to;
-                if out.len() - start > 4 * names::LONGEST {
-                    return;
-                }
             }
             Some(Head::Pointer(to)) => {
                 let _ = write!(out, "@{to}");

@@ -25,6 +25,9 @@ pub(super) const SECTIONS: [&str; 4] = ["qd", "an", "ns", "ar"];
 /// How a record looks.
 pub(super) const RECORD: &str = "NAME:TYPE[:CLASS]:TTL:DATA";
 
+/// The most questions and records that are words: each looks at all before it for names to point to.
+pub(super) const MOST: usize = 1024;
+
 /// The most bytes of a message.
 const LARGEST: usize = 65_535;
 /// Pointers have 14 bits.
@@ -112,7 +115,7 @@ pub(super) fn name(
     message: &[u8],
 ) -> Result<Vec<u8>, String> {
     let mut labels = Vec::new();
-    let mut end = None;
+    let (mut end, mut length) = (None, 1);
     let mut rest = Some(text).filter(|text| *text != "." && !text.is_empty());
     while let Some(text) = rest {
         let (label, after) = text
@@ -127,6 +130,10 @@ pub(super) fn name(
         let bytes = unescape(label)?;
         if !(1..=63).contains(&bytes.len()) {
             return Err("the parts of a name have 1 to 63 bytes".to_owned());
+        }
+        length += 1 + bytes.len();
+        if length > names::LONGEST {
+            return Err(format!("a name has at most {} bytes", names::LONGEST));
         }
         labels.push(bytes);
         if after == Some("") {
@@ -144,9 +151,6 @@ pub(super) fn name(
         }
         out.push(label.len() as u8);
         out.extend_from_slice(label);
-        if out.len() > names::LONGEST {
-            return Err(format!("a name has at most {} bytes", names::LONGEST));
-        }
     }
     match end {
         Some(to) => out.extend((0xc000_u16 | to).to_be_bytes()),
@@ -497,6 +501,16 @@ pub(super) fn part(
         return Err(format!(
             "{} come in this order, as they stand in the message",
             SECTIONS.join("= ") + "="
+        ));
+    }
+    if counts
+        .iter()
+        .map(|count| usize::from(*count))
+        .sum::<usize>()
+        >= MOST
+    {
+        return Err(format!(
+            "at most {MOST} questions and records are words: the others go into raw="
         ));
     }
     let mut known = Known::of(message);

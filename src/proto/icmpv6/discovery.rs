@@ -17,16 +17,16 @@ use crate::{
 use std::ops::ControlFlow;
 
 /// Neighbor discovery options.
-mod option {
-    pub(super) const SOURCE_LINK: u8 = 1;
-    pub(super) const TARGET_LINK: u8 = 2;
-    pub(super) const PREFIX: u8 = 3;
-    pub(super) const REDIRECTED: u8 = 4;
-    pub(super) const MTU: u8 = 5;
-    pub(super) const NONCE: u8 = 14;
-    pub(super) const ROUTE: u8 = 24;
-    pub(super) const DNS_SERVERS: u8 = 25;
-    pub(super) const DNS_SEARCH: u8 = 31;
+pub(super) mod option {
+    pub(in crate::proto::icmpv6) const SOURCE_LINK: u8 = 1;
+    pub(in crate::proto::icmpv6) const TARGET_LINK: u8 = 2;
+    pub(in crate::proto::icmpv6) const PREFIX: u8 = 3;
+    pub(in crate::proto::icmpv6) const REDIRECTED: u8 = 4;
+    pub(in crate::proto::icmpv6) const MTU: u8 = 5;
+    pub(in crate::proto::icmpv6) const NONCE: u8 = 14;
+    pub(in crate::proto::icmpv6) const ROUTE: u8 = 24;
+    pub(in crate::proto::icmpv6) const DNS_SERVERS: u8 = 25;
+    pub(in crate::proto::icmpv6) const DNS_SEARCH: u8 = 31;
 }
 
 pub(super) const OPTION_NAMES: &[(u64, &str)] = &[

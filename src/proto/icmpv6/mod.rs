@@ -8,6 +8,7 @@
 //! | type | code | checksum | depends on type | target, options, quoted packet or data …
 //! ```
 
+mod craft;
 mod discovery;
 mod listener;
 
@@ -38,7 +39,7 @@ pub static PROTOCOL: Protocol = Protocol {
     walk: Some(walk),
     line,
     addresses: None,
-    craft: None,
+    craft: Some(&craft::CRAFT),
 };
 
 /// Message types.

@@ -36,8 +36,7 @@ pub(super) static CRAFT: Craft = Craft {
         Slot::at(&["hdr_len"], &HDR_LEN, (0, 4, 4))
             .unit(4)
             .computed(making::header_length),
-        Slot::at(&["ihl"], &HDR_LEN, (0, 4, 4))
-            .computed(|view| Some(view.header().len() as u64 / 4)),
+        Slot::at(&["ihl"], &HDR_LEN, (0, 4, 4)),
         Slot::new(&["tos"], &TOS),
         Slot::new(&["len"], &LEN).computed(making::length),
         Slot::new(&["id"], &ID),
@@ -107,7 +106,7 @@ pub(super) static CRAFT: Craft = Craft {
             },
             making::RAW,
         ],
-        finish: Some(write::to_words),
+        finish: Some(finish),
         read,
     }),
     answers: None,
@@ -117,6 +116,15 @@ pub(super) static CRAFT: Craft = Craft {
 fn ttl(view: &View<'_>) -> Option<u64> {
     let group = making::inside(view).is_some_and(|inside| inside.name == "igmp");
     group.then_some(1)
+}
+
+/// Pads the options, and says how many there are: a checksum inside may be over the last stop of a source route.
+fn finish(header: &mut Vec<u8>) {
+    write::to_words(header);
+    let words = (header.len() / 4).min(15) as u8;
+    if let Some(first) = header.first_mut() {
+        *first = *first & 0xf0 | words;
+    }
 }
 
 /// Addresses behind the pointer, which is 4 when it is not given: the first address.
@@ -162,6 +170,7 @@ fn read(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
             break;
         };
         match (found.kind, data) {
+            (0, _) if making::is_padding(header, found.at) => break,
             (0, _) => word("eol", String::new()),
             (1, _) => word("nop", String::new()),
             (option::RECORD_ROUTE, [pointer, stops @ ..]) if stops.len() % 4 == 0 => {
@@ -205,4 +214,78 @@ fn said_timestamps(pointer: u8, flag: u8, words: &[u8]) -> String {
         });
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::craft::testing::{built, fault, rebuilt};
+
+    /// The options of a header, and the packet in words again.
+    fn options(words: &str) -> (String, String) {
+        let bytes = built(&format!("ip src=10.0.0.1 dst=10.0.0.2 {words}"));
+        let again = rebuilt(&bytes);
+        (hex::encode(&bytes[20..]), again)
+    }
+
+    #[test]
+    fn options_are_written_and_padded() {
+        for (words, expected) in [
+            ("rr=0.0.0.0:0.0.0.0", "070b040000000000000000"),
+            ("nop lsrr=10.0.0.3:10.0.0.4", "01830b040a0000030a000004"),
+            ("ssrr=8:10.0.0.3", "8907080a000003"),
+            ("ts=5:0:0:0:0", "440c05000000000000000000"),
+            ("ts=5:1:3:10.0.0.3:0", "440c05130a00000300000000"),
+            ("ra", "94040000"),
+            ("opt=0x88:0005", "88040005"),
+            ("nop nop eol", "010100"),
+        ] {
+            let padded = format!(
+                "{expected:0<width$}",
+                width = expected.len().next_multiple_of(8)
+            );
+            assert_eq!(options(words).0, padded, "{words}");
+        }
+        assert!(options("ra").1.ends_with(" ra=0"));
+        assert!(options("lsrr=10.0.0.3").1.ends_with(" lsrr=4:10.0.0.3"));
+        assert_eq!(built("ip ra")[0], 0x46);
+    }
+
+    #[test]
+    fn a_checksum_is_over_the_last_stop_of_a_source_route() {
+        let sum = |words: &str| {
+            let bytes = built(&format!("ip src=10.0.0.1 {words} / udp sport=1 dport=2"));
+            rebuilt(&bytes);
+            bytes[bytes.len() - 2..].to_vec()
+        };
+        assert_eq!(
+            sum("dst=10.0.0.2 lsrr=10.0.0.3:10.0.0.9"),
+            sum("dst=10.0.0.9")
+        );
+        // The route is used up: the pointer is behind it.
+        assert_eq!(
+            sum("dst=10.0.0.2 lsrr=12:10.0.0.3:10.0.0.9"),
+            sum("dst=10.0.0.2")
+        );
+    }
+
+    #[test]
+    fn broken_options_are_raw_bytes_and_wrong_words_refused() {
+        assert_eq!(options("nop raw=0705ff").0, "010705ff");
+        assert!(options("nop raw=0705ff").1.ends_with("nop raw=0705ff"));
+        assert!(options("eol raw=00ff00").1.ends_with("eol raw=00ff00"));
+        let bytes = built("ip src=10.0.0.1 dst=10.0.0.2 hdr_len=60");
+        assert!(rebuilt(&bytes).contains("hdr_len=60"));
+        for (words, begins) in [
+            ("ip lsrr=10.0.0.300", "expected addresses"),
+            ("ip ts=5:16:0", "expected PTR:OVERFLOW:FLAG"),
+            ("ip ra=65536", "expected a number up to 65535"),
+            ("ip hdr_len=61", "expected a multiple of 4"),
+        ] {
+            assert!(
+                fault(words).starts_with(begins),
+                "{words}: {}",
+                fault(words)
+            );
+        }
+    }
 }

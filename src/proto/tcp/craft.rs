@@ -32,8 +32,7 @@ pub(super) static CRAFT: Craft = Craft {
         Slot::at(&["hdr_len"], &HDR_LEN, (12, 0, 4))
             .unit(4)
             .computed(making::header_length),
-        Slot::at(&["dataofs"], &HDR_LEN, (12, 0, 4))
-            .computed(|view| Some(view.header().len() as u64 / 4)),
+        Slot::at(&["dataofs"], &HDR_LEN, (12, 0, 4)),
         Slot::new(&["reserved"], &FLAGS_RES),
         Slot::new(&["flags"], &FLAGS).letters(&[
             ("F", 1),
@@ -206,6 +205,7 @@ fn read(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
                 word("uto", format!("{}{unit}", number(2, 2) & 0x7fff));
             }
             (1, _) => word("nop", String::new()),
+            (0, _) if making::is_padding(header, option.at) => break,
             (0, _) => word("eol", String::new()),
             (kind, _) => word("opt", format!("{kind}:{}", hex::encode(data))),
         }
@@ -240,4 +240,120 @@ fn answers(request: &View<'_>, reply: &View<'_>) -> bool {
     let protests =
         asked & states == flag::SYN && flags & states == flag::ACK && reply.payload_wire() == 0;
     acknowledges || refuses || protests
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::craft::testing::{answers, built, fault, rebuilt};
+
+    fn options(words: &str) -> (String, String) {
+        let bytes = built(&format!(
+            "ip src=10.0.0.1 dst=10.0.0.2 / tcp sport=1 dport=2 {words}"
+        ));
+        let again = rebuilt(&bytes);
+        (hex::encode(&bytes[40..]), again)
+    }
+
+    #[test]
+    fn options_are_written_and_printed() {
+        let digest = "00112233445566778899aabbccddeeff";
+        for (words, expected) in [
+            (
+                "mss=1460 sackok ts=1:2 nop ws=7",
+                "020405b40402080a000000010000000201030307",
+            ),
+            (
+                "nop nop sack=1:2:3:4",
+                "0101051200000001000000020000000300000004",
+            ),
+            (&format!("md5={digest} nop"), &format!("1312{digest}0100")),
+            ("ao=1:2:00112233", "1d08010200112233"),
+            ("mptcp=00810011223344556677", "1e0c00810011223344556677"),
+            ("tfo nop nop", "22020101"),
+            ("tfo=0011", "22040011"),
+            ("uto=300", "1c04012c"),
+            ("uto=5m", "1c048005"),
+            ("opt=254:f989", "fe04f989"),
+        ] {
+            let (found, again) = options(words);
+            assert_eq!(found, *expected, "{words}");
+            assert!(again.ends_with(words), "{again}");
+        }
+    }
+
+    #[test]
+    fn broken_options_are_raw_bytes_and_wrong_words_refused() {
+        assert!(options("nop raw=0204ff").1.ends_with("nop raw=0204ff"));
+        assert!(options("eol raw=00ff00").1.ends_with("eol eol raw=ff00"));
+        let cut = built(
+            "ip src=10.0.0.1 dst=10.0.0.2 len=60 / tcp sport=1 dport=2 ts=1:2 nop nop dataofs=10 cut=27",
+        );
+        assert!(rebuilt(&cut).ends_with("raw=080a0000000100 cut=27"));
+        for (words, begins) in [
+            ("tcp mss=70000", "expected a number up to 65535"),
+            ("tcp uto=40000", "expected seconds"),
+            ("tcp ao=1:00", "expected KEY:NEXT:HEX"),
+        ] {
+            assert!(
+                fault(words).starts_with(begins),
+                "{words}: {}",
+                fault(words)
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_acknowledges_refuses_or_protests() {
+        let asks = |asked: &str, answered: &str| {
+            let request = format!("tcp sport=1 dport=2 {asked}");
+            answers(&request, &format!("tcp sport=2 dport=1 {answered}"), 0)
+        };
+        let syn = "seq=100 flags=S";
+        assert!(asks(syn, "seq=7 ack=101 flags=SA"));
+        assert!(asks(syn, "ack=101 flags=RA"));
+        assert!(!asks(syn, "seq=7 ack=102 flags=SA"));
+        assert!(
+            !asks(syn, "seq=7 ack=100 flags=SA"),
+            "the SYN is not acknowledged"
+        );
+        assert!(!asks(syn, "seq=0 ack=0 flags=R"), "a RST of something else");
+        assert!(asks(syn, "seq=7 ack=5 flags=A"), "a challenge");
+        assert!(
+            !asks(syn, "seq=7 ack=5 flags=PA / hex=00"),
+            "data of another connection"
+        );
+        // Data with the SYN may be taken or left (RFC 7413 §2).
+        assert!(asks(
+            "seq=100 flags=S / text=hello",
+            "seq=7 ack=106 flags=SA"
+        ));
+        assert!(asks(
+            "seq=100 flags=S / text=hello",
+            "seq=7 ack=101 flags=SA"
+        ));
+        // To ACK a RST has its number, and acknowledges nothing.
+        assert!(asks("seq=1 ack=900 flags=A", "seq=900 flags=R"));
+        assert!(!asks("seq=1 ack=900 flags=A", "seq=901 flags=R"));
+        // Without any flag, the RST acknowledges the sequence number itself.
+        assert!(asks("seq=100 flags=0", "ack=100 flags=RA"));
+        assert!(asks("seq=100 flags=FPU", "ack=101 flags=RA"));
+        assert!(asks(
+            "seq=100 ack=5 flags=PA / hex=0011",
+            "seq=5 ack=102 flags=A"
+        ));
+        assert!(!asks(
+            "seq=100 ack=5 flags=PA / hex=0011",
+            "seq=5 ack=103 flags=A"
+        ));
+        assert!(
+            !asks("seq=100 ack=5 flags=RA", "seq=5 flags=R"),
+            "nothing answers a RST"
+        );
+        assert!(asks("seq=0xffffffff flags=S", "seq=7 ack=0 flags=SA"));
+        assert!(!answers(
+            "tcp sport=1 dport=2 seq=1",
+            "tcp sport=1 dport=2 ack=2 flags=SA",
+            0
+        ));
+    }
 }
