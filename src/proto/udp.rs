@@ -146,15 +146,6 @@ fn checksum(view: &View<'_>) -> Option<u64> {
     }
 }
 
-/// In a jumbogram it is 0 (RFC 2675 §4).
-fn length(view: &View<'_>) -> Option<u64> {
-    let is_jumbo = |view: &View<'_>| view.addresses().is_some_and(|(source, _)| source.is_ipv6());
-    making::length(view).map(|len| match len {
-        65_536.. if is_jumbo(view) => 0,
-        len => len,
-    })
-}
-
 /// What the payload is: who claims the lower port, else the higher.
 fn by_port(header: &[u8; HEADER]) -> Next {
     let &[s, t, d, e, ..] = header;

@@ -60,7 +60,6 @@ fn hop_limit(view: &View<'_>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::craft::testing::{built, fault, rebuilt};
 
     #[test]

@@ -81,7 +81,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         Kind::Raw => Via::RawIp,
     };
     enter()?;
-    let echoed = echo::run(plan, &spec, &via).map_err(permission::probe)?;
+    let echoed = echo::run(plan, &spec, &via).map_err(permission::of_probe)?;
     let mut telling = Telling {
         lines: Lines::new(Options {
             time: TimeForm::None,

@@ -303,7 +303,7 @@ fn exit_of(ending: Option<Ending>, args: &Args) -> Exit {
 
 fn failed(error: HandshakeError, args: &Args) -> Failure {
     let failure = match error {
-        HandshakeError::Probe(error) => permission::probe(error),
+        HandshakeError::Probe(error) => permission::of_probe(error),
         HandshakeError::Capture(error) => permission::failure(error),
         HandshakeError::Spec(error) => usage(error),
     };

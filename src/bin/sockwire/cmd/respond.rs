@@ -121,13 +121,13 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         None => None,
     };
     let name = interface(&args, filters.selection.filter().loopback(), global)?;
-    let route = KernelRoute::open().map_err(permission::probe)?;
-    let device = route.device(&name).map_err(permission::probe)?;
+    let route = KernelRoute::open().map_err(permission::of_probe)?;
+    let device = route.device(&name).map_err(permission::of_probe)?;
     let ear = Ear::open(&Hearing {
         frames_of: Some(name.clone()),
         ..Hearing::default()
     });
-    let ear = ear.map_err(permission::probe)?;
+    let ear = ear.map_err(permission::of_probe)?;
     let _promiscuous = match args.no_promiscuous_mode || device.is_loopback() {
         true => None,
         false => Some(promiscuous(&name, device.index)?),
@@ -224,7 +224,7 @@ fn promiscuous(name: &str, index: u32) -> Result<PacketSocket, Failure> {
     let opened = PacketSocket::open(Layer::Link)
         .and_then(|socket| socket.promiscuous(index).map(|()| socket));
     opened.map_err(|error| {
-        permission::probe(ProbeError::io(format!("make {name} promiscuous"), error))
+        permission::of_probe(ProbeError::io(format!("make {name} promiscuous"), error))
     })
 }
 
@@ -256,7 +256,7 @@ impl Outlets {
             let mut built = Built::default();
             spec.build(0, &NoRoute, &mut built);
             let link = spec.link().unwrap_or(LinkType::RAW);
-            Outlet::open(&built.packet(link), &via, route).map_err(permission::probe)
+            Outlet::open(&built.packet(link), &via, route).map_err(permission::of_probe)
         };
         match template.link() {
             Some(LinkType::ETHERNET) => {
@@ -389,7 +389,7 @@ impl Machine {
         let stop = Stop::install()?;
         while !stop.asked() && self.tally.answered < limit {
             let until = ear.now().plus(LOOK);
-            let Some(heard) = ear.next(until).map_err(permission::probe)? else {
+            let Some(heard) = ear.next(until).map_err(permission::of_probe)? else {
                 continue;
             };
             self.tally.heard += 1;

@@ -85,7 +85,7 @@ pub(super) const ANY: Part = Part {
 /// Turns the length of the option at `at` from bytes into units of 8 (RFC 4861 §4.6).
 fn in_eights(at: usize, header: &mut [u8]) -> Result<(), String> {
     let len = header.len() - at;
-    if len % 8 != 0 {
+    if !len.is_multiple_of(8) {
         return Err("an option has 6 bytes of data, or 8, 16, … more".to_owned());
     }
     header[at + 1] = (len / 8) as u8;

@@ -44,7 +44,7 @@ pub(super) fn run(
         Some(name) => KernelRoute::through(name),
         None => KernelRoute::open(),
     };
-    let route = route.map_err(permission::probe)?;
+    let route = route.map_err(permission::of_probe)?;
     // Loopback takes no frames for IP: they would be martians there.
     let without_link = route.interface().is_none_or(|device| device.is_loopback());
     let plan = Plan {
@@ -96,7 +96,7 @@ pub(super) fn run(
     for (_, outlet) in &ready.outlets {
         global.talk(format_args!("sending by {}", outlet.describe()));
         if args.speed() == Speed::Max {
-            outlet.hurry().map_err(permission::probe)?;
+            outlet.hurry().map_err(permission::of_probe)?;
         }
     }
     // Every socket and file is open.
@@ -169,10 +169,10 @@ impl Ready {
                 // A frame stays on its link, whoever its packet is for.
                 Err(ProbeError::NoRoute(_)) if is_frame => None,
                 Err(error @ ProbeError::NoRoute(_)) => return Ok(Taken::Out(error.to_string())),
-                Err(error) => return Err(permission::probe(error)),
+                Err(error) => return Err(permission::of_probe(error)),
             };
             if way.is_some() && self.judged.insert((source, destination)) {
-                let aim = self.route.aim(packet).map_err(permission::probe)?;
+                let aim = self.route.aim(packet).map_err(permission::of_probe)?;
                 if let Some(aim) = aim {
                     self.plan.check_aim(&aim).map_err(refused)?;
                 }
@@ -205,7 +205,8 @@ impl Ready {
                 if let (Share::Frames, Some(device)) = (share, self.route.interface()) {
                     via = Via::Packet(Some(device.name.clone()));
                 }
-                let outlet = Outlet::open(packet, &via, &self.route).map_err(permission::probe)?;
+                let outlet =
+                    Outlet::open(packet, &via, &self.route).map_err(permission::of_probe)?;
                 self.outlets.push((share, outlet));
                 self.outlets.len() - 1
             }
@@ -335,7 +336,7 @@ impl World for Wire<'_> {
         };
         let sent = socket
             .send_many(bytes, lengths)
-            .map_err(permission::probe)?;
+            .map_err(permission::of_probe)?;
         if let Some(recorder) = &mut self.recorder {
             let time = self.clock.now();
             let mut rest = bytes;
