@@ -476,3 +476,56 @@ impl fmt::Display for Meaning {
         write!(f, "{}: {}", self.word, self.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        craft::{Built, NoFiles, NoRoute, Spec},
+        link::LinkType,
+    };
+
+    fn built(text: &str) -> Built {
+        let mut built = Built::default();
+        let spec = Spec::parse(text, &NoFiles).unwrap();
+        spec.build(0, &NoRoute, &mut built);
+        built
+    }
+
+    const SYN: &str = "ip src=10.0.0.1 dst=10.0.0.2 / tcp sport=5 dport=80 flags=S";
+
+    #[test]
+    fn silence_means_what_was_asked() {
+        let word = |text: &str| meaning(&built(text).packet(LinkType::RAW), None).word;
+        assert_eq!(word(SYN), "filtered");
+        assert_eq!(word("ip src=10.0.0.1 dst=10.0.0.2 / udp dport=9"), "silent");
+    }
+
+    #[test]
+    fn an_error_says_who_sent_it() {
+        let said = |from: [u8; 4], kind, code| {
+            let failure = Failure {
+                from: from.into(),
+                version: 4,
+                kind,
+                code,
+                message: 0,
+                quoted: 0,
+            };
+            let request = built(SYN);
+            let request = request.packet(LinkType::RAW);
+            meaning(&request, Some((&request, &Answer::Error(failure)))).to_string()
+        };
+        assert_eq!(
+            said([10, 0, 0, 254], 3, 1),
+            "unreachable: 10.0.0.254 finds no host 10.0.0.2 on its link"
+        );
+        assert_eq!(
+            said([10, 0, 0, 2], 3, 3),
+            "refused: no program has port 80 open, says 10.0.0.2 itself"
+        );
+        assert!(said([10, 0, 0, 1], 3, 1).contains("this host (10.0.0.1)"));
+        assert!(said([10, 0, 0, 9], 99, 7).contains("type 99, code 7"));
+    }
+}
