@@ -35,7 +35,7 @@ Examples:
   sudo sockwire handshake localhost 5000 -v                each step in words
   sudo sockwire handshake 10.0.0.2 5000 --with ip ttl=5 / tcp seq=1000 window=500 mss=100
   sudo sockwire handshake --listen 5000 --send hello       the server's side: connect to it with nc
-  sudo sockwire handshake localhost 5000 --rst kernel      what the own kernel does when nobody stops it
+  sudo sockwire handshake localhost 5000 --rst kernel      the own kernel's RST, explained
 ";
 
 /// The TCP three-way handshake by hand, from raw sockets, with the ladder beside it; a line of data, the close
