@@ -321,8 +321,9 @@ fn neighbours_are_asked_for_their_hardware_address() {
                 "eth dst=ff:ff:ff:ff:ff:ff / arp pdst=10.9.1.254",
                 "10.9.1.254",
             ),
+            // The router first has to find who asks, which takes a moment on a link that has just come up.
             (
-                "eth dst=33:33:ff:00:00:fe / ip6 dst=ff02::1:ff00:fe hlim=255 / icmp6 type=135 target=fd01::fe -i a0",
+                "eth dst=33:33:ff:00:00:fe / ip6 dst=ff02::1:ff00:fe hlim=255 / icmp6 type=135 target=fd01::fe -i a0 --retry 9 --timeout 0.5",
                 "fd01::fe",
             ),
         ] {

@@ -14,7 +14,7 @@ use crate::{
     decode::{Decoded, Decoder},
     field::{At, Field, Kind, Value, Visit},
     frame::Frame,
-    layer::{Packet, ProblemKind, View},
+    layer::{Layer, Packet, ProblemKind, View},
     link::LinkType,
     proto,
     protocol::{Fill, Protocol, Slot},
@@ -411,8 +411,11 @@ impl Rewriter {
 
 /// Where the outermost IP packet lies, without padding.
 fn ip(packet: &Packet<'_>) -> Option<Range<usize>> {
-    let mut layers = packet.layers.iter();
-    let layer = layers.find(|layer| matches!(layer.protocol.name, "ip" | "ipv6"))?;
+    let is_ip = |layer: &&Layer| {
+        let ip: [&'static Protocol; 2] = [&proto::ipv4::PROTOCOL, &proto::ipv6::PROTOCOL];
+        ip.iter().any(|ip| std::ptr::eq(layer.protocol, *ip))
+    };
+    let layer = packet.layers.iter().find(is_ip)?;
     Some(layer.start as usize..layer.end as usize)
 }
 
@@ -690,6 +693,21 @@ mod tests {
         let expected = none.replace("53", "54");
         let out = raw(&none, rules(&["udp.dport:53=54"], &[]));
         assert_eq!(out, crafted(&expected));
+    }
+
+    #[test]
+    fn the_packet_that_an_icmp_error_quotes_is_mapped_and_not_set() {
+        let quoting = |ttl: u8, host: u8| {
+            let inner = format!("ip ttl=9 src=10.0.0.1 dst=10.0.0.{host} / udp sport=1 dport=2");
+            format!("ip ttl={ttl} src=10.0.0.{host} dst=10.0.0.1 / icmp type=3 code=3 / {inner}")
+        };
+        let how = rules(&["addr:10.0.0.2=10.0.0.9"], &["ttl=3"]);
+        assert_eq!(raw(&quoting(64, 2), how), crafted(&quoting(3, 9)));
+        let six = |net: u8| {
+            format!("ip6 src=fd0{net}::1 dst=fd0{net}::2 / udp sport=1 dport=2 / text=hello")
+        };
+        let moved = rules(&["addr:fd00::/64=fd01::/64"], &[]);
+        assert_eq!(raw(&six(0), moved), crafted(&six(1)));
     }
 
     #[test]

@@ -24,15 +24,7 @@ pub(crate) fn fault(text: &str) -> String {
 
 /// A packet that begins with an IP header, in words, which have to give it back.
 pub(crate) fn rebuilt(bytes: &[u8]) -> String {
-    let frame = build::packet(bytes, &[], LinkType::RAW).frame;
-    let (decoder, mut decoded) = (Decoder::default(), Decoded::default());
-    decoder.frame(&frame, &mut decoded);
-    let mut words = String::new();
-    if let Some(packet) = decoded.packet_of(frame, 0) {
-        print(&packet, &mut words);
-    }
-    assert_eq!(hex::encode(built(&words)), hex::encode(bytes), "{words}");
-    words
+    rebuilt_on(LinkType::RAW, bytes)
 }
 
 /// Whether layer `index` of one specification answers that of another.
@@ -51,4 +43,17 @@ pub(crate) fn answers(request: &str, reply: &str, index: usize) -> bool {
     let craft = request.layer.protocol.craft;
     let answers = craft.and_then(|craft| craft.answers);
     answers.is_some_and(|answers| answers(&request, &reply))
+}
+
+/// The same of a frame of any link type.
+pub(crate) fn rebuilt_on(link: LinkType, bytes: &[u8]) -> String {
+    let frame = build::packet(bytes, &[], link).frame;
+    let (decoder, mut decoded) = (Decoder::default(), Decoded::default());
+    decoder.frame(&frame, &mut decoded);
+    let mut words = String::new();
+    if let Some(packet) = decoded.packet_of(frame, 0) {
+        print(&packet, &mut words);
+    }
+    assert_eq!(hex::encode(built(&words)), hex::encode(bytes), "{words}");
+    words
 }

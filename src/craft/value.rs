@@ -298,6 +298,11 @@ pub(super) fn put(header: &mut [u8], (byte, bit, bits): (u16, u8, u16), value: u
     let Some(slice) = header.get_mut(first..first + end.div_ceil(8) as usize) else {
         return;
     };
+    if bit == 0 && bits % 8 == 0 && bits <= 128 {
+        let bytes = value.to_be_bytes();
+        slice.copy_from_slice(&bytes[bytes.len() - slice.len()..]);
+        return;
+    }
     let after = (8 - end % 8) % 8;
     let mask = largest(bits) << after;
     let mut value = value << after & mask;

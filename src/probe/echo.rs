@@ -105,6 +105,39 @@ impl Node {
     }
 }
 
+/// Waits until the link between two hosts carries frames both ways. The kernel learns in its own time that the other end is
+/// up, and drops what is sent until then.
+fn settle(near: &Node, far: &Node) -> io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    /// For everybody, of a type that is kept for experiments (IEEE 802, local experimental EtherType 1).
+    const HELLO: [u8; 60] = {
+        let mut frame = [0; 60];
+        let mut at = 0;
+        while at < 6 {
+            frame[at] = 0xff;
+            at += 1;
+        }
+        (frame[12], frame[13]) = (0x88, 0xb5);
+        frame
+    };
+    let ports = [near.port(OUTER)?, far.port(INNER)?];
+    let (mut buffer, start) = ([0; 128], Instant::now());
+    for (from, to) in [(0, 1), (1, 0)] {
+        while ports[to].receive(&mut buffer)?.is_none() {
+            if start.elapsed() > PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            // It may be refused as long as the link is down.
+            let _ = ports[from].send(&HELLO);
+            let _ = poll(
+                &mut [PollFd::new(ports[to].as_fd(), PollFlags::POLLIN)],
+                PollTimeout::from(1u8),
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Hosts from A to B, all up.
 struct Lab {
     nodes: Vec<Node>,
@@ -125,6 +158,10 @@ impl Lab {
         let lab = Self { nodes };
         for link in 0..=plan.hops {
             trying("join two hosts by a veth pair", lab.join(plan, link))?;
+        }
+        for ends in lab.nodes.windows(2) {
+            let settled = settle(&ends[0], &ends[1]);
+            trying("wait for a link to come up", settled)?;
         }
         for at in 0..lab.nodes.len() {
             trying("tell a host its routes", lab.routes(plan, at))?;

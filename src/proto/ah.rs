@@ -47,7 +47,7 @@ static CRAFT: Craft = Craft {
     names: &["ah"],
     header: &[0; FIXED],
     slots: &[
-        Slot::new(&["nh"], &NEXT).computed(making::ip_proto),
+        Slot::new(&["nh"], &NEXT).computed(making::next_header),
         Slot::new(&["len", "payloadlen"], &LENGTH).computed(words),
         Slot::new(&["reserved"], &RESERVED),
         Slot::new(&["spi"], &SPI),
@@ -147,5 +147,20 @@ mod tests {
         let found = seen(&PROTOCOL, CLAIM, &[17, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 5, 0]);
         assert_eq!(found.problem(), Some(ProblemKind::Malformed));
         assert_eq!(found.layer.header, 12);
+    }
+
+    #[test]
+    fn the_check_value_is_written_and_counted() {
+        use crate::craft::testing::{built, rebuilt};
+        let text = "ip src=10.0.0.1 dst=10.0.0.2 / ah spi=0x00000100 seq=9 icv=000102030405060708090a0b / udp sport=1 dport=2";
+        let bytes = built(text);
+        assert_eq!(hex::encode(&bytes[20..32]), "110400000000010000000009");
+        assert_eq!(rebuilt(&bytes), text);
+        for len in 20..bytes.len() {
+            rebuilt(&bytes[..len]);
+        }
+        let wrong = built(&text.replace("spi", "len=0 spi"));
+        assert_eq!(wrong[21], 0);
+        rebuilt(&wrong);
     }
 }

@@ -396,4 +396,51 @@ mod tests {
     fn cut_at_every_length() {
         cut_everywhere(&PROTOCOL, CLAIM, &packet(1, ME, [0; 6], YOU), 28);
     }
+
+    #[test]
+    fn a_request_is_written_and_comes_back() {
+        use crate::{
+            craft::testing::{built, rebuilt_on},
+            link::LinkType,
+        };
+        let text = "eth dst=ff:ff:ff:ff:ff:ff src=02:00:00:00:00:01 / arp hwsrc=02:00:00:00:00:01 psrc=10.0.0.1 pdst=10.0.0.2 trailer=zeros:18";
+        let bytes = built(text);
+        let expected = "0806 0001080006040001 020000000001 0a000001 000000000000 0a000002";
+        assert_eq!(hex::encode(&bytes[12..42]), expected.replace(' ', ""));
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+    }
+
+    #[test]
+    fn addresses_of_other_sizes_and_broken_ones_come_back() {
+        use crate::{
+            craft::testing::{built, fault, rebuilt_on},
+            link::LinkType,
+        };
+        let text = "eth dst=ff:ff:ff:ff:ff:ff src=02:00:00:00:00:01 / arp hwtype=7 hwlen=1 op=2 addresses=050a000001060a000002";
+        let bytes = built(text);
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        for len in 14..bytes.len() {
+            rebuilt_on(LinkType::ETHERNET, &bytes[..len]);
+        }
+        rebuilt_on(
+            LinkType::ETHERNET,
+            &built("eth dst=ff:ff:ff:ff:ff:ff src=02:00:00:00:00:01 / arp hwlen=255"),
+        );
+        assert!(fault("arp addresses=00 psrc=10.0.0.1").contains("psrc"));
+    }
+
+    #[test]
+    fn a_reply_answers_who_has_its_address() {
+        use crate::craft::testing::answers;
+        let asked = "arp psrc=10.0.0.1 pdst=10.0.0.2";
+        assert!(answers(asked, "arp op=2 psrc=10.0.0.2 pdst=10.0.0.1", 0));
+        assert!(!answers(asked, "arp op=2 psrc=10.0.0.3 pdst=10.0.0.1", 0));
+        assert!(!answers(asked, "arp op=1 psrc=10.0.0.2 pdst=10.0.0.1", 0));
+        assert!(!answers(asked, "arp op=2 addresses=00", 0));
+        assert!(answers(
+            "arp op=3 hwdst=02:00:00:00:00:05",
+            "arp op=4 hwdst=02:00:00:00:00:05",
+            0
+        ));
+    }
 }

@@ -155,4 +155,22 @@ mod tests {
     fn cut_anywhere_is_no_fault_and_ending_early_is() {
         cut_everywhere(&PROTOCOL, CLAIM, &[1, 1, 0, 1, 0, 7, 8, 0], HEADER);
     }
+
+    #[test]
+    fn both_orders_are_written_and_come_back() {
+        use crate::{
+            craft::testing::{built, rebuilt, rebuilt_on},
+            link::LinkType,
+        };
+        let ip = "ip proto=253 src=10.1.0.1 dst=10.1.0.2";
+        let text = format!("eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01 / cmd sgt=16 / {ip}");
+        let bytes = built(&text);
+        assert_eq!(hex::encode(&bytes[12..22]), "89090101000100100800");
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        rebuilt_on(LinkType::ETHERNET, &bytes[..20]);
+        let text = format!("ip src=10.0.0.1 dst=10.0.0.2 / gre / cmd sgt=16 typefirst / {ip}");
+        let bytes = built(&text);
+        assert_eq!(hex::encode(&bytes[22..32]), "89090800010100010010");
+        assert_eq!(rebuilt(&bytes), text);
+    }
 }

@@ -11,8 +11,7 @@ use crate::{
     field::{Field, Kind, Value},
     layer::{Problem, View},
     line::Line,
-    protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
-    text::number,
+    protocol::{Claim, Context, Craft, Dissected, Form, Next, Part, Protocol, Slot, Tail},
 };
 
 /// Types II and III; their version field says 1 and 2.
@@ -39,12 +38,12 @@ crate::fields! {
     FRAME_TYPE = Field::bits("erspan.ft", "Frame type", Kind::Uint, (10, 1, 5), "0 is Ethernet, 2 is IP, in type III (draft-foschiano-erspan-03 §4.2).");
 }
 
-/// Type II, unless the version or a field of type III asks for more.
+/// Type II, unless the version asks for type III.
 static CRAFT: Craft = Craft {
     names: &["erspan"],
     header: &[0x10, 0, 0, 0, 0, 0, 0, 0],
     slots: &[
-        Slot::new(&["version", "ver"], &VERSION),
+        Slot::new(&["version", "ver"], &VERSION).form(&TYPES),
         Slot::new(&["vlan"], &VLAN),
         Slot::new(&["cos"], &COS),
         Slot::new(&["encap", "en", "bso"], &ENCAP),
@@ -65,45 +64,36 @@ static CRAFT: Craft = Craft {
         Slot::new(&["platform"], &PLATFORM).when(is_type_3),
     ],
     tail: Some(&Tail {
-        parts: &[
-            Part {
-                words: &["version", "ver"],
-                form: "N",
-                doc: "1 for type II, 2 for type III, which is longer",
-                write: |value, header| {
-                    let len = match number(value) {
-                        Some(1) => 8,
-                        Some(2) => header.len().max(12),
-                        Some(_) => 4,
-                        None => return Err("expected one number".to_owned()),
-                    };
-                    header.resize(len, 0);
-                    Ok(())
-                },
+        parts: &[Part {
+            words: &["platform"],
+            form: "HEX",
+            doc: "the 8 further bytes of type III",
+            write: |_, header| {
+                if header.len() < 12 {
+                    *header = (TYPES.header)(&[0x20]).to_vec();
+                }
+                header.resize(LONG, 0);
+                Ok(())
             },
-            Part {
-                words: &["platform"],
-                form: "HEX",
-                doc: "the 8 further bytes of type III",
-                write: |_, header| {
-                    header[0] = header[0] & 0x0f | 0x20;
-                    header.resize(LONG, 0);
-                    Ok(())
-                },
-            },
-        ],
+        }],
         finish: None,
         read: |view, word| {
-            match view.header() {
-                [first, ..] if first >> 4 != 1 => word("version", (first >> 4).to_string()),
-                _ => {}
-            }
             if view.header().len() == LONG {
                 word("platform", String::new());
             }
         },
     }),
     answers: None,
+};
+
+/// The version decides how long the header is.
+static TYPES: Form = Form {
+    header: |header| match header[0] >> 4 {
+        1 => &[0x10, 0, 0, 0, 0, 0, 0, 0],
+        2 => &[0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0],
+        _ => &[0; 4],
+    },
+    names: &[("erspan_ii", 1), ("erspan_iii", 2)],
 };
 
 /// Type III with the bytes of a platform.
@@ -279,5 +269,35 @@ mod tests {
             (found.problem(), found.next),
             (Some(ProblemKind::Odd), Next::Data)
         );
+    }
+
+    #[test]
+    fn both_types_are_written_and_come_back() {
+        use crate::craft::testing::{built, rebuilt};
+        let outer = "ip src=10.0.0.1 dst=10.0.0.2 / gre seq=7";
+        let eth = "eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01 type=0x88cc";
+        for (text, expected) in [
+            (
+                "erspan vlan=5 session=3 index=9",
+                "88be00000007 1005000300000009",
+            ),
+            (
+                "erspan version=2 vlan=5 timestamp=1 sgt=2 hw=3",
+                "22eb00000007 200500000000000100028030",
+            ),
+        ] {
+            let text = format!("{outer} / {text} / {eth}");
+            let bytes = built(&text);
+            let expected = expected.replace(' ', "");
+            assert_eq!(hex::encode(&bytes[22..22 + expected.len() / 2]), expected);
+            assert_eq!(rebuilt(&bytes), text);
+            for len in 20..bytes.len() {
+                rebuilt(&bytes[..len]);
+            }
+        }
+        let long = built("ERSPAN_III platform=0102030405060708 / hex=00");
+        assert_eq!((long.len(), long[11]), (21, 1));
+        let long = format!("{outer} / erspan version=2 platform=0102030405060708 / {eth}");
+        assert!(rebuilt(&built(&long)).contains("platform=0102030405060708"));
     }
 }

@@ -215,4 +215,31 @@ mod tests {
     fn cut_at_every_length() {
         cut_everywhere(&PROTOCOL, CLAIM, &frame(0x0800, &[]), 14);
     }
+
+    #[test]
+    fn the_length_over_llc_leaves_the_padding_out_and_comes_back() {
+        use crate::craft::testing::{built, rebuilt_on};
+        let text = "eth dst=01:80:c2:00:00:00 src=02:00:00:00:00:01 trailer=zeros:43 / llc dsap=0x42 ssap=0x42";
+        let bytes = built(text);
+        assert_eq!(
+            (bytes.len(), &bytes[12..17]),
+            (60, &[0, 3, 0x42, 0x42, 3][..])
+        );
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        // A length that is wrong stays wrong.
+        let wrong = text.replace("trailer", "type=9 trailer");
+        let bytes = built(&wrong);
+        assert_eq!(bytes[12..14], [0, 9]);
+        rebuilt_on(LinkType::ETHERNET, &bytes);
+    }
+
+    #[test]
+    fn who_has_an_address_is_asked_of_everybody() {
+        let sent = crate::craft::testing::built;
+        let words = "arp hwsrc=02:00:00:00:00:01 psrc=10.0.0.1 pdst=10.0.0.2";
+        assert_eq!(sent(&format!("eth / {words}"))[..6], [0xff; 6]);
+        assert_eq!(sent(&format!("eth / {words} op=2"))[..6], [0; 6]);
+        let given = format!("eth dst=02:00:00:00:00:02 / {words}");
+        assert_eq!(sent(&given)[..6], [2, 0, 0, 0, 0, 2]);
+    }
 }

@@ -61,7 +61,7 @@ static CRAFT: Craft = Craft {
         Slot::new(&["version"], &VERSION),
         Slot::at(&["optlen", "optionlen"], &LENGTH, (0, 2, 6))
             .unit(4)
-            .computed(|view| (view.header().len() as u64 / 4).checked_sub(2)),
+            .computed(|view| (view.header().len() as u64).checked_sub(FIXED as u64)),
         Slot::new(&["oam"], &OAM),
         Slot::new(&["critical"], &CRITICAL).computed(is_critical),
         Slot::at(&["reserved"], &FLAGS_RESERVED, (1, 2, 6)),
@@ -75,12 +75,7 @@ static CRAFT: Craft = Craft {
                 doc: "an option; reserved bits of it, if any, as a number behind that",
                 write: write_option,
             },
-            Part {
-                words: &["raw"],
-                form: "HEX",
-                doc: "bytes that are no option",
-                write: making::append,
-            },
+            making::RAW,
         ],
         finish: None,
         read: read_options,
@@ -135,9 +130,7 @@ fn read_options(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
         word("opt", said);
         rest = after;
     }
-    if !rest.is_empty() {
-        word("raw", hex::encode(rest));
-    }
+    making::say_raw(rest, 0, word);
 }
 
 fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
@@ -279,5 +272,24 @@ mod tests {
             let found = seen(&PROTOCOL, CLAIM, &bytes);
             assert_eq!(found.problem(), Some(ProblemKind::Malformed), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn options_are_written_and_come_back() {
+        use crate::craft::testing::{built, fault, rebuilt};
+        let text = "ip src=10.0.0.1 dst=10.0.0.2 / udp sport=40000 dport=6081 / geneve vni=0x00002a opt=0x0102:0x80:00000001 opt=0x0103:0x01::5 / ip proto=253 src=10.1.0.1 dst=10.1.0.2";
+        let bytes = built(text);
+        let expected = "03400800 00002a00 01028001 00000001 010301a0";
+        assert_eq!(hex::encode(&bytes[28..48]), expected.replace(' ', ""));
+        assert_eq!(rebuilt(&bytes), text);
+        for len in 28..bytes.len() {
+            rebuilt(&bytes[..len]);
+        }
+        // Longer than the header has room for.
+        rebuilt(&built(
+            "ip src=10.0.0.1 dst=10.0.0.2 / udp dport=6081 / geneve raw=0102801f / hex=00",
+        ));
+        assert!(fault("geneve opt=1:2:00").contains("4, 8"));
+        assert!(fault("geneve opt=0x10000").contains("CLASS"));
     }
 }

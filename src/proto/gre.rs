@@ -116,8 +116,9 @@ static CRAFT: Craft = Craft {
         Slot::new(&["recursion"], &RECURSION),
         Slot::at(&["proto"], &PROTO, (2, 0, 16)).computed(protocol),
         Slot::at(&["chksum"], &CHECKSUM, (4, 0, 16))
-            .computed(checksum)
-            .when(|header| places(header).checksum.is_some()),
+            .computed(|view| making::plain_checksum(view, 4))
+            .when(|header| header[0] & 0x80 != 0),
+        Slot::at(&["unused"], &CHECKSUM, (4, 0, 16)).when(|header| header[0] & 0xc0 == 0x40),
         Slot::at(&["offset"], &OFFSET, (6, 0, 16)).when(|header| places(header).checksum.is_some()),
         Slot::at(&["key"], &KEY, (4, 0, 32)).when(|header| has_key(header, 0, 4)),
         Slot::at(&["key"], &KEY, (8, 0, 32)).when(|header| has_key(header, 0, 8)),
@@ -248,12 +249,6 @@ fn protocol(view: &View<'_>) -> Option<u64> {
     }
 }
 
-/// Where only an offset is wanted, the checksum beside it is not used.
-fn checksum(view: &View<'_>) -> Option<u64> {
-    let used = view.u8(0)? & 0x80 != 0;
-    used.then(|| making::plain_checksum(view, 4))?
-}
-
 fn read_parts(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
     let header = view.header();
     let Some(&[flags, more, ..]) = header.first_chunk::<FIXED>() else {
@@ -280,6 +275,7 @@ fn read_parts(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
             end = route.end();
             next = (!route.is_last()).then_some(end);
         }
+        end = end.min(header.len());
         let routes = header.get(places.end..end).unwrap_or(&[]);
         word("routes", hex::encode(routes));
     }
@@ -559,5 +555,79 @@ mod tests {
         );
         let redirect = [0, 0, 0x88, 0x3e, 1, 2, 3, 4, 0x45];
         assert_eq!(seen(&PROTOCOL, CLAIM, &redirect).layer.header, 8);
+    }
+
+    #[test]
+    fn the_order_of_words_does_not_matter() {
+        use crate::craft::testing::{built, rebuilt};
+        let text = "ip src=10.0.0.1 dst=10.0.0.2 / gre key=0x00000005 seq=6 chksum / ip proto=253 src=10.1.0.1 dst=10.1.0.2";
+        let bytes = built(text);
+        // 0xffff less the sum of the words of header and payload.
+        assert_eq!(
+            hex::encode(&bytes[20..36]),
+            "b000080047f40000 0000000500000006".replace(' ', "")
+        );
+        assert_eq!(rebuilt(&bytes), text);
+        for other in [
+            "chksum key=5 seq=6",
+            "seq=6 chksum key=5",
+            "seq=6 key_present=1 chksum_present=1 key=5",
+        ] {
+            let mixed = text.replace("key=0x00000005 seq=6 chksum", other);
+            assert_eq!(hex::encode(built(&mixed)), hex::encode(&bytes), "{other}");
+        }
+        let wrong = built(&text.replace("chksum", "chksum=0xdead"));
+        assert_eq!(wrong[24..26], [0xde, 0xad]);
+        assert!(rebuilt(&wrong).contains(" chksum=0xdead"));
+    }
+
+    #[test]
+    fn keys_can_be_several_and_version_1_has_its_own_form() {
+        use crate::craft::{
+            Built, NoFiles, NoRoute, Spec,
+            testing::{built, fault, rebuilt},
+        };
+        let spec = Spec::parse("gre key=1..3", &NoFiles).unwrap();
+        let mut third = Built::default();
+        spec.build(2, &NoRoute, &mut third);
+        assert_eq!(
+            (spec.count(), hex::encode(third.bytes)),
+            (3, "2000000000000003".to_owned())
+        );
+        let text =
+            "ip src=10.0.0.1 dst=10.0.0.2 / gre version=1 call=77 seq=1 ack=2 / ppp / hex=00ff";
+        let bytes = built(text);
+        assert_eq!(
+            hex::encode(&bytes[20..36]),
+            "3081880b0004004d0000000100000002"
+        );
+        rebuilt(&bytes);
+        assert!(fault("gre version=1 key=5").contains("key"));
+        for len in 20..bytes.len() {
+            rebuilt(&bytes[..len]);
+        }
+    }
+
+    #[test]
+    fn source_routes_and_redirects_come_back() {
+        use crate::craft::testing::{built, rebuilt};
+        for words in [
+            "routes=0800040400000001 00000000",
+            "key=0x00000001 routes=00000000 chksum",
+            "proto=0x883e wccp=01020304",
+            "proto=0x883e seq=9 wccp=01020304",
+        ] {
+            let words = words
+                .replace(' ', "")
+                .replace("routes", " routes")
+                .replace("wccp", " wccp");
+            let text = format!("ip src=10.0.0.1 dst=10.0.0.2 / gre {words} / hex=4500");
+            let text = text.replace("chksum", " chksum").replace("seq", " seq");
+            let bytes = built(&text);
+            assert!(!rebuilt(&bytes).contains("/ hex=30"), "{text}");
+            for len in 20..bytes.len() {
+                rebuilt(&bytes[..len]);
+            }
+        }
     }
 }

@@ -305,4 +305,41 @@ mod tests {
         let extended = [0x34, 255, 0, 8, 0, 0, 0, 9, 0, 1, 0, 0x85, 1, 0x10, 9, 0];
         cut_everywhere(&PROTOCOL, CLAIM, &extended, 16);
     }
+
+    #[test]
+    fn what_is_optional_comes_with_its_word_and_its_flag() {
+        use crate::craft::testing::{answers, built, fault, rebuilt};
+        let below = "ip src=10.0.0.1 dst=10.0.0.2 / udp sport=2152 dport=2152";
+        let inner = "ip proto=253 src=10.1.0.1 dst=10.1.0.2";
+        for (words, header) in [
+            ("teid=0x00000007", "30ff0014 00000007"),
+            ("teid=0x00000007 seq=9", "32ff0018 00000007 00090000"),
+            (
+                "npdu=3 ext=0x85:0009 ext=0xc0:000a",
+                "35ff0020 00000001 00000385 010009c0 01000a00",
+            ),
+            ("seq=9 unused=0000ff00", "32ff0018 00000001 0009ff00"),
+        ] {
+            let text = format!("{below} / gtp {words} / {inner}");
+            let bytes = built(&text);
+            let header = header.replace(' ', "");
+            assert_eq!(
+                hex::encode(&bytes[28..28 + header.len() / 2]),
+                header,
+                "{words}"
+            );
+            assert!(rebuilt(&bytes).contains("/ gtp "));
+            for len in 28..bytes.len() {
+                rebuilt(&bytes[..len]);
+            }
+        }
+        assert_eq!(
+            built("gtp ext=0x85:0009 seq=9"),
+            built("gtp seq=9 ext=0x85:0009")
+        );
+        assert!(fault("gtp ext=0x85:00").contains("2, 6, 10"));
+        assert!(fault("gtp ext=0:0009").contains("TYPE:HEX"));
+        assert!(answers("gtp type=1 seq=5", "gtp type=2 seq=5", 0));
+        assert!(!answers("gtp type=1 seq=5", "gtp type=2 seq=6", 0));
+    }
 }

@@ -141,4 +141,17 @@ mod tests {
     fn cut_anywhere_is_no_fault_and_ending_early_is() {
         cut_everywhere(&PROTOCOL, CLAIM, &[0; HEADER], HEADER);
     }
+
+    #[test]
+    fn a_nonce_sets_its_flag_and_comes_back() {
+        use crate::craft::testing::{built, rebuilt};
+        let text = "ip src=10.0.0.1 dst=10.0.0.2 / udp sport=40000 dport=4341 / lisp nonce=0x00abcd iid=7 flags.iid / ip proto=253 src=10.1.0.1 dst=10.1.0.2";
+        let bytes = built(text);
+        assert_eq!(hex::encode(&bytes[28..36]), "8800abcd00000700");
+        assert_eq!(rebuilt(&bytes), text);
+        let odd = built(&text.replace("flags.iid", "flags.iid flags.nonce=0 flags.reserved=5"));
+        assert_eq!(odd[28], 0x0d);
+        rebuilt(&odd);
+        rebuilt(&bytes[..32]);
+    }
 }

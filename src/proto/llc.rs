@@ -405,4 +405,32 @@ mod tests {
         assert_eq!(found.line, " →  XID dsap=0x00 ssap=0x01");
         assert_eq!(found.all("llc.control.u_modifier_resp"), ["0x2b"]);
     }
+
+    #[test]
+    fn every_form_of_the_header_is_written_and_comes_back() {
+        use crate::{
+            craft::testing::{built, fault, rebuilt_on},
+            link::LinkType,
+        };
+        let eth = "eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01";
+        for (text, expected) in [
+            ("llc dsap=0x42 ssap=0x42", "424203"),
+            ("llc dsap=0xf0 ssap=0xf1 ctrl=0x0102", "f0f10201"),
+            ("llc oui=0x00000c type=0x2000", "aaaa0300000c2000"),
+            ("llc type=0x88cc ctrl=0x0002", "aaaa020000000088cc"),
+        ] {
+            let bytes = built(&format!("{eth} / {text}"));
+            assert_eq!(hex::encode(&bytes[14..]), expected);
+            assert_eq!(
+                rebuilt_on(LinkType::ETHERNET, &bytes),
+                format!("{eth} / {text}")
+            );
+            for len in 14..bytes.len() {
+                rebuilt_on(LinkType::ETHERNET, &bytes[..len]);
+            }
+        }
+        let ip = built("llc ctrl=0x10 snap / ip src=10.0.0.1 dst=10.0.0.2");
+        assert_eq!(hex::encode(&ip[..9]), "aaaa10000000000800");
+        assert!(fault("llc ctrl=0x0103").contains("one byte"));
+    }
 }

@@ -252,14 +252,8 @@ pub(super) const RAW: Part = Part {
     words: &["raw"],
     form: "HEX",
     doc: "bytes as they are",
-    write: raw,
+    write: append,
 };
-
-fn raw(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
-    let bytes = crate::text::hexadecimal(value).ok_or("expected bytes in hexadecimal")?;
-    header.extend(bytes);
-    Ok(())
-}
 
 /// Says what is left of `header` from `at` on, where there is anything.
 pub(super) fn say_raw(header: &[u8], at: usize, word: &mut dyn FnMut(&'static str, String)) {

@@ -136,4 +136,19 @@ mod tests {
             assert_eq!(seen(&PROTOCOL, CLAIM, &[0, 6, 0x41, 1, first]).next, next);
         }
     }
+
+    #[test]
+    fn only_the_last_label_is_the_bottom_unless_told_otherwise() {
+        use crate::{
+            craft::testing::{built, rebuilt_on},
+            link::LinkType,
+        };
+        let text = "eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01 / mpls label=1000 exp=5 ttl=255 / mpls / ip proto=253 src=10.0.0.1 dst=10.0.0.2";
+        let bytes = built(text);
+        assert_eq!(bytes[12..22], [0x88, 0x47, 0, 0x3e, 0x8a, 255, 0, 1, 1, 64]);
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        let wrong = built(&text.replace("exp=5", "exp=5 bottom=1"));
+        assert_eq!(wrong[16], 0x8b);
+        rebuilt_on(LinkType::ETHERNET, &wrong);
+    }
 }

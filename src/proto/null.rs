@@ -201,4 +201,30 @@ mod tests {
             4,
         );
     }
+
+    #[test]
+    fn both_byte_orders_and_types_are_written_and_come_back() {
+        use crate::craft::testing::{built, rebuilt_on};
+        let ip = "ip proto=253 src=10.0.0.1 dst=10.0.0.2";
+        for (text, link, expected) in [
+            (format!("null / {ip}"), LinkType::NULL, [2, 0, 0, 0]),
+            (
+                format!("null type=0x0002 / {ip}"),
+                LinkType::NULL,
+                [0, 0, 0, 2],
+            ),
+            (
+                format!("null type=0x0800 / {ip}"),
+                LinkType::NULL,
+                [0, 0, 8, 0],
+            ),
+            (format!("loop / {ip}"), LinkType::LOOP, [0, 0, 0, 2]),
+            ("loop family=7".to_owned(), LinkType::LOOP, [0, 0, 0, 7]),
+        ] {
+            let bytes = built(&text);
+            assert_eq!(bytes[..4], expected, "{text}");
+            assert_eq!(rebuilt_on(link, &bytes), text);
+            rebuilt_on(link, &bytes[..3]);
+        }
+    }
 }

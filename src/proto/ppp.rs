@@ -228,4 +228,25 @@ mod tests {
             " →  Link control (LCP)"
         );
     }
+
+    #[test]
+    fn every_form_of_the_header_is_written_and_comes_back() {
+        use crate::craft::testing::{built, rebuilt_on};
+        let ip = "ip proto=253 src=10.0.0.1 dst=10.0.0.2";
+        for (text, header) in [
+            (format!("ppp / {ip}"), &[0, 0x21][..]),
+            (format!("ppp short / {ip}"), &[0x21]),
+            (format!("ppp hdlc / {ip}"), &[0xff, 3, 0, 0x21]),
+            (format!("ppp hdlc short / {ip}"), &[0xff, 3, 0x21]),
+            ("ppp proto=0xc021".to_owned(), &[0xc0, 0x21]),
+        ] {
+            let bytes = built(&text);
+            assert_eq!(bytes[..header.len()], *header, "{text}");
+            assert_eq!(rebuilt_on(LinkType::PPP, &bytes), text);
+        }
+        assert_eq!(built("ppp short hdlc address=0x0b"), [0x0b, 3, 0x21]);
+        for bytes in [&[0xff][..], &[0xff, 3], &[0xff, 3, 0], &[0]] {
+            rebuilt_on(LinkType::PPP, bytes);
+        }
+    }
 }

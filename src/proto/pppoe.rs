@@ -90,12 +90,7 @@ static DISCOVERY_CRAFT: Craft = Craft {
                     push_tag(kind, &making::hexadecimal(data)?, header)
                 },
             },
-            Part {
-                words: &["raw"],
-                form: "HEX",
-                doc: "bytes that are no tag",
-                write: making::append,
-            },
+            making::RAW,
         ],
         finish: None,
         read: read_tags,
@@ -160,9 +155,7 @@ fn read_tags(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
             break;
         }
     }
-    if !rest.is_empty() {
-        word("raw", hex::encode(rest));
-    }
+    making::say_raw(rest, 0, word);
 }
 
 /// An offer answers an initiation, a confirmation a request; with the host's mark, if it had one (§5).
@@ -419,5 +412,33 @@ mod tests {
         assert_eq!(found.all("pppoe.session_id"), ["0x0007"]);
         let found = seen(&SESSION, claim, &[0x11, 0, 0, 7, 0, 9, 0, 0x21]);
         assert_eq!(found.problem(), Some(ProblemKind::Malformed));
+    }
+
+    #[test]
+    fn both_stages_are_written_and_come_back() {
+        use crate::{
+            craft::testing::{answers, built, fault, rebuilt_on},
+            link::LinkType,
+        };
+        let eth = "eth dst=ff:ff:ff:ff:ff:ff src=02:00:00:00:00:01";
+        let text = format!("{eth} / pppoed service ac=a%20b%1b uniq=0011 tag=0x0105:ff tag=0x0000");
+        let bytes = built(&text);
+        let expected =
+            "8863 1109 0000 001b 01010000 0102000461 20621b 010300020011 01050001ff 00000000";
+        assert_eq!(hex::encode(&bytes[12..]), expected.replace(' ', ""));
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        for len in 14..bytes.len() {
+            rebuilt_on(LinkType::ETHERNET, &bytes[..len]);
+        }
+        let broken = built(&format!("{eth} / pppoed tag=0:00ff raw=010100"));
+        rebuilt_on(LinkType::ETHERNET, &broken);
+        let session =
+            format!("{eth} / pppoe session=0x0007 / ppp / ip proto=253 src=10.0.0.1 dst=10.0.0.2");
+        let bytes = built(&session);
+        assert_eq!(hex::encode(&bytes[12..22]), "88641100000700160021");
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), session);
+        assert!(fault("pppoed tag=x").contains("TYPE:HEX"));
+        assert!(answers("pppoed uniq=05", "pppoed code=7 ac=x uniq=05", 0));
+        assert!(!answers("pppoed uniq=05", "pppoed code=7 ac=x uniq=06", 0));
     }
 }

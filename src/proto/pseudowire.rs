@@ -130,4 +130,20 @@ mod tests {
         );
         assert!(found.fields.is_empty());
     }
+
+    #[test]
+    fn a_word_is_written_and_comes_back_and_so_does_a_frame_without_one() {
+        use crate::{
+            craft::testing::{built, rebuilt_on},
+            link::LinkType,
+        };
+        let link = "eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01";
+        let text = format!("{link} / mpls / pw seq=7 / {link} type=0x88cc");
+        let bytes = built(&text);
+        assert_eq!(bytes[18..22], [0, 0, 0, 7]);
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        let plain = built(&format!("{link} / mpls / eth type=0x88cc"));
+        assert!(!rebuilt_on(LinkType::ETHERNET, &plain).contains("pw"));
+        rebuilt_on(LinkType::ETHERNET, &bytes[..20]);
+    }
 }

@@ -101,4 +101,17 @@ mod tests {
         assert_eq!(found.next, Next::Claim(Claim::EtherType(0x8100)));
         cut_everywhere(&PROTOCOL, claim, &bytes, 4);
     }
+
+    #[test]
+    fn a_service_tag_around_a_tag_is_written_and_comes_back() {
+        use crate::{
+            craft::testing::{built, rebuilt_on},
+            link::LinkType,
+        };
+        let text = "eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01 / svlan id=100 / vlan id=7 type=0x1234";
+        let bytes = built(text);
+        assert_eq!(bytes[12..], [0x88, 0xa8, 0, 100, 0x81, 0, 0, 7, 0x12, 0x34]);
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        rebuilt_on(LinkType::ETHERNET, &bytes[..17]);
+    }
 }

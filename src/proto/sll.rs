@@ -367,4 +367,27 @@ mod tests {
         let found = seen(&V1, V1_CLAIM, &v1(GRE, 6, 0x0800));
         assert_eq!(found.all("sll.gretype"), ["0x0800"]);
     }
+
+    #[test]
+    fn both_versions_are_written_and_come_back() {
+        use crate::craft::testing::{built, rebuilt_on};
+        let v1 = "sll pkttype=4 src=02:00:00:00:00:01 / ip proto=253 src=10.0.0.1 dst=10.0.0.2";
+        let bytes = built(v1);
+        assert_eq!(
+            hex::encode(&bytes[..16]),
+            "00040001000602000000000100000800"
+        );
+        assert_eq!(rebuilt_on(LinkType::LINUX_SLL, &bytes), v1);
+        let v2 = "sll2 ifindex=3 hatype=778 halen=4 src=10.0.0.9 / ip proto=253 src=10.0.0.1 dst=10.0.0.2";
+        let bytes = built(v2);
+        assert_eq!(
+            hex::encode(&bytes[..20]),
+            "0800000000000003030a00040a00000900000000"
+        );
+        assert_eq!(rebuilt_on(LinkType::LINUX_SLL2, &bytes), v2);
+        for len in 0..bytes.len() {
+            rebuilt_on(LinkType::LINUX_SLL, &bytes[..len]);
+            rebuilt_on(LinkType::LINUX_SLL2, &bytes[..len]);
+        }
+    }
 }

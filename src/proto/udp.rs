@@ -129,6 +129,16 @@ fn lite_checksum(view: &View<'_>) -> Option<u64> {
     }
 }
 
+/// In a jumbogram, which only IPv6 has, it is 0 (RFC 2675 §4).
+fn length(view: &View<'_>) -> Option<u64> {
+    let length = making::length(view)?;
+    let is_v6 = view.addresses().is_some_and(|(source, _)| source.is_ipv6());
+    match length {
+        0x1_0000.. if is_v6 => Some(0),
+        length => Some(length),
+    }
+}
+
 fn checksum(view: &View<'_>) -> Option<u64> {
     match making::transport_checksum(view, IP_PROTO, 6)? {
         0 => Some(0xffff),

@@ -145,4 +145,22 @@ mod tests {
             assert_eq!(found.problem(), Some(ProblemKind::Malformed), "{bytes:?}");
         }
     }
+
+    #[test]
+    fn a_tag_is_written_and_comes_back() {
+        use crate::{
+            craft::testing::{built, rebuilt_on},
+            link::LinkType,
+        };
+        let text = "eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01 / vlan id=7 prio=3 dei / ip proto=253 src=10.0.0.1 dst=10.0.0.2";
+        let bytes = built(text);
+        assert_eq!(bytes[12..18], [0x81, 0, 0x70, 0x07, 8, 0]);
+        assert_eq!(rebuilt_on(LinkType::ETHERNET, &bytes), text);
+        assert_eq!(
+            built("Dot1Q vlan=9 prio=1 type=0x1234"),
+            [0x20, 9, 0x12, 0x34]
+        );
+        assert_eq!(built("vlan / llc / hex=00")[..4], [0, 1, 0, 4]);
+        rebuilt_on(LinkType::ETHERNET, &bytes[..16]);
+    }
 }

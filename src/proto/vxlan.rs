@@ -105,4 +105,22 @@ mod tests {
         assert_eq!(found.next, Next::Claim(Claim::Name("eth")));
         cut_everywhere(&PROTOCOL, claim, &bytes, 8);
     }
+
+    #[test]
+    fn a_network_is_written_and_comes_back() {
+        use crate::craft::testing::{built, rebuilt};
+        let text = "ip src=10.0.0.1 dst=10.0.0.2 / udp sport=40000 dport=4789 / vxlan vni=42 / eth dst=02:00:00:00:00:02 src=02:00:00:00:00:01 type=0x88cc";
+        let bytes = built(text);
+        assert_eq!(hex::encode(&bytes[28..36]), "0800000000002a00");
+        assert_eq!(rebuilt(&bytes), text);
+        // A group sets its flag, unless the flags are given.
+        assert_eq!(hex::encode(built("vxlan gbp=7")), "8800000700000100");
+        assert_eq!(
+            hex::encode(built("vxlan flags=I gbp=7")),
+            "0800000700000100"
+        );
+        let odd = built(&text.replace("vni=42", "vni=42 flags=I gbp=7 reserved=9"));
+        rebuilt(&odd);
+        rebuilt(&bytes[..33]);
+    }
 }

@@ -26,7 +26,7 @@ pub(super) static CRAFT: Craft = Craft {
         Slot::new(&["version"], &VERSION),
         Slot::new(&["tc"], &TCLASS),
         Slot::new(&["fl"], &FLOW),
-        Slot::new(&["plen"], &PLEN).computed(payload_length),
+        Slot::new(&["plen"], &PLEN).computed(length),
         Slot::new(&["nxt", "nh"], &NXT).computed(making::next_header),
         Slot::new(&["hlim"], &HLIM).computed(hop_limit),
         Slot::new(&["src"], &SRC).asked(Ask::Source),
@@ -35,6 +35,16 @@ pub(super) static CRAFT: Craft = Craft {
     tail: None,
     answers: None,
 };
+
+/// In a jumbogram an option of the next header tells it, and the field is 0 (RFC 2675 §2).
+fn length(view: &View<'_>) -> Option<u64> {
+    let length = view.payload().len() as u64;
+    let has_options = making::inside(view).is_some_and(|inside| inside.name == "ipv6.hopopts");
+    match length {
+        0x1_0000.. if has_options => Some(0),
+        length => Some(length),
+    }
+}
 
 /// Neighbors are believed only from the link itself (RFC 4861 §7.1), and listeners' reports stay on it (RFC 3810 §5).
 fn hop_limit(view: &View<'_>) -> Option<u64> {
@@ -48,18 +58,10 @@ fn hop_limit(view: &View<'_>) -> Option<u64> {
     }
 }
 
-/// The payload of a jumbogram is longer than the field can say, which is 0 then (RFC 2675 §2).
-fn payload_length(view: &View<'_>) -> Option<u64> {
-    let long = view.payload().len() as u64;
-    let has_options = making::inside(view).is_some_and(|p| p.name == "ipv6.hopopts");
-    let is_jumbo = has_options && long > u64::from(u16::MAX);
-    Some(if is_jumbo { 0 } else { long })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::craft::testing::{built, rebuilt};
+    use crate::craft::testing::{built, fault, rebuilt};
 
     #[test]
     fn the_length_and_what_follows_are_computed() {
@@ -88,5 +90,6 @@ mod tests {
         // And so has the datagram in it (RFC 2675 §4).
         assert_eq!(bytes[52..54], [0, 0]);
         rebuilt(&bytes);
+        assert!(fault("ip6 dst=::1 / udp / zeros=70000").contains("plen would be"));
     }
 }

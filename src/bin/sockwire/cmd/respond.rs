@@ -485,9 +485,11 @@ impl Machine {
         let Some(packet) = self.answer.packet_of(frame, 0) else {
             return Ok(false);
         };
-        let ends = packet
+        // ARP stays on its link, whatever the addresses in it.
+        let mut views = packet
             .views()
-            .find_map(|view| (view.layer.protocol.addresses?)(&view));
+            .filter(|view| view.layer.protocol.name != "arp");
+        let ends = views.find_map(|view| (view.layer.protocol.addresses?)(&view));
         if let Some(ends) = ends.filter(|ends| !self.judged.contains(ends)) {
             let judged = match self.route.aim(&packet) {
                 Ok(Some(aim)) => self.plan.check_aim(&aim).map_err(|error| error.to_string()),

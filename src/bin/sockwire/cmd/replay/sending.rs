@@ -155,8 +155,11 @@ impl Ready {
     fn packet(&mut self, packet: &Packet<'_>) -> Result<Taken, Failure> {
         let frame = &packet.frame;
         let is_frame = frame.link == LinkType::ETHERNET;
-        let views = || packet.views();
-        let ends = views().find_map(|view| (view.layer.protocol.addresses?)(&view));
+        // ARP stays on its link, whatever the addresses in it.
+        let mut views = packet
+            .views()
+            .filter(|view| view.layer.protocol.name != "arp");
+        let ends = views.find_map(|view| (view.layer.protocol.addresses?)(&view));
         let mut mtu = self.route.interface().map(|device| device.mtu);
         let mut share = Share::Frames;
         let mut via = Via::Packet(None);
