@@ -1,6 +1,7 @@
 //! Specifications with holes, `dst={ip.src}`, that values of a captured packet fill: what an answer is made from.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     net::{Ipv4Addr, Ipv6Addr},
     ops::{ControlFlow, Range},
@@ -358,11 +359,11 @@ impl Term {
             Self::Number(value) => Some(Found::Number(*value, Kind::Uint, 64, 1)),
             Self::Payload(None) => {
                 let innermost = views.rev().find(|view| !is_data(view))?;
-                Some(Found::Bytes(innermost.payload()))
+                Some(Found::Bytes(innermost.payload().into()))
             }
             Self::Payload(Some(protocol)) => {
                 let view = views.find(|view| std::ptr::eq(view.layer.protocol, *protocol))?;
-                Some(Found::Bytes(view.payload()))
+                Some(Found::Bytes(view.payload().into()))
             }
             Self::Field(places) => {
                 views.find_map(|view| places.iter().find_map(|place| found(place, &view)))
@@ -372,11 +373,11 @@ impl Term {
 }
 
 /// A value of the packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Found<'a> {
     /// As it stands in the header, its kind, its bits, and what one of it counts.
     Number(u128, Kind, u16, u16),
-    Bytes(&'a [u8]),
+    Bytes(Cow<'a, [u8]>),
 }
 
 /// What `view` has at `place`.
@@ -395,10 +396,7 @@ fn found<'a>(place: &Place, view: &View<'a>) -> Option<Found<'a>> {
     let _ = view.visit(&mut walked);
     match walked.found? {
         Walking::Number(value, bits) => Some(Found::Number(value, field.kind, bits, 1)),
-        Walking::At(bytes) => {
-            let buffer = view.packet.buffer(view.layer.buffer);
-            buffer.get(bytes).map(Found::Bytes)
-        }
+        Walking::Bytes(bytes) => Some(Found::Bytes(bytes.into())),
     }
 }
 
@@ -410,7 +408,8 @@ struct Walked {
 
 enum Walking {
     Number(u128, u16),
-    At(Range<usize>),
+    /// As the protocol gives it: a name is not what its bytes are.
+    Bytes(Vec<u8>),
 }
 
 impl Visit for Walked {
@@ -434,9 +433,7 @@ impl Visit for Walked {
             Value::Mac(mac) => Some(Walking::Number(big(&mac), 48)),
             Value::Ipv4(address) => Some(Walking::Number(u32::from(address).into(), 32)),
             Value::Ipv6(address) => Some(Walking::Number(address.into(), 128)),
-            Value::Bytes(_) | Value::Text(_) if !bits.is_empty() => Some(Walking::At(
-                bits.start as usize / 8..bits.end.div_ceil(8) as usize,
-            )),
+            Value::Bytes(bytes) | Value::Text(bytes) => Some(Walking::Bytes(bytes.to_vec())),
             _ => None,
         };
         ControlFlow::Break(())
@@ -446,7 +443,7 @@ impl Visit for Walked {
 impl Found<'_> {
     /// Appends it in the form that its word needs; `None` for bytes that are no text where text is needed.
     fn write(&self, form: Form, out: &mut String) -> Option<()> {
-        let text = match (*self, form) {
+        let text = match (self, form) {
             (Self::Bytes(bytes), Form::Hex) => hex::encode(bytes),
             (Self::Bytes(bytes), Form::Text) => escaped(bytes),
             (Self::Bytes(bytes), Form::Field) => {
@@ -458,10 +455,10 @@ impl Found<'_> {
             (Self::Number(value, _, bits, _), Form::Hex) => {
                 format!(
                     "{value:0width$x}",
-                    width = usize::from(bits).div_ceil(8) * 2
+                    width = usize::from(*bits).div_ceil(8) * 2
                 )
             }
-            (Self::Number(value, kind, _, unit), _) => in_words(value, kind, unit),
+            (Self::Number(value, kind, _, unit), _) => in_words(*value, *kind, *unit),
         };
         out.push_str(&text);
         Some(())

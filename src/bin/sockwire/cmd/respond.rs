@@ -51,7 +51,7 @@ Examples, for networks of your own (braces need no quotes in bash and zsh):
       icmp type=0 id={icmp.id} seq={icmp.seq} / hex={icmp.data}                    and answers ping
   sudo sockwire respond -i lo udp dst port 7 -- ip src={ip.dst} dst={ip.src} / udp sport=7 dport={udp.sport} / hex={payload}
   sudo sockwire respond -i eth0 udp dst port 53 -- ip src={ip.dst} dst={ip.src} / udp sport=53 dport={udp.sport} / \\
-      dns id={dns.id} qr=1 qd={dns.qry.name} an={dns.qry.name}:A:10.0.0.99
+      dns id={dns.id} qr=1 qd={dns.qry.name} an={dns.qry.name}:A:60:10.0.0.99
   sudo sockwire respond -i eth0 tcp dst port 23 -Y tcp.flags.syn==1 -- ip src={ip.dst} dst={ip.src} / \\
       tcp sport={tcp.dport} dport={tcp.sport} seq=0 ack={tcp.seq+1} flags=RA          port 23 looks closed
 
