@@ -554,6 +554,8 @@ fn bare(value: Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
     use crate::craft::{Built, NoFiles, NoRoute, Spec};
     use std::time::Instant;
 

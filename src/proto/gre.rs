@@ -461,6 +461,8 @@ fn line(view: &View<'_>, line: &mut Line) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
     use super::*;
     use crate::proto::testing::{cut_everywhere, seen};
 

@@ -1,5 +1,7 @@
 //! Messages from words: layout, compression, refusals; and the words of messages.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use super::*;
 use crate::{
     frame::{Direction, Frame, KernelChecksum},
