@@ -302,6 +302,49 @@ fn each_answer_is_told_from_the_others() {
     });
 }
 
+/// ICMP errors that the kernel has sent from this thread's network: "destination unreachable", IPv4 and IPv6.
+fn errors_sent() -> (String, String) {
+    let [snmp, snmp6] = ["snmp", "snmp6"]
+        .map(|name| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap());
+    let [names, values] = [0, 1].map(|row| {
+        let row = snmp
+            .lines()
+            .filter(|line| line.starts_with("Icmp: "))
+            .nth(row);
+        row.unwrap()
+            .split(' ')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    let at = names.iter().position(|name| name == "OutDestUnreachs");
+    let v6 = snmp6
+        .lines()
+        .find_map(|line| line.strip_prefix("Icmp6OutDestUnreachs"));
+    (values[at.unwrap()].clone(), v6.unwrap().trim().to_owned())
+}
+
+#[test]
+fn a_reply_to_a_datagram_is_not_refused_by_the_own_kernel() {
+    in_own_network(|| {
+        let net = Net::new();
+        let Some(_server) = net.serve() else { return };
+        for target in ["ip dst=10.9.2.2", "ip6 dst=fd02::2"] {
+            let words = format!("{target} / udp dport=53 / text=hello");
+            assert_eq!(meaning(&words), (0, "answered".to_owned()));
+        }
+        run("traceroute -n -q 1 -p 52 10.9.2.2");
+        assert_eq!(errors_sent(), ("0".to_owned(), "0".to_owned()));
+    });
+}
+
+#[test]
+fn a_packet_from_a_socket_to_itself_is_no_answer() {
+    in_own_network(|| {
+        let words = "ip dst=127.0.0.1 / udp sport=9 dport=9 / text=hello";
+        assert_eq!(meaning(words), (1, "silent".to_owned()));
+    });
+}
+
 #[test]
 fn neighbours_are_asked_for_their_hardware_address() {
     in_own_network(|| {

@@ -61,7 +61,7 @@ const REPLIES: &[(Asked, Back, &str, &str)] = &[
         Asked::Syn,
         Back::Rst,
         "refused",
-        "{host} is up, and nothing listens on its port {port}",
+        "{host} is up; nothing listens on port {port}",
     ),
     (
         Asked::Syn,
