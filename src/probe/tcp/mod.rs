@@ -388,7 +388,8 @@ impl Connection {
         self.nxt == self.text_end().wrapping_add(1)
     }
 
-    fn fin_is_acknowledged(&self) -> bool {
+    /// Its own FIN was sent, and has arrived.
+    pub fn fin_is_acknowledged(&self) -> bool {
         self.fin_is_sent() && self.una == self.nxt
     }
 

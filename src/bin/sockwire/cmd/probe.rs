@@ -2,7 +2,7 @@
 
 mod telling;
 
-use std::{cell::Cell, path::PathBuf};
+use std::{cell::Cell, net::SocketAddr, path::PathBuf};
 
 use anyhow::anyhow;
 use sockwire::{
@@ -12,7 +12,7 @@ use sockwire::{
     layer::Packet,
     link::LinkType,
     probe::{
-        Ear, Hearing, KernelRoute, Outlet, Stamp, Via,
+        Ear, Hearing, Hush, KernelRoute, Outlet, Stamp, Via,
         ask::{Asking, Due, Pace, Question},
         changed_by_raw,
         limits::{Plan, Rate, USUAL_RATE},
@@ -127,10 +127,17 @@ impl Route for Round<'_> {
     }
 }
 
+/// Sockets of datagrams that are kept from being refused by the own kernel: more would want too many files.
+const HUSHED: usize = 100;
+
 /// What is known of all packets before the first leaves.
 #[derive(Default)]
 struct Survey {
     hearing: Hearing,
+    /// Where datagrams come from.
+    senders: Vec<SocketAddr>,
+    /// Columns of the longest words about what varies.
+    varied: usize,
     /// A packet that no raw IP socket would keep as it is; else the first.
     sample: u64,
     found_one: bool,
@@ -154,6 +161,12 @@ impl Survey {
                     let port = view.u16(0).unwrap_or(0);
                     if self.hearing.ports.last() != Some(&port) {
                         self.hearing.ports.push(port);
+                    }
+                    let sender = packet.views().find_map(|view| view.addresses());
+                    let sender = sender.map(|ends| SocketAddr::new(ends.0, port));
+                    if protocol.name == "udp" && self.senders.len() < HUSHED && port != 0 {
+                        let new = sender.filter(|sender| !self.senders.contains(sender));
+                        self.senders.extend(new);
                     }
                 }
                 _ => {}
@@ -224,7 +237,14 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
                 .map_err(|refusal| usage(refusal.into()))?;
         }
         survey.packet(number, &packet);
+        let words = spec.varied(&built).into_iter();
+        let widths = words.map(|(word, value)| (word.len(), value.to_string().len()));
+        let widths = widths.fold((0, 0), |sum, more| (sum.0 + 1 + more.0, sum.1 + 1 + more.1));
+        survey.varied = survey.varied.max(widths.0).max(widths.1);
     }
+    // A port that no program has would answer the reply with an error. One that is taken, or not ours, is left alone.
+    let senders = survey.senders.iter();
+    let hushes: Vec<Hush> = senders.filter_map(|own| Hush::udp(*own).ok()).collect();
     let is_ip = matches!(link, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6);
     // The kernel begins to stamp a moment after the first socket asks: that one is opened first.
     let early = is_ip.then(|| Ear::open(survey.hearing())).transpose();
@@ -241,7 +261,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         })
         .map_err(permission::of_probe)?,
     };
-    let telling = Telling::new(&args, &spec, (link, &outlet.device().name), global)?;
+    let device = (link, outlet.device().name.as_str());
+    let telling = Telling::new(&args, &spec, device, survey.varied, global)?;
     let stop = Stop::install()?;
     // Every socket and file is open.
     privilege::give_up(global)?;
@@ -263,6 +284,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         asking,
         telling,
         built,
+        _hushes: hushes,
     }
     .run(stop)
 }
@@ -277,6 +299,8 @@ struct Run<'a> {
     asking: Asking,
     telling: Telling,
     built: Built,
+    /// Open as long as answers may come.
+    _hushes: Vec<Hush>,
 }
 
 impl Run<'_> {

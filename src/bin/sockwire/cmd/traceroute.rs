@@ -2,7 +2,7 @@
 
 mod telling;
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use anyhow::anyhow;
 use sockwire::{
@@ -11,7 +11,7 @@ use sockwire::{
     frame::{Direction, Frame, KernelChecksum},
     link::LinkType,
     probe::{
-        Ear, Hearing, KernelRoute, Outlet, Via,
+        Ear, Hearing, Hush, KernelRoute, Outlet, Via,
         ask::Question,
         limits::{Plan as Limit, Rate, USUAL_RATE},
         traceroute::{Plan, Trace},
@@ -247,6 +247,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     let mut ear = Ear::open(&probes.hearing(count)).map_err(permission::of_probe)?;
     let mut outlet = Outlet::open(&first, &Via::Fitting, &route).map_err(permission::of_probe)?;
+    // A program that answers a datagram is not to be told that nobody wanted it.
+    let own = route
+        .source(target)
+        .filter(|_| matches!(probes.kind, Kind::Udp(_)));
+    let _hush = own.and_then(|own| Hush::udp(SocketAddr::new(own, probes.own)).ok());
     let plan = Plan {
         first: args.first,
         last: args.max,
