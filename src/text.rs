@@ -135,7 +135,7 @@ pub fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
 }
 
 /// A hardware address as `aa:bb:cc:dd:ee:ff`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mac(pub [u8; 6]);
 
 impl fmt::Display for Mac {

@@ -138,7 +138,20 @@ fn nobody_floods_strangers_or_speaks_in_their_name_by_accident() {
         assert_eq!(run("--yes-really --rate max").status.code(), Some(0));
         let many = run("--loop 5000 --rate max --yes-really");
         assert_eq!(many.status.code(), Some(2));
-        assert!(said(&many).contains("15000 packets"), "{}", said(&many));
+        assert!(
+            said(&many).contains("-c 15000 sends them"),
+            "{}",
+            said(&many)
+        );
+        // A recording can be a flood, too; and frames for where no route leads are nobody's.
+        for words in [
+            "--map ip.src:10.0.0.1=10.9.0.1 --loop 5000 -c 15000 --speed 1e9",
+            "-i va --map ip.dst:10.0.0.2=8.8.8.8",
+        ] {
+            let refused = run(words);
+            assert_eq!(refused.status.code(), Some(2), "{words}");
+            assert!(said(&refused).contains("--yes-really"), "{words}");
+        }
     });
 }
 

@@ -184,6 +184,9 @@ fn the_counters_say_what_left() {
     });
 }
 
+/// An IPv4 header from 10.9.0.7 to 203.0.114.1.
+const SPOOFED: &str = "4500001400010000401100000a090007cb007201";
+
 #[test]
 fn what_was_not_asked_for_is_refused_with_the_flag_that_lifts_it() {
     in_own_network(|| {
@@ -200,6 +203,37 @@ fn what_was_not_asked_for_is_refused_with_the_flag_that_lifts_it() {
                 "--yes-really",
             ),
             ("ip dst=239.1.1.1 / udp dport=9", "--yes-really"),
+            // A number that is as good as max.
+            (
+                "--rate 1000000 ip dst=203.0.114.1 / udp dport=9",
+                "--yes-really",
+            ),
+            // The same packet in bytes, in a frame, in tunnels, by way of other hosts.
+            (&format!("link=RAW / hex={SPOOFED}"), "--yes-really"),
+            (
+                &format!("-i va eth dst=02:00:00:00:00:02 type=0x0800 / hex={SPOOFED}"),
+                "--yes-really",
+            ),
+            (
+                &format!("ip dst=10.9.0.2 proto=4 / hex={SPOOFED}"),
+                "--yes-really",
+            ),
+            (
+                "ip dst=10.9.0.2 / gre / ip src=10.9.0.7 dst=203.0.114.1 / udp",
+                "--yes-really",
+            ),
+            (
+                "ip src=10.9.0.7 dst=203.0.114.1 lsrr=10.9.0.2 / udp",
+                "--yes-really",
+            ),
+            (
+                "ip src=10.9.0.7 dst=10.9.0.2 lsrr=203.0.114.1 / udp",
+                "--yes-really",
+            ),
+            (
+                "ip version=7 src=10.9.0.7 dst=203.0.114.1 / udp",
+                "--yes-really",
+            ),
             ("ip dst=127.0.0.1 chksum=1 / udp dport=9", "--via raw"),
         ] {
             let refused = send(words);
@@ -214,9 +248,25 @@ fn what_was_not_asked_for_is_refused_with_the_flag_that_lifts_it() {
             send("ip dst=10.9.0.77 id=0 / udp dport=9").status.code(),
             Some(4)
         );
-        assert!(ip("route del default"));
+        // A network with addresses of the Internet is not this host's own.
+        assert!(ip("address add 203.0.114.9/24 dev va") && ip("address del 10.9.0.1/24 dev va"));
+        let arp = "-i va eth dst=ff:ff:ff:ff:ff:ff / arp pdst=203.0.114.1";
+        assert_eq!(send(arp).status.code(), Some(0));
+        for words in [
+            "-i va eth dst=ff:ff:ff:ff:ff:ff type=0x88b5 / hex=00",
+            "-i va --rate max eth dst=02:00:00:00:00:02 type=0x88b5 / hex=00",
+            &format!("{arp} op=2 psrc=203.0.114.7"),
+        ] {
+            let refused = send(words);
+            assert_eq!(refused.status.code(), Some(2), "{words}: {refused:?}");
+            assert!(
+                said(&refused).contains("--yes-really"),
+                "{words}: {refused:?}"
+            );
+        }
+        let _ = ip("route del default");
         assert_eq!(
-            send("ip dst=203.0.114.1 / udp dport=9").status.code(),
+            send("ip dst=203.0.115.1 / udp dport=9").status.code(),
             Some(4)
         );
     });

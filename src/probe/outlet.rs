@@ -93,8 +93,13 @@ pub fn changed_by_raw(packet: &[u8]) -> Option<&'static str> {
         .map(|(_, what)| *what)
 }
 
-/// Where an IP packet says that it goes.
-fn destination(packet: &[u8]) -> Option<IpAddr> {
+/// Whether packets of this kind begin with IP, so that the kernel finds their way.
+pub(super) fn is_routed(link: LinkType) -> bool {
+    matches!(link, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6)
+}
+
+/// Where an IP packet says that it goes next.
+pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
     match packet.first()? >> 4 {
         6 => {
             let octets: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
@@ -115,10 +120,7 @@ impl Outlet {
     /// When the kernel refuses the socket, has no route, or cannot carry such a packet.
     pub fn open(packet: &Packet<'_>, via: &Via, route: &KernelRoute) -> Result<Self, ProbeError> {
         let bytes = packet.frame.bytes;
-        if !matches!(
-            packet.frame.link,
-            LinkType::RAW | LinkType::IPV4 | LinkType::IPV6
-        ) {
+        if !is_routed(packet.frame.link) {
             return Self::frames(packet, via, route);
         }
         let destination = destination(bytes)
@@ -241,6 +243,14 @@ impl Outlet {
     /// It is a raw IP socket, which may change packets unlike the one it was opened for ([`changed_by_raw`]).
     pub fn is_raw(&self) -> bool {
         matches!(self.form, Form::Routed4 | Form::Routed6)
+    }
+
+    /// Finds out where a packet has to go, as long as there are rights to ask for hardware addresses. Who does not answer
+    /// is told when the packet is sent.
+    pub fn ask_ahead(&self, packet: &[u8]) {
+        if let (Form::OnLink, Some(destination)) = (self.form, destination(packet)) {
+            let _ = self.target(destination);
+        }
     }
 
     /// Goes past the interface's queue, for the highest speed; nothing changes for raw IP sockets, which cannot.
@@ -371,7 +381,7 @@ impl Outlet {
                 let (len, name) = (first.len(), &self.device.name);
                 unsendable(format!(
                     "the packet has {len} bytes, and {name} carries {mtu} (its MTU): \
-                     --mtu {mtu} sends it in fragments"
+                     sockwire send --mtu {mtu} sends it in fragments"
                 ))
             }
             (Some(libc::ENETUNREACH | libc::EHOSTUNREACH), Some(to)) => ProbeError::NoRoute(to),
@@ -407,7 +417,10 @@ fn packet_socket(layer: Layer, device: &Device) -> Result<Sender, ProbeError> {
 }
 
 /// The way to the destination of the first network layer.
-fn route_of(packet: &Packet<'_>, route: &KernelRoute) -> Result<Arc<super::Way>, ProbeError> {
+pub(super) fn route_of(
+    packet: &Packet<'_>,
+    route: &KernelRoute,
+) -> Result<Arc<super::Way>, ProbeError> {
     let ends = packet
         .views()
         .find_map(|view| (view.layer.protocol.addresses?)(&view));

@@ -44,7 +44,7 @@ pub(crate) fn of_probe(error: ProbeError) -> Failure {
             Some(libc::ENODEV | libc::ENXIO | libc::EADDRNOTAVAIL) => Exit::NoSuch,
             _ => Exit::WriteFailed,
         },
-        ProbeError::Unsendable(_) => Exit::Usage,
+        ProbeError::Unsendable(_) | ProbeError::Refused(_) => Exit::Usage,
     };
     // Its text has its cause already.
     Failure::new(exit, anyhow!("{error}"))

@@ -12,7 +12,7 @@ use sockwire::{
     layer::Packet,
     link::LinkType,
     probe::{
-        Ear, Hearing, Hush, KernelRoute, Outlet, Stamp, Via,
+        Ear, Hearing, Hush, Judge, KernelRoute, Outlet, Stamp, Via,
         ask::{Asking, Due, Pace, Question},
         changed_by_raw,
         limits::{Plan, Rate, USUAL_RATE},
@@ -112,7 +112,7 @@ impl Route for Round<'_> {
         self.route.macs(destination)
     }
 
-    fn source_mac(&self, destination: std::net::IpAddr) -> Option<[u8; 6]> {
+    fn source_mac(&self, destination: Option<std::net::IpAddr>) -> Option<[u8; 6]> {
         self.route.source_mac(destination)
     }
 
@@ -223,6 +223,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         None => KernelRoute::open(),
     };
     let route = route.map_err(permission::of_probe)?;
+    let mut judge = Judge::new(route.clone(), plan);
     let route = Round {
         route: &route,
         round: Cell::new(0),
@@ -232,10 +233,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     for number in 0..spec.count() {
         spec.build(number, &route, &mut built);
         let packet = built.packet(link);
-        if let Some(aim) = route.route.aim(&packet).map_err(permission::of_probe)? {
-            plan.check_aim(&aim)
-                .map_err(|refusal| usage(refusal.into()))?;
-        }
+        judge.check(&packet.frame).map_err(permission::of_probe)?;
         survey.packet(number, &packet);
         let words = spec.varied(&built).into_iter();
         let widths = words.map(|(word, value)| (word.len(), value.to_string().len()));

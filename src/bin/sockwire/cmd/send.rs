@@ -42,8 +42,8 @@ Examples:
 
 const SAFETY: &str = "\
 Once each and at most 100 packets a second, unless asked; more than 10000 in all want -c. A source that is no address of \
-this host, --rate max, broadcasts and multicasts want --yes-really, unless they stay on loopback, in a lab, or on a \
-private network that this host is attached to.";
+this host, a rate of max or above 10000, broadcasts and multicasts want --yes-really, unless they stay on loopback, in a \
+lab, or on a private network that this host is attached to. Tunnels, source routes and bytes given as such are looked into.";
 
 /// Sends packets made from words
 ///
@@ -194,6 +194,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     if plan.rate == Rate::Max {
         outlet.hurry().map_err(permission::of_probe)?;
     }
+    for at in (0..batch.len()).take_while(|_| !stop.asked()) {
+        outlet.ask_ahead(batch.part(at, 1).0);
+    }
     let mut telling = Telling::open(&args, packets.link(), plan.packets, &outlet, global)?;
     // Every socket and file is open.
     privilege::give_up(global)?;
@@ -206,8 +209,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         stop,
         fitting: via == Via::Fitting,
     };
-    sending.all(&mut packets, batch, rounds, &mut telling)?;
-    telling.finish(stop.asked())
+    let sent = sending.all(&mut packets, batch, rounds, &mut telling);
+    let told = telling.finish(stop.asked());
+    sent.and(told)
 }
 
 fn usage(message: impl Into<String>) -> Failure {

@@ -1,14 +1,12 @@
 //! The packets that specifications stand for: built, judged, and cut into fragments, a batch at a time.
 
-use std::net::IpAddr;
-
 use sockwire::{
     craft::{Built, Route as _, Spec, fragments},
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, KernelChecksum},
     layer::Packet,
     link::LinkType,
-    probe::{KernelRoute, changed_by_raw, limits::Plan},
+    probe::{Judge, KernelRoute, changed_by_raw, limits::Plan},
     protocol::Ask,
     time::Time,
 };
@@ -110,15 +108,13 @@ pub(super) struct Packets {
     specs: Vec<Spec>,
     link: LinkType,
     mtu: Option<usize>,
-    plan: Plan,
     route: KernelRoute,
+    judge: Judge,
     /// The specification and the packet of it that come next.
     next: (usize, u64),
     /// Packets built, for the identification of their fragments.
     built_so_far: u32,
     built: Built,
-    /// The addresses that were judged last.
-    judged: Option<(IpAddr, IpAddr)>,
 }
 
 impl Packets {
@@ -143,12 +139,11 @@ impl Packets {
             specs,
             link,
             mtu,
-            plan,
+            judge: Judge::new(route.clone(), plan),
             route,
             next: (0, 0),
             built_so_far: 0,
             built: Built::default(),
-            judged: None,
         })
     }
 
@@ -177,25 +172,11 @@ impl Packets {
                 true => (spec, n + 1),
                 false => (spec + 1, 0),
             };
-            self.judge()?;
+            let frame = self.built.packet(self.link).frame;
+            self.judge.check(&frame).map_err(permission::of_probe)?;
             self.append(batch)?;
         }
         Ok(())
-    }
-
-    /// Asks whether the packet that was built may go where it goes.
-    fn judge(&mut self) -> Result<(), Failure> {
-        let packet = self.built.packet(self.link);
-        let ends = packet
-            .views()
-            .find_map(|view| (view.layer.protocol.addresses?)(&view));
-        if ends.is_some() && ends == self.judged {
-            return Ok(());
-        }
-        self.judged = ends;
-        let aim = self.route.aim(&packet).map_err(permission::of_probe)?;
-        let judged = aim.map_or(Ok(()), |aim| self.plan.check_aim(&aim));
-        judged.map_err(|refusal| usage(refusal.to_string()))
     }
 
     /// Appends the packet that was built, in fragments where it is too long.

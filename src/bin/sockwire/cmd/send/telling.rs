@@ -215,10 +215,9 @@ impl Telling {
 
     /// Ends the recording, and tells the counters.
     pub(super) fn finish(mut self, stopped: bool) -> Outcome {
-        self.output.flush()?;
-        if let Some(recorder) = self.recorder.take() {
-            recorder.finish()?;
-        }
+        // A closed pipe keeps nobody from the recording and the counters.
+        let shown = self.output.flush();
+        let recorded = self.recorder.take().map(Recorder::finish).transpose();
         if self.progress.is_some_and(|shown| shown != Time::default()) {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
@@ -233,6 +232,8 @@ impl Telling {
             "{} sent, {} bytes{pace}, {} errors: {}",
             self.packets, self.bytes, self.errors, self.socket
         ));
+        recorded?;
+        shown?;
         match self.fault {
             Some(fault) if self.packets == 0 => Err(fault),
             Some(fault) => Ok(fault.exit),
