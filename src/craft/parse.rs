@@ -120,6 +120,10 @@ pub(super) fn written(text: &str) -> Result<Vec<Written>, Fault> {
         match scan.peek() {
             None => return Ok(layers),
             Some('/') => scan.at += 1,
+            Some('=') => {
+                let message = "expected = right behind its word, and its value right behind it";
+                return Err(Fault::new(scan.at, 1, message));
+            }
             Some(_) => return Err(Fault::new(scan.at, 1, "expected / before the next layer")),
         }
     }
@@ -162,7 +166,11 @@ impl Scan<'_> {
             return self.called_layer(name, at);
         }
         if name.is_empty() {
-            let mut fault = Fault::new(at, 1, "expected the name of a layer");
+            let message = match self.peek() {
+                Some('(') => "layers stand in no brackets; many bytes: random=60000:1, zeros=60000",
+                _ => "expected the name of a layer",
+            };
+            let mut fault = Fault::new(at, 1, message);
             fault.help = Some(all_layers());
             return Err(fault);
         }
@@ -271,6 +279,10 @@ impl Scan<'_> {
     }
 }
 
+fn did_you_mean(near: &str) -> String {
+    format!(", did you mean {near}?")
+}
+
 fn all_layers() -> String {
     let mut names: Vec<&str> = layer_names().collect();
     names.extend(payload::WORDS.iter().map(|(word, _)| *word));
@@ -370,16 +382,7 @@ fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, F
         piece.fill(&layer.words[1..], files)?;
         return Ok(piece);
     }
-    let unknown = || {
-        let known: Vec<&str> = layer_names().collect();
-        let meant = near(&layer.name, known).map(|near| format!(", did you mean {near}?"));
-        let message = format!("no layer {}{}", layer.name, meant.unwrap_or_default());
-        Fault {
-            help: Some(all_layers()),
-            ..Fault::new(layer.at, layer.name.chars().count(), message)
-        }
-    };
-    let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
+    let (protocol, form) = protocol(&layer.name).ok_or_else(|| no_layer(layer))?;
     let carrier = carrier(protocol, outer.iter().map(|piece| piece.protocol));
     let mut piece = Piece::new(protocol);
     piece.carried_by(carrier);
@@ -388,6 +391,36 @@ fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, F
     }
     piece.fill(&layer.words, files)?;
     Ok(piece)
+}
+
+/// What is said of a layer that there is not: often it is a field without its layer, or bytes without a value.
+fn no_layer(layer: &Written) -> Fault {
+    let name = layer.name.as_str();
+    let bytes = payload::WORDS;
+    let has_value = layer.words.first().is_some_and(|w| w.at == layer.at);
+    let meant = match (bytes.iter().find(|(word, _)| *word == name), has_value) {
+        (Some((word, form)), _) => Some(format!(": it needs a value, such as {word}={form}")),
+        (None, true) => near(name, bytes.iter().map(|(word, _)| *word)).map(did_you_mean),
+        (None, false) => near(name, layer_names()).map(did_you_mean),
+    };
+    let of_layer = || {
+        let (layer, field) = name.split_once('.')?;
+        let layer = layer_name(protocol(layer)?.0)?;
+        Some(format!(": it is a field, so first its layer, {layer} {field}="))
+    };
+    let as_field = || {
+        let message = ": a field stands behind its layer, as in ip dst=10.0.0.2";
+        has_value.then(|| message.to_owned())
+    };
+    let meant = meant.or_else(of_layer).or_else(as_field);
+    Fault {
+        help: Some(all_layers()),
+        ..Fault::new(
+            layer.at,
+            name.chars().count(),
+            format!("no layer {name}{}", meant.unwrap_or_default()),
+        )
+    }
 }
 
 /// The bytes of a layer of plain bytes, also empty ones; `None` for any other layer.
@@ -524,7 +557,12 @@ impl Piece {
             return Err(Fault::new(word.at, word.name.chars().count(), message));
         };
         let choices = match &word.value {
-            Some(value) => Choices::read(slot, value).map_err(|m| word.fault(m))?,
+            Some(value) => Choices::read(slot, value).map_err(|message| {
+                word.fault(match value.strip_prefix('=') {
+                    Some(_) => "one = is enough: a value is given, not compared".to_owned(),
+                    None => message,
+                })
+            })?,
             None if slot.place.2 == 1 => Choices::one(1),
             None => return Err(word.fault(format!("{}= needs a value", word.name))),
         };
@@ -586,9 +624,11 @@ impl Piece {
                 .filter_map(|p| p.words.first()),
         );
         known.extend(["trailer", "cut"]);
-        let meant = near(&word.name, known.iter().copied());
-        let meant = meant.map(|near| format!(", did you mean {near}?"));
         let (name, layer) = (&word.name, layer_name(protocol).unwrap_or(protocol.name));
+        let meant = match slots::protocol(name) {
+            Some(_) => Some(format!("; if the layer {name} begins here, put / before it")),
+            None => near(name, known.iter().copied()).map(did_you_mean),
+        };
         let message = format!("{layer} has no field {name}{}", meant.unwrap_or_default());
         Fault {
             help: Some(format!("fields of {layer}: {}", known.join(" "))),

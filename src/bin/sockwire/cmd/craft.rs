@@ -45,7 +45,7 @@ Examples:
   sockwire craft eth / ip dst=10.0.0.2 / udp dport=9 chksum=0xdead / text=hello
   sockwire craft ip dst=10.0.0.0/30 / tcp dport=22,80,443       12 packets, one line each
   sockwire craft --hex ip dst=10.0.0.2 ttl=1..30 / icmp          their bytes
-  sockwire craft eth / arp dst=10.0.0.2 -w request.pcapng
+  sockwire craft eth / arp pdst=10.0.0.2 -w request.pcapng
   sockwire read trace.pcapng --as craft | sockwire craft - -w same.pcapng
   sockwire craft --list            the layers
   sockwire craft --list tcp        the words of one";
