@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sockwire::{
-    craft::{Built, Route as _, Spec, fragments},
+    craft::{Built, Mark, Route as _, Spec},
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, KernelChecksum},
     layer::Packet,
@@ -30,6 +30,8 @@ pub(super) struct Batch {
     lengths: Vec<u32>,
     /// Where each packet begins.
     starts: Vec<usize>,
+    /// Where the values of each come from, when that is shown; nothing for fragments.
+    marks: Vec<Vec<Mark>>,
     /// The first packet that a raw IP socket would change.
     changed: Option<usize>,
 }
@@ -46,12 +48,19 @@ impl Batch {
         (bytes, &self.lengths[at..at + count])
     }
 
+    /// Where the values of these packets come from, when that is shown.
+    pub(super) fn marks(&self, at: usize, count: usize) -> &[Vec<Mark>] {
+        self.marks.get(at..at + count).unwrap_or_default()
+    }
+
     /// Repeats the packets, while they are few, for a run that sends `total` of them.
     pub(super) fn repeat(&mut self, total: u64) {
         let (bytes, packets) = (self.bytes.len(), self.len());
         while self.len() < READY && (self.len() as u64) < total {
             self.bytes.extend_from_within(..bytes);
             self.lengths.extend_from_within(..packets);
+            let marked = packets.min(self.marks.len());
+            self.marks.extend_from_within(..marked);
             self.index();
         }
     }
@@ -70,6 +79,7 @@ impl Batch {
         self.bytes.clear();
         self.lengths.clear();
         self.starts.clear();
+        self.marks.clear();
         self.changed = None;
     }
 
@@ -119,15 +129,19 @@ pub(super) struct Packets {
     built: Built,
     /// The addresses that were judged last.
     judged: Option<(IpAddr, IpAddr)>,
+    /// It is shown where values come from.
+    marked: bool,
 }
 
 impl Packets {
-    /// Packets of `specs`, which begin at the same layer. Packets longer than `mtu` are cut.
+    /// Packets of `specs`, which begin at the same layer. Packets longer than `mtu` are cut. `marked`: it is shown where
+    /// their values come from.
     pub(super) fn new(
         specs: Vec<Spec>,
         mtu: Option<usize>,
         plan: Plan,
         route: KernelRoute,
+        marked: bool,
     ) -> Result<Self, Failure> {
         let begins =
             "a packet that is sent begins with a link layer or IP: put eth / or ip / in front";
@@ -149,6 +163,7 @@ impl Packets {
             built_so_far: 0,
             built: Built::default(),
             judged: None,
+            marked,
         })
     }
 
@@ -173,12 +188,20 @@ impl Packets {
         while batch.bytes.len() < bytes && !self.is_done() {
             let (spec, n) = self.next;
             self.specs[spec].build(n, &self.route, &mut self.built);
+            let marked = self.marked;
+            let marks = marked.then(|| self.specs[spec].marks(&self.route, &self.built));
             self.next = match n + 1 < self.specs[spec].count() {
                 true => (spec, n + 1),
                 false => (spec + 1, 0),
             };
             self.judge()?;
+            let first = batch.len();
             self.append(batch)?;
+            if let Some(marks) = marks {
+                let whole = batch.lengths[first..] == [self.built.bytes.len() as u32];
+                let marks = if whole { marks } else { Vec::new() };
+                batch.marks.resize(batch.len(), marks);
+            }
         }
         Ok(())
     }
@@ -201,26 +224,12 @@ impl Packets {
     /// Appends the packet that was built, in fragments where it is too long.
     fn append(&mut self, batch: &mut Batch) -> Result<(), Failure> {
         let first = batch.len();
-        let network = self
-            .built
-            .layers
-            .iter()
-            .find(|layer| layer.protocol.addresses.is_some());
         self.built_so_far = self.built_so_far.wrapping_add(1);
+        let random = self.mtu.and_then(|_| self.route.number(Ask::Isn));
+        let ident = (random.unwrap_or_default() as u32).wrapping_add(self.built_so_far);
         let (bytes, lengths) = (&mut batch.bytes, &mut batch.lengths);
-        match (self.mtu, network) {
-            (Some(mtu), Some(ip)) => {
-                let random = self.route.number(Ask::Isn).unwrap_or_default() as u32;
-                let ident = random.wrapping_add(self.built_so_far);
-                let at = ip.start as usize;
-                fragments(&self.built.bytes, at, mtu, ident, bytes, lengths)
-                    .map_err(|error| usage(format!("--mtu {mtu}: {error}")))?;
-            }
-            _ => {
-                bytes.extend_from_slice(&self.built.bytes);
-                lengths.push(self.built.bytes.len() as u32);
-            }
-        }
+        let cut = self.built.cut(self.mtu, ident, bytes, lengths);
+        cut.map_err(|error| usage(format!("--mtu {}: {error}", self.mtu.unwrap_or(0))))?;
         batch.index();
         if batch.changed.is_none() && self.link == LinkType::RAW {
             let changes = |at: &usize| changed_by_raw(batch.part(*at, 1).0).is_some();
