@@ -406,7 +406,9 @@ fn no_layer(layer: &Written) -> Fault {
     let of_layer = || {
         let (layer, field) = name.split_once('.')?;
         let layer = layer_name(protocol(layer)?.0)?;
-        Some(format!(": it is a field, so first its layer, {layer} {field}="))
+        Some(format!(
+            ": it is a field, so first its layer, {layer} {field}="
+        ))
     };
     let as_field = || {
         let message = ": a field stands behind its layer, as in ip dst=10.0.0.2";
@@ -626,7 +628,9 @@ impl Piece {
         known.extend(["trailer", "cut"]);
         let (name, layer) = (&word.name, layer_name(protocol).unwrap_or(protocol.name));
         let meant = match slots::protocol(name) {
-            Some(_) => Some(format!("; if the layer {name} begins here, put / before it")),
+            Some(_) => Some(format!(
+                "; if the layer {name} begins here, put / before it"
+            )),
             None => near(name, known.iter().copied()).map(did_you_mean),
         };
         let message = format!("{layer} has no field {name}{}", meant.unwrap_or_default());

@@ -9,7 +9,9 @@ use sockwire::{
 /// above IP, where nobody could read it.
 pub(super) fn of(asked: &[Layer], read: Option<&[Layer]>) -> Option<String> {
     let Some(read) = read else {
-        return Some("a whole packet begins with a link layer or IP: put eth / or ip / in front".into());
+        return Some(
+            "a whole packet begins with a link layer or IP: put eth / or ip / in front".into(),
+        );
     };
     // Frames may have a layer of their own before the first that was asked for.
     let outermost = asked.first()?;
