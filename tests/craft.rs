@@ -224,7 +224,7 @@ fn wrong_words_are_told_with_a_caret_and_what_could_stand_there() {
         ("ip6 dst=10.0.0.2", 2, "the layer for this one is ip"),
         ("ip dst=example.com", 2, "names are not looked up"),
         ("ip / tcp flags=SYN", 2, "some of FSRPAUECN"),
-        ("ip flags=DONT", 2, "some of MF+DF+RB+evil with + between"),
+        ("ip flags=DONT", 2, "some of MF+DF+RB+evil"),
         (
             "sr1(IP()/TCP())",
             2,

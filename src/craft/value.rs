@@ -164,12 +164,7 @@ fn numeric(slot: &Slot, text: &str) -> Result<u128, String> {
     Err(if slot.letters.is_empty() {
         "expected a number such as 80 or 0x50".to_owned()
     } else {
-        let joined = if is_lettered(slot) {
-            ""
-        } else {
-            " with + between"
-        };
-        format!("expected a number, or some of {}{joined}", form(slot))
+        format!("expected a number, or some of {}", form(slot))
     })
 }
 
