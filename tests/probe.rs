@@ -299,6 +299,14 @@ fn each_answer_is_told_from_the_others() {
             text.contains("tcp.flags.syn: true") && text.contains("open: "),
             "{text}"
         );
+        let mut lines = text.lines().filter(|line| line.contains("tcp.dstport: "));
+        assert!(
+            lines.next().is_some_and(|line| line.ends_with(" given"))
+                && text
+                    .lines()
+                    .any(|line| line.contains("ip.src: 10.9.1.1") && line.ends_with(" computed")),
+            "{text}"
+        );
     });
 }
 

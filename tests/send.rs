@@ -107,6 +107,42 @@ fn wrong_values_arrive_wrong_at_both_layers() {
 }
 
 #[test]
+fn with_v_each_value_has_its_origin() {
+    in_own_network(|| {
+        let sent = send("-v ip dst=127.0.0.1 / udp dport=9 chksum=0xdead / text=hello");
+        let out = String::from_utf8(sent.stdout).unwrap();
+        for (field, origin) in [
+            ("ip.ttl: 64", "usual"),
+            ("ip.src: 127.0.0.1", "computed"),
+            ("udp.dstport: 9", "given"),
+            ("udp.checksum: 0xdead", "is right"),
+        ] {
+            let mut lines = out.lines();
+            let line = lines.find(|line| line.trim_start().starts_with(field));
+            assert!(
+                line.is_some_and(|line| line.ends_with(origin)),
+                "{field}: {out}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_dry_run_shows_the_fragments() {
+    let words = "--dry-run --mtu 576 ip dst=10.0.0.2 / udp dport=9 / zeros=1192";
+    let shown = send(words);
+    let out = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(
+        (shown.status.code(), out.lines().count()),
+        (Some(0), 3),
+        "{out}"
+    );
+    assert!(out.contains("offset=1104 len=96"), "{out}");
+    let not = send(&words.replace("ip dst", "ip flags=DF dst"));
+    assert_eq!(not.status.code(), Some(2), "{not:?}");
+}
+
+#[test]
 fn a_datagram_reaches_an_ordinary_socket() {
     in_own_network(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

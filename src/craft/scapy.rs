@@ -50,6 +50,11 @@ static REFUSED: &[(&str, &str)] = &[
         "write the values, or a payload such as random=100:7",
     ),
     (
+        "sr",
+        "give the packet alone to sockwire probe, which sends and prints the answer",
+    ),
+    ("send", "give the packet alone to sockwire send"),
+    (
         "Net",
         "write the network itself, such as dst=\"10.0.0.0/30\"",
     ),

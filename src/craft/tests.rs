@@ -194,7 +194,7 @@ fn every_form_of_a_value_is_read_or_told_what_it_looks_like() {
         ("ip hdr_len=64", "the field has 4 bits: at most 60", "64"),
         (
             "ip flags=XF",
-            "expected a number, or some of MF DF RB evil",
+            "expected a number, or some of MF+DF+RB+evil",
             "XF",
         ),
         (
@@ -242,7 +242,11 @@ fn every_form_of_a_value_is_read_or_told_what_it_looks_like() {
         ),
         ("", "expected the name of a layer", ""),
         ("ip /", "expected the name of a layer", ""),
-        ("ip tcp", "ip has no field tcp", "tcp"),
+        (
+            "ip tcp",
+            "ip has no field tcp; if the layer tcp begins here, put / before it",
+            "tcp",
+        ),
         ("ip dts=1", "ip has no field dts, did you mean dst?", "dts"),
         ("tpc", "no layer tpc, did you mean tcp?", "tpc"),
         ("ip !", "expected / before the next layer", "!"),
@@ -367,7 +371,8 @@ fn the_list_has_every_word_that_is_understood() {
             if all.iter().filter(|e| e.words[0] == entry.words[0]).count() > 1 {
                 continue;
             }
-            let text = format!("{} {}={}", names[0], entry.words[0], entry.usual);
+            let usual = entry.usual.trim_start_matches("computed, else ");
+            let text = format!("{} {}={usual}", names[0], entry.words[0]);
             if let Err(error) = Spec::parse(&text, &NoFiles) {
                 assert!(error.message.starts_with("this form of"), "{error}");
             }

@@ -69,7 +69,7 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
-    /// Adds every field of the answers
+    /// Adds every field: of what is sent, with where its value comes from, and of the answers
     #[arg(short = 'v', long)]
     verbose: bool,
     /// One JSON object a question
@@ -365,7 +365,9 @@ impl Run<'_> {
                 self.outlet
                     .send(&question.bytes)
                     .map_err(permission::of_probe)?;
-                self.telling.sent(&question)?;
+                let shown = self.telling.is_verbose();
+                let marks = shown.then(|| self.spec.marks(&self.route, &self.built));
+                self.telling.sent(&question, marks.as_deref())?;
                 self.asking.asked(question);
             }
             Due::Again(number) => {
@@ -374,7 +376,7 @@ impl Run<'_> {
                     self.outlet
                         .send(&question.bytes)
                         .map_err(permission::of_probe)?;
-                    self.telling.sent(question)?;
+                    self.telling.sent(question, None)?;
                 }
             }
             Due::Silent(number) => {

@@ -81,8 +81,11 @@ pub(crate) struct Args {
     /// Shows the packets and sends nothing; opens no socket
     #[arg(long, conflicts_with = "write")]
     dry_run: bool,
+    /// Each packet as a tree, with where each value comes from
+    #[arg(short = 'v', long)]
+    verbose: bool,
     /// The counters as one JSON object, and no lines
-    #[arg(long)]
+    #[arg(long, conflicts_with = "verbose")]
     json: bool,
     #[command(flatten)]
     numeric: Numeric,
@@ -153,7 +156,12 @@ fn positive(word: &str) -> Option<f64> {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     if args.dry_run {
-        return craft::show(args.words, args.from, args.json, global);
+        let form = craft::Shown {
+            json: args.json,
+            verbose: args.verbose,
+            mtu: args.mtu,
+        };
+        return craft::show(args.words, args.from, form, global);
     }
     if args.json && args.write.as_deref() == Some(Path::new("-")) {
         return Err(usage("-w - and --json both want standard output"));
@@ -177,7 +185,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         None => KernelRoute::open(),
     };
     let route = route.map_err(permission::of_probe)?;
-    let mut packets = Packets::new(specs, args.mtu, plan, route.clone())?;
+    let marked = args.verbose && plan.packets <= telling::SHOWN;
+    let mut packets = Packets::new(specs, args.mtu, plan, route.clone(), marked)?;
     let mut batch = Batch::default();
     // Everything that fits is built and judged before the first packet leaves.
     packets.fill(&mut batch, packets::STORE)?;
@@ -296,7 +305,7 @@ impl Sending {
             match self.outlet.send_many(bytes, lengths) {
                 Ok(sent) => {
                     self.pace.left(sent);
-                    telling.sent(now, bytes, &lengths[..sent])?;
+                    telling.sent(now, bytes, &lengths[..sent], batch.marks(at, sent))?;
                     at += sent;
                 }
                 Err(error) => {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use serde_json::{Map, Value, json};
 use sockwire::{
-    craft::{Built, Spec, answers::Answer},
+    craft::{Built, Mark, Spec, answers::Answer},
     export::json::Records,
     file::{self, Create, Format, Writer},
     frame::{Direction, Interface},
@@ -134,14 +134,27 @@ impl Telling {
         Ok(())
     }
 
-    /// A question has left.
-    pub(super) fn sent(&mut self, question: &Question) -> Result<(), Failure> {
+    /// Every field is shown.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    /// A question has left. `marks` say where its values come from, where that is shown.
+    pub(super) fn sent(
+        &mut self,
+        question: &Question,
+        marks: Option<&[Mark]>,
+    ) -> Result<(), Failure> {
         self.questions += u64::from(question.tries == 1);
         self.trips.sent += 1;
         let mut packet = question.packet();
         packet.frame.number = self.next_number();
-        if self.form == Form::One {
+        if self.form == Form::One || marks.is_some() {
             self.lines.packet(&packet, None, &mut self.output.text);
+            if let (Some(marks), Some(options)) = (marks, self.tree) {
+                let columns = output::columns();
+                tree::crafted(&packet, marks, columns, options, &mut self.output.text);
+            }
             self.output.flush()?;
         }
         self.record(&packet, Direction::Out)
