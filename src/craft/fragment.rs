@@ -53,6 +53,8 @@ pub fn fragments(
         lengths.push(frame.len() as u32);
         return Ok(());
     }
+    // Longer ones could not say their length.
+    let mtu = mtu.min(65_535);
     match version {
         4 => v4(link, packet, mtu, out, lengths),
         6 => v6(link, packet, mtu, ident, out, lengths),
@@ -344,6 +346,12 @@ mod tests {
         assert_eq!(cut(&[], 0, 60), Err(FragmentError::NotIp));
         let long = [&whole[..20], &vec![0; 65_536]].concat();
         assert_eq!(cut(&long, 0, 60), Err(FragmentError::TooLong));
+        let parts = cut(&long[..65_555], 0, 65_550).unwrap();
+        assert!(
+            parts
+                .iter()
+                .all(|part| usize::from(half(part, 2)) == part.len())
+        );
     }
 
     #[test]

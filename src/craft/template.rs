@@ -9,9 +9,9 @@ use std::{
 
 use super::{
     Files, NoFiles, Spec, SpecError,
-    parse::{Fault, Word, Written, spec, written},
+    parse::{Fault, Word, Written, piece, spec, written},
     rewrite::{Place, places, unknown},
-    value::get,
+    value::{get, largest},
 };
 use crate::{
     field::{Field, Kind, Value, Visit},
@@ -142,14 +142,13 @@ impl Template {
                     }
                 }
             }
-            let made = spec(std::slice::from_ref(&holed.layer), &NoFiles);
-            let piece = made.map(|mut spec| spec.layers.pop());
-            match (piece, self.spec.layers.get_mut(holed.piece)) {
-                (Ok(Some(piece)), Some(place)) => *place = piece,
-                (Err(fault), _) => return Err(holed.unfit(fault)),
-                _ => {}
+            let (outer, own) = self.spec.layers.split_at_mut(holed.piece);
+            let made = piece(&holed.layer, outer, &NoFiles).map_err(|fault| holed.unfit(fault))?;
+            if let Some(place) = own.first_mut() {
+                *place = made;
             }
         }
+        self.spec.settle();
         Ok(())
     }
 }
@@ -309,7 +308,7 @@ impl Hole {
         if let Found::Number(sum, _, bits, unit) = &mut found {
             // Numbers wrap around, as sequence numbers do.
             let unit = u128::from(*unit);
-            let mask = u128::MAX.checked_shr(128 - u32::from(*bits)).unwrap_or(0);
+            let mask = largest(*bits);
             for (taken_off, term) in terms {
                 let Found::Number(value, _, _, times) = term.read(packet)? else {
                     return None;
@@ -558,6 +557,32 @@ mod tests {
             both,
             Ok(crafted("ip / udp / text=from 10.0.0.1: hi%00%7b!"))
         );
+    }
+
+    #[test]
+    fn a_message_in_a_stream_keeps_its_length_in_front_and_lists_stay_lists() {
+        let template = "ip / tcp dport={tcp.sport} / dns id={tcp.srcport} qd=a";
+        let expected = "ip / tcp dport=40000 / dns id=40000 qd=a";
+        assert_eq!(answer(template, SYN), Ok(crafted(expected)));
+
+        let words = "ip ttl=1,2 / udp sport=7,8 dport=";
+        let mut template = Template::parse(&format!("{words}{{tcp.dport}}"), &NoFiles).unwrap();
+        let (bytes, mut decoded) = (crafted(SYN), Decoded::default());
+        let frame = build::packet(&bytes, &[], LinkType::RAW).frame;
+        Decoder::default().frame(&frame, &mut decoded);
+        let whole = Spec::parse(&format!("{words}80"), &NoFiles).unwrap();
+        let (mut filled, mut expected) = (Built::default(), Built::default());
+        for _ in 0..2 {
+            template
+                .fill(&decoded.packet_of(frame, 0).unwrap())
+                .unwrap();
+            assert_eq!(template.spec().count(), 4);
+            for n in 0..4 {
+                template.spec().build(n, &NoRoute, &mut filled);
+                whole.build(n, &NoRoute, &mut expected);
+                assert_eq!(filled.bytes, expected.bytes, "{n}");
+            }
+        }
     }
 
     #[test]

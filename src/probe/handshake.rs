@@ -26,6 +26,8 @@ use crate::{
 const NAP: i64 = 100 * MILLISECOND;
 /// RSTs of its own that are remembered, to tell them from the kernel's.
 const RESETS: usize = 16;
+/// Packets that are read before those heard so far are dealt with, however fast they come.
+const AT_ONCE: usize = 64;
 const TCP: u8 = 6;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
@@ -349,7 +351,9 @@ impl Handshake {
         match &mut self.tap {
             Tap::Ear(ear) => {
                 let mut until = until;
-                while let Some(heard) = ear.next(until)? {
+                while all.len() < AT_ONCE
+                    && let Some(heard) = ear.next(until)?
+                {
                     all.push(Heard {
                         time: heard.time,
                         link: heard.link,
