@@ -218,14 +218,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::craft::{Built, NoFiles, NoRoute, Spec};
-
-    fn built(text: &str) -> Vec<u8> {
-        let spec = Spec::parse(text, &NoFiles).unwrap_or_else(|error| panic!("{error}"));
-        let mut built = Built::default();
-        spec.build(0, &NoRoute, &mut built);
-        built.bytes
-    }
+    use crate::craft::testing::built;
 
     fn cut(frame: &[u8], at: usize, mtu: usize) -> Result<Vec<Vec<u8>>, FragmentError> {
         let (mut out, mut lengths) = (Vec::new(), Vec::new());

@@ -21,6 +21,8 @@ mod build;
 pub mod diff;
 mod error;
 mod fragment;
+#[cfg(test)]
+mod hostile;
 pub mod list;
 mod marks;
 mod parse;

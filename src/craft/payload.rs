@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::parse::Files;
-use crate::text::hexadecimal;
+use crate::text::{hexadecimal, to_percent};
 
 /// The words that give bytes, and how their values look.
 pub(super) const WORDS: &[(&str, &str)] = &[
@@ -103,20 +103,12 @@ pub fn text(value: &str) -> Result<Vec<u8>, String> {
 /// Appends `bytes` as a layer: as text where that is shorter, in letters that no shell touches. With words to `follow`,
 /// which text would swallow, it is never text.
 pub(super) fn write(bytes: &[u8], follow: bool, out: &mut String) {
-    let mut text = String::from("text=");
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-_.,:/=+@^".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02x}");
-        }
-    }
+    let text = to_percent(bytes, b"-_.,:/=+@^");
     let zeros = bytes.len() > 4 && bytes.iter().all(|b| *b == 0);
     let _ = if zeros {
         write!(out, "zeros={}", bytes.len())
-    } else if !follow && !bytes.is_empty() && text.len() < 4 + 2 * bytes.len() {
-        out.push_str(&text);
-        Ok(())
+    } else if !follow && !bytes.is_empty() && text.len() + 1 < 2 * bytes.len() {
+        write!(out, "text={text}")
     } else {
         write!(out, "hex={}", hex::encode(bytes))
     };

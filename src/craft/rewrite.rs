@@ -600,17 +600,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{
-        craft::{Built, NoFiles, NoRoute, Spec},
-        frame::KernelChecksum,
-    };
-
-    fn crafted(spec: &str) -> Vec<u8> {
-        let spec = Spec::parse(spec, &NoFiles).unwrap();
-        let mut built = Built::default();
-        spec.build(0, &NoRoute, &mut built);
-        built.bytes
-    }
+    use crate::{craft::testing::built as crafted, frame::KernelChecksum};
 
     fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
         build::packet(bytes, &[], link).frame

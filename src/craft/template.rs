@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    fmt::Write as _,
     net::{Ipv4Addr, Ipv6Addr},
     ops::{ControlFlow, Range},
 };
@@ -19,7 +18,7 @@ use crate::{
     link::LinkType,
     proto,
     protocol::Protocol,
-    text::{Mac, number},
+    text::{Mac, number, to_percent},
 };
 
 /// A specification whose values can come from a packet: `{FIELD}`, `{FIELD+1}`, `{tcp.seq+tcp.len}`, `{payload}`.
@@ -444,7 +443,7 @@ impl Found<'_> {
     fn write(&self, form: Form, out: &mut String) -> Option<()> {
         let text = match (self, form) {
             (Self::Bytes(bytes), Form::Hex) => hex::encode(bytes),
-            (Self::Bytes(bytes), Form::Text) => escaped(bytes),
+            (Self::Bytes(bytes), Form::Text) => to_percent(bytes, b""),
             (Self::Bytes(bytes), Form::Field) => {
                 let text = std::str::from_utf8(bytes).ok()?;
                 text.chars()
@@ -476,33 +475,15 @@ fn in_words(value: u128, kind: Kind, unit: u16) -> String {
     }
 }
 
-/// Bytes as `text=` reads them.
-fn escaped(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = match byte.is_ascii_alphanumeric() {
-            true => write!(out, "{}", char::from(*byte)),
-            false => write!(out, "%{byte:02x}"),
-        };
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
     use crate::{
-        craft::{Built, NoRoute, build},
+        craft::{Built, NoRoute, build, testing::built as crafted},
         decode::{Decoded, Decoder},
     };
-
-    fn crafted(spec: &str) -> Vec<u8> {
-        let mut built = Built::default();
-        let spec = Spec::parse(spec, &NoFiles).unwrap();
-        spec.build(0, &NoRoute, &mut built);
-        built.bytes
-    }
 
     /// The answer that `template` gives to the packet `seen`.
     fn answer(template: &str, seen: &str) -> Result<Vec<u8>, Unfit> {

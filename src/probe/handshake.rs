@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Ear, Hearing, Hush, Hushed, KernelRoute, Outlet, ProbeError, Via,
+    meaning::ttl,
     tcp::{Act, Arrived, Connection, Ending, Settings, Template},
 };
 use crate::{
@@ -419,7 +420,8 @@ impl Handshake {
             if listener(Event::Packet(frame)).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            let defeats = ttl(&packet) == Some(u8::MAX) && self.hushed() == Some(Hushed::MinTtl);
+            let ttl = packet.views().find_map(|view| ttl(&view));
+            let defeats = ttl == Some(u8::MAX) && self.hushed() == Some(Hushed::MinTtl);
             if defeats && !std::mem::replace(&mut self.warned, true) {
                 let note = "the peer sends with TTL 255, which reaches the socket that keeps our port: the kernel may \
                             answer with a RST of its own (with CAP_NET_ADMIN it would be kept away by a filter)";
@@ -478,17 +480,6 @@ fn is_reset(packet: &Packet<'_>) -> bool {
     let view = packet.find(&crate::proto::tcp::PROTOCOL);
     let segment = view.and_then(|view| crate::proto::tcp::Segment::of(&view));
     segment.is_some_and(|segment| segment.has(flag::RST))
-}
-
-/// The TTL, or hop limit, of a packet.
-fn ttl(packet: &Packet<'_>) -> Option<u8> {
-    packet
-        .views()
-        .find_map(|view| match view.layer.protocol.name {
-            "ip" => view.u8(8),
-            "ipv6" => view.u8(7),
-            _ => None,
-        })
 }
 
 /// A socket for the answers of a server, whoever will ask: which packets these are is not known yet.

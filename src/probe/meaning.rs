@@ -335,6 +335,15 @@ pub fn meaning(request: &Packet<'_>, answer: Option<(&Packet<'_>, &Answer)>) -> 
     }
 }
 
+/// The TTL, or hop limit, in an IP header; `None` in any other.
+pub fn ttl(view: &View<'_>) -> Option<u8> {
+    match view.layer.protocol.name {
+        "ip" => view.u8(8),
+        "ipv6" => view.u8(7),
+        _ => None,
+    }
+}
+
 impl Question {
     fn of(request: &Packet<'_>) -> Self {
         let mut views = request.views();

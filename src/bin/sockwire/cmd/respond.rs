@@ -37,6 +37,7 @@ use super::{
     permission,
     pipeline::Recorder,
     privilege,
+    reasons::Reasons,
     selecting::{FilterArgs, Sifter},
 };
 
@@ -305,22 +306,10 @@ struct Tally {
     own: u64,
     answered: u64,
     slow: u64,
-    /// Reasons in the order in which they came up; of each, the first case.
-    left_out: Vec<(String, u64)>,
+    unanswered: Reasons,
 }
 
 impl Tally {
-    fn leave_out(&mut self, why: String) {
-        /// Reasons that are told apart; values of packets can be in them.
-        const REASONS: usize = 20;
-        let known = self.left_out.iter().position(|(known, _)| *known == why);
-        match known {
-            Some(known) => self.left_out[known].1 += 1,
-            None if self.left_out.len() < REASONS => self.left_out.push((why, 1)),
-            None => self.left_out[REASONS - 1].1 += 1,
-        }
-    }
-
     fn say(&self, global: &Global) {
         let mut text = format!("{} heard = {} answered", self.heard, self.answered);
         for (count, what) in [
@@ -332,9 +321,7 @@ impl Tally {
                 text.push_str(&format!(" + {count} {what}"));
             }
         }
-        for (why, count) in &self.left_out {
-            text.push_str(&format!(" + {count} unanswered: {why}"));
-        }
+        self.unanswered.say("unanswered", &mut text);
         global.talk(text);
     }
 }
@@ -448,7 +435,7 @@ impl Machine {
     fn reply(&mut self, packet: &Packet<'_>) -> Result<(), Failure> {
         let time = packet.frame.time;
         if let Err(unfit) = self.template.fill(packet) {
-            self.tally.leave_out(unfit.to_string());
+            self.tally.unanswered.count(&unfit.to_string());
             return Ok(());
         }
         if !self.bucket.take(time) {
@@ -473,12 +460,8 @@ impl Machine {
         let frame = Frame {
             number: self.tally.heard,
             time,
-            link: self.template.link().unwrap_or(LinkType::RAW),
-            interface: 0,
             direction: Direction::Out,
-            checksum: KernelChecksum::Unknown,
-            wire_len: bytes.len() as u32,
-            bytes,
+            ..Frame::whole(self.template.link().unwrap_or(LinkType::RAW), bytes)
         };
         self.answer.clear();
         self.decoder.frame(&frame, &mut self.answer);
@@ -497,7 +480,7 @@ impl Machine {
                 Err(error) => Err(error.to_string()),
             };
             if let Err(why) = judged {
-                self.tally.leave_out(why);
+                self.tally.unanswered.count(&why);
                 return Ok(false);
             }
             // Strangers choose their addresses: what is remembered is bounded.
@@ -509,7 +492,7 @@ impl Machine {
         // Before it leaves: on loopback it is heard at once.
         self.guard.sent(&packet);
         if let Err(error) = self.outlets.send(bytes) {
-            self.tally.leave_out(error.to_string());
+            self.tally.unanswered.count(&error.to_string());
             return Ok(false);
         }
         self.telling.tell(&packet, &self.interfaces)?;

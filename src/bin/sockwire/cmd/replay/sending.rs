@@ -15,7 +15,7 @@ use nix::{
 use sockwire::{
     craft::{fragments, rewrite::Rewriter},
     decode::{Decoded, Decoder},
-    frame::{Direction, Frame, Interface, KernelChecksum},
+    frame::{Direction, Frame, Interface},
     layer::Packet,
     link::LinkType,
     probe::{
@@ -40,11 +40,7 @@ pub(super) fn run(
     recorder: Option<Recorder>,
     global: &Global,
 ) -> Outcome {
-    let route = match &args.interface {
-        Some(name) => KernelRoute::through(name),
-        None => KernelRoute::open(),
-    };
-    let route = route.map_err(permission::of_probe)?;
+    let route = KernelRoute::by(args.interface.as_deref()).map_err(permission::of_probe)?;
     // Loopback takes no frames for IP: they would be martians there.
     let without_link = route.interface().is_none_or(|device| device.is_loopback());
     let plan = Plan {
@@ -357,14 +353,13 @@ fn record(
 ) -> Result<(), Failure> {
     let link = interfaces.get(usize::from(outlet));
     let frame = Frame {
-        number: 0,
         time,
-        link: link.map_or(LinkType::RAW, |interface| interface.link),
         interface: outlet.into(),
         direction: Direction::Out,
-        checksum: KernelChecksum::Unknown,
-        wire_len: bytes.len() as u32,
-        bytes,
+        ..Frame::whole(
+            link.map_or(LinkType::RAW, |interface| interface.link),
+            bytes,
+        )
     };
     Ok(recorder.write(&frame, interfaces)?)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sockwire::{
     craft::{Built, Route as _, Spec, fragments},
     decode::{Decoded, Decoder},
-    frame::{Direction, Frame, KernelChecksum},
+    frame::{Direction, Frame},
     layer::Packet,
     link::LinkType,
     probe::{KernelRoute, changed_by_raw, limits::Plan},
@@ -96,12 +96,8 @@ pub(super) fn frame(bytes: &[u8], number: u64, link: LinkType, time: Time) -> Fr
     Frame {
         number,
         time,
-        link,
-        interface: 0,
         direction: Direction::Out,
-        checksum: KernelChecksum::Unknown,
-        wire_len: bytes.len() as u32,
-        bytes,
+        ..Frame::whole(link, bytes)
     }
 }
 
