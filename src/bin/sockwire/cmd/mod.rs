@@ -155,6 +155,14 @@ impl Global {
     }
 }
 
+/// `-n`, where numbers are shown anyway: it is understood everywhere.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Numeric {
+    /// Numbers, not names: always so
+    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    numeric: u8,
+}
+
 /// Reads seconds for an option, as nanoseconds.
 fn seconds(word: &str) -> Result<i64, String> {
     match word.parse::<f64>() {

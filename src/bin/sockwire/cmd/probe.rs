@@ -25,7 +25,8 @@ use sockwire::{
 pub(super) use self::telling::Millis;
 use self::telling::Telling;
 use super::{
-    Exit, Failure, Global, Outcome, craft::specs::spec, number, permission, privilege, seconds,
+    Exit, Failure, Global, Numeric, Outcome, craft::specs::spec, number, permission, privilege,
+    seconds,
 };
 
 const EXAMPLES: &str = "\
@@ -78,6 +79,8 @@ pub(crate) struct Args {
     /// Sends what is refused without this: a foreign source, a broadcast, out of reach of loopback and private networks
     #[arg(long)]
     yes_really: bool,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
