@@ -49,6 +49,22 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
 }
 
+impl<'a> Frame<'a> {
+    /// A whole frame of which nothing else is known.
+    pub fn whole(link: LinkType, bytes: &'a [u8]) -> Self {
+        Self {
+            number: 1,
+            time: Time::default(),
+            link,
+            interface: 0,
+            direction: Direction::Unknown,
+            checksum: KernelChecksum::Unknown,
+            wire_len: bytes.len() as u32,
+            bytes,
+        }
+    }
+}
+
 /// Where one frame lies in its batch: the owned form of [`Frame`].
 #[derive(Clone, Copy, Debug)]
 pub struct Record {

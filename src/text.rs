@@ -183,6 +183,39 @@ pub fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     hex::decode(text.replace(':', "")).ok()
 }
 
+/// Text in which `%XX` is a byte in hexadecimal, and everything else is itself.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn from_percent(text: &str) -> Result<Vec<u8>, String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or("").as_bytes().to_vec();
+    for part in parts {
+        let coded = part.split_at_checked(2);
+        let byte = coded.and_then(|(digits, _)| hex::decode(digits).ok());
+        let (byte, (_, plain)) = byte
+            .zip(coded)
+            .ok_or("after % come two hexadecimal digits; % itself is %25")?;
+        bytes.extend(byte);
+        bytes.extend_from_slice(plain.as_bytes());
+    }
+    Ok(bytes)
+}
+
+/// Bytes as such text: letters, digits and those of `plain` as they are.
+pub fn to_percent(bytes: &[u8], plain: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02x}");
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +226,18 @@ mod tests {
         let shown = Safe(all.as_bytes()).to_string();
         assert!(!shown.chars().any(is_unsafe));
         assert_eq!(Safe(b"a\x1b[31m\xff\n").to_string(), "a\\x1b[31m\\xff\\n");
+    }
+
+    #[test]
+    fn text_of_any_bytes_comes_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        let text = to_percent(&all, b"-_.");
+        assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+        assert_eq!(from_percent(&text), Ok(all));
+        assert_eq!(from_percent("a%2fb"), Ok(b"a/b".to_vec()));
+        for wrong in ["%", "a%4", "%zz", "%é1", "%:a"] {
+            assert!(from_percent(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

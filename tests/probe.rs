@@ -1,8 +1,7 @@
 //! `probe` and `traceroute` against real kernels: hosts and a router between them, each in a network namespace of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../src/testing.rs"]
-mod testing;
+mod lan;
 
 use std::{
     fs::{self, File},
@@ -14,6 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use lan::{in_own_network, ip, testing};
 use nix::{
     sched::{CloneFlags, setns, unshare},
     sys::signal::{Signal, kill},
@@ -25,53 +25,6 @@ use sockwire::{
     frame::{Source, Step},
     time::{MILLISECOND, SECOND, Time},
 };
-
-/// Runs `test` in a thread with a network namespace of its own. Who may not make one runs the same test again inside a
-/// user namespace, where that is allowed.
-fn in_own_network<F: FnOnce() + Send>(test: F) {
-    if !nix::unistd::geteuid().is_root() {
-        return in_user_namespace(std::any::type_name::<F>());
-    }
-    thread::scope(|scope| {
-        scope.spawn(|| match unshare(CloneFlags::CLONE_NEWNET) {
-            Err(errno) => testing::skipped(format_args!("no network namespace: {errno}")),
-            Ok(()) if !ip("link set lo up") => {
-                testing::skipped("the ip command does not work here")
-            }
-            Ok(()) => test(),
-        });
-    });
-}
-
-/// Runs one test of this program again; `closure` is its type's name: `probe::the_test::{{closure}}`.
-fn in_user_namespace(closure: &str) {
-    let test = closure.split("::").nth(1).unwrap();
-    let again = Command::new("unshare")
-        .args(["-Urn", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .output();
-    let Ok(output) = again else {
-        return testing::skipped("no unshare command here");
-    };
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.starts_with("unshare:") {
-        return testing::skipped(said.trim());
-    }
-    if let Some(why) = said.lines().find_map(|line| line.strip_prefix("skipped: ")) {
-        return testing::skipped(why);
-    }
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}\n{said}"
-    );
-}
-
-fn ip(words: &str) -> bool {
-    let done = Command::new("ip").args(words.split(' ')).status();
-    done.is_ok_and(|status| status.success())
-}
 
 fn ip_all(commands: &[&str]) {
     for words in commands {
@@ -225,12 +178,13 @@ fn run(words: &str) -> Output {
     program().args(words.split(' ')).output().unwrap()
 }
 
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
+/// What it printed, and then what it said.
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
 }
 
 /// The objects of a run with `--json`.
@@ -239,7 +193,7 @@ fn objects(words: &str) -> (i32, Vec<Value>) {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let objects = text.lines().map(|line| serde_json::from_str(line).unwrap());
     let objects: Vec<Value> = objects.collect();
-    assert!(!objects.is_empty(), "{}", said(&output));
+    assert!(!objects.is_empty(), "{}", told(&output));
     (code(&output), objects)
 }
 
@@ -284,13 +238,13 @@ fn each_answer_is_told_from_the_others() {
             assert_eq!(meaning(words), (exit, wanted.to_owned()), "{words}");
         }
         let output = run("ask ip dst=10.68.0.1 / tcp dport=80 flags=S");
-        let text = said(&output);
+        let text = told(&output);
         assert!(
             text.contains("10.9.1.254 finds no host 10.68.0.1"),
             "{text}"
         );
         let output = run("sr1 ip dst=10.9.2.2 / tcp dport=80 flags=S -v");
-        let text = said(&output);
+        let text = told(&output);
         assert!(
             text.contains("SYN,ACK") && text.contains("TTL 63 left"),
             "{text}"
@@ -380,7 +334,7 @@ fn neighbours_are_asked_for_their_hardware_address() {
                 "fd01::fe",
             ),
         ] {
-            let text = said(&run(&format!("probe {words}")));
+            let text = told(&run(&format!("probe {words}")));
             let wanted = format!("answered: {address} is at {router}");
             assert!(text.contains(&wanted), "{text}");
         }
@@ -395,7 +349,7 @@ fn products_give_a_row_a_packet() {
         let net = Net::new();
         let Some(_server) = net.serve() else { return };
         let output = run("probe ip dst=10.9.2.2 / tcp dport=79..82 flags=S");
-        let text = said(&output);
+        let text = told(&output);
         let rows: Vec<Vec<&str>> = text
             .lines()
             .map(|l| l.split_whitespace().collect())
@@ -423,7 +377,7 @@ fn asking_several_times_sums_up_and_silence_is_asked_again() {
         let net = Net::new();
         let Some(_server) = net.serve() else { return };
         let output = run("probe ip dst=10.9.2.2 / tcp dport=80 flags=S -c 3 --interval 0.05");
-        let text = said(&output);
+        let text = told(&output);
         assert_eq!(
             (code(&output), text.matches("open: ").count()),
             (0, 3),
@@ -503,8 +457,8 @@ fn what_was_sent_and_heard_is_recorded() {
         let output = run(&format!(
             "probe ip dst=10.9.2.2 / udp dport=53 / text=hi -w {path}"
         ));
-        assert_eq!(code(&output), 0, "{}", said(&output));
-        let read = said(&run(&format!("read -A {path}")));
+        assert_eq!(code(&output), 0, "{}", told(&output));
+        let read = told(&run(&format!("read -A {path}")));
         fs::remove_file(&file).unwrap();
         let lines: Vec<&str> = read.lines().filter(|line| line.contains('→')).collect();
         assert_eq!(lines.len(), 2, "{read}");
@@ -551,17 +505,17 @@ fn routes_are_traced_hop_by_hop() {
                 traced(how, (from, target), word);
             }
         }
-        let text = said(&run("traceroute -n -q 1 10.9.2.2"));
+        let text = told(&run("traceroute -n -q 1 10.9.2.2"));
         assert!(text.contains("10.9.2.2 is behind 1 router\n"), "{text}");
         let output = run("traceroute -n -q 1 -m 3 --timeout 0.3 10.66.0.1");
         assert_eq!(
-            (code(&output), said(&output).matches('*').count()),
+            (code(&output), told(&output).matches('*').count()),
             (1, 3),
             "{}",
-            said(&output)
+            told(&output)
         );
         // A router that cannot go on ends it.
-        let text = said(&run("traceroute -n -q 1 10.68.0.1"));
+        let text = told(&run("traceroute -n -q 1 10.68.0.1"));
         assert!(
             text.contains("the way ends at TTL") && text.contains("says unreachable"),
             "{text}"
@@ -581,7 +535,7 @@ fn without_the_right_it_says_which_is_missing() {
                     "traceroute 127.0.0.1",
                 ] {
                     let output = run(words);
-                    let text = said(&output);
+                    let text = told(&output);
                     assert_eq!(code(&output), 3, "{text}");
                     assert!(
                         text.contains("CAP_NET_RAW") && text.contains("sudo"),
@@ -605,7 +559,7 @@ fn mistakes_are_told_before_anything_is_sent() {
             ("traceroute -6 127.0.0.1", 4, "no IPv6 address"),
         ] {
             let output = run(words);
-            let text = said(&output);
+            let text = told(&output);
             assert_eq!(code(&output), exit, "{words}: {text}");
             assert!(text.contains(wanted), "{words}: {text}");
         }

@@ -1,49 +1,22 @@
 //! `sockwire send` in private networks: what arrives is what was asked for, and what was not asked for is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../src/testing.rs"]
-mod testing;
+mod lan;
 
 use std::{
     net::UdpSocket,
     process::{Command, Output},
-    thread,
     time::Duration,
 };
 
-use nix::sched::{CloneFlags, unshare};
+use lan::{in_own_network, ip, said, testing};
 use sockwire::sys::port::Port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockwire");
 
-/// Runs `test` in a thread with a network namespace of its own, in which loopback is up.
-fn in_own_network(test: impl FnOnce() + Send) {
-    thread::scope(|scope| {
-        scope.spawn(|| match unshare(CloneFlags::CLONE_NEWNET) {
-            Err(errno) => testing::skipped(format_args!("no network namespace: {errno}")),
-            Ok(()) if !ip("link set lo up") => {
-                testing::skipped("the ip command does not work here")
-            }
-            Ok(()) => test(),
-        });
-    });
-}
-
-fn ip(words: &str) -> bool {
-    let done = Command::new("ip").args(words.split(' ')).status();
-    done.is_ok_and(|status| status.success())
-}
-
-/// A pair of connected interfaces: `va` has 10.9.0.1 and knows the hardware address of 10.9.0.2, which is that of `vb`.
-/// Returns a port that hears what arrives at `vb`.
+/// Two connected interfaces; returns a port that hears what arrives at the second.
 fn pair() -> Port {
-    assert!(ip(
-        "link add va address 02:00:00:00:00:01 type veth peer name vb address 02:00:00:00:00:02"
-    ));
-    assert!(ip("link set va addrgenmode none") && ip("link set vb addrgenmode none"));
-    assert!(ip("addr add 10.9.0.1/24 dev va"));
-    assert!(ip("link set va up") && ip("link set vb up"));
-    assert!(ip("neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev va"));
+    lan::pair();
     Port::open(nix::net::if_::if_nametoindex("vb").unwrap()).unwrap()
 }
 
@@ -62,10 +35,6 @@ fn arrived(port: &Port) -> Vec<Vec<u8>> {
 fn send(words: &str) -> Output {
     let mut command = Command::new(PROGRAM);
     command.arg("send").args(words.split(' ')).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 fn half(bytes: &[u8], at: usize) -> u16 {

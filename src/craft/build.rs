@@ -4,7 +4,7 @@ use std::{net::IpAddr, ops::Range};
 
 use super::{Spec, slots::computed, value::put};
 use crate::{
-    frame::{Direction, Frame, KernelChecksum},
+    frame::{Direction, Frame},
     layer::{Layer, Packet},
     link::LinkType,
     protocol::Ask,
@@ -78,14 +78,8 @@ pub fn sent<'a>(
 pub(super) fn packet<'a>(bytes: &'a [u8], layers: &'a [Layer], link: LinkType) -> Packet<'a> {
     Packet {
         frame: Frame {
-            number: 1,
-            time: Time::default(),
-            link,
-            interface: 0,
             direction: Direction::Out,
-            checksum: KernelChecksum::Unknown,
-            wire_len: bytes.len() as u32,
-            bytes,
+            ..Frame::whole(link, bytes)
         },
         layers,
         facts: &[],

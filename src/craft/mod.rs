@@ -22,6 +22,8 @@ pub mod diff;
 mod error;
 mod fragment;
 mod hints;
+#[cfg(test)]
+mod hostile;
 pub mod list;
 mod marks;
 mod parse;
@@ -100,6 +102,8 @@ impl Piece {
             .iter()
             .position(several)
             .unwrap_or(self.given.len());
+        self.computed.clear();
+        self.asked.clear();
         for (at, slot) in self.slots.iter().enumerate() {
             match slot.fill {
                 Fill::Computed(_) if !self.is_given(at) => self.computed.push(at),

@@ -304,8 +304,8 @@ pub(super) fn spec(layers: &[Written], files: &dyn Files) -> Result<Spec, Fault>
 }
 
 impl Spec {
-    /// Prepares for building.
-    fn settle(&mut self) {
+    /// Prepares for building, once every layer is what it shall be.
+    pub(super) fn settle(&mut self) {
         let mut stride: u64 = 1;
         for given in self
             .layers
@@ -367,7 +367,8 @@ fn link(layer: &Written) -> Result<LinkType, Fault> {
     })
 }
 
-fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, Fault> {
+/// Looks up a layer that stands inside `outer`.
+pub(super) fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, Fault> {
     if let Some(bytes) = plain(layer, files) {
         let mut piece = Piece::new(&data::PROTOCOL);
         piece.header = bytes?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::parse::Files;
-use crate::text::hexadecimal;
+use crate::text::{hexadecimal, to_percent};
 
 /// The words that give bytes, and how their values look.
 pub(super) const WORDS: &[(&str, &str)] = &[
@@ -103,22 +103,16 @@ pub fn text(value: &str) -> Result<Vec<u8>, String> {
 /// Appends `bytes` as a layer: as text where that is shorter, in letters that no shell touches. With words to `follow`,
 /// which text would swallow, it is never text.
 pub(super) fn write(bytes: &[u8], follow: bool, out: &mut String) {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.,:/=+@^".contains(byte);
-    let plain = bytes.iter().filter(|byte| is_plain(byte)).count();
+    const PLAIN: &[u8] = b"-_.,:/=+@^";
+    let is_plain = |byte: &&u8| byte.is_ascii_alphanumeric() || PLAIN.contains(byte);
+    let plain = bytes.iter().filter(is_plain).count();
     let text = "text=".len() + plain + 3 * (bytes.len() - plain);
     let zeros = bytes.len() > 4 && bytes.iter().all(|b| *b == 0);
-    if zeros {
-        let _ = write!(out, "zeros={}", bytes.len());
+    let _ = if zeros {
+        write!(out, "zeros={}", bytes.len())
     } else if !follow && !bytes.is_empty() && text < "hex=".len() + 2 * bytes.len() {
-        out.push_str("text=");
-        for byte in bytes {
-            if is_plain(byte) {
-                out.push(char::from(*byte));
-            } else {
-                let _ = write!(out, "%{byte:02x}");
-            }
-        }
+        write!(out, "text={}", to_percent(bytes, PLAIN))
     } else {
-        let _ = write!(out, "hex={}", hex::encode(bytes));
-    }
+        write!(out, "hex={}", hex::encode(bytes))
+    };
 }

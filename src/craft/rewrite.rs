@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Choices, build,
+    Choices, MAX_BYTES, build,
     slots::{self, is_called, slots},
     value::{get, put},
 };
@@ -306,6 +306,8 @@ pub struct Rewriting {
 pub enum LeftOut {
     /// The snapshot length cut it.
     Cut,
+    /// It is said to have been longer than any packet is.
+    TooLong,
     /// Its link header is not Ethernet, or not wanted, and no IP packet is in it.
     NotIp,
 }
@@ -315,6 +317,7 @@ impl LeftOut {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Cut => "cut by the snapshot length (--fill zeros sends them)",
+            Self::TooLong => "longer on the wire, says the file, than any packet is",
             Self::NotIp => {
                 "without IP, which have no route (-i IF sends Ethernet frames as they are)"
             }
@@ -361,6 +364,9 @@ impl Rewriter {
         if cut > 0 {
             if !self.how.fill {
                 return Err(LeftOut::Cut);
+            }
+            if frame.wire_len as usize > MAX_BYTES {
+                return Err(LeftOut::TooLong);
             }
             self.filled.clear();
             self.filled.extend_from_slice(frame.bytes);
@@ -594,17 +600,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{
-        craft::{Built, NoFiles, NoRoute, Spec},
-        frame::KernelChecksum,
-    };
-
-    fn crafted(spec: &str) -> Vec<u8> {
-        let spec = Spec::parse(spec, &NoFiles).unwrap();
-        let mut built = Built::default();
-        spec.build(0, &NoRoute, &mut built);
-        built.bytes
-    }
+    use crate::{craft::testing::built as crafted, frame::KernelChecksum};
 
     fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
         build::packet(bytes, &[], link).frame

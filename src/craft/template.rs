@@ -2,16 +2,15 @@
 
 use std::{
     borrow::Cow,
-    fmt::Write as _,
     net::{Ipv4Addr, Ipv6Addr},
     ops::{ControlFlow, Range},
 };
 
 use super::{
     Files, NoFiles, Spec, SpecError,
-    parse::{Fault, Word, Written, spec, written},
+    parse::{Fault, Word, Written, piece, spec, written},
     rewrite::{Place, places, unknown},
-    value::get,
+    value::{get, largest},
 };
 use crate::{
     field::{Field, Kind, Value, Visit},
@@ -19,7 +18,7 @@ use crate::{
     link::LinkType,
     proto,
     protocol::Protocol,
-    text::{Mac, number},
+    text::{Mac, number, to_percent},
 };
 
 /// A specification whose values can come from a packet: `{FIELD}`, `{FIELD+1}`, `{tcp.seq+tcp.len}`, `{payload}`.
@@ -142,14 +141,13 @@ impl Template {
                     }
                 }
             }
-            let made = spec(std::slice::from_ref(&holed.layer), &NoFiles);
-            let piece = made.map(|mut spec| spec.layers.pop());
-            match (piece, self.spec.layers.get_mut(holed.piece)) {
-                (Ok(Some(piece)), Some(place)) => *place = piece,
-                (Err(fault), _) => return Err(holed.unfit(fault)),
-                _ => {}
+            let (outer, own) = self.spec.layers.split_at_mut(holed.piece);
+            let made = piece(&holed.layer, outer, &NoFiles).map_err(|fault| holed.unfit(fault))?;
+            if let Some(place) = own.first_mut() {
+                *place = made;
             }
         }
+        self.spec.settle();
         Ok(())
     }
 }
@@ -309,7 +307,7 @@ impl Hole {
         if let Found::Number(sum, _, bits, unit) = &mut found {
             // Numbers wrap around, as sequence numbers do.
             let unit = u128::from(*unit);
-            let mask = u128::MAX.checked_shr(128 - u32::from(*bits)).unwrap_or(0);
+            let mask = largest(*bits);
             for (taken_off, term) in terms {
                 let Found::Number(value, _, _, times) = term.read(packet)? else {
                     return None;
@@ -445,7 +443,7 @@ impl Found<'_> {
     fn write(&self, form: Form, out: &mut String) -> Option<()> {
         let text = match (self, form) {
             (Self::Bytes(bytes), Form::Hex) => hex::encode(bytes),
-            (Self::Bytes(bytes), Form::Text) => escaped(bytes),
+            (Self::Bytes(bytes), Form::Text) => to_percent(bytes, b""),
             (Self::Bytes(bytes), Form::Field) => {
                 let text = std::str::from_utf8(bytes).ok()?;
                 text.chars()
@@ -477,33 +475,15 @@ fn in_words(value: u128, kind: Kind, unit: u16) -> String {
     }
 }
 
-/// Bytes as `text=` reads them.
-fn escaped(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = match byte.is_ascii_alphanumeric() {
-            true => write!(out, "{}", char::from(*byte)),
-            false => write!(out, "%{byte:02x}"),
-        };
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
     use crate::{
-        craft::{Built, NoRoute, build},
+        craft::{Built, NoRoute, build, testing::built as crafted},
         decode::{Decoded, Decoder},
     };
-
-    fn crafted(spec: &str) -> Vec<u8> {
-        let mut built = Built::default();
-        let spec = Spec::parse(spec, &NoFiles).unwrap();
-        spec.build(0, &NoRoute, &mut built);
-        built.bytes
-    }
 
     /// The answer that `template` gives to the packet `seen`.
     fn answer(template: &str, seen: &str) -> Result<Vec<u8>, Unfit> {
@@ -558,6 +538,32 @@ mod tests {
             both,
             Ok(crafted("ip / udp / text=from 10.0.0.1: hi%00%7b!"))
         );
+    }
+
+    #[test]
+    fn a_message_in_a_stream_keeps_its_length_in_front_and_lists_stay_lists() {
+        let template = "ip / tcp dport={tcp.sport} / dns id={tcp.srcport} qd=a";
+        let expected = "ip / tcp dport=40000 / dns id=40000 qd=a";
+        assert_eq!(answer(template, SYN), Ok(crafted(expected)));
+
+        let words = "ip ttl=1,2 / udp sport=7,8 dport=";
+        let mut template = Template::parse(&format!("{words}{{tcp.dport}}"), &NoFiles).unwrap();
+        let (bytes, mut decoded) = (crafted(SYN), Decoded::default());
+        let frame = build::packet(&bytes, &[], LinkType::RAW).frame;
+        Decoder::default().frame(&frame, &mut decoded);
+        let whole = Spec::parse(&format!("{words}80"), &NoFiles).unwrap();
+        let (mut filled, mut expected) = (Built::default(), Built::default());
+        for _ in 0..2 {
+            template
+                .fill(&decoded.packet_of(frame, 0).unwrap())
+                .unwrap();
+            assert_eq!(template.spec().count(), 4);
+            for n in 0..4 {
+                template.spec().build(n, &NoRoute, &mut filled);
+                whole.build(n, &NoRoute, &mut expected);
+                assert_eq!(filled.bytes, expected.bytes, "{n}");
+            }
+        }
     }
 
     #[test]

@@ -381,7 +381,7 @@ fn the_list_has_every_word_that_is_understood() {
 }
 
 /// Frames that begin as a real one does and go on as they like, and frames that do not.
-fn frames() -> impl Strategy<Value = (LinkType, Vec<u8>)> {
+pub(super) fn frames() -> impl Strategy<Value = (LinkType, Vec<u8>)> {
     let links = [
         LinkType::ETHERNET,
         LinkType::RAW,

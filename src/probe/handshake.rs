@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Ear, Hearing, Hush, Hushed, KernelRoute, Outlet, ProbeError, Via, changed_by_raw,
+    meaning::ttl,
     tcp::{Act, Arrived, Connection, Ending, Settings, Template},
 };
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 const NAP: i64 = 100 * MILLISECOND;
 /// RSTs of its own that are remembered, to tell them from the kernel's.
 const RESETS: usize = 16;
+/// Packets that are read before those heard so far are dealt with, however fast they come.
+const AT_ONCE: usize = 64;
 const TCP: u8 = 6;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
@@ -359,7 +362,9 @@ impl Handshake {
         match &mut self.tap {
             Tap::Ear(ear) => {
                 let mut until = until;
-                while let Some(heard) = ear.next(until)? {
+                while all.len() < AT_ONCE
+                    && let Some(heard) = ear.next(until)?
+                {
                     all.push(Heard {
                         time: heard.time,
                         link: heard.link,
@@ -425,7 +430,8 @@ impl Handshake {
             if listener(Event::Packet(frame)).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            let defeats = ttl(&packet) == Some(u8::MAX) && self.hushed() == Some(Hushed::MinTtl);
+            let ttl = packet.views().find_map(|view| ttl(&view));
+            let defeats = ttl == Some(u8::MAX) && self.hushed() == Some(Hushed::MinTtl);
             if defeats && !std::mem::replace(&mut self.warned, true) {
                 let note = "the peer sends with TTL 255, which reaches the socket that keeps our port: the kernel may \
                             answer with a RST of its own (with CAP_NET_ADMIN it would be kept away by a filter)";
@@ -484,17 +490,6 @@ fn is_reset(packet: &Packet<'_>) -> bool {
     let view = packet.find(&crate::proto::tcp::PROTOCOL);
     let segment = view.and_then(|view| crate::proto::tcp::Segment::of(&view));
     segment.is_some_and(|segment| segment.has(flag::RST))
-}
-
-/// The TTL, or hop limit, of a packet.
-fn ttl(packet: &Packet<'_>) -> Option<u8> {
-    packet
-        .views()
-        .find_map(|view| match view.layer.protocol.name {
-            "ip" => view.u8(8),
-            "ipv6" => view.u8(7),
-            _ => None,
-        })
 }
 
 /// A server answers by raw IP sockets, as it cannot know by which interface: a header that these would mend is refused.

@@ -349,6 +349,15 @@ impl Asked {
     }
 }
 
+/// The TTL, or hop limit, in an IP header; `None` in any other.
+pub fn ttl(view: &View<'_>) -> Option<u8> {
+    match view.layer.protocol.name {
+        "ip" => view.u8(8),
+        "ipv6" => view.u8(7),
+        _ => None,
+    }
+}
+
 impl Question {
     fn of(request: &Packet<'_>) -> Self {
         let mut views = request.views();

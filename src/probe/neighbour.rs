@@ -38,15 +38,17 @@ pub(super) fn ask(device: &Device, source: IpAddr, hop: IpAddr) -> io::Result<Op
         port.send(&question)?;
         let until = clock.now().nanos() + PATIENCE;
         loop {
-            while let Some((len, _)) = port.receive(&mut frame)? {
+            // On a busy link there is always another frame: the time is looked at after each.
+            let left = (until - clock.now().nanos()) / MILLISECOND;
+            if left <= 0 {
+                break;
+            }
+            if let Some((len, _)) = port.receive(&mut frame)? {
                 let found = answer(frame.get(..len).unwrap_or_default(), mac, hop);
                 if found.is_some() {
                     return Ok(found);
                 }
-            }
-            let left = (until - clock.now().nanos()) / MILLISECOND;
-            if left <= 0 {
-                break;
+                continue;
             }
             let mut heard = [PollFd::new(port.as_fd(), PollFlags::POLLIN)];
             poll(

@@ -215,7 +215,7 @@ impl Outlet {
         why: &str,
     ) -> Result<Self, ProbeError> {
         let route = match name {
-            Some(name) => &KernelRoute::through(name)?,
+            Some(_) => &KernelRoute::by(name)?,
             None => route,
         };
         let device = Arc::clone(&route.way(destination)?.device);
@@ -447,14 +447,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::craft::{Built, NoFiles, NoRoute, Spec};
-
-    fn built(text: &str) -> Vec<u8> {
-        let spec = Spec::parse(text, &NoFiles).unwrap_or_else(|error| panic!("{error}"));
-        let mut built = Built::default();
-        spec.build(0, &NoRoute, &mut built);
-        built.bytes
-    }
+    use crate::craft::testing::built;
 
     #[test]
     fn what_a_raw_socket_would_change_is_known() {

@@ -75,7 +75,7 @@ impl KernelRoute {
     /// # Errors
     /// When the kernel gives no netlink socket.
     pub fn open() -> Result<Self, ProbeError> {
-        Self::new(None)
+        Self::by(None)
     }
 
     /// Ready to ask for ways by the interface of this name only, whatever the routes prefer.
@@ -83,10 +83,14 @@ impl KernelRoute {
     /// # Errors
     /// When the kernel gives no netlink socket; [`ProbeError::Io`] with `ENODEV` when there is no such interface.
     pub fn through(interface: &str) -> Result<Self, ProbeError> {
-        Self::new(Some(interface))
+        Self::by(Some(interface))
     }
 
-    fn new(interface: Option<&str>) -> Result<Self, ProbeError> {
+    /// Ready to ask, by the interface of this name if one is given.
+    ///
+    /// # Errors
+    /// Those of [`KernelRoute::open`] and [`KernelRoute::through`].
+    pub fn by(interface: Option<&str>) -> Result<Self, ProbeError> {
         let kernel = Netlink::open()
             .map_err(|error| ProbeError::io("open a netlink socket for routes", error))?;
         let through = interface

@@ -5,7 +5,7 @@ use std::{net::IpAddr, ops::ControlFlow, ops::Range};
 use super::{
     Stamp,
     ask::{Asking, Due, Pace, Question},
-    meaning::meaning,
+    meaning::{meaning, ttl},
 };
 use crate::{
     checksum,
@@ -279,14 +279,6 @@ impl Failure {
     /// The TTL ran out on the way (not: fragments took too long).
     pub fn is_time_exceeded(&self) -> bool {
         matches!((self.version, self.kind, self.code), (4, 11, 0) | (6, 3, 0))
-    }
-}
-
-fn ttl(view: &View<'_>) -> Option<u8> {
-    match view.layer.protocol.name {
-        "ip" => view.u8(8),
-        "ipv6" => view.u8(7),
-        _ => None,
     }
 }
 

@@ -122,33 +122,6 @@ pub(super) fn append(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
     Ok(())
 }
 
-/// Text in which `%XX` is a byte in hexadecimal.
-pub(super) fn from_text(value: &str) -> Result<Vec<u8>, String> {
-    let mut parts = value.split('%');
-    let mut bytes = parts.next().unwrap_or("").as_bytes().to_vec();
-    for part in parts {
-        let coded = part.split_at_checked(2);
-        let byte = coded.and_then(|(digits, _)| hex::decode(digits).ok());
-        let (byte, (_, plain)) = byte
-            .zip(coded)
-            .ok_or("after % come two hexadecimal digits; % itself is %25")?;
-        bytes.extend(byte);
-        bytes.extend_from_slice(plain.as_bytes());
-    }
-    Ok(bytes)
-}
-
-/// Bytes as such text, in letters that no shell touches.
-pub(super) fn to_text(bytes: &[u8]) -> String {
-    let coded = |byte: &u8| match byte {
-        b'-' | b'_' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-            char::from(*byte).to_string()
-        }
-        _ => format!("%{byte:02x}"),
-    };
-    bytes.iter().map(coded).collect()
-}
-
 /// Options in the form kind, length, data that TCP and IPv4 share, where the length counts all three.
 pub(super) mod option {
     use crate::text::number;
@@ -292,21 +265,4 @@ pub(super) fn choice(text: &str, names: &[(u64, &str)]) -> Result<u8, String> {
         let known: Vec<String> = names.iter().map(|(_, n)| n.replace(' ', "-")).collect();
         format!("expected a number up to 255, or one of {}", known.join(" "))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_of_any_bytes_comes_back() {
-        let all: Vec<u8> = (0..=255).collect();
-        let text = to_text(&all);
-        assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
-        assert_eq!(from_text(&text), Ok(all));
-        assert_eq!(from_text("a%2fb"), Ok(b"a/b".to_vec()));
-        for wrong in ["%", "a%4", "%zz", "%é1", "%:a"] {
-            assert!(from_text(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -13,7 +13,7 @@ use crate::{
     line::Line,
     proto::making,
     protocol::{Claim, Context, Craft, Dissected, Next, Part, Protocol, Slot, Tail},
-    text::number,
+    text::{from_percent, number, to_percent},
 };
 use std::ops::ControlFlow;
 
@@ -112,7 +112,7 @@ const fn text_part<const KIND: u16>(words: &'static [&'static str], doc: &'stati
         words,
         form: "TEXT",
         doc,
-        write: |value, header| push_tag(KIND, &making::from_text(value)?, header),
+        write: |value, header| push_tag(KIND, &from_percent(value)?, header),
     }
 }
 
@@ -141,7 +141,7 @@ fn read_tags(view: &View<'_>, word: &mut dyn FnMut(&'static str, String)) {
         let known = TAGS.iter().find(|(kind, _, _)| *kind == tag.kind);
         match known {
             Some((_, field, name)) if field.kind == Kind::Text => {
-                word(name, making::to_text(tag.value));
+                word(name, to_percent(tag.value, b"-_."));
             }
             Some((_, _, name)) => word(name, hex::encode(tag.value)),
             None => {

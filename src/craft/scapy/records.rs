@@ -1,8 +1,10 @@
 //! Questions and records of DNS in Scapy's spelling, as the words that write them.
 
 use super::{Call, Place, Value};
-use crate::craft::parse::{Fault, Word};
-use std::fmt::Write as _;
+use crate::{
+    craft::parse::{Fault, Word},
+    text::to_percent,
+};
 
 /// Records: Scapy's name, the type where the name tells it, and the fields of their data, in order.
 static RECORDS: &[(&str, &str, &[&str])] = &[
@@ -44,7 +46,7 @@ fn record(mut call: Call, place: &Place) -> Result<String, Fault> {
     let text = |value: Option<Value>, usual: &str| match value {
         None => Ok(usual.to_owned()),
         Some(Value::Bare(text)) => Ok(text),
-        Some(Value::Text(bytes) | Value::Bytes(bytes)) => Ok(escaped(&bytes)),
+        Some(Value::Text(bytes) | Value::Bytes(bytes)) => Ok(to_percent(&bytes, b"-_.")),
         Some(_) => Err(place.fault("expected numbers and text in a record")),
     };
     let class = |value: Option<Value>| {
@@ -128,20 +130,4 @@ fn full(mut name: String) -> String {
         name.push('.');
     }
     name
-}
-
-/// Bytes as a message's words have them.
-fn escaped(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                out.push(char::from(byte))
-            }
-            _ => {
-                let _ = write!(out, "%{byte:02x}");
-            }
-        }
-    }
-    out
 }

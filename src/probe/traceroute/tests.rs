@@ -206,3 +206,47 @@ fn a_silent_route_ends_with_the_last_ttl() {
             .all(|probe| matches!(probe, Probe::Silent))
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_answer_makes_it_panic(
+        answers in proptest::collection::vec(
+            (
+                proptest::sample::select(vec![(11_u8, 0_u8), (3, 3), (3, 13), (5, 1), (8, 0), (255, 255)]),
+                0_u64..12,
+                proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+                proptest::collection::vec((0_usize..120, proptest::num::u8::ANY), 0..5),
+                0_usize..140,
+            ),
+            1..20,
+        )
+    ) {
+        let mut trace = Trace::new(PLAN, at(0));
+        for number in 0..12 {
+            assert_eq!(trace.due(at(number * 10)), Some(number as u64));
+            sent(&mut trace, number as u64, at(number * 10));
+        }
+        for ((kind, code), number, behind, flips, len) in answers {
+            // A quote of any length, bytes behind it that may be extensions, some of all changed.
+            let error = "ip src=10.0.1.1 dst=10.0.0.1 ttl=60 / icmp";
+            let words = format!("{error} type={kind} code={code} / {}", words(number));
+            let mut bytes = match Spec::parse(&words, &NoFiles) {
+                Ok(_) => built(&words).bytes,
+                Err(error) => return Err(proptest::test_runner::TestCaseError::fail(error.to_string())),
+            };
+            bytes.extend(behind);
+            bytes.truncate(len.max(1));
+            for (place, value) in flips {
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte = value;
+                }
+            }
+            heard(&mut trace, &bytes, at(200));
+        }
+        proptest::prop_assert!(trace.hops().iter().all(|hop| hop.probes.len() == 2));
+        while let Some(number) = trace.due(Time::MAX) {
+            sent(&mut trace, number, Time::MAX);
+        }
+        proptest::prop_assert!(trace.is_done());
+    }
+}

@@ -9,7 +9,11 @@ use super::{
     records::{self, Part},
     write::{self, DNSSEC_OK, FLAGGED, INTERNET, Known, SECTIONS, Words},
 };
-use crate::{field::Kind, layer::View, text::Colons};
+use crate::{
+    field::Kind,
+    layer::View,
+    text::{Colons, to_percent},
+};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Tells `word` of all that stands behind the header.
@@ -206,7 +210,10 @@ fn spell(message: &[u8], mut at: usize, follow: bool, out: &mut String) {
     while out.len() - start <= 4 * names::LONGEST {
         match names::head(message, at) {
             Some(Head::Label(len)) => {
-                escape(message.get(at + 1..at + 1 + len).unwrap_or(&[]), b"-_", out);
+                out.push_str(&to_percent(
+                    message.get(at + 1..at + 1 + len).unwrap_or(&[]),
+                    b"-_",
+                ));
                 out.push('.');
                 at += 1 + len;
             }
@@ -234,20 +241,9 @@ fn spell(message: &[u8], mut at: usize, follow: bool, out: &mut String) {
     }
 }
 
-/// Appends bytes, those that mean something here or to a shell as `%XX`.
-fn escape(bytes: &[u8], plain: &[u8], out: &mut String) {
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02x}");
-        }
-    }
-}
-
 fn string(within: &[u8], at: usize, out: &mut String) -> Option<usize> {
     let end = at + 1 + usize::from(*within.get(at)?);
-    escape(within.get(at + 1..end)?, b"-_.,=+@^", out);
+    out.push_str(&to_percent(within.get(at + 1..end)?, b"-_.,=+@^"));
     Some(end)
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     field::Kind,
-    text::{hexadecimal, number},
+    text::{from_percent, hexadecimal, number},
 };
 
 /// Flag of EDNS: answers with signatures are welcome (RFC 6891 §6.1.3).
@@ -128,7 +128,7 @@ pub(super) fn name(
             end = Some(to.ok_or("after @ comes the place of a name, 12 to 16383")?);
             break;
         }
-        let bytes = unescape(label)?;
+        let bytes = from_percent(label)?;
         if !(1..=63).contains(&bytes.len()) {
             return Err("the parts of a name have 1 to 63 bytes".to_owned());
         }
@@ -156,26 +156,6 @@ pub(super) fn name(
     match end {
         Some(to) => out.extend((0xc000_u16 | to).to_be_bytes()),
         None => out.push(0),
-    }
-    Ok(out)
-}
-
-/// `%XX` is a byte in hexadecimal, everything else is itself.
-pub(super) fn unescape(text: &str) -> Result<Vec<u8>, String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if *first != b'%' {
-            out.push(*first);
-            rest = tail;
-            continue;
-        }
-        let digits = tail.get(..2).and_then(|d| std::str::from_utf8(d).ok());
-        let byte = digits
-            .and_then(hexadecimal)
-            .and_then(|b| b.first().copied());
-        out.push(byte.ok_or("after % come two hexadecimal digits; % itself is %25")?);
-        rest = &tail[2..];
     }
     Ok(out)
 }
@@ -468,7 +448,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, String> {
 }
 
 fn string(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
-    let bytes = unescape(text)?;
+    let bytes = from_percent(text)?;
     let len = u8::try_from(bytes.len()).map_err(|_| "a string has at most 255 bytes")?;
     out.push(len);
     out.extend(bytes);

@@ -8,7 +8,7 @@ use sockwire::{
         diff::{self, Step},
     },
     decode::{Decoded, Decoder},
-    frame::{Direction, Frame, KernelChecksum},
+    frame::Frame,
     lab::refusal::{self, Way},
     layer::Packet,
     line::LineOptions,
@@ -20,7 +20,6 @@ use sockwire::{
     render::line::{Lines, Options, TimeForm},
     sys::{machine::Machine, netns},
     text::Safe,
-    time::Time,
 };
 
 use super::{
@@ -197,7 +196,7 @@ impl Telling {
         let mut decoded = Decoded::default();
         let frame = Frame {
             number,
-            ..frame(bytes, link)
+            ..Frame::whole(link, bytes)
         };
         self.decoder.frame(&frame, &mut decoded);
         if let Some(packet) = decoded.packet_of(frame, 0) {
@@ -218,7 +217,7 @@ impl Telling {
             (false, Some(inside)) => (inside, LinkType::RAW),
             _ => (right, to),
         };
-        let frames = [frame(left, from), frame(right, to)];
+        let frames = [Frame::whole(from, left), Frame::whole(to, right)];
         for frame in &frames {
             self.decoder.frame(frame, &mut decoded);
         }
@@ -252,18 +251,5 @@ impl Telling {
                 ));
             }
         }
-    }
-}
-
-fn frame(bytes: &[u8], link: LinkType) -> Frame<'_> {
-    Frame {
-        number: 1,
-        time: Time::default(),
-        link,
-        interface: 0,
-        direction: Direction::Unknown,
-        checksum: KernelChecksum::Unknown,
-        wire_len: bytes.len() as u32,
-        bytes,
     }
 }

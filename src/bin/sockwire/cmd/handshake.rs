@@ -26,7 +26,9 @@ use sockwire::{
 };
 
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Numeric, Outcome, number, output, permission, privilege};
+use super::{
+    Exit, Failure, Global, Numeric, Outcome, number, output, permission, privilege, seconds,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -128,13 +130,6 @@ enum Rst {
 
 fn port(word: &str) -> Result<u16, String> {
     number::<u16>(1..=65535, "5000")(word)
-}
-
-fn seconds(word: &str) -> Result<i64, String> {
-    match word.parse::<f64>() {
-        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok((seconds * SECOND as f64) as i64),
-        _ => Err("expected a number of seconds from 0 to 86400, such as 0.5".to_owned()),
-    }
 }
 
 /// Bytes typed as text.

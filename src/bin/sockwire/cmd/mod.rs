@@ -25,6 +25,7 @@ mod privilege;
 mod probe;
 mod protocols;
 mod read;
+mod reasons;
 mod replay;
 mod respond;
 mod score;
@@ -49,7 +50,7 @@ use clap::{
     builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use sockwire::{filter::begins_filter, text::near};
+use sockwire::{filter::begins_filter, text::near, time::SECOND};
 
 /// What the program's exit code says (design: contracts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +161,14 @@ pub(crate) struct Numeric {
     /// Numbers, not names: always so
     #[arg(short = 'n', action = clap::ArgAction::Count)]
     numeric: u8,
+}
+
+/// Reads seconds for an option, as nanoseconds.
+fn seconds(word: &str) -> Result<i64, String> {
+    match word.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok((seconds * SECOND as f64) as i64),
+        _ => Err("expected a number of seconds from 0 to 86400, such as 0.5".to_owned()),
+    }
 }
 
 /// Reads a number for an option; `example` shows how it is given.

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use sockwire::{
     craft::{Built, Route, Spec, answers::Answer},
     decode::{Decoded, Decoder},
-    frame::{Direction, Frame, KernelChecksum},
+    frame::{Direction, Frame},
     layer::Packet,
     link::LinkType,
     probe::{
@@ -26,6 +26,7 @@ pub(super) use self::telling::Millis;
 use self::telling::Telling;
 use super::{
     Exit, Failure, Global, Numeric, Outcome, craft::specs::spec, number, permission, privilege,
+    seconds,
 };
 
 const EXAMPLES: &str = "\
@@ -80,14 +81,6 @@ pub(crate) struct Args {
     yes_really: bool,
     #[command(flatten)]
     numeric: Numeric,
-}
-
-/// Seconds as nanoseconds.
-pub(super) fn seconds(text: &str) -> Result<i64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok((seconds * SECOND as f64) as i64),
-        _ => Err("expected a number of seconds from 0 to 86400, such as 0.5".to_owned()),
-    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -218,11 +211,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         really: args.yes_really,
     };
     plan.check().map_err(|refusal| usage(refusal.into()))?;
-    let route = match &args.interface {
-        Some(name) => KernelRoute::through(name),
-        None => KernelRoute::open(),
-    };
-    let route = route.map_err(permission::of_probe)?;
+    let route = KernelRoute::by(args.interface.as_deref()).map_err(permission::of_probe)?;
     let mut judge = Judge::new(route.clone(), plan);
     let route = Round {
         route: &route,
@@ -325,12 +314,8 @@ impl Run<'_> {
             let frame = Frame {
                 number: self.telling.next_number(),
                 time: heard.time,
-                link: heard.link,
-                interface: 0,
                 direction: Direction::In,
-                checksum: KernelChecksum::Unknown,
-                wire_len: heard.bytes.len() as u32,
-                bytes: heard.bytes,
+                ..Frame::whole(heard.link, heard.bytes)
             };
             decoded.clear();
             decoder.frame(&frame, &mut decoded);

@@ -28,6 +28,7 @@ use super::{
     output::{self, Output},
     pipeline::{Recorder, exit_of},
     privilege, read,
+    reasons::Reasons,
     selecting::{FilterArgs, Sifter},
 };
 
@@ -205,27 +206,17 @@ struct Tally {
     refused: u64,
     ready: u64,
     tcp: u64,
-    /// Reasons in the order in which they came up.
-    left_out: Vec<(String, u64)>,
+    left_out: Reasons,
 }
 
 impl Tally {
-    fn leave_out(&mut self, why: &str) {
-        match self.left_out.iter_mut().find(|(known, _)| known == why) {
-            Some((_, count)) => *count += 1,
-            None => self.left_out.push((why.to_owned(), 1)),
-        }
-    }
-
     /// What a user should know before anything is sent.
     fn say(&self, global: &Global) {
         let mut text = format!("{} packets = {} ready", self.seen, self.ready);
         if self.refused > 0 {
             let _ = write!(text, " + {} filtered", self.refused);
         }
-        for (why, count) in &self.left_out {
-            let _ = write!(text, " + {count} left out: {why}");
-        }
+        self.left_out.say("left out", &mut text);
         global.talk(text);
         if self.tcp > 0 {
             global.talk(format_args!(
@@ -304,13 +295,13 @@ impl From {
                 let rewritten = match rewriter.frame(&frame, &mut bytes) {
                     Ok(rewritten) => rewritten,
                     Err(why) => {
-                        tally.leave_out(LeftOut::words(why));
+                        tally.left_out.count(LeftOut::words(why));
                         continue;
                     }
                 };
                 match take(&frame, rewritten.link, &bytes)? {
                     Taken::Out(why) => {
-                        tally.leave_out(&why);
+                        tally.left_out.count(&why);
                         continue;
                     }
                     Taken::In => {}
@@ -389,12 +380,7 @@ fn again<'a>(frame: &Frame<'_>, link: LinkType, bytes: &'a [u8]) -> Frame<'a> {
     Frame {
         number: frame.number,
         time: frame.time,
-        link,
-        interface: 0,
-        direction: Default::default(),
-        checksum: Default::default(),
-        wire_len: bytes.len() as u32,
-        bytes,
+        ..Frame::whole(link, bytes)
     }
 }
 

@@ -37,6 +37,7 @@ use super::{
     permission,
     pipeline::Recorder,
     privilege,
+    reasons::Reasons,
     selecting::{FilterArgs, Sifter},
 };
 
@@ -313,22 +314,10 @@ struct Tally {
     /// Packets of the answers.
     sent: u64,
     slow: u64,
-    /// Reasons in the order in which they came up; of each, the first case.
-    left_out: Vec<(String, u64)>,
+    unanswered: Reasons,
 }
 
 impl Tally {
-    fn leave_out(&mut self, why: String) {
-        /// Reasons that are told apart; values of packets can be in them.
-        const REASONS: usize = 20;
-        let known = self.left_out.iter().position(|(known, _)| *known == why);
-        match known {
-            Some(known) => self.left_out[known].1 += 1,
-            None if self.left_out.len() < REASONS => self.left_out.push((why, 1)),
-            None => self.left_out[REASONS - 1].1 += 1,
-        }
-    }
-
     fn say(&self, global: &Global) {
         let mut text = format!("{} heard = {} answered", self.heard, self.answered);
         for (count, what) in [
@@ -340,9 +329,7 @@ impl Tally {
                 text.push_str(&format!(" + {count} {what}"));
             }
         }
-        for (why, count) in &self.left_out {
-            text.push_str(&format!(" + {count} unanswered: {why}"));
-        }
+        self.unanswered.say("unanswered", &mut text);
         global.talk(text);
     }
 }
@@ -458,7 +445,7 @@ impl Machine {
     fn reply(&mut self, packet: &Packet<'_>) -> Result<(), Failure> {
         let time = packet.frame.time;
         if let Err(unfit) = self.template.fill(packet) {
-            self.tally.leave_out(unfit.to_string());
+            self.tally.unanswered.count(&unfit.to_string());
             return Ok(());
         }
         // A list can also come out of a packet.
@@ -485,12 +472,8 @@ impl Machine {
         let frame = Frame {
             number: self.tally.heard,
             time,
-            link: self.template.link().unwrap_or(LinkType::RAW),
-            interface: 0,
             direction: Direction::Out,
-            checksum: KernelChecksum::Unknown,
-            wire_len: bytes.len() as u32,
-            bytes,
+            ..Frame::whole(self.template.link().unwrap_or(LinkType::RAW), bytes)
         };
         self.answer.clear();
         self.decoder.frame(&frame, &mut self.answer);
@@ -498,13 +481,13 @@ impl Machine {
             return Ok(false);
         };
         if let Err(why) = self.judge.check(&frame) {
-            self.tally.leave_out(why.to_string());
+            self.tally.unanswered.count(&why.to_string());
             return Ok(false);
         }
         // Before it leaves: on loopback it is heard at once.
         self.guard.sent(&packet);
         if let Err(error) = self.outlets.send(bytes) {
-            self.tally.leave_out(error.to_string());
+            self.tally.unanswered.count(&error.to_string());
             return Ok(false);
         }
         self.telling.tell(&packet, &self.interfaces)?;

@@ -180,11 +180,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         .plan(once.saturating_mul(rounds), args.count.is_some());
     plan.check().map_err(|refusal| usage(refusal.to_string()))?;
     let stop = Stop::install()?;
-    let route = match &args.interface {
-        Some(name) => KernelRoute::through(name),
-        None => KernelRoute::open(),
-    };
-    let route = route.map_err(permission::of_probe)?;
+    let route = KernelRoute::by(args.interface.as_deref()).map_err(permission::of_probe)?;
     let marked = args.verbose && plan.packets <= telling::SHOWN;
     let mut packets = Packets::new(specs, args.mtu, plan, route.clone(), marked)?;
     let mut batch = Batch::default();

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use sockwire::{
     craft::{Built, NoFiles, Route, Spec},
     decode::{Decoded, Decoder},
-    frame::{Direction, Frame, KernelChecksum},
+    frame::{Direction, Frame},
     link::LinkType,
     probe::{
         Ear, Hearing, Hush, Judge, KernelRoute, Outlet, ProbeError, Via,
@@ -22,7 +22,7 @@ use sockwire::{
 };
 
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, number, permission, privilege, probe::seconds};
+use super::{Exit, Failure, Global, Outcome, number, permission, privilege, seconds};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -213,11 +213,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         ));
     }
     let target = args.target()?;
-    let route = match &args.interface {
-        Some(name) => KernelRoute::through(name),
-        None => KernelRoute::open(),
-    };
-    let route = route.map_err(permission::of_probe)?;
+    let route = KernelRoute::by(args.interface.as_deref()).map_err(permission::of_probe)?;
     let count = (u64::from(args.max - args.first) + 1) * u64::from(args.queries);
     let random = |ask| route.number(ask).unwrap_or(1) as u16;
     let probes = Probes {
@@ -294,14 +290,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             continue;
         };
         let frame = Frame {
-            number: 1,
             time: heard.time,
-            link: heard.link,
-            interface: 0,
             direction: Direction::In,
-            checksum: KernelChecksum::Unknown,
-            wire_len: heard.bytes.len() as u32,
-            bytes: heard.bytes,
+            ..Frame::whole(heard.link, heard.bytes)
         };
         decoded.clear();
         decoder.frame(&frame, &mut decoded);

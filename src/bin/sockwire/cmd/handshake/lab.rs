@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::anyhow;
 use sockwire::{
-    frame::{Direction, Frame, KernelChecksum},
+    frame::{Direction, Frame},
     lab::{
         self, LabError, Link,
         hosts::{self, Body},
@@ -204,12 +204,7 @@ impl Lab {
                 let frame = Frame {
                     number: transit.number,
                     time: transit.time,
-                    link: LinkType::ETHERNET,
-                    interface: 0,
-                    direction: Direction::Unknown,
-                    checksum: KernelChecksum::Unknown,
-                    wire_len: transit.bytes.len() as u32,
-                    bytes: &transit.bytes,
+                    ..Frame::whole(LinkType::ETHERNET, &transit.bytes)
                 };
                 self.telling.packet(&frame, Sight::Sent)?;
                 if let Some(rule) = &transit.dropped {

@@ -14,7 +14,7 @@ use sockwire::{
     probe::{
         Stamp,
         ask::{Question, RoundTrips},
-        meaning::{Meaning, meaning},
+        meaning::{Meaning, meaning, ttl},
     },
     proto::frame::Around,
     render::{
@@ -213,7 +213,8 @@ impl Telling {
         if let Some((packet, _, stamp)) = answered {
             self.lines.packet(packet, None, &mut self.output.text);
             let rtt = Millis(round_trip(question, packet.frame.time));
-            let ttl = ttl(packet).map_or(String::new(), |ttl| format!(", TTL {ttl} left"));
+            let ttl = packet.views().find_map(|view| ttl(&view));
+            let ttl = ttl.map_or(String::new(), |ttl| format!(", TTL {ttl} left"));
             // Writing to a String cannot fail.
             let _ = writeln!(self.output.text, "after {rtt}{}{ttl}", by_whose(stamp));
         }
@@ -333,17 +334,6 @@ fn by_whose(stamp: Stamp) -> &'static str {
         Stamp::Kernel => "",
         Stamp::Read => " (when it was read: the kernel did not stamp yet)",
     }
-}
-
-/// The TTL, or hop limit, that a packet has left.
-fn ttl(packet: &Packet<'_>) -> Option<u8> {
-    packet
-        .views()
-        .find_map(|view| match view.layer.protocol.name {
-            "ip" => view.u8(8),
-            "ipv6" => view.u8(7),
-            _ => None,
-        })
 }
 
 /// Nanoseconds as `0.071 ms`.

@@ -13,7 +13,7 @@ use nix::{
 use sockwire::{
     craft::{fragments, rewrite::Rewriter},
     decode::{Decoded, Decoder},
-    frame::{Direction, Frame, Interface, KernelChecksum},
+    frame::{Direction, Frame, Interface},
     layer::Packet,
     link::LinkType,
     probe::{
@@ -38,11 +38,7 @@ pub(super) fn run(
     recorder: Option<Recorder>,
     global: &Global,
 ) -> Outcome {
-    let route = match &args.interface {
-        Some(name) => KernelRoute::through(name),
-        None => KernelRoute::open(),
-    };
-    let route = route.map_err(permission::of_probe)?;
+    let route = KernelRoute::by(args.interface.as_deref()).map_err(permission::of_probe)?;
     // Loopback takes no frames for IP: they would be martians there.
     let without_link = route.interface().is_none_or(|device| device.is_loopback());
     // How many and how fast is known when the file was read.
@@ -403,13 +399,9 @@ fn record(
 /// `bytes` as a frame that leaves by an interface.
 fn outgoing(bytes: &[u8], (link, interface, time): (LinkType, u32, Time)) -> Frame<'_> {
     Frame {
-        number: 0,
         time,
-        link,
         interface,
         direction: Direction::Out,
-        checksum: KernelChecksum::Unknown,
-        wire_len: bytes.len() as u32,
-        bytes,
+        ..Frame::whole(link, bytes)
     }
 }

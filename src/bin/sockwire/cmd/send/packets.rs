@@ -3,7 +3,7 @@
 use sockwire::{
     craft::{Built, Mark, Route as _, Spec},
     decode::{Decoded, Decoder},
-    frame::{Direction, Frame, KernelChecksum},
+    frame::{Direction, Frame},
     layer::Packet,
     link::LinkType,
     probe::{Judge, KernelRoute, changed_by_raw, limits::Plan},
@@ -104,12 +104,8 @@ pub(super) fn frame(bytes: &[u8], number: u64, link: LinkType, time: Time) -> Fr
     Frame {
         number,
         time,
-        link,
-        interface: 0,
         direction: Direction::Out,
-        checksum: KernelChecksum::Unknown,
-        wire_len: bytes.len() as u32,
-        bytes,
+        ..Frame::whole(link, bytes)
     }
 }
 
