@@ -245,7 +245,7 @@ tell(by_hand("--listen", "9", "--timeout", "0.1", "--with", "ip6", "hlim=5"), ""
         return;
     };
     let exits: Vec<i64> = told.iter().map(|run| run.exit).collect();
-    assert_eq!(exits, [1, 4, 2, 1, 2, 2, 1], "{told:?}");
+    assert_eq!(exits, [1, 4, 4, 1, 2, 2, 1], "{told:?}");
     assert_eq!(told[0].out.lines().count(), 2, "{told:?}");
     for line in told[0].out.lines() {
         let packet: Value = serde_json::from_str(line).unwrap();

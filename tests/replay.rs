@@ -185,7 +185,10 @@ fn what_cannot_be_sent_is_counted_with_its_reason() {
 #[test]
 fn a_dry_run_needs_no_right_and_writes_what_would_be_sent() {
     let (file, new) = (exchange("dry.pcapng"), lan::Temporary::new("new.pcap"));
-    let words = format!("replay {} -n --map port:53=5353 -Y udp -c 2", file.path());
+    let words = format!(
+        "replay {} --dry-run --map port:53=5353 -Y udp -c 2",
+        file.path()
+    );
     let printed = sockwire(&words);
     let lines = String::from_utf8(printed.stdout.clone()).unwrap();
     assert_eq!(lines.lines().count(), 2, "{lines}");
@@ -227,10 +230,10 @@ fn wrong_words_files_and_rights_have_their_exit_codes() {
         ("replay FILE --speed 0", 2),
         ("replay FILE --speed 2 --rate 5", 2),
         ("replay FILE --vlan 5000", 2),
-        ("replay FILE -n udp and", 2),
-        ("replay FILE -n tcp", 1),
-        ("replay /nowhere/at.all -n", 4),
-        ("replay Cargo.toml -n", 5),
+        ("replay FILE --dry-run udp and", 2),
+        ("replay FILE --dry-run tcp", 1),
+        ("replay /nowhere/at.all --dry-run", 4),
+        ("replay Cargo.toml --dry-run", 5),
         ("replay FILE -i nowhere0", 4),
     ] {
         assert_eq!(code(words), Some(expected), "{words}");
@@ -238,7 +241,7 @@ fn wrong_words_files_and_rights_have_their_exit_codes() {
     let empty = lan::Temporary::new("empty.pcap");
     let header = "d4c3b2a1020004000000000000000000ffff000001000000";
     std::fs::write(&empty.0, hex::decode(header).unwrap()).unwrap();
-    let output = sockwire(&format!("replay {} -n", empty.path()));
+    let output = sockwire(&format!("replay {} --dry-run", empty.path()));
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("no packets"), "{}", said(&output));
 }
@@ -247,7 +250,7 @@ fn wrong_words_files_and_rights_have_their_exit_codes() {
 fn a_pipe_is_read_as_a_file_is() {
     let file = exchange("pipe.pcapng");
     let mut child = Command::new(env!("CARGO_BIN_EXE_sockwire"))
-        .args(["replay", "-", "-n", "-c", "1"])
+        .args(["replay", "-", "--dry-run", "-c", "1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -5,13 +5,14 @@
     benches/peers/peers.py filter [--packets 1000000] [--rounds 5]   filter a file into a file
     benches/peers/peers.py flows [--packets 1000000] [--rounds 5]    conversations of a file, beside tshark
     benches/peers/peers.py probe [--rounds 11] [--scapy PYTHON]      one SYN and its SYN-ACK, start to exit (root)
+    benches/peers/peers.py send  [--rounds 5]                        send on a veth pair, beside trafgen, tcpreplay, hping3 (root)
     benches/peers/peers.py live  [--packets 500000] [--rate 200000]  capture on a veth pair (root)
 
 Build first: cargo build --release. The input is made here, in a temporary folder, and removed.
 The live part runs in a network namespace of its own, sends a bounded number of frames there, and ends.
 Figures are medians over the rounds (of filter: the best); ratios below 1 are in sockwire's favour.
 """
-import argparse, os, random, socket, statistics, struct, subprocess, sys, tempfile, time
+import argparse, os, random, shutil, socket, statistics, struct, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOCKWIRE = os.path.join(HERE, "..", "..", "target", "release", "sockwire")
@@ -320,9 +321,65 @@ def bench_probe(a):
         child.communicate("\n")
 
 
+TRAFGEN = "{{ eth(da=02:00:00:00:00:99, sa=02:00:00:00:00:01), ipv4(sa=10.9.0.1, da=10.9.0.2, ttl=64), udp(sp={sport}, dp=5000), fill(0x61, 18) }}"
+
+
+def bench_send(a):
+    """60-byte UDP frames, counted where they arrive; nobody there takes them (the hardware address is not the receiver's)."""
+    if os.environ.get("SOCKWIRE_BENCH") != "inside":
+        os.environ["SOCKWIRE_BENCH"] = "inside"
+        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    for line in ["link add va address 02:00:00:00:00:01 type veth peer name vb", "link set va addrgenmode none", "link set vb addrgenmode none",
+                 "addr add 10.9.0.1/24 dev va", "link set va up", "link set vb up", "neigh add 10.9.0.2 lladdr 02:00:00:00:00:99 dev va"]:
+        subprocess.run(["ip", *line.split()], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        fixed, counting, one = (os.path.join(folder, name) for name in ("fixed.cfg", "counting.cfg", "one.pcap"))
+        for path, sport in ((fixed, "4000"), (counting, "dinc(1000, 60000, 1)")):
+            with open(path, "w") as out:
+                out.write(TRAFGEN.format(sport=sport))
+        own = [a.sockwire, "send", "-i", "va", "--rate", "max", "-c", "1000000000"]
+        layers = "eth dst=02:00:00:00:00:99 / ip dst=10.9.0.2 / udp sport={} dport=5000 / zeros=18"
+        frame = layers.format("4000").split()
+        subprocess.run([a.sockwire, "send", "-i", "va", "-c", "1000", "--rate", "max", "--quiet", "-w", one, *frame], check=True)
+        trafgen = ["trafgen", "-o", "va", "--cpus", "1", "-i"]
+        contenders = {
+            "trafgen, fixed": [*trafgen, fixed],
+            "sockwire, fixed": [*own, *frame],
+            "trafgen, changing port": [*trafgen, counting],
+            "sockwire, changing port": [*own, *layers.format("1000..60000").split()],
+            "tcpreplay": ["tcpreplay", "-q", "--topspeed", "-K", "--loop", "0", "-i", "va", one],
+            "hping3": ["hping3", "--udp", "-q", "--flood", "-k", "-s", "4000", "-p", "5000", "-d", "18", "10.9.0.2"],
+        }
+        rates = {name: [] for name in contenders if shutil.which(contenders[name][0])}
+        for _ in range(a.rounds):
+            for name in rates:
+                rates[name].append(send_round(contenders[name]))
+        print(f"60-byte UDP frames, packets a second at the receiving veth, median of {a.rounds} rounds")
+        middle = {name: statistics.median(column) for name, column in rates.items()}
+        for name, rate in middle.items():
+            peer = middle.get("trafgen, changing port" if name.endswith("changing port") else "trafgen, fixed")
+            print(f"  {name:24} {rate:9.0f}" + (f"   {rate / peer:.2f} x trafgen" if peer else ""))
+
+
+def received():
+    with open("/proc/net/dev") as table:
+        return next(int(line.split()[2]) for line in table if line.strip().startswith("vb:"))
+
+
+def send_round(command):
+    """Packets a second in a steady window of a bounded run."""
+    child = subprocess.Popen(["timeout", "-s", "INT", "4", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(1.0)
+    before, begin = received(), time.perf_counter()
+    time.sleep(1.8)
+    rate = (received() - before) / (time.perf_counter() - begin)
+    child.wait()
+    return rate
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["read", "filter", "flows", "live", "probe"])
+    ap.add_argument("what", choices=["read", "filter", "flows", "send", "live", "probe"])
     ap.add_argument("--packets", type=int)
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--rate", type=int, default=200000)
@@ -330,7 +387,7 @@ def main():
     ap.add_argument("--scapy", default=sys.executable, help="a Python that has Scapy")
     a = ap.parse_args()
     a.packets = a.packets or (500000 if a.what == "live" else 1000000)
-    {"read": bench_read, "filter": bench_filter, "flows": bench_flows, "live": bench_live, "probe": bench_probe}[a.what](a)
+    {"read": bench_read, "filter": bench_filter, "flows": bench_flows, "send": bench_send, "live": bench_live, "probe": bench_probe}[a.what](a)
 
 
 if __name__ == "__main__":

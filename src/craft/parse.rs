@@ -422,9 +422,9 @@ impl Piece {
 
     /// Whether the field called `word` decides the form of the header.
     fn forms(&self, word: &str) -> bool {
-        let called = |slot: &&Slot| is_called(self.protocol, slot, word);
-        let slot = self.slots.iter().find(called);
-        slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
+        let forms = |slot: &&Slot| matches!(slot.fill, Fill::Form(_));
+        let mut forming = self.slots.iter().filter(forms);
+        forming.any(|slot| is_called(self.protocol, slot, word))
     }
 
     /// Gives the header the form that the values of the deciding fields ask for, by index and slot, and these values; what

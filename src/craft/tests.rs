@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::*;
@@ -297,8 +295,9 @@ fn the_link_type_is_the_outermost_layers_or_as_given() {
 }
 
 #[test]
-fn hostile_specifications_end_soon() {
-    let long = |unit: &str| unit.repeat((1 << 20) / unit.len());
+fn hostile_specifications_end() {
+    // Long enough that a walk over all of it for each word would take minutes.
+    let long = |unit: &str| unit.repeat((1 << 17) / unit.len());
     let texts = [
         long("a"),
         long("/"),
@@ -326,15 +325,11 @@ fn hostile_specifications_end_soon() {
         "zeros=18446744073709551616".to_owned(),
     ];
     for text in texts {
-        let start = Instant::now();
         match Spec::parse(&text, &NoFiles) {
             Ok(spec) => drop(nth(&spec, u64::MAX)),
             // What is shown of it is short.
-            Err(error) => assert!(error.to_string().len() < 4000),
+            Err(error) => assert!(error.to_string().len() < 4000, "{text:.40}"),
         }
-        // A second for each would be a thousand times too long in a release build.
-        let took = start.elapsed();
-        assert!(took < Duration::from_secs(5), "{took:?}: {:.40}", text);
     }
 }
 

@@ -133,7 +133,7 @@ impl Outlet {
             (Via::Fitting, Some(what)) if way.as_ref().is_ok_and(|w| w.device.is_loopback()) => {
                 Err(unsendable(format!(
                     "a raw IP socket would {what}, and loopback delivers IPv4 from no other socket: \
-                     --via raw sends it all the same; a wrong header arrives in a lab only: --lab"
+                     --via raw sends it all the same; a wrong header arrives in a lab: sockwire echo"
                 )))
             }
             (Via::Fitting, Some(what)) => {

@@ -7,7 +7,7 @@
 //!  sending    segments out, repetitions, time-outs (RFC 6298)            arrived    what is read of one
 //! ```
 //!
-//! What it leaves out: congestion control beyond a fixed window of [`FLIGHT`] segments, urgent data, delayed
+//! What it leaves out: congestion control beyond a fixed window of ten segments, urgent data, delayed
 //! acknowledgments, SACK blocks of its own, and sitting TIME-WAIT out.
 
 mod arrived;

@@ -26,7 +26,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome, number,
+    Exit, Failure, Global, Numeric, Outcome, number,
     output::{self, Output},
     pipeline::{Recorder, now},
     privilege,
@@ -102,6 +102,8 @@ pub(crate) struct Args {
     /// Time of the first packet, in seconds since 1970, instead of now (with -w) or 0; each next is a microsecond later
     #[arg(long, value_name = "SECONDS", value_parser = time)]
     time: Option<Time>,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// Runs the command.

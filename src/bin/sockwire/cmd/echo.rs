@@ -24,7 +24,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     craft::specs::Disk,
     machine, number,
     output::{self, Output},
@@ -59,6 +59,8 @@ pub(crate) struct Args {
     /// The packet, as craft reads it
     #[arg(value_name = "SPEC", required = true)]
     spec: Vec<String>,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// The words for [`Via`].

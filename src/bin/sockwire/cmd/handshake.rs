@@ -26,7 +26,7 @@ use sockwire::{
 };
 
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, number, output, permission, privilege};
+use super::{Exit, Failure, Global, Numeric, Outcome, number, output, permission, privilege};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,6 +102,8 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// How it closes.

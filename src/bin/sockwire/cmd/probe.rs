@@ -24,7 +24,9 @@ use sockwire::{
 
 pub(super) use self::telling::Millis;
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, craft::specs::spec, number, permission, privilege};
+use super::{
+    Exit, Failure, Global, Numeric, Outcome, craft::specs::spec, number, permission, privilege,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +78,8 @@ pub(crate) struct Args {
     /// Sends what is refused without this: a foreign source, a broadcast, out of reach of loopback and private networks
     #[arg(long)]
     yes_really: bool,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// Seconds as nanoseconds.

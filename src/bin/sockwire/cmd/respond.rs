@@ -30,7 +30,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     craft::specs::Disk,
     number,
     output::{self, Output},
@@ -95,6 +95,8 @@ pub(crate) struct Args {
     /// The answer, as craft reads it, with fields of the packet in braces
     #[arg(value_name = "SPEC", last = true, required = true)]
     spec: Vec<String>,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 fn rate(word: &str) -> Result<f64, String> {

@@ -25,7 +25,7 @@ use self::{
     telling::Telling,
 };
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     craft::{self, specs::Specs},
     number, permission, privilege,
 };
@@ -38,7 +38,7 @@ Examples:
   sudo sockwire send ip dst=10.0.0.2 / udp dport=9 chksum=0xdead / text=wrong
   sudo sockwire send --mtu 576 ip dst=10.0.0.2 / udp dport=9 / random=2000:1
   sudo sockwire send -i eth0 eth dst=02:00:00:00:00:02 type=0x88b5 / hex=00ff
-  sockwire send -n ip dst=10.0.0.2 / udp dport=9       shows it, sends nothing";
+  sockwire send --dry-run ip dst=10.0.0.2 / udp dport=9    shows it, sends nothing";
 
 const SAFETY: &str = "\
 Once each and at most 100 packets a second, unless asked; more than 10000 in all want -c. A source that is no address of \
@@ -79,11 +79,13 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
     /// Shows the packets and sends nothing; opens no socket
-    #[arg(short = 'n', long, conflicts_with = "write")]
+    #[arg(long, conflicts_with = "write")]
     dry_run: bool,
     /// The counters as one JSON object, and no lines
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// How fast, and whether that is meant.
