@@ -84,10 +84,10 @@ impl Hush {
             Some(libc::EADDRINUSE) => ProbeError::Unsendable(format!(
                 "a program has {local} already: `ss -lntup` shows which; take another port"
             )),
-            Some(libc::EADDRNOTAVAIL) => ProbeError::Unsendable(format!(
-                "{} is no address of this host: `ip address` lists those that are",
-                local.ip()
-            )),
+            Some(libc::EADDRNOTAVAIL) => {
+                let whose = "which is no address of this host (`ip address` lists those)";
+                ProbeError::io(format!("use {}, {whose}", local.ip()), error)
+            }
             _ => failed("take the port", local)(error),
         })?;
         Ok(Self { socket, how, local })

@@ -65,7 +65,7 @@ pub(crate) struct Args {
     /// Seconds of silence before it closes
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
     wait: i64,
-    /// Seconds without an answer before it gives up; with --listen also how long it waits for a client [default: 15, a client: for ever]
+    /// Seconds without an answer before it gives up [default: 15]; with --listen also how long it waits for a client [default: for ever]
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<i64>,
     /// Words about the packets: those of ip are in every packet, those of tcp in the SYN, its window in every segment
