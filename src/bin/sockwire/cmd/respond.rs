@@ -21,11 +21,12 @@ use sockwire::{
     proto::frame::Around,
     render::line::{Lines, Options, TimeForm},
     sys::{
+        clock::Clock,
         packet::{Layer, PacketSocket},
         signal::Stop,
     },
     text::Mac,
-    time::{SECOND, Time},
+    time::SECOND,
     track::Tracker,
 };
 
@@ -173,6 +174,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         answer: Decoded::default(),
         guard: Guard::default(),
         bucket: Bucket::new(args.rate),
+        clock: Clock::start(),
         judge: Judge::new(route.clone(), plan),
         route,
         outlets,
@@ -368,6 +370,7 @@ struct Machine {
     answer: Decoded,
     guard: Guard,
     bucket: Bucket,
+    clock: Clock,
     route: KernelRoute,
     judge: Judge,
     outlets: Outlets,
@@ -457,7 +460,7 @@ impl Machine {
         self.telling.tell(packet, &self.interfaces)?;
         for n in 0..packets {
             self.template.spec().build(n, &self.route, &mut self.built);
-            if !self.send(time)? {
+            if !self.send()? {
                 return Ok(());
             }
             self.tally.sent += 1;
@@ -467,11 +470,11 @@ impl Machine {
     }
 
     /// Sends what was built; false when it could not leave, which is counted.
-    fn send(&mut self, time: Time) -> Result<bool, Failure> {
+    fn send(&mut self) -> Result<bool, Failure> {
         let bytes = &self.built.bytes;
         let frame = Frame {
             number: self.tally.heard,
-            time,
+            time: self.clock.now(),
             direction: Direction::Out,
             ..Frame::whole(self.template.link().unwrap_or(LinkType::RAW), bytes)
         };
