@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(diag.tcp_state(local, peer).unwrap(), Some(1), "ESTABLISHED");
         drop(client);
         // FIN-WAIT-1 or FIN-WAIT-2: the ACK of the FIN may be delayed.
-        assert!(matches!(diag.tcp_state(local, peer).unwrap(), Some(4 | 5)));
+        let state = diag.tcp_state(local, peer).unwrap();
+        assert!(matches!(state, Some(4 | 5)), "FIN-WAIT, not {state:?}");
         drop(server);
         assert_eq!(diag.tcp_state(local, peer).unwrap(), Some(6), "TIME-WAIT");
         drop(listener);
