@@ -48,6 +48,7 @@ private network that this host is attached to.";
 /// Sends packets made from words
 ///
 /// A raw IP socket sends what the kernel would not change; anything else leaves by a packet socket, and is told why.
+/// With --rate max, whole Ethernet frames leave by AF_XDP, past the interface's queue, where the kernel has it.
 /// Ctrl-C ends, with the counters on stderr.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES, after_help = SAFETY)]
@@ -188,7 +189,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let deciding = packets::frame(batch.deciding(), 1, packets.link(), Time::default());
     let deciding =
         packets::decoded(deciding, &mut layers).ok_or_else(|| usage("the packet is empty"))?;
-    let outlet = Outlet::open(&deciding, &via, &route).map_err(permission::of_probe)?;
+    let mut outlet = Outlet::open(&deciding, &via, &route).map_err(permission::of_probe)?;
     if plan.rate == Rate::Max {
         outlet.hurry().map_err(permission::of_probe)?;
     }

@@ -93,11 +93,11 @@ pub(super) fn run(
         ..ready.plan
     };
     whole.check().map_err(refused)?;
-    for (_, outlet) in &ready.outlets {
-        global.talk(format_args!("sending by {}", outlet.describe()));
+    for (_, outlet) in &mut ready.outlets {
         if args.speed() == Speed::Max {
             outlet.hurry().map_err(permission::of_probe)?;
         }
+        global.talk(format_args!("sending by {}", outlet.describe()));
     }
     // Every socket and file is open.
     privilege::give_up(global)?;
