@@ -7,20 +7,23 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 /// The most characters of a packet's string that a view shows.
 pub const SHOWN: usize = 4096;
 
-/// The word of `known` that `word` was probably meant to be: one slip away, or two or three where it is long. Two letters
-/// that changed places are one slip.
+/// The word of `known` that `word` was probably meant to be.
 pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = |known: &str| 1 + known.len() / 5;
-    let len = word.chars().count();
-    // Words of quite another length are not compared: that would take long for a long one.
-    let known = known
-        .into_iter()
-        .filter(|known| known.chars().count().abs_diff(len) <= slips(known));
+    let known = known.into_iter();
     known
-        .map(|known| (strsim::osa_distance(word, known), known))
-        .filter(|(distance, known)| *distance <= slips(known))
-        .min_by_key(|(distance, _)| *distance)
+        .filter_map(|known| Some((slips(word, known)?, known)))
+        .min_by_key(|(slips, _)| *slips)
         .map(|(_, known)| known)
+}
+
+/// How many slips are between `word` and `known`: one at most, or two or three where it is long. Two letters that changed
+/// places are one slip.
+pub fn slips(word: &str, known: &str) -> Option<usize> {
+    let most = 1 + known.len() / 5;
+    // Words of quite another length are not compared: that would take long for a long one.
+    let comparable = known.chars().count().abs_diff(word.chars().count()) <= most;
+    let slips = comparable.then(|| strsim::osa_distance(word, known));
+    slips.filter(|slips| *slips <= most)
 }
 
 /// Shows untrusted bytes as text: printable UTF-8 as it is, everything else as `\xNN` or `\u{NNNN}`.
@@ -132,7 +135,7 @@ pub fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
 }
 
 /// A hardware address as `aa:bb:cc:dd:ee:ff`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mac(pub [u8; 6]);
 
 impl fmt::Display for Mac {

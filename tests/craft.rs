@@ -196,6 +196,40 @@ fn wrong_words_are_told_with_a_caret_and_what_could_stand_there() {
             "cannot read /nowhere: No such file",
         ),
         ("ip / zeros=65536", 2, "len would be 65556"),
+        // What people type who know another tool, or forget a layer.
+        (
+            "ip dst=10.0.0.2 tcp dport=80",
+            2,
+            "if the layer tcp begins here, put / before it",
+        ),
+        (
+            "dst=10.0.0.2",
+            2,
+            "a field stands behind its layer, as in ip dst=10.0.0.2",
+        ),
+        (
+            "ip.dst=10.0.0.2 / tcp",
+            2,
+            "it is a field, so first its layer, ip dst=",
+        ),
+        ("ip ttl==5", 2, "one = is enough"),
+        ("ip ttl = 5", 2, "expected = right behind its word"),
+        (
+            "ip / text",
+            2,
+            "no layer text: it needs a value, such as text=hello",
+        ),
+        ("ip / txt=hello", 2, "no layer txt, did you mean text?"),
+        ("ip dst=::1", 2, "the layer for this one is ip6"),
+        ("ip6 dst=10.0.0.2", 2, "the layer for this one is ip"),
+        ("ip dst=example.com", 2, "names are not looked up"),
+        ("ip / tcp flags=SYN", 2, "some of FSRPAUECN"),
+        ("ip flags=DONT", 2, "some of MF+DF+RB+evil"),
+        (
+            "sr1(IP()/TCP())",
+            2,
+            "give the packet alone to sockwire probe",
+        ),
         ("--list tpc", 2, "no layer is called tpc; did you mean tcp?"),
         (
             "--from /nowhere",
@@ -220,6 +254,76 @@ fn wrong_words_are_told_with_a_caret_and_what_could_stand_there() {
         lines().count() > 1 && lines().all(|line| line.len() <= 80),
         "{err}"
     );
+}
+
+#[test]
+fn a_packet_that_reads_as_another_gets_a_note() {
+    for (words, said) in [
+        (
+            "tcp dport=80",
+            "a whole packet begins with a link layer or IP: put eth / or ip / in front",
+        ),
+        (
+            "eth / tcp",
+            "behind eth, a reader finds data, not tcp; it belongs into ip or ip6, as protocol 6",
+        ),
+        (
+            "ip / udp dport=9 / dns qd=a.b",
+            "behind udp, a reader finds data, not dns; it belongs into udp with port 53",
+        ),
+        (
+            "ip / text=hello",
+            "behind ip, a reader finds hbh, not data; ",
+        ),
+    ] {
+        let (code, out, err) = craft(words);
+        assert_eq!((code, err.lines().count()), (Some(0), 1), "{words}: {err}");
+        assert!(
+            out.contains("0x0000:") && err.contains(said),
+            "{words}: {err}"
+        );
+        assert_eq!(craft(&format!("--quiet {words}")).2, "");
+    }
+    for words in [
+        "eth / vlan / ip dst=10.0.0.2 / tcp / text=hello",
+        "ip / udp dport=9 / text=hello",
+        "eth / arp / text=padding",
+        "ip / icmp type=3 code=1 / ip / udp",
+        "ip / gre / ip6 / icmp6",
+        "eth type=0x88b5 / hex=00",
+    ] {
+        let (code, _, err) = craft(words);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{words}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_help_run_as_written() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).unwrap();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/handshake.pcapng");
+    fs::copy(capture, folder.join("trace.pcapng")).unwrap();
+    let (_, help, _) = craft("--help");
+    let (_, sending, _) = run(sockwire().args(["send", "--help"]));
+    let examples = help.lines().chain(sending.lines());
+    let examples: Vec<&str> = examples
+        .filter_map(|line| line.strip_prefix("  sockwire "))
+        .map(|line| line.split("   ").next().unwrap())
+        .collect();
+    assert!(examples.len() > 8, "{help}");
+    for example in examples {
+        let program = env!("CARGO_BIN_EXE_sockwire");
+        let piped = example.replace("| sockwire", &format!("| '{program}'"));
+        let mut shell = Command::new("sh");
+        shell
+            .arg("-c")
+            .arg(format!("'{program}' {piped}"))
+            .current_dir(&folder);
+        let (code, _, err) = run(shell.stdin(Stdio::null()));
+        assert_eq!(code, Some(0), "{example}: {err}");
+    }
+    assert!(folder.join("request.pcapng").exists() && folder.join("same.pcapng").exists());
 }
 
 #[test]
@@ -330,6 +434,28 @@ fn the_tables_list_layers_and_words() {
     );
     assert!(out.contains("  chksum=0..65535  (computed)\n"), "{out}");
     assert!(out.contains("  mss=N\n"), "{out}");
+    assert!(out.contains("  hdr_len=0..60  (computed)\n  "), "{out}");
+    assert!(out.contains("  dataofs=0..15  (computed)\n  "), "{out}");
+    let (_, ip, _) = craft("--list ip");
+    assert!(ip.contains("  ttl=0..255  (computed, else 64)\n"), "{ip}");
+    let (_, text, _) = craft("--list text");
+    assert!(text.starts_with("text=  Bytes: text=hello"), "{text}");
+    // Each field has one row, however many forms the header has.
+    for layer in ["eth", "llc", "gre", "ppp", "cmd", "sll"] {
+        let (_, rows, _) = craft(&format!("--list {layer} --json"));
+        let rows: Vec<serde_json::Value> = rows
+            .lines()
+            .map(|row| serde_json::from_str(row).unwrap())
+            .collect();
+        let fields = rows.iter().filter(|row| !row["field"].is_null());
+        let mut seen: Vec<String> = fields
+            .map(|row| format!("{}{}", row["words"], row["field"]))
+            .collect();
+        let all = seen.len();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), all, "{layer}");
+    }
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
     let (_, json, _) = craft("--list tcp --json");
     for line in json.lines() {
@@ -370,6 +496,22 @@ fn every_packet_of_the_captures_survives_being_said_in_words() {
         packets += words.lines().count();
     }
     assert!(packets > 80, "{packets}");
+}
+
+#[test]
+fn words_of_packets_pass_a_shell_without_quotes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
+    for entry in fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|e| e != "pcapng") {
+            continue;
+        }
+        let (_, words, _) = run(sockwire().args(["read", "--as", "craft"]).arg(&file));
+        let script: String = words.lines().map(|line| format!("echo {line}\n")).collect();
+        let (code, echoed, err) = run(Command::new("sh").arg("-c").arg(script));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{}", file.display());
+        assert_eq!(echoed, words, "{}", file.display());
+    }
 }
 
 #[test]

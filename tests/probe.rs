@@ -299,6 +299,57 @@ fn each_answer_is_told_from_the_others() {
             text.contains("tcp.flags.syn: true") && text.contains("open: "),
             "{text}"
         );
+        let mut lines = text.lines().filter(|line| line.contains("tcp.dstport: "));
+        assert!(
+            lines.next().is_some_and(|line| line.ends_with(" given"))
+                && text
+                    .lines()
+                    .any(|line| line.contains("ip.src: 10.9.1.1") && line.ends_with(" computed")),
+            "{text}"
+        );
+    });
+}
+
+/// ICMP errors that the kernel has sent from this thread's network: "destination unreachable", IPv4 and IPv6.
+fn errors_sent() -> (String, String) {
+    let [snmp, snmp6] = ["snmp", "snmp6"]
+        .map(|name| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap());
+    let [names, values] = [0, 1].map(|row| {
+        let row = snmp
+            .lines()
+            .filter(|line| line.starts_with("Icmp: "))
+            .nth(row);
+        row.unwrap()
+            .split(' ')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    let at = names.iter().position(|name| name == "OutDestUnreachs");
+    let v6 = snmp6
+        .lines()
+        .find_map(|line| line.strip_prefix("Icmp6OutDestUnreachs"));
+    (values[at.unwrap()].clone(), v6.unwrap().trim().to_owned())
+}
+
+#[test]
+fn a_reply_to_a_datagram_is_not_refused_by_the_own_kernel() {
+    in_own_network(|| {
+        let net = Net::new();
+        let Some(_server) = net.serve() else { return };
+        for target in ["ip dst=10.9.2.2", "ip6 dst=fd02::2"] {
+            let words = format!("{target} / udp dport=53 / text=hello");
+            assert_eq!(meaning(&words), (0, "answered".to_owned()));
+        }
+        run("traceroute -n -q 1 -p 52 10.9.2.2");
+        assert_eq!(errors_sent(), ("0".to_owned(), "0".to_owned()));
+    });
+}
+
+#[test]
+fn a_packet_from_a_socket_to_itself_is_no_answer() {
+    in_own_network(|| {
+        let words = "ip dst=127.0.0.1 / udp sport=9 dport=9 / text=hello";
+        assert_eq!(meaning(words), (1, "silent".to_owned()));
     });
 }
 
@@ -306,29 +357,31 @@ fn each_answer_is_told_from_the_others() {
 fn neighbours_are_asked_for_their_hardware_address() {
     in_own_network(|| {
         let net = Net::new();
-        let shown = net.router.run(|| {
+        let mac = |device: &str| {
             let show = Command::new("ip")
-                .args(["-o", "link", "show", "r0"])
+                .args(["-o", "link", "show", device])
                 .output();
-            String::from_utf8(show.unwrap().stdout).unwrap()
-        });
-        let mut words = shown
-            .split_whitespace()
-            .skip_while(|word| *word != "link/ether");
-        let mac = words.nth(1).unwrap();
+            let shown = String::from_utf8(show.unwrap().stdout).unwrap();
+            let mut words = shown
+                .split_whitespace()
+                .skip_while(|word| *word != "link/ether");
+            words.nth(1).unwrap().to_owned()
+        };
+        let (own, router) = (mac("a0"), net.router.run(|| mac("r0")));
+        let solicitation = "eth dst=33:33:ff:00:00:fe / ip6 dst=ff02::1:ff00:fe hlim=255 / icmp6 type=135 target=fd01::fe";
         for (words, address) in [
             (
-                "eth dst=ff:ff:ff:ff:ff:ff / arp pdst=10.9.1.254",
+                "eth dst=ff:ff:ff:ff:ff:ff / arp pdst=10.9.1.254".to_owned(),
                 "10.9.1.254",
             ),
-            // The router first has to find who asks, which takes a moment on a link that has just come up.
+            // A link that has just come up may lose the first.
             (
-                "eth dst=33:33:ff:00:00:fe / ip6 dst=ff02::1:ff00:fe hlim=255 / icmp6 type=135 target=fd01::fe -i a0 --retry 9 --timeout 0.5",
+                format!("{solicitation} slla={own} -i a0 --retry 9 --timeout 0.5"),
                 "fd01::fe",
             ),
         ] {
             let text = said(&run(&format!("probe {words}")));
-            let wanted = format!("answered: {address} is at {mac}");
+            let wanted = format!("answered: {address} is at {router}");
             assert!(text.contains(&wanted), "{text}");
         }
         let (code, word) = meaning("eth dst=ff:ff:ff:ff:ff:ff / arp pdst=10.9.1.77 -i a0");

@@ -138,7 +138,20 @@ fn nobody_floods_strangers_or_speaks_in_their_name_by_accident() {
         assert_eq!(run("--yes-really --rate max").status.code(), Some(0));
         let many = run("--loop 5000 --rate max --yes-really");
         assert_eq!(many.status.code(), Some(2));
-        assert!(said(&many).contains("15000 packets"), "{}", said(&many));
+        assert!(
+            said(&many).contains("-c 15000 sends them"),
+            "{}",
+            said(&many)
+        );
+        // A recording can be a flood, too; and frames for where no route leads are nobody's.
+        for words in [
+            "--map ip.src:10.0.0.1=10.9.0.1 --loop 5000 -c 15000 --speed 1e9",
+            "-i va --map ip.dst:10.0.0.2=8.8.8.8",
+        ] {
+            let refused = run(words);
+            assert_eq!(refused.status.code(), Some(2), "{words}");
+            assert!(said(&refused).contains("--yes-really"), "{words}");
+        }
     });
 }
 
@@ -185,7 +198,10 @@ fn what_cannot_be_sent_is_counted_with_its_reason() {
 #[test]
 fn a_dry_run_needs_no_right_and_writes_what_would_be_sent() {
     let (file, new) = (exchange("dry.pcapng"), lan::Temporary::new("new.pcap"));
-    let words = format!("replay {} -n --map port:53=5353 -Y udp -c 2", file.path());
+    let words = format!(
+        "replay {} --dry-run --map port:53=5353 -Y udp -c 2",
+        file.path()
+    );
     let printed = sockwire(&words);
     let lines = String::from_utf8(printed.stdout.clone()).unwrap();
     assert_eq!(lines.lines().count(), 2, "{lines}");
@@ -227,10 +243,10 @@ fn wrong_words_files_and_rights_have_their_exit_codes() {
         ("replay FILE --speed 0", 2),
         ("replay FILE --speed 2 --rate 5", 2),
         ("replay FILE --vlan 5000", 2),
-        ("replay FILE -n udp and", 2),
-        ("replay FILE -n tcp", 1),
-        ("replay /nowhere/at.all -n", 4),
-        ("replay Cargo.toml -n", 5),
+        ("replay FILE --dry-run udp and", 2),
+        ("replay FILE --dry-run tcp", 1),
+        ("replay /nowhere/at.all --dry-run", 4),
+        ("replay Cargo.toml --dry-run", 5),
         ("replay FILE -i nowhere0", 4),
     ] {
         assert_eq!(code(words), Some(expected), "{words}");
@@ -238,7 +254,7 @@ fn wrong_words_files_and_rights_have_their_exit_codes() {
     let empty = lan::Temporary::new("empty.pcap");
     let header = "d4c3b2a1020004000000000000000000ffff000001000000";
     std::fs::write(&empty.0, hex::decode(header).unwrap()).unwrap();
-    let output = sockwire(&format!("replay {} -n", empty.path()));
+    let output = sockwire(&format!("replay {} --dry-run", empty.path()));
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("no packets"), "{}", said(&output));
 }
@@ -247,7 +263,7 @@ fn wrong_words_files_and_rights_have_their_exit_codes() {
 fn a_pipe_is_read_as_a_file_is() {
     let file = exchange("pipe.pcapng");
     let mut child = Command::new(env!("CARGO_BIN_EXE_sockwire"))
-        .args(["replay", "-", "-n", "-c", "1"])
+        .args(["replay", "-", "--dry-run", "-c", "1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -138,6 +138,42 @@ fn wrong_values_arrive_wrong_at_both_layers() {
 }
 
 #[test]
+fn with_v_each_value_has_its_origin() {
+    in_own_network(|| {
+        let sent = send("-v ip dst=127.0.0.1 / udp dport=9 chksum=0xdead / text=hello");
+        let out = String::from_utf8(sent.stdout).unwrap();
+        for (field, origin) in [
+            ("ip.ttl: 64", "usual"),
+            ("ip.src: 127.0.0.1", "computed"),
+            ("udp.dstport: 9", "given"),
+            ("udp.checksum: 0xdead", "is right"),
+        ] {
+            let mut lines = out.lines();
+            let line = lines.find(|line| line.trim_start().starts_with(field));
+            assert!(
+                line.is_some_and(|line| line.ends_with(origin)),
+                "{field}: {out}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_dry_run_shows_the_fragments() {
+    let words = "--dry-run --mtu 576 ip dst=10.0.0.2 / udp dport=9 / zeros=1192";
+    let shown = send(words);
+    let out = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(
+        (shown.status.code(), out.lines().count()),
+        (Some(0), 3),
+        "{out}"
+    );
+    assert!(out.contains("offset=1104 len=96"), "{out}");
+    let not = send(&words.replace("ip dst", "ip flags=DF dst"));
+    assert_eq!(not.status.code(), Some(2), "{not:?}");
+}
+
+#[test]
 fn a_datagram_reaches_an_ordinary_socket() {
     in_own_network(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -214,6 +250,9 @@ fn the_counters_say_what_left() {
         assert!(said(&long).contains("--mtu 1500"), "{long:?}");
     });
 }
+
+/// An IPv4 header from 10.9.0.7 to 203.0.114.1.
+const SPOOFED: &str = "4500001400010000401100000a090007cb007201";
 
 #[test]
 fn the_highest_rate_changes_no_frame_and_loses_none() {
@@ -446,6 +485,37 @@ fn what_was_not_asked_for_is_refused_with_the_flag_that_lifts_it() {
                 "--yes-really",
             ),
             ("ip dst=239.1.1.1 / udp dport=9", "--yes-really"),
+            // A number that is as good as max.
+            (
+                "--rate 1000000 ip dst=203.0.114.1 / udp dport=9",
+                "--yes-really",
+            ),
+            // The same packet in bytes, in a frame, in tunnels, by way of other hosts.
+            (&format!("link=RAW / hex={SPOOFED}"), "--yes-really"),
+            (
+                &format!("-i va eth dst=02:00:00:00:00:02 type=0x0800 / hex={SPOOFED}"),
+                "--yes-really",
+            ),
+            (
+                &format!("ip dst=10.9.0.2 proto=4 / hex={SPOOFED}"),
+                "--yes-really",
+            ),
+            (
+                "ip dst=10.9.0.2 / gre / ip src=10.9.0.7 dst=203.0.114.1 / udp",
+                "--yes-really",
+            ),
+            (
+                "ip src=10.9.0.7 dst=203.0.114.1 lsrr=10.9.0.2 / udp",
+                "--yes-really",
+            ),
+            (
+                "ip src=10.9.0.7 dst=10.9.0.2 lsrr=203.0.114.1 / udp",
+                "--yes-really",
+            ),
+            (
+                "ip version=7 src=10.9.0.7 dst=203.0.114.1 / udp",
+                "--yes-really",
+            ),
             ("ip dst=127.0.0.1 chksum=1 / udp dport=9", "--via raw"),
         ] {
             let refused = send(words);
@@ -460,9 +530,25 @@ fn what_was_not_asked_for_is_refused_with_the_flag_that_lifts_it() {
             send("ip dst=10.9.0.77 id=0 / udp dport=9").status.code(),
             Some(4)
         );
-        assert!(ip("route del default"));
+        // A network with addresses of the Internet is not this host's own.
+        assert!(ip("address add 203.0.114.9/24 dev va") && ip("address del 10.9.0.1/24 dev va"));
+        let arp = "-i va eth dst=ff:ff:ff:ff:ff:ff / arp pdst=203.0.114.1";
+        assert_eq!(send(arp).status.code(), Some(0));
+        for words in [
+            "-i va eth dst=ff:ff:ff:ff:ff:ff type=0x88b5 / hex=00",
+            "-i va --rate max eth dst=02:00:00:00:00:02 type=0x88b5 / hex=00",
+            &format!("{arp} op=2 psrc=203.0.114.7"),
+        ] {
+            let refused = send(words);
+            assert_eq!(refused.status.code(), Some(2), "{words}: {refused:?}");
+            assert!(
+                said(&refused).contains("--yes-really"),
+                "{words}: {refused:?}"
+            );
+        }
+        let _ = ip("route del default");
         assert_eq!(
-            send("ip dst=203.0.114.1 / udp dport=9").status.code(),
+            send("ip dst=203.0.115.1 / udp dport=9").status.code(),
             Some(4)
         );
     });

@@ -17,9 +17,10 @@ pub trait Route {
     fn source(&self, destination: IpAddr) -> Option<IpAddr>;
     /// The hardware addresses of the interface on the way to `destination`, and of the next hop.
     fn macs(&self, destination: IpAddr) -> Option<([u8; 6], [u8; 6])>;
-    /// The hardware address of the interface alone, which is known before the next hop's is.
-    fn source_mac(&self, destination: IpAddr) -> Option<[u8; 6]> {
-        self.macs(destination).map(|(source, _)| source)
+    /// The hardware address of the interface alone, which is known before the next hop's is, and may be so without any
+    /// destination.
+    fn source_mac(&self, destination: Option<IpAddr>) -> Option<[u8; 6]> {
+        self.macs(destination?).map(|(source, _)| source)
     }
     /// A number for [`Ask::Port`], [`Ask::Isn`] or [`Ask::Ident`].
     fn number(&self, ask: Ask) -> Option<u64>;
@@ -179,7 +180,7 @@ pub(super) fn answer(ask: Ask, route: &dyn Route, built: &Built, index: usize) -
             IpAddr::V4(address) => Some(u32::from(address).into()),
             IpAddr::V6(address) => Some(address.into()),
         },
-        Ask::SourceMac => route.source_mac(destination()?).map(mac),
+        Ask::SourceMac => route.source_mac(destination()).map(mac),
         Ask::NextHopMac => route.macs(destination()?).map(|(_, hop)| mac(hop)),
         Ask::Port | Ask::Isn | Ask::Ident => route.number(ask).map(u128::from),
     }

@@ -1,5 +1,6 @@
 //! Cuts an IP packet that is too long for a link into fragments, as a sender or router does (RFC 791 §3.2, RFC 8200 §4.5).
 
+use super::Built;
 use crate::checksum;
 
 /// Why a packet cannot be cut.
@@ -57,6 +58,34 @@ pub fn fragments(
         4 => v4(link, packet, mtu, out, lengths),
         6 => v6(link, packet, mtu, ident, out, lengths),
         _ => Err(FragmentError::NotIp),
+    }
+}
+
+impl Built {
+    /// Appends this packet, and its length; with an `mtu` the [`fragments`] that it makes on a link that takes so many bytes from
+    /// the IP header on. `ident` is the identification of IPv6 fragments.
+    ///
+    /// # Errors
+    /// Why it cannot be cut; nothing is appended then.
+    pub fn cut(
+        &self,
+        mtu: Option<usize>,
+        ident: u32,
+        out: &mut Vec<u8>,
+        lengths: &mut Vec<u32>,
+    ) -> Result<(), FragmentError> {
+        let mut layers = self.layers.iter();
+        let network = layers.find(|layer| layer.protocol.addresses.is_some());
+        match (mtu, network) {
+            (Some(mtu), Some(ip)) => {
+                fragments(&self.bytes, ip.start as usize, mtu, ident, out, lengths)
+            }
+            _ => {
+                out.extend_from_slice(&self.bytes);
+                lengths.push(self.bytes.len() as u32);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What can be written: the layers and the words of each, straight from the tables, for people.
 
 use super::{
-    payload, slots,
+    Built, NoFiles, NoRoute, Spec, payload,
+    slots::{self, computed},
     value::{form, get, write},
 };
 use crate::{
     field::Field,
-    protocol::{Fill, Protocol},
+    link::LinkType,
+    protocol::{Fill, Protocol, Slot},
 };
 
 /// One word of a layer.
@@ -44,24 +46,51 @@ pub fn layer(name: &str) -> Option<&'static Protocol> {
 /// Every word of the layer of `protocol`, fields first.
 pub fn entries(protocol: &'static Protocol) -> Vec<Entry> {
     let header = protocol.craft.map_or(&[][..], |craft| craft.header);
-    let fields = slots::slots(protocol).into_iter().map(|slot| {
-        let mut words = vec![slots::word(protocol, &slot)];
+    let mut built = Built::default();
+    if let Ok(spec) = Spec::parse(slots::layer_name(protocol).unwrap_or(""), &NoFiles) {
+        spec.build(0, &NoRoute, &mut built);
+    }
+    let alone = built.packet(LinkType::RAW);
+    let all = slots::slots(protocol);
+    let mut fields: Vec<Entry> = Vec::new();
+    for (at, slot) in all.iter().enumerate() {
+        let mut words = vec![slots::word(protocol, slot)];
         words.extend(slot.words.iter().skip(1));
-        let mut usual = String::new();
-        match (slot.fill, get(header, slot.place)) {
-            (Fill::Computed(_), _) => usual.push_str("computed"),
-            (Fill::Asked(_), _) => usual.push_str("left to the sending"),
-            (_, Some(value)) => write(&slot, value, &mut usual),
-            (_, None) => {}
+        // Of a field that stands elsewhere in other forms of the header, or is filled in several ways, one row is enough.
+        let mut before = fields.iter();
+        if before.any(|e| e.words == words && e.field.is_some_and(|f| f.is(slot.field))) {
+            continue;
         }
-        Entry {
+        let same_place = |other: &&Slot| other.place == slot.place && other.is_in(header);
+        let first = all[..at].iter().find(same_place);
+        // Nor does a field of other headers that shares all its bits say anything new.
+        if slot.words.is_empty() && first.is_some() {
+            continue;
+        }
+        let mut usual = String::new();
+        let filled_as = first.filter(|_| slot.is_in(header)).unwrap_or(slot);
+        match (filled_as.fill, get(header, slot.place)) {
+            (Fill::Computed(_), value) => {
+                usual.push_str("computed");
+                // What stands there while nothing around it says more, as the type of a frame without a payload.
+                let alone = || alone.view(0).and_then(|view| computed(filled_as, &view));
+                if let Some(value) = value.filter(|value| *value != 0 && alone().is_none()) {
+                    usual.push_str(", else ");
+                    write(slot, value, &mut usual);
+                }
+            }
+            (Fill::Asked(_), _) => usual.push_str("left to the sending"),
+            (_, Some(value)) if slot.is_in(header) => write(slot, value, &mut usual),
+            _ => {}
+        }
+        fields.push(Entry {
             words,
-            form: form(&slot),
+            form: form(slot),
             usual,
             field: Some(slot.field),
             doc: slot.field.doc,
-        }
-    });
+        });
+    }
     let tail = protocol.craft.and_then(|craft| craft.tail);
     let parts = tail.into_iter().flat_map(|tail| tail.parts);
     let parts = parts.map(|part| Entry {
@@ -78,5 +107,5 @@ pub fn entries(protocol: &'static Protocol) -> Vec<Entry> {
         field: None,
         doc: "Bytes behind the layer, which its lengths do not count.",
     };
-    fields.chain(parts).chain([trailer]).collect()
+    fields.into_iter().chain(parts).chain([trailer]).collect()
 }

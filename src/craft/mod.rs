@@ -21,6 +21,7 @@ mod build;
 pub mod diff;
 mod error;
 mod fragment;
+mod hints;
 pub mod list;
 mod marks;
 mod parse;

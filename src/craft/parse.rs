@@ -1,8 +1,10 @@
 //! Reads a specification: words into layers and fields, every fault with its place.
 
 use super::{
-    Built, Choices, Given, NoRoute, Piece, Spec, SpecError, payload,
-    slots::{self, carrier, computed, is_called, layer_name, layer_names, protocol, slots},
+    Built, Choices, Given, NoRoute, Piece, Spec, SpecError,
+    hints::{all_layers, no_layer},
+    payload,
+    slots::{self, carrier, computed, is_called, layer_name, protocol, slots},
     value::{get, largest, put},
 };
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
     link::LinkType,
     proto::data,
     protocol::{Fill, Part, Protocol, Slot},
-    text::{near, number},
+    text::number,
 };
 
 /// Where `file=NAME` gets its bytes.
@@ -120,6 +122,10 @@ pub(super) fn written(text: &str) -> Result<Vec<Written>, Fault> {
         match scan.peek() {
             None => return Ok(layers),
             Some('/') => scan.at += 1,
+            Some('=') => {
+                let message = "expected = right behind its word, and its value right behind it";
+                return Err(Fault::new(scan.at, 1, message));
+            }
             Some(_) => return Err(Fault::new(scan.at, 1, "expected / before the next layer")),
         }
     }
@@ -162,7 +168,11 @@ impl Scan<'_> {
             return self.called_layer(name, at);
         }
         if name.is_empty() {
-            let mut fault = Fault::new(at, 1, "expected the name of a layer");
+            let message = match self.peek() {
+                Some('(') => "layers stand in no brackets; many bytes: random=60000:1, zeros=60000",
+                _ => "expected the name of a layer",
+            };
+            let mut fault = Fault::new(at, 1, message);
             fault.help = Some(all_layers());
             return Err(fault);
         }
@@ -271,12 +281,6 @@ impl Scan<'_> {
     }
 }
 
-fn all_layers() -> String {
-    let mut names: Vec<&str> = layer_names().collect();
-    names.extend(payload::WORDS.iter().map(|(word, _)| *word));
-    format!("layers: {}", names.join(" "))
-}
-
 /// Looks everything up.
 pub(super) fn spec(layers: &[Written], files: &dyn Files) -> Result<Spec, Fault> {
     let mut spec = Spec {
@@ -370,16 +374,7 @@ fn piece(layer: &Written, outer: &[Piece], files: &dyn Files) -> Result<Piece, F
         piece.fill(&layer.words[1..], files)?;
         return Ok(piece);
     }
-    let unknown = || {
-        let known: Vec<&str> = layer_names().collect();
-        let meant = near(&layer.name, known).map(|near| format!(", did you mean {near}?"));
-        let message = format!("no layer {}{}", layer.name, meant.unwrap_or_default());
-        Fault {
-            help: Some(all_layers()),
-            ..Fault::new(layer.at, layer.name.chars().count(), message)
-        }
-    };
-    let (protocol, form) = protocol(&layer.name).ok_or_else(unknown)?;
+    let (protocol, form) = protocol(&layer.name).ok_or_else(|| no_layer(layer))?;
     let carrier = carrier(protocol, outer.iter().map(|piece| piece.protocol));
     let mut piece = Piece::new(protocol);
     piece.carried_by(carrier);
@@ -422,9 +417,9 @@ impl Piece {
 
     /// Whether the field called `word` decides the form of the header.
     fn forms(&self, word: &str) -> bool {
-        let called = |slot: &&Slot| is_called(self.protocol, slot, word);
-        let slot = self.slots.iter().find(called);
-        slot.is_some_and(|slot| matches!(slot.fill, Fill::Form(_)))
+        let forms = |slot: &&Slot| matches!(slot.fill, Fill::Form(_));
+        let mut forming = self.slots.iter().filter(forms);
+        forming.any(|slot| is_called(self.protocol, slot, word))
     }
 
     /// Gives the header the form that the values of the deciding fields ask for, by index and slot, and these values; what
@@ -524,7 +519,12 @@ impl Piece {
             return Err(Fault::new(word.at, word.name.chars().count(), message));
         };
         let choices = match &word.value {
-            Some(value) => Choices::read(slot, value).map_err(|m| word.fault(m))?,
+            Some(value) => Choices::read(slot, value).map_err(|message| {
+                word.fault(match value.strip_prefix('=') {
+                    Some(_) => "one = is enough: a value is given, not compared".to_owned(),
+                    None => message,
+                })
+            })?,
             None if slot.place.2 == 1 => Choices::one(1),
             None => return Err(word.fault(format!("{}= needs a value", word.name))),
         };
@@ -568,31 +568,6 @@ impl Piece {
             for slot in self.slots.iter_mut().filter(|s| s.leads_in.is_none()) {
                 slot.place.0 += bytes;
             }
-        }
-    }
-
-    fn unknown(&self, word: &Word) -> Fault {
-        let protocol = self.protocol;
-        let mut known: Vec<&str> = self
-            .slots
-            .iter()
-            .filter(|slot| slot.is_in(&self.header))
-            .map(|slot| slots::word(protocol, slot))
-            .collect();
-        let tail = protocol.craft.and_then(|craft| craft.tail);
-        known.extend(
-            tail.into_iter()
-                .flat_map(|t| t.parts)
-                .filter_map(|p| p.words.first()),
-        );
-        known.extend(["trailer", "cut"]);
-        let meant = near(&word.name, known.iter().copied());
-        let meant = meant.map(|near| format!(", did you mean {near}?"));
-        let (name, layer) = (&word.name, layer_name(protocol).unwrap_or(protocol.name));
-        let message = format!("{layer} has no field {name}{}", meant.unwrap_or_default());
-        Fault {
-            help: Some(format!("fields of {layer}: {}", known.join(" "))),
-            ..Fault::new(word.at, word.name.chars().count(), message)
         }
     }
 }

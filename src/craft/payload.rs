@@ -103,21 +103,22 @@ pub fn text(value: &str) -> Result<Vec<u8>, String> {
 /// Appends `bytes` as a layer: as text where that is shorter, in letters that no shell touches. With words to `follow`,
 /// which text would swallow, it is never text.
 pub(super) fn write(bytes: &[u8], follow: bool, out: &mut String) {
-    let mut text = String::from("text=");
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-_.,:/=+@^".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02x}");
-        }
-    }
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.,:/=+@^".contains(byte);
+    let plain = bytes.iter().filter(|byte| is_plain(byte)).count();
+    let text = "text=".len() + plain + 3 * (bytes.len() - plain);
     let zeros = bytes.len() > 4 && bytes.iter().all(|b| *b == 0);
-    let _ = if zeros {
-        write!(out, "zeros={}", bytes.len())
-    } else if !follow && !bytes.is_empty() && text.len() < 4 + 2 * bytes.len() {
-        out.push_str(&text);
-        Ok(())
+    if zeros {
+        let _ = write!(out, "zeros={}", bytes.len());
+    } else if !follow && !bytes.is_empty() && text < "hex=".len() + 2 * bytes.len() {
+        out.push_str("text=");
+        for byte in bytes {
+            if is_plain(byte) {
+                out.push(char::from(*byte));
+            } else {
+                let _ = write!(out, "%{byte:02x}");
+            }
+        }
     } else {
-        write!(out, "hex={}", hex::encode(bytes))
-    };
+        let _ = write!(out, "hex={}", hex::encode(bytes));
+    }
 }

@@ -88,9 +88,14 @@ pub(super) fn computed(slot: &Slot, view: &View<'_>) -> Option<u128> {
     if !slot.is_in(view.header()) {
         return None;
     }
-    let unit = u64::from(slot.unit.max(1));
-    let value = compute(view).filter(|value| value.is_multiple_of(unit))?;
-    Some((value / unit).into())
+    let value = compute(view)?;
+    let counted = match u64::from(slot.unit) {
+        // Most fields: without a division.
+        0 | 1 => value,
+        unit if value.is_multiple_of(unit) => value / unit,
+        _ => return None,
+    };
+    Some(counted.into())
 }
 
 /// The word by which `slot` is printed.
@@ -111,9 +116,11 @@ fn own_part(protocol: &Protocol, slot: &Slot) -> &'static str {
 
 /// Whether `slot` is called `word`.
 pub(super) fn is_called(protocol: &Protocol, slot: &Slot, word: &str) -> bool {
+    let name = slot.field.name;
+    let has_length_of_part = name.len() == protocol.name.len() + 1 + word.len();
     slot.words
         .iter()
         .any(|known| known.eq_ignore_ascii_case(word))
-        || own_part(protocol, slot).eq_ignore_ascii_case(word)
-        || slot.field.name.eq_ignore_ascii_case(word)
+        || has_length_of_part && own_part(protocol, slot).eq_ignore_ascii_case(word)
+        || name.eq_ignore_ascii_case(word)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use crate::{
@@ -104,15 +104,19 @@ fn one(slot: &Slot, text: &str) -> Result<u128, String> {
     let largest = largest(slot.place.2);
     let value = match slot.field.kind {
         Kind::Mac => mac(text).ok_or("expected a hardware address such as 02:00:00:00:00:01")?,
-        Kind::Ipv4 => u32::from(
-            text.parse::<Ipv4Addr>()
-                .map_err(|_| "expected an IPv4 address such as 10.0.0.2")?,
-        )
-        .into(),
-        Kind::Ipv6 => u128::from(
-            text.parse::<Ipv6Addr>()
-                .map_err(|_| "expected an IPv6 address such as fd00::2")?,
-        ),
+        Kind::Ipv4 => {
+            let address: Result<Ipv4Addr, _> = text.parse();
+            address
+                .map(u32::from)
+                .map_err(|_| no_address(text, "an IPv4 address such as 10.0.0.2"))?
+                .into()
+        }
+        Kind::Ipv6 => {
+            let address: Result<Ipv6Addr, _> = text.parse();
+            address
+                .map(u128::from)
+                .map_err(|_| no_address(text, "an IPv6 address such as fd00::2"))?
+        }
         Kind::Bytes | Kind::Text => bytes(text, bits)?,
         _ => numeric(slot, text)?,
     };
@@ -128,6 +132,19 @@ fn one(slot: &Slot, text: &str) -> Result<u128, String> {
         ));
     }
     Ok(value)
+}
+
+/// What is said of `text` where an address was expected: people give the other version's, and names.
+fn no_address(text: &str, wanted: &str) -> String {
+    let why = match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => ": the layer for this one is ip",
+        Ok(IpAddr::V6(_)) => ": the layer for this one is ip6",
+        Err(_) if text.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            ": names are not looked up"
+        }
+        Err(_) => "",
+    };
+    format!("expected {wanted}{why}")
 }
 
 fn numeric(slot: &Slot, text: &str) -> Result<u128, String> {
@@ -147,8 +164,7 @@ fn numeric(slot: &Slot, text: &str) -> Result<u128, String> {
     Err(if slot.letters.is_empty() {
         "expected a number such as 80 or 0x50".to_owned()
     } else {
-        let known: Vec<&str> = slot.letters.iter().map(|(name, _)| *name).collect();
-        format!("expected a number, or some of {}", known.join(" "))
+        format!("expected a number, or some of {}", form(slot))
     })
 }
 
@@ -211,6 +227,11 @@ fn bytes(text: &str, bits: u32) -> Result<u128, String> {
     Ok(bytes.iter().fold(0, |n, b| n << 8 | u128::from(*b)))
 }
 
+/// Whether each bit of `slot` has one letter.
+fn is_lettered(slot: &Slot) -> bool {
+    slot.letters.iter().all(|(name, _)| name.len() == 1)
+}
+
 /// How a value of `slot` looks, in a word or two.
 pub(super) fn form(slot: &Slot) -> String {
     let bits = slot.place.2;
@@ -221,8 +242,7 @@ pub(super) fn form(slot: &Slot) -> String {
         Kind::Bytes | Kind::Text => format!("{} bytes of HEX", bits / 8),
         _ if !slot.letters.is_empty() => {
             let names: Vec<&str> = slot.letters.iter().map(|(name, _)| *name).collect();
-            let single = names.iter().all(|name| name.len() == 1);
-            names.join(if single { "" } else { "+" })
+            names.join(if is_lettered(slot) { "" } else { "+" })
         }
         _ if bits == 1 => "0 or 1".to_owned(),
         _ => {
@@ -258,7 +278,7 @@ fn spelled(slot: &Slot, value: u128, out: &mut String) -> bool {
     if value == 0 || value & !u128::from(all) != 0 {
         return false;
     }
-    let single = slot.letters.iter().all(|(name, _)| name.len() == 1);
+    let single = is_lettered(slot);
     let set = slot.letters.iter();
     let mut set = set.filter(|(_, bits)| value & u128::from(*bits) != 0);
     if let Some((first, _)) = set.next() {

@@ -167,7 +167,9 @@ impl Asking {
     pub fn heard(&mut self, packet: &Packet<'_>) -> Option<(Question, Answer)> {
         let numbers = self.by_key.get(&answers::key_answered(packet))?;
         let found = numbers.iter().find_map(|number| {
-            let question = self.open.get(number)?;
+            // What is sent from a socket to itself is heard as well, and no answer.
+            let question = self.open.get(number);
+            let question = question.filter(|asked| asked.bytes != packet.frame.bytes)?;
             Some((*number, answers::answer(&question.packet(), packet)?))
         });
         let (number, answer) = found?;

@@ -2,6 +2,8 @@
 
 use std::{io, net::IpAddr};
 
+use super::limits::Refusal;
+
 /// A failure to send or hear.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
@@ -19,6 +21,9 @@ pub enum ProbeError {
     /// Nobody on the link answers for the next hop.
     #[error("no hardware address for {0}: nobody answered on the link")]
     NoNeighbour(IpAddr),
+    /// The packet goes where it may not without being asked twice.
+    #[error(transparent)]
+    Refused(Refusal),
     /// The packet cannot be sent as it is.
     #[error("{0}")]
     Unsendable(String),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Ear, Hearing, Hush, Hushed, KernelRoute, Outlet, ProbeError, Via,
+    Ear, Hearing, Hush, Hushed, KernelRoute, Outlet, ProbeError, Via, changed_by_raw,
     tcp::{Act, Arrived, Connection, Ending, Settings, Template},
 };
 use crate::{
@@ -136,7 +136,11 @@ impl Handshake {
         let locals: Vec<IpAddr> = match (plan.source, plan.remote) {
             (Some(source), _) => vec![source],
             (None, Some(remote)) => vec![any(&remote)?],
-            (None, None) => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            // Words about one version of IP mean that one.
+            (None, None) => [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
+                .into_iter()
+                .filter(|local| plan.template.suits(*local))
+                .collect(),
         };
         let mut port = plan.port;
         let mut hushes: Vec<Hush> = Vec::new();
@@ -168,6 +172,9 @@ impl Handshake {
         let isn = route.number(Ask::Isn).unwrap_or_default() as u32;
         let local = SocketAddr::new(locals[0], port);
         let (template, settings) = (plan.template, plan.settings);
+        if plan.remote.is_none() {
+            stays_as_given(&template, &locals)?;
+        }
         let mut connection = match plan.remote {
             Some(remote) => {
                 Connection::connect(template, settings, [local, remote], isn, clock.now())?
@@ -239,10 +246,13 @@ impl Handshake {
         self.hushes.first().map(Hush::how)
     }
 
-    /// Which socket packets leave by, in words.
+    /// Which sockets packets leave by, in words.
     pub fn describe(&self) -> String {
-        let outlet = self.outlets.iter().flatten().next();
-        outlet.map(Outlet::describe).unwrap_or_default()
+        let outlets = self.outlets.iter().flatten();
+        outlets
+            .map(Outlet::describe)
+            .collect::<Vec<_>>()
+            .join(" and ")
     }
 
     /// Plays the connection to its end; `None` when a server that listens was stopped before anybody came. `listening_until`
@@ -485,6 +495,23 @@ fn ttl(packet: &Packet<'_>) -> Option<u8> {
             "ipv6" => view.u8(7),
             _ => None,
         })
+}
+
+/// A server answers by raw IP sockets, as it cannot know by which interface: a header that these would mend is refused.
+fn stays_as_given(template: &Template, locals: &[IpAddr]) -> Result<(), HandshakeError> {
+    for local in locals {
+        let own: IpAddr = match local {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        if let Some(what) = changed_by_raw(&template.sample(own)?.bytes) {
+            let text = format!(
+                "--listen answers by a raw IP socket, which would {what}: leave that out of --with"
+            );
+            return Err(ProbeError::Unsendable(text).into());
+        }
+    }
+    Ok(())
 }
 
 /// A socket for the answers of a server, whoever will ask: which packets these are is not known yet.

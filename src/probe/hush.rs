@@ -80,7 +80,16 @@ impl Hush {
             let taken = socket.local_addr()?.as_socket();
             taken.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
         };
-        let local = bind().map_err(failed("take the port", local))?;
+        let local = bind().map_err(|error| match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => ProbeError::Unsendable(format!(
+                "a program has {local} already: `ss -lntup` shows which; take another port"
+            )),
+            Some(libc::EADDRNOTAVAIL) => ProbeError::Unsendable(format!(
+                "{} is no address of this host: `ip address` lists those that are",
+                local.ip()
+            )),
+            _ => failed("take the port", local)(error),
+        })?;
         Ok(Self { socket, how, local })
     }
 }

@@ -3,10 +3,14 @@
 
 use std::{fmt, net::IpAddr};
 
+use crate::text::Mac;
+
 /// Packets a second, unless asked.
 pub const USUAL_RATE: f64 = 100.0;
 /// Packets in all, unless asked.
 pub const USUAL_PACKETS: u64 = 10_000;
+/// Packets a second that are a flood, however they were asked for.
+pub const FLOOD: f64 = 10_000.0;
 /// The flag that lifts every refusal but that of [`USUAL_PACKETS`].
 pub const REALLY: &str = "--yes-really";
 
@@ -23,6 +27,11 @@ pub enum Scope {
     Private,
     /// Anywhere else.
     Public,
+    /// A host on a link that no router takes the packet from; `near` when that is loopback or an attached private network.
+    Link {
+        /// It is.
+        near: bool,
+    },
     /// A multicast group; `near` when its packets stay on this host or on an attached private network.
     Multicast {
         /// They stay.
@@ -41,7 +50,20 @@ impl Scope {
         match self {
             Self::Loopback | Self::Own | Self::Attached => true,
             Self::Private | Self::Public => false,
-            Self::Multicast { near } | Self::Broadcast { near } => near,
+            Self::Link { near } | Self::Multicast { near } | Self::Broadcast { near } => near,
+        }
+    }
+
+    /// Where `destination` is for others who pass a packet on, behind a tunnel or a stop of a source route. Private addresses
+    /// are taken for those of the networks there.
+    pub fn beyond(destination: IpAddr) -> Self {
+        let near = stays_on_link(destination);
+        match destination.is_multicast() {
+            true => Self::Multicast { near },
+            false if near || destination.is_loopback() || is_private(destination) => {
+                Self::Link { near: true }
+            }
+            false => Self::Public,
         }
     }
 
@@ -59,6 +81,7 @@ impl fmt::Display for Scope {
             Self::Attached => "a host on an attached private network",
             Self::Private => "a private address behind a router",
             Self::Public => "a public address",
+            Self::Link { .. } => "on a link that is no private network",
             Self::Multicast { .. } => "a multicast group",
             Self::Broadcast { .. } => "a broadcast address",
         })
@@ -102,6 +125,34 @@ pub enum Rate {
     Max,
 }
 
+impl Rate {
+    /// It is more than a network of others is sent unasked.
+    fn is_flood(self) -> bool {
+        match self {
+            Self::PerSecond(rate) => rate > FLOOD,
+            Self::Max => true,
+        }
+    }
+}
+
+/// Who gets a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whither {
+    /// A host, or a group of them.
+    Address(IpAddr),
+    /// Whoever listens to this hardware address: what is sent is no IP.
+    Mac(Mac),
+}
+
+impl fmt::Display for Whither {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Mac(mac) => mac.fmt(f),
+        }
+    }
+}
+
 /// What a command is about to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
@@ -121,7 +172,7 @@ pub struct Aim {
     /// Its source, and that is no address of this host.
     pub spoofed: Option<IpAddr>,
     /// Its destination.
-    pub destination: IpAddr,
+    pub destination: Whither,
     /// Where that is.
     pub scope: Scope,
 }
@@ -136,9 +187,9 @@ pub enum Refusal {
     TooMany(u64),
     /// As fast as possible, out of reach.
     #[error(
-        "as fast as possible towards {0}, {1}: only loopback, labs and attached private networks are flooded without {REALLY}"
+        "{0} is {1}: as fast as possible, or faster than {FLOOD} packets a second, only loopback, labs and attached private networks are sent to without {REALLY}"
     )]
-    Flood(IpAddr, Scope),
+    Flood(Whither, Scope),
     /// A source that is somebody else's, out of reach.
     #[error(
         "{source_address} is no address of this host, and {destination} is {scope}: answers would go to a stranger; {REALLY} sends it"
@@ -147,13 +198,13 @@ pub enum Refusal {
         /// Whose address it may be.
         source_address: IpAddr,
         /// Where the packet would go.
-        destination: IpAddr,
+        destination: Whither,
         /// Where that is.
         scope: Scope,
     },
     /// A packet to many hosts that leaves the attached private networks.
     #[error("{0} is {1} that reaches further than this host's private networks: {REALLY} sends it")]
-    Everyone(IpAddr, Scope),
+    Everyone(Whither, Scope),
 }
 
 impl Plan {
@@ -191,7 +242,7 @@ impl Plan {
         if scope.is_for_many() {
             return Err(Refusal::Everyone(destination, scope));
         }
-        if self.rate == Rate::Max {
+        if self.rate.is_flood() {
             return Err(Refusal::Flood(destination, scope));
         }
         Ok(())
@@ -218,7 +269,7 @@ mod tests {
     fn aim(scope: Scope) -> Aim {
         Aim {
             spoofed: None,
-            destination: [192, 0, 2, 9].into(),
+            destination: Whither::Address([192, 0, 2, 9].into()),
             scope,
         }
     }
@@ -294,6 +345,42 @@ mod tests {
             ..FLOOD
         };
         assert_eq!(really.check_aim(&spoofed(Scope::Public)), Ok(()));
+    }
+
+    #[test]
+    fn a_number_can_be_a_flood_too() {
+        let at = |rate| Plan {
+            rate: Rate::PerSecond(rate),
+            ..ONE
+        };
+        assert_eq!(at(super::FLOOD).check_aim(&aim(Scope::Public)), Ok(()));
+        let refusal = at(super::FLOOD + 1.0)
+            .check_aim(&aim(Scope::Public))
+            .unwrap_err();
+        assert!(matches!(refusal, Refusal::Flood(..)));
+        assert!(refusal.to_string().contains("10000 packets"), "{refusal}");
+        assert_eq!(
+            at(super::FLOOD + 1.0).check_aim(&aim(Scope::Link { near: true })),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn behind_a_tunnel_only_the_internet_is_far() {
+        for (address, near) in [
+            ("10.1.1.1", true),
+            ("127.0.0.1", true),
+            ("255.255.255.255", true),
+            ("ff02::1", true),
+            ("8.8.8.8", false),
+            ("224.0.1.1", false),
+            // 6to4, and an address of the other family written in IPv6.
+            ("2002:808:808::1", false),
+            ("::ffff:10.0.0.1", false),
+        ] {
+            let scope = Scope::beyond(address.parse().unwrap());
+            assert_eq!(scope.is_near(), near, "{address}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ enum Asked {
     Echo,
     /// Whose hardware address is it: ARP, neighbour solicitation.
     Neighbour,
+    /// A neighbour solicitation without options: whoever answers has to ask back first.
+    BareSolicitation,
     Other,
 }
 
@@ -61,7 +63,7 @@ const REPLIES: &[(Asked, Back, &str, &str)] = &[
         Asked::Syn,
         Back::Rst,
         "refused",
-        "{host} is up, and nothing listens on its port {port}",
+        "{host} is up; nothing listens on port {port}",
     ),
     (
         Asked::Syn,
@@ -122,6 +124,12 @@ const REPLIES: &[(Asked, Back, &str, &str)] = &[
         Back::Nothing,
         "silent",
         "nobody on this link says that the address is theirs",
+    ),
+    (
+        Asked::BareSolicitation,
+        Back::Nothing,
+        "silent",
+        "nobody answered: the question lacks the own hardware address, so add slla=MAC (RFC 4861 §4.3)",
     ),
     (Asked::Other, Back::Anything, "answered", "{host} answered"),
     (
@@ -325,13 +333,19 @@ pub fn meaning(request: &Packet<'_>, answer: Option<(&Packet<'_>, &Answer)>) -> 
     match answer {
         None => question.reply(Back::Nothing, None),
         Some((packet, Answer::Reply)) => match neighbour(packet) {
-            Some((address, mac)) if question.asked == Asked::Neighbour => Meaning {
+            Some((address, mac)) if question.asked.is_for_a_neighbour() => Meaning {
                 word: "answered",
                 text: format!("{address} is at {}", Mac(mac)),
             },
             _ => question.reply(Back::of(packet), source(packet)),
         },
         Some((packet, Answer::Error(failure))) => question.error(packet, failure),
+    }
+}
+
+impl Asked {
+    fn is_for_a_neighbour(self) -> bool {
+        matches!(self, Self::Neighbour | Self::BareSolicitation)
     }
 }
 
@@ -421,6 +435,9 @@ impl Back {
     }
 }
 
+/// Bytes of a neighbour solicitation before its options (RFC 4861 §4.3).
+const SOLICITATION: usize = 24;
+
 /// What a layer asks, where it asks something.
 fn asked(view: &View<'_>) -> Option<Asked> {
     let kind = view.u8(0);
@@ -430,6 +447,9 @@ fn asked(view: &View<'_>) -> Option<Asked> {
         "udp" | "udplite" => Asked::Datagram,
         "icmp" if kind == Some(8) => Asked::Echo,
         "icmpv6" if kind == Some(128) => Asked::Echo,
+        "icmpv6" if kind == Some(135) && view.bytes().len() <= SOLICITATION => {
+            Asked::BareSolicitation
+        }
         "icmpv6" if kind == Some(135) => Asked::Neighbour,
         "arp" if view.u16(6) == Some(1) => Asked::Neighbour,
         _ => return None,
@@ -500,6 +520,12 @@ mod tests {
         let word = |text: &str| meaning(&built(text).packet(LinkType::RAW), None).word;
         assert_eq!(word(SYN), "filtered");
         assert_eq!(word("ip src=10.0.0.1 dst=10.0.0.2 / udp dport=9"), "silent");
+        let bare = "ip6 src=fe80::1 dst=ff02::1:ff00:2 / icmp6 type=135 target=fd00::2";
+        for (words, advised) in [("", true), (" slla=02:00:00:00:00:01", false)] {
+            let request = built(&format!("{bare}{words}"));
+            let said = meaning(&request.packet(LinkType::RAW), None).to_string();
+            assert_eq!(said.contains("add slla=MAC"), advised, "{said}");
+        }
     }
 
     #[test]

@@ -96,8 +96,13 @@ pub fn changed_by_raw(packet: &[u8]) -> Option<&'static str> {
         .map(|(_, what)| *what)
 }
 
-/// Where an IP packet says that it goes.
-fn destination(packet: &[u8]) -> Option<IpAddr> {
+/// Whether packets of this kind begin with IP, so that the kernel finds their way.
+pub(super) fn is_routed(link: LinkType) -> bool {
+    matches!(link, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6)
+}
+
+/// Where an IP packet says that it goes next.
+pub(super) fn destination(packet: &[u8]) -> Option<IpAddr> {
     match packet.first()? >> 4 {
         6 => {
             let octets: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
@@ -118,10 +123,7 @@ impl Outlet {
     /// When the kernel refuses the socket, has no route, or cannot carry such a packet.
     pub fn open(packet: &Packet<'_>, via: &Via, route: &KernelRoute) -> Result<Self, ProbeError> {
         let bytes = packet.frame.bytes;
-        if !matches!(
-            packet.frame.link,
-            LinkType::RAW | LinkType::IPV4 | LinkType::IPV6
-        ) {
+        if !is_routed(packet.frame.link) {
             return Self::frames(packet, via, route);
         }
         let destination = destination(bytes)
@@ -136,7 +138,7 @@ impl Outlet {
             (Via::Fitting, Some(what)) if way.as_ref().is_ok_and(|w| w.device.is_loopback()) => {
                 Err(unsendable(format!(
                     "a raw IP socket would {what}, and loopback delivers IPv4 from no other socket: \
-                     --via raw sends it all the same; a wrong header arrives in a lab only: --lab"
+                     --via raw sends it all the same; a wrong header arrives in a lab: sockwire echo"
                 )))
             }
             (Via::Fitting, Some(what)) => {
@@ -247,8 +249,17 @@ impl Outlet {
         matches!(self.form, Form::Routed4 | Form::Routed6)
     }
 
+    /// Finds out where a packet has to go, as long as there are rights to ask for hardware addresses. Who does not answer
+    /// is told when the packet is sent.
+    pub fn ask_ahead(&self, packet: &[u8]) {
+        if let (Form::OnLink, Some(destination)) = (self.form, destination(packet)) {
+            let _ = self.target(destination);
+        }
+    }
+
     /// Goes past the interface's queue, for the highest speed, and hands whole Ethernet frames over by AF_XDP where the
-    /// kernel has it; nothing changes for raw IP sockets, which cannot.
+    /// kernel has it; nothing changes for raw IP sockets, which cannot. Captures on that
+    /// interface do not see what leaves this way; where it arrives, it is seen.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -392,7 +403,7 @@ impl Outlet {
                 let (len, name) = (first.len(), &self.device.name);
                 unsendable(format!(
                     "the packet has {len} bytes, and {name} carries {mtu} (its MTU): \
-                     --mtu {mtu} sends it in fragments"
+                     sockwire send --mtu {mtu} sends it in fragments"
                 ))
             }
             (Some(libc::ENETUNREACH | libc::EHOSTUNREACH), Some(to)) => ProbeError::NoRoute(to),
@@ -428,7 +439,10 @@ fn packet_socket(layer: Layer, device: &Device) -> Result<Sender, ProbeError> {
 }
 
 /// The way to the destination of the first network layer.
-fn route_of(packet: &Packet<'_>, route: &KernelRoute) -> Result<Arc<super::Way>, ProbeError> {
+pub(super) fn route_of(
+    packet: &Packet<'_>,
+    route: &KernelRoute,
+) -> Result<Arc<super::Way>, ProbeError> {
     let ends = packet
         .views()
         .find_map(|view| (view.layer.protocol.addresses?)(&view));

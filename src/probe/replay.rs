@@ -1,6 +1,7 @@
 //! Sends prepared packets again at the times that a capture had them, faster, at a rate, or at once: who waits how long is
 //! decided here, with the clock and the socket as arguments.
 
+use super::limits::Rate;
 use crate::time::{SECOND, Time};
 
 /// Packets that one call of the kernel is given, at most.
@@ -45,6 +46,12 @@ impl Reel {
         self.outlets.push(outlet);
     }
 
+    /// Its packets, and by which of the caller's sockets each leaves.
+    pub fn packets(&self) -> impl Iterator<Item = (&[u8], u16)> {
+        let places = self.starts.iter().zip(&self.lengths).zip(&self.outlets);
+        places.map(|((start, len), outlet)| (&self.bytes[*start..][..*len as usize], *outlet))
+    }
+
     /// Packets in it.
     pub fn len(&self) -> usize {
         self.lengths.len()
@@ -63,6 +70,18 @@ impl Reel {
     /// From the first packet to the last, in nanoseconds, as captured.
     pub fn span(&self) -> i64 {
         self.times.last().copied().unwrap_or(0)
+    }
+
+    /// Packets a second, when `total` of them are sent; what takes less than a second counts as one.
+    pub fn rate(&self, total: u64, speed: Speed) -> Rate {
+        match speed {
+            Speed::Max => Rate::Max,
+            Speed::PerSecond(rate) => Rate::PerSecond(rate),
+            Speed::Recorded(_) => {
+                let nanos = self.due(total.saturating_sub(1), speed).max(SECOND);
+                Rate::PerSecond(total as f64 * SECOND as f64 / nanos as f64)
+            }
+        }
     }
 
     /// Nanoseconds from the start to packet `n`, counted over all rounds. The next round begins as long after the last packet
@@ -265,6 +284,20 @@ mod tests {
         assert_eq!(at(Speed::Recorded(0.5)), ms([0, 20, 60]));
         assert_eq!(at(Speed::PerSecond(100.0)), ms([0, 10, 20]));
         assert_eq!(at(Speed::Max), ms([0, 0, 0]));
+    }
+
+    #[test]
+    fn a_recording_that_is_played_very_fast_has_a_high_rate() {
+        let reel = reel(THREE);
+        let rate = |total, factor| reel.rate(total, Speed::Recorded(factor));
+        // Three packets are no flood, however fast.
+        assert_eq!(rate(3, 1e9), Rate::PerSecond(3.0));
+        assert_eq!(rate(1_000_000, 1e9), Rate::PerSecond(1e6));
+        let Rate::PerSecond(slow) = rate(3_000_001, 1.0) else {
+            panic!("no rate");
+        };
+        assert!((66.0..67.0).contains(&slow), "{slow}");
+        assert_eq!(reel.rate(3, Speed::Max), Rate::Max);
     }
 
     #[test]

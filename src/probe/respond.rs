@@ -43,12 +43,14 @@ impl Guard {
         self.known.contains_key(&self.key(packet))
     }
 
-    /// Addresses and payload of the network layer: what the kernel and routers leave as it is. Of other frames, what
-    /// follows the first layer.
+    /// Addresses and payload of IP: what the kernel and routers leave as it is. Of other frames, what follows the first
+    /// layer.
     fn key(&self, packet: &Packet<'_>) -> u64 {
         let mut hasher = self.random.build_hasher();
+        // All of an ARP message is header.
         let network = packet
             .views()
+            .filter(|view| view.layer.protocol.name != "arp")
             .find_map(|view| Some(((view.layer.protocol.addresses?)(&view)?, view)));
         match (network, packet.view(0)) {
             (Some((ends, view)), _) => (ends, view.payload()).hash(&mut hasher),
@@ -77,15 +79,15 @@ impl Bucket {
         }
     }
 
-    /// Whether one more may leave at `now`.
-    pub fn take(&mut self, now: Time) -> bool {
+    /// Whether an answer of `packets` may leave at `now`. One of many packets leaves whole, and is waited for afterwards.
+    pub fn take(&mut self, now: Time, packets: u64) -> bool {
         let room = (self.rate / 10.0).max(1.0);
         let passed = self.last.map_or(0, |last| now.since(last).max(0));
         self.last = Some(now);
         self.tokens = (self.tokens + passed as f64 * self.rate / SECOND as f64).min(room);
         let may = self.tokens >= 1.0;
         if may {
-            self.tokens -= 1.0;
+            self.tokens -= packets as f64;
         }
         may
     }
@@ -134,6 +136,16 @@ mod tests {
     }
 
     #[test]
+    fn a_question_is_no_answer_because_it_has_the_same_arp_addresses() {
+        let mut guard = Guard::default();
+        let own = "eth dst=02:00:00:00:00:02 / arp op=2 psrc=10.0.0.99 pdst=10.0.0.1";
+        with(own, |packet| guard.sent(packet));
+        assert!(with(own, |packet| guard.is_own(packet)));
+        let question = own.replace("op=2", "op=1");
+        assert!(!with(&question, |packet| guard.is_own(packet)));
+    }
+
+    #[test]
     fn only_the_latest_are_remembered() {
         let mut guard = Guard::default();
         let numbered = |n: usize| format!("ip / udp / text=n{n}");
@@ -150,18 +162,22 @@ mod tests {
         let mut bucket = Bucket::new(100.0);
         let mut left = 0;
         for ms in 0..2000 {
-            left += u32::from(bucket.take(Time::from_nanos(ms * MILLISECOND)));
+            left += u32::from(bucket.take(Time::from_nanos(ms * MILLISECOND), 1));
         }
         assert!((200..=210).contains(&left), "{left}");
         // A long silence allows no flood; time that runs backwards gives nothing.
         let later = Time::from_nanos(3600 * SECOND);
-        let burst = (0..100).filter(|_| bucket.take(later)).count();
+        let burst = (0..100).filter(|_| bucket.take(later, 1)).count();
         assert_eq!(burst, 10);
-        assert!(!bucket.take(Time::from_nanos(0)));
+        assert!(!bucket.take(Time::from_nanos(0), 1));
         let mut slow = Bucket::new(0.5);
         let taken: Vec<bool> = [0, 1, 2, 3, 4]
-            .map(|s| slow.take(Time::from_nanos(s * SECOND)))
+            .map(|s| slow.take(Time::from_nanos(s * SECOND), 1))
             .into();
         assert_eq!(taken, [true, false, true, false, true]);
+        // Ten packets to a question are ten packets.
+        let mut many = Bucket::new(100.0);
+        let answers = (0..1000).filter(|ms| many.take(Time::from_nanos(ms * MILLISECOND), 10));
+        assert!((10..=12).contains(&answers.count()));
     }
 }

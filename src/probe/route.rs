@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,12 +12,11 @@ use socket2::{Domain, Socket, Type};
 
 use super::{
     ProbeError,
-    limits::{self, Aim, Scope},
+    limits::{self, Scope},
     neighbour,
 };
 use crate::{
     craft::Route,
-    layer::Packet,
     protocol::Ask,
     sys::{
         netlink::Netlink,
@@ -173,25 +172,25 @@ impl KernelRoute {
         }
     }
 
-    /// From where to where `packet` goes, to be judged by [`limits`]. `None` for a frame without addresses of a network
-    /// layer: it stays on its link.
-    ///
-    /// # Errors
-    /// [`ProbeError::NoRoute`] when the kernel has none.
-    pub fn aim(&self, packet: &Packet<'_>) -> Result<Option<Aim>, ProbeError> {
-        let ends = packet
-            .views()
-            .find_map(|view| (view.layer.protocol.addresses?)(&view));
-        let Some((source, destination)) = ends else {
-            return Ok(None);
-        };
-        let way = self.way(destination)?;
-        let honest = source.is_unspecified() || way.source == Some(source) || self.is_own(source);
-        Ok(Some(Aim {
-            spoofed: (!honest).then_some(source),
-            destination,
-            scope: way.scope,
-        }))
+    /// Whether `source` is an address of this host, or the one from which it would send to `destination`.
+    pub(super) fn sends_as(&self, source: IpAddr, destination: IpAddr) -> bool {
+        let way = self.way(destination);
+        way.is_ok_and(|way| way.source == Some(source)) || self.is_own(source)
+    }
+
+    /// Whether the link of `device` stays within this host or a private network: so says the address from which the kernel
+    /// would speak to all on it.
+    pub(super) fn link_is_near(&self, device: &Device) -> bool {
+        const ALL_HOSTS: [IpAddr; 2] = [
+            IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1)),
+            IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)),
+        ];
+        let source = |all| self.0.kernel.path(all, Some(device.index)).ok()??.source;
+        device.is_loopback()
+            || ALL_HOSTS
+                .into_iter()
+                .find_map(source)
+                .is_none_or(limits::is_private)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -247,8 +246,11 @@ impl Route for KernelRoute {
         macs
     }
 
-    fn source_mac(&self, destination: IpAddr) -> Option<[u8; 6]> {
-        self.way(destination).ok()?.device.mac
+    fn source_mac(&self, destination: Option<IpAddr>) -> Option<[u8; 6]> {
+        match (&self.0.through, destination) {
+            (Some(device), _) => device.mac,
+            (None, destination) => self.way(destination?).ok()?.device.mac,
+        }
     }
 
     /// A port that was free for TCP and UDP when it was first asked for; random numbers that stay the same for this run.
@@ -301,6 +303,7 @@ fn free_port() -> io::Result<u64> {
 fn scope(destination: IpAddr, path: &Path, device: &Device) -> Scope {
     let private = limits::is_private(destination);
     let from_private = path.source.is_some_and(limits::is_private);
+    let from_public = path.source.is_some() && !from_private;
     let stays = limits::stays_on_link(destination) && from_private;
     match path.delivery {
         Delivery::Local if destination.is_loopback() => Scope::Loopback,
@@ -312,7 +315,7 @@ fn scope(destination: IpAddr, path: &Path, device: &Device) -> Scope {
             near: device.is_loopback() || stays,
         },
         Delivery::Unicast if device.is_loopback() => Scope::Loopback,
-        Delivery::Unicast if private && path.gateway.is_none() => Scope::Attached,
+        Delivery::Unicast if private && path.gateway.is_none() && !from_public => Scope::Attached,
         Delivery::Unicast if private => Scope::Private,
         Delivery::Unicast => Scope::Public,
     }

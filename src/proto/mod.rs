@@ -3,8 +3,9 @@
 //! # How to add a protocol
 //!
 //! Write one file: a table of fields, a `dissect` that finds the end of the header and what comes next, a `line` for the
-//! one-line form, and the `static` that ties them together. Then add its `mod` line, and its line in [`ALL`]. Every view
-//! (tree, JSON, filters, columns) reads the same table, so there is nothing more to do.
+//! one-line form, and the `static` that ties them together; a [`Craft`](crate::protocol::Craft) too, if it is to be sent
+//! as well. Then add its `mod` line, and its line in [`ALL`]. Every view (tree, JSON, filters, columns) and crafting read
+//! the same table, so there is nothing more to do.
 //!
 //! Here is one, whole: a made-up echo protocol on UDP port 7777, with a version, an urgent flag, a sequence number, and a
 //! name after them. Fields with a fixed place are read through the table; `walk` visits those without.
@@ -15,7 +16,7 @@
 //!     field::{Field, Kind, Value, Visit},
 //!     layer::{Problem, View},
 //!     line::Line,
-//!     protocol::{Claim, Context, Dissected, Next, Protocol},
+//!     protocol::{Claim, Context, Craft, Dissected, Next, Protocol, Slot},
 //!     text::Safe,
 //! };
 //!
@@ -32,6 +33,7 @@
 //!     walk: Some(walk),
 //!     line,
 //!     addresses: None,
+//!     craft: Some(&CRAFT),
 //! };
 //!
 //! // One row a field. `bits` is (byte, bit from the most significant, length in bits).
@@ -41,6 +43,15 @@
 //!     SEQ = Field::at("knock.seq", "Sequence number", Kind::Uint, 2, 16, "Counts knocks.");
 //!     NAME = Field::walked("knock.name", "Name", Kind::Text, "Who knocks: a length, then the text.");
 //! }
+//!
+//! // How it is written: `knock(seq=42)` is the header below with another number. `None` where it is only read.
+//! static CRAFT: Craft = Craft {
+//!     names: &["knock"],
+//!     header: &[0x10, 0, 0, 0, 0],
+//!     slots: &[Slot::new(&["seq"], &SEQ)],
+//!     tail: None,
+//!     answers: None,
+//! };
 //!
 //! fn dissect(bytes: &[u8], context: &Context<'_>) -> Dissected {
 //!     // `short` tells a packet that the snapshot length cut from one that is malformed.

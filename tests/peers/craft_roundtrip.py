@@ -5,7 +5,7 @@
 
 Each file is copied by `read -w`, and made anew by `read --as craft | craft - -w`; both are read here block by block. Names
 every packet whose link type or bytes differ, then says how many are the same, and for each protocol how many bytes of
-headers had to stand as `hex=`. Files that sockwire cannot read are named.
+headers had to stand as `hex=`, and how many as `raw=` behind the fields. Files that sockwire cannot read are named.
 """
 import argparse, os, re, subprocess, sys, tempfile
 from collections import Counter
@@ -31,7 +31,10 @@ def packets(path):
         at += length
 
 
-def compare(program, path, folder, score):
+RAW = re.compile(rb"(?:^|/ )([a-z0-9]+)[^/]* raw=([0-9a-f]+)", re.MULTILINE)
+
+
+def compare(program, path, folder, score, raw):
     """Packets that are the same, and all."""
     copy, again = os.path.join(folder, "copy.pcapng"), os.path.join(folder, "again.pcapng")
     run = lambda words, **more: subprocess.run([program, *words], stderr=subprocess.PIPE, **more)
@@ -41,6 +44,8 @@ def compare(program, path, folder, score):
         return 0, 0
     printed = run(["read", copy, "--as", "craft"], stdout=subprocess.PIPE)
     words = printed.stderr.decode()
+    for name, digits in RAW.findall(printed.stdout):
+        raw[name.decode()] += len(digits) // 2
     if found := SOME.search(words):
         score["all"] += int(found[2])
         score["as hex="] += int(found[1])
@@ -81,16 +86,18 @@ def main():
     parser.add_argument("--sockwire", default=SOCKWIRE)
     parser.add_argument("paths", nargs="+", metavar="FILE|FOLDER")
     arguments = parser.parse_args()
-    score, same, count = Counter(), 0, 0
+    score, raw, same, count = Counter(), Counter(), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for path in files(arguments.paths):
-            good, of = compare(arguments.sockwire, path, folder, score)
+            good, of = compare(arguments.sockwire, path, folder, score, raw)
             same, count = same + good, count + of
     every, as_hex = score.pop("all", 0), score.pop("as hex=", 0)
     print(f"{same} of {count} packets are the same again")
     print(f"{as_hex} of {every} bytes of headers stand as hex= ({100 * as_hex / max(every, 1):.3f} %)")
-    for name, number in score.most_common():
-        print(f"  {name:20} {number}")
+    print(f"{sum(raw.values())} more bytes stand as raw=")
+    print(f"  {'':20} {'hex=':>8} {'raw=':>8}")
+    for name, _ in (score + raw).most_common():
+        print(f"  {name:20} {score[name]:8} {raw[name]:8}")
     sys.exit(same != count)
 
 

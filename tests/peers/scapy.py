@@ -22,7 +22,8 @@ try:
     from scapy.contrib.gtp import GTP_U_Header  # noqa: F401
     from scapy.contrib.igmp import IGMP  # noqa: F401
     from scapy.contrib.lacp import *  # noqa: F403
-    from scapy.contrib.mpls import MPLS  # noqa: F401
+    from scapy.contrib.mpls import EoMCW, MPLS  # noqa: F401
+    from scapy.contrib.pim import PIMv2Hdr  # noqa: F401
 except ImportError as error:
     sys.exit(f"Scapy is missing ({error}): see the beginning of this file")
 
@@ -59,6 +60,8 @@ ROWS = [
      'Dot3(dst="02:00:00:00:00:02",src="02:00:00:00:00:01")/LLC(dsap=0x42,ssap=0x42,ctrl=3)/b"\\x00\\x00"', OURS_ONLY),
     ("sll", f"sll pkttype=4 hatype=1 halen=6 src=02:00:00:00:00:01 proto=0x0800 / {I1} / {U1}",
      f'CookedLinux(pkttype=4,lladdrtype=1,lladdrlen=6,src=b"\\x02\\0\\0\\0\\0\\1\\0\\0",proto=0x800)/{I2}/{U2}', OURS_ONLY),
+    ("sll2", f"sll2 ifindex=3 pkttype=4 hatype=1 halen=6 src=02:00:00:00:00:01 proto=0x0800 / {I1} / {U1}",
+     f'CookedLinuxV2(ifindex=3,pkttype=4,lladdrtype=1,lladdrlen=6,src=b"\\x02\\0\\0\\0\\0\\1\\0\\0",proto=0x800)/{I2}/{U2}', OURS_ONLY),
     ("null", f"null family=2 / {I1} / {U1}", f"Loopback(type=2)/{I2}/{U2}", OURS_ONLY),
     # IPv4.
     ("ip", f"{I1} / text=hi", f'{I2}/"hi"'),
@@ -109,7 +112,32 @@ ROWS = [
     ("icmp6", f"{V1} / icmp6 type=3 / {V1} / {U1}", f"{V2}/ICMPv6TimeExceeded()/{V2}/{U2}"),
     ("icmp6", f"{V1} hlim=255 / icmp6 type=135 tgt=fd00::9",
      f'{V2[:-1]},hlim=255)/ICMPv6ND_NS(tgt="fd00::9")'),
+    # IPv6 extension headers.
+    ("hbh", f"{V1} / hbh ra=0 / {U1}", f"{V2}/IPv6ExtHdrHopByHop(options=[RouterAlert(value=0)])/{U2}", OURS_ONLY),
+    ("hbh", f"{V1} / hbh jumbo=70000 / {U1}",
+     f"{V2}/IPv6ExtHdrHopByHop(options=[Jumbo(jumboplen=70000)])/{U2}", OURS_ONLY),
+    ("hbh", f"{V1} / hbh / {U1}", f"{V2}/IPv6ExtHdrHopByHop()/{U2}"),
+    ("dst6", f"{V1} / dst6 padn=2 home=fd00::7 / {U1} chksum=1",
+     f'{V2}/IPv6ExtHdrDestOpt(options=[HAO(hoa="fd00::7")])/{U2[:-1]},chksum=1)', OURS_ONLY),
+    ("dst6", f"{V1} / hbh / dst6 / {U1}", f"{V2}/IPv6ExtHdrHopByHop()/IPv6ExtHdrDestOpt()/{U2}"),
+    ("rt6", f"{V1} / rt6 segleft=2 addr=fd00::8,fd00::9 / {U1}",
+     f'{V2}/IPv6ExtHdrRouting(segleft=2,addresses=["fd00::8","fd00::9"])/{U2}', OURS_ONLY),
+    ("rt6", f"{V1} / rt6 type=4 segleft=1 lastentry=1 tag=7 addr=fd00::8,fd00::9 / {U1}",
+     f'{V2}/IPv6ExtHdrSegmentRouting(segleft=1,lastentry=1,tag=7,addresses=["fd00::8","fd00::9"])/{U2}', OURS_ONLY),
+    ("frag6", f"{V1} / frag6 offset=5 m=1 id=9 nh=17 / hex=0011", f'{V2}/IPv6ExtHdrFragment(offset=5,m=1,id=9,nh=17)/b"\\x00\\x11"'),
+    ("frag6", f"{V1} / frag6 id=9 / {U1}", f"{V2}/IPv6ExtHdrFragment(id=9)/{U2}"),
+    # Routing.
+    ("pim", f"{I1} / pim type=0 / hex=00010002", f'{I2}/PIMv2Hdr(type=0)/b"\\x00\\x01\\x00\\x02"', OURS_ONLY),
+    ("pim", f"{V1} / pim type=3 / hex=00010002", f'{V2}/PIMv2Hdr(type=3)/b"\\x00\\x01\\x00\\x02"', OURS_ONLY),
     # Tunnels.
+    ("erspan", f"{I1} / gre seq=9 / erspan vlan=5 cos=2 session=7 index=3 / {E1} / {I1} / {U1}",
+     f"{I2}/GRE(seqnum_present=1,sequence_number=9,proto=0x88be)/ERSPAN_II(vlan=5,cos=2,session_id=7,index=3)/{E2}/{I2}/{U2}", OURS_ONLY),
+    ("erspan", f"{I1} / gre seq=9 / erspan version=2 vlan=5 session=7 timestamp=1 sgt=2 / {E1} / {I1} / {U1}",
+     f"{I2}/GRE(seqnum_present=1,sequence_number=9,proto=0x22eb)/ERSPAN_III(vlan=5,session_id=7,timestamp=1,sgt_other=2,p=1)/{E2}/{I2}/{U2}", OURS_ONLY),
+    ("pw", f"{E1} / mpls label=16 ttl=9 / pw seq=3 / {E1} / {I1} / {U1}",
+     f"{E2}/MPLS(label=16,ttl=9,s=1)/EoMCW(seq=3)/{E2}/{I2}/{U2}"),
+    ("ppp", f"ppp / {I1} / {U1}", f"PPP(proto=0x21)/{I2}/{U2}", OURS_ONLY),
+    ("ppp", f"ppp hdlc / {I1} / {U1}", f"HDLC()/PPP(proto=0x21)/{I2}/{U2}", OURS_ONLY),
     ("gre", f"{I1} / gre / {I1} / {U1}", f"{I2}/GRE()/{I2}/{U2}"),
     ("gre", f"{I1} / gre key=7 seq=9 / {I1} / {U1}",
      f"{I2}/GRE(key_present=1,key=7,seqnum_present=1,sequence_number=9)/{I2}/{U2}", OURS_ONLY),

@@ -280,11 +280,13 @@ pub(super) fn near(name: &str) -> Vec<&'static str> {
     let last = lower.rsplit('.').next().unwrap_or_default();
     let mut found: Vec<(usize, &str)> = all()
         .filter_map(|known| {
-            let slips = strsim::osa_distance(&lower, known);
-            let alike = slips <= 1 + known.len() / 5;
+            let slips = crate::text::slips(&lower, known);
             let inside = last.len() > 2
                 && (known.rsplit('.').next() == Some(last) || known.split('.').any(|p| p == lower));
-            (alike || inside).then_some((slips, known))
+            match slips {
+                None if inside => Some((known.len(), known)),
+                slips => Some((slips?, known)),
+            }
         })
         .collect();
     found.sort_unstable();

@@ -7,7 +7,7 @@
 //!  sending    segments out, repetitions, time-outs (RFC 6298)            arrived    what is read of one
 //! ```
 //!
-//! What it leaves out: congestion control beyond a fixed window of [`FLIGHT`] segments, urgent data, delayed
+//! What it leaves out: congestion control beyond a fixed window of ten segments, urgent data, delayed
 //! acknowledgments, SACK blocks of its own, and sitting TIME-WAIT out.
 
 mod arrived;
@@ -388,7 +388,8 @@ impl Connection {
         self.nxt == self.text_end().wrapping_add(1)
     }
 
-    fn fin_is_acknowledged(&self) -> bool {
+    /// Its own FIN was sent, and has arrived.
+    pub fn fin_is_acknowledged(&self) -> bool {
         self.fin_is_sent() && self.una == self.nxt
     }
 

@@ -12,6 +12,17 @@ use crate::{
 /// Bytes of a TCP header without options.
 const BARE: usize = 20;
 
+/// Fields that the connection fills in, and who says what they are.
+const HELD: &[(&str, &str)] = &[
+    ("src", "--source does"),
+    ("dst", "HOST does"),
+    ("sport", "--sport does, or --listen"),
+    ("srcport", "--sport does, or --listen"),
+    ("dport", "PORT does"),
+    ("dstport", "PORT does"),
+    ("ack", "it follows from the peer's sequence number"),
+];
+
 /// The user's words: those about IP hold for every packet; those about TCP for the SYN, and its window for every segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
@@ -60,7 +71,24 @@ impl Template {
         if text.trim().is_empty() {
             return Ok(template);
         }
-        Spec::parse(text, &NoFiles)?;
+        let refused = |word: &str, message: String, help: &str| {
+            let at = text.find(word).unwrap_or_default();
+            SpecError {
+                spec: text.to_owned(),
+                at: text.get(..at).unwrap_or_default().chars().count(),
+                len: word.chars().count(),
+                message,
+                help: Some(help.to_owned()),
+            }
+        };
+        if Spec::parse(text, &NoFiles)?.count() > 1 {
+            let message = "a list or range makes several packets, and a handshake has one SYN";
+            return Err(refused(
+                text,
+                message.to_owned(),
+                "give each field one value",
+            ));
+        }
         for layer in text
             .split_whitespace()
             .collect::<Vec<_>>()
@@ -69,19 +97,30 @@ impl Template {
             let [name, words @ ..] = layer else {
                 continue;
             };
-            let words = words.join(" ");
+            let said = words.join(" ");
             match *name {
-                "ip" => (template.version, template.ip) = (Some(4), words),
-                "ip6" => (template.version, template.ip) = (Some(6), words),
-                "tcp" => template.tcp = words,
+                "ip" => (template.version, template.ip) = (Some(4), said),
+                "ip6" => (template.version, template.ip) = (Some(6), said),
+                "tcp" => template.tcp = said,
                 other => {
-                    return Err(SpecError {
-                        spec: text.to_owned(),
-                        at: 0,
-                        len: text.chars().count(),
-                        message: format!("a handshake is made of ip and tcp, not of {other}"),
-                        help: Some("such as: ip ttl=5 / tcp window=1000 mss=1000".to_owned()),
-                    });
+                    let message = format!("a handshake is made of ip and tcp, not of {other}");
+                    let help = "such as: ip ttl=5 / tcp window=1000 mss=1000";
+                    return Err(refused(text, message, help));
+                }
+            }
+            for word in words {
+                let field = word.split('=').next().unwrap_or_default();
+                let field = ["ip.", "ipv6.", "tcp."]
+                    .iter()
+                    .find_map(|layer| field.strip_prefix(layer))
+                    .unwrap_or(field);
+                if let Some((_, whose)) = HELD.iter().find(|(held, _)| *held == field) {
+                    let message = format!("{field} is not for --with to say: {whose}");
+                    return Err(refused(
+                        word,
+                        message,
+                        "the words of --with are about the rest",
+                    ));
                 }
             }
         }
@@ -92,6 +131,14 @@ impl Template {
     pub fn suits(&self, address: IpAddr) -> bool {
         let version = if address.is_ipv6() { 6 } else { 4 };
         self.version.is_none_or(|named| named == version)
+    }
+
+    /// A packet as a server at `own` would send it first.
+    ///
+    /// # Errors
+    /// When the words make no packet.
+    pub fn sample(&self, own: IpAddr) -> Result<Built, SpecError> {
+        self.first("SA", [SocketAddr::new(own, 1); 2], 0, Some(1))
     }
 
     /// A SYN, with or without ACK. One without any option gets the usual maximum segment size.

@@ -511,10 +511,14 @@ fn the_users_words_stand_in_the_packets() {
         ("udp dport=5", "not of udp"),
         ("tcp sqe=5", "did you mean seq"),
         ("ip ttl=5 / tcp / text=x", "not of"),
+        ("ip dst=10.0.0.9", "HOST does"),
+        ("tcp seq=1 tcp.srcport=9", "--sport does"),
+        ("tcp window=1,2", "one SYN"),
     ] {
         let error = Template::read(words).unwrap_err().to_string();
         assert!(error.contains(wanted), "{words}: {error}");
     }
+    assert!(Template::read("ip ttl=5 / tcp flags.ece=1 mss=5").is_ok());
 }
 
 #[test]

@@ -175,7 +175,6 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     fn text(message: &[u8], at: usize) -> String {
         String::from_utf8_lossy(read(message, at).text()).into_owned()
@@ -241,10 +240,8 @@ mod tests {
         }
         assert_eq!(text(&message, 2 * 127), "<Root>");
         assert_eq!(text(&message, 2 * 128), "<Name contains too many pointers>");
-        let before = Instant::now();
         for at in 0..message.len() {
             let _ = read(&message, at);
         }
-        assert!(before.elapsed().as_secs() < 5);
     }
 }

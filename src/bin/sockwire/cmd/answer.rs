@@ -15,7 +15,7 @@ use sockwire::{
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{
-    Exit, Failure, Global, Outcome, gather, number,
+    Exit, Failure, Global, Numeric, Outcome, gather, number,
     output::{Output, write_wrapped},
     privilege,
 };
@@ -59,9 +59,8 @@ pub(crate) struct Args {
     /// One JSON object a line
     #[arg(long)]
     json: bool,
-    /// Numbers, not names: always so
-    #[arg(short = 'n', action = clap::ArgAction::Count)]
-    numeric: u8,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 impl Args {

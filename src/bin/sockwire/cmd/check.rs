@@ -18,7 +18,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome, answer, gather,
+    Exit, Failure, Global, Numeric, Outcome, answer, gather,
     output::{self, Output, write_wrapped},
     privilege,
 };
@@ -66,9 +66,8 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
-    /// Numbers, not names: always so
-    #[arg(short = 'n', action = clap::ArgAction::Count)]
-    numeric: u8,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// Runs the command.

@@ -1,6 +1,7 @@
 //! `sockwire craft`: builds packets from words, and shows or records them. It opens no socket.
 
 mod list;
+mod note;
 pub(super) mod specs;
 
 use std::{
@@ -16,6 +17,7 @@ use sockwire::{
     frame::{Frame, Interface},
     layer::Packet,
     link::LinkType,
+    proto::frame::Around,
     render::{
         hex,
         line::{Lines, Options, TimeForm},
@@ -26,7 +28,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome, number,
+    Exit, Failure, Global, Numeric, Outcome, number,
     output::{self, Output},
     pipeline::{Recorder, now},
     privilege,
@@ -45,7 +47,7 @@ Examples:
   sockwire craft eth / ip dst=10.0.0.2 / udp dport=9 chksum=0xdead / text=hello
   sockwire craft ip dst=10.0.0.0/30 / tcp dport=22,80,443       12 packets, one line each
   sockwire craft --hex ip dst=10.0.0.2 ttl=1..30 / icmp          their bytes
-  sockwire craft eth / arp dst=10.0.0.2 -w request.pcapng
+  sockwire craft eth / arp pdst=10.0.0.2 -w request.pcapng
   sockwire read trace.pcapng --as craft | sockwire craft - -w same.pcapng
   sockwire craft --list            the layers
   sockwire craft --list tcp        the words of one";
@@ -99,9 +101,14 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
+    /// Packets longer than this are shown in the fragments that they would leave in
+    #[arg(skip)]
+    mtu: Option<usize>,
     /// Time of the first packet, in seconds since 1970, instead of now (with -w) or 0; each next is a microsecond later
     #[arg(long, value_name = "SECONDS", value_parser = time)]
     time: Option<Time>,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// Runs the command.
@@ -123,6 +130,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         recorder.finish()?;
     }
     result?;
+    if let Some(note) = maker.note {
+        global.talk(format_args!("note: {note}"));
+    }
     if maker.number == 0 {
         global.talk("there is no specification");
         return Ok(Exit::NoMatch);
@@ -130,17 +140,27 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// How a command shows what it would send.
+pub(super) struct Shown {
+    pub(super) json: bool,
+    pub(super) verbose: bool,
+    /// Longer packets would leave in fragments.
+    pub(super) mtu: Option<usize>,
+}
+
 /// Shows the packets of `words`, or of the lines of a file, for commands that would send them.
 pub(super) fn show(
     words: Vec<String>,
     from: Option<PathBuf>,
-    json: bool,
+    form: Shown,
     global: &Global,
 ) -> Outcome {
     let args = Args {
         words,
         from,
-        json,
+        json: form.json,
+        verbose: form.verbose.into(),
+        mtu: form.mtu,
         ..Args::default()
     };
     run(args, global)
@@ -187,6 +207,8 @@ struct Maker {
     /// Packets so far.
     number: u64,
     time: Time,
+    /// What a lone packet is probably not meant to be.
+    note: Option<String>,
 }
 
 impl Maker {
@@ -220,6 +242,7 @@ impl Maker {
             built: Built::default(),
             interfaces: Vec::new(),
             number: 0,
+            note: None,
             time: args.time.unwrap_or(now),
         })
     }
@@ -252,8 +275,13 @@ impl Maker {
     /// Builds packet `n`, records it and shows it; `alone` when there is no other.
     fn packet(&mut self, spec: &Spec, n: u64, args: &Args, alone: bool) -> Result<(), Failure> {
         spec.build(n, &NoRoute, &mut self.built);
-        self.number += 1;
         let link = spec.link();
+        if let Some(mtu) = args.mtu
+            && self.fragments(mtu, link.unwrap_or(LinkType::RAW), args.json)?
+        {
+            return Ok(());
+        }
+        self.number += 1;
         let crafted = self.built.packet(link.unwrap_or(LinkType::RAW));
         let frame = Frame {
             number: self.number,
@@ -299,6 +327,9 @@ impl Maker {
                 return Ok(());
             }
             Form::Tree => {
+                if alone {
+                    self.note = note::of(&self.built.layers, link.map(|_| packet.layers));
+                }
                 self.lines.packet(&packet, None, text);
                 let marks = spec.marks(&NoRoute, &self.built);
                 tree::crafted(&packet, &marks, output::columns(), self.tree, text);
@@ -314,6 +345,44 @@ impl Maker {
             hex::bytes(frame.bytes, form, text);
         }
         Ok(())
+    }
+}
+
+impl Maker {
+    /// Shows the fragments in which the packet would leave, each with a line; none when it fits.
+    fn fragments(&mut self, mtu: usize, link: LinkType, json: bool) -> Result<bool, Failure> {
+        let (mut bytes, mut lengths) = (Vec::new(), Vec::new());
+        let cut = self.built.cut(Some(mtu), 1, &mut bytes, &mut lengths);
+        cut.map_err(|error| usage(format!("--mtu {mtu}: {error}")))?;
+        if lengths.len() < 2 {
+            return Ok(false);
+        }
+        let mut rest = bytes.as_slice();
+        for len in lengths {
+            let (fragment, after) = rest.split_at(len as usize);
+            rest = after;
+            self.number += 1;
+            let frame = Frame {
+                number: self.number,
+                bytes: fragment,
+                wire_len: len,
+                ..self.built.packet(link).frame
+            };
+            self.decoded.clear();
+            self.decoder.frame(&frame, &mut self.decoded);
+            let Some(packet) = self.decoded.packet_of(frame, 0) else {
+                continue;
+            };
+            match json {
+                true => {
+                    let around = Around::default();
+                    self.records
+                        .packet(&packet, &around, &mut self.output.bytes);
+                }
+                false => self.lines.packet(&packet, None, &mut self.output.text),
+            }
+        }
+        Ok(true)
     }
 }
 

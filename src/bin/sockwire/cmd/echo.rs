@@ -24,7 +24,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     craft::specs::Disk,
     machine, number,
     output::{self, Output},
@@ -59,6 +59,8 @@ pub(crate) struct Args {
     /// The packet, as craft reads it
     #[arg(value_name = "SPEC", required = true)]
     spec: Vec<String>,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// The words for [`Via`].
@@ -72,6 +74,16 @@ enum Kind {
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let spec = Spec::parse(&args.spec.join(" "), &Disk);
     let spec = spec.map_err(|error| Failure::new(Exit::Usage, error))?;
+    let usage = |what: &'static str| Err(Failure::new(Exit::Usage, anyhow!(what)));
+    match (spec.link(), spec.count()) {
+        (None, _) => {
+            return usage(
+                "a packet that is sent begins with eth or ip: put ip dst=10.0.9.2 / in front",
+            );
+        }
+        (_, 1) => {}
+        _ => return usage("echo sends one packet, and lists make many"),
+    }
     let plan = Plan {
         hops: args.hops,
         nat: args.nat,
@@ -97,6 +109,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         }),
         output: Output::stdout(global.ascii)?,
         decoder: Decoder::default(),
+        ascii: global.ascii,
     };
     telling.tell(plan, &echoed);
     telling.output.flush()?;
@@ -128,10 +141,12 @@ struct Telling {
     lines: Lines,
     output: Output,
     decoder: Decoder,
+    ascii: bool,
 }
 
 impl Telling {
     fn tell(&mut self, plan: Plan, echoed: &Echoed) {
+        let line = if self.ascii { "--" } else { "──" };
         let mut text = format!("A {}", plan.a());
         for router in 1..=plan.hops {
             let nat = if plan.nat && router == plan.hops {
@@ -139,10 +154,10 @@ impl Telling {
             } else {
                 ""
             };
-            text.push_str(&format!(" ── R{router}{nat}"));
+            text.push_str(&format!(" {line} R{router}{nat}"));
         }
         text.push_str(&format!(
-            " ── B {B}, which echoes port {ECHO_PORT}\nsent by {}\n\n",
+            " {line} B {B}, which echoes port {ECHO_PORT}\nsent by {}\n\n",
             echoed.by
         ));
         self.output.text.push_str(&text);

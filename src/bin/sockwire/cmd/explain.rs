@@ -27,7 +27,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     output::{self, Output, write_wrapped},
     packets::{each, link, no_packet},
     privilege,
@@ -77,9 +77,8 @@ pub(crate) struct Args {
     /// One JSON object
     #[arg(long)]
     json: bool,
-    /// Numbers, not names: always so
-    #[arg(short = 'n', action = clap::ArgAction::Count)]
-    numeric: u8,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// What is asked for.

@@ -24,7 +24,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome, number, output,
+    Exit, Failure, Global, Numeric, Outcome, number, output,
     output::Output,
     pipeline::{Pipeline, View},
     read,
@@ -79,9 +79,8 @@ pub(crate) struct Args {
     /// Reads on where a packed file grows as a decompression bomb does
     #[arg(long)]
     no_limit: bool,
-    /// Numbers, not names: always so
-    #[arg(short = 'n', action = clap::ArgAction::Count)]
-    numeric: u8,
+    #[command(flatten)]
+    numeric: Numeric,
     /// A capture file, and which stream: tcp:0, udp:0, or 0 for tcp:0
     #[arg(value_name = "FILE|STREAM", num_args = 0..=2)]
     words: Vec<String>,

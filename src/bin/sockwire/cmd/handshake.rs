@@ -4,7 +4,7 @@ mod lab;
 mod telling;
 
 use std::{
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     ops::ControlFlow,
     path::PathBuf,
 };
@@ -26,7 +26,7 @@ use sockwire::{
 };
 
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, number, permission, privilege};
+use super::{Exit, Failure, Global, Numeric, Outcome, number, output, permission, privilege};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,12 +73,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     source: Option<IpAddr>,
     /// The own port [default: a free one]
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::<u16>(0..=65535, "--sport 41000"))]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with = "listen", value_parser = number::<u16>(0..=65535, "--sport 41000"))]
     sport: u16,
     /// Whose RSTs there are: none, or the kernel's as ever, which ends the connection
     #[arg(long, value_enum, value_name = "WHOSE", default_value_t = Rst::None)]
     rst: Rst,
-    /// Over IPv6
+    /// Over IPv6; with --listen: over nothing else
     #[arg(short = '6', long)]
     ipv6: bool,
     /// In the lab: milliseconds from one host to the other
@@ -102,6 +102,8 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// How it closes.
@@ -167,11 +169,13 @@ impl Args {
                 "--with is about another version of IP than {other}"
             )));
         }
+        let any = (self.ipv6 && self.listen.is_some()).then_some(Ipv6Addr::UNSPECIFIED.into());
+        let source = self.source.or(any);
         Ok(Plan {
             template,
             settings: self.settings(text),
             remote,
-            source: self.source,
+            source,
             port: self.listen.unwrap_or(self.sport),
             kernel_resets: self.rst == Rst::Kernel,
         })
@@ -215,8 +219,12 @@ impl Args {
         // IPv4 first, as examples have it.
         found.sort_by_key(SocketAddr::is_ipv6);
         let none = || {
+            let version = match self.source {
+                Some(IpAddr::V4(_)) => "IPv4",
+                Some(IpAddr::V6(_)) | None => "IPv6",
+            };
             let name = Safe(name.as_bytes());
-            Failure::new(Exit::NoSuch, anyhow!("{name} has no address of that kind"))
+            Failure::new(Exit::NoSuch, anyhow!("{name} has no {version} address"))
         };
         found.first().copied().map(Some).ok_or_else(none)
     }
@@ -264,6 +272,8 @@ fn live(args: &Args, remote: Option<SocketAddr>, global: &Global) -> Outcome {
     told?;
     let exit = telling.close(&ending, handshake.connection(), args)?;
     match ending {
+        // Ctrl-C is how waiting for a client is ended.
+        Ok(None) if stop.asked() => Ok(Exit::Done),
         Ok(_) => Ok(exit),
         Err(error) => Err(failed(error, args)),
     }
@@ -275,7 +285,7 @@ fn introduction(handshake: &Handshake) -> String {
     let port = connection.local().port();
     let who = match connection.remote() {
         Some(remote) => format!("by hand: {} → {remote}", connection.local()),
-        None => format!("by hand: waiting on port {port} for a client; Ctrl-C ends"),
+        None => format!("by hand: waiting on port {port} for a client (Ctrl-C ends)"),
     };
     let quiet = match handshake.hushed() {
         None => format!("no socket owns :{port}, so the kernel answers for it (--rst kernel)"),
@@ -284,10 +294,14 @@ fn introduction(handshake: &Handshake) -> String {
                 Hushed::Filter => "whose filter lets nothing in",
                 Hushed::MinTtl => "that wants TTL 255",
             };
-            format!("the kernel is kept quiet by a listening socket on :{port} {how}")
+            format!("the kernel is kept quiet by a socket on :{port} {how}")
         }
     };
-    format!("{who}    {}\n{quiet}", handshake.describe())
+    let mut lines = String::new();
+    for text in [format!("{who}, {}", handshake.describe()), quiet] {
+        output::write_wrapped(&mut lines, 0, 80, &text);
+    }
+    lines.trim_end().to_owned()
 }
 
 /// The exit code for how it ended.

@@ -154,6 +154,14 @@ impl Global {
     }
 }
 
+/// `-n`, where numbers are shown anyway: it is understood everywhere.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Numeric {
+    /// Numbers, not names: always so
+    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    numeric: u8,
+}
+
 /// Reads a number for an option; `example` shows how it is given.
 fn number<T: TryFrom<u64>>(
     range: RangeInclusive<u64>,

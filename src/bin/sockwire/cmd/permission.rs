@@ -41,10 +41,10 @@ pub(crate) fn of_probe(error: ProbeError) -> Failure {
         }
         ProbeError::NoRoute(_) | ProbeError::NoNeighbour(_) => Exit::NoSuch,
         ProbeError::Io { ref source, .. } => match source.raw_os_error() {
-            Some(libc::ENODEV | libc::ENXIO) => Exit::NoSuch,
+            Some(libc::ENODEV | libc::ENXIO | libc::EADDRNOTAVAIL) => Exit::NoSuch,
             _ => Exit::WriteFailed,
         },
-        ProbeError::Unsendable(_) => Exit::Usage,
+        ProbeError::Unsendable(_) | ProbeError::Refused(_) => Exit::Usage,
     };
     // Its text has its cause already.
     Failure::new(exit, anyhow!("{error}"))

@@ -2,7 +2,7 @@
 
 mod telling;
 
-use std::{cell::Cell, path::PathBuf};
+use std::{cell::Cell, net::SocketAddr, path::PathBuf};
 
 use anyhow::anyhow;
 use sockwire::{
@@ -12,7 +12,7 @@ use sockwire::{
     layer::Packet,
     link::LinkType,
     probe::{
-        Ear, Hearing, KernelRoute, Outlet, Stamp, Via,
+        Ear, Hearing, Hush, Judge, KernelRoute, Outlet, Stamp, Via,
         ask::{Asking, Due, Pace, Question},
         changed_by_raw,
         limits::{Plan, Rate, USUAL_RATE},
@@ -24,7 +24,9 @@ use sockwire::{
 
 pub(super) use self::telling::Millis;
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, craft::specs::spec, number, permission, privilege};
+use super::{
+    Exit, Failure, Global, Numeric, Outcome, craft::specs::spec, number, permission, privilege,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,7 +69,7 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
-    /// Adds every field of the answers
+    /// Adds every field: of what is sent, with where its value comes from, and of the answers
     #[arg(short = 'v', long)]
     verbose: bool,
     /// One JSON object a question
@@ -76,6 +78,8 @@ pub(crate) struct Args {
     /// Sends what is refused without this: a foreign source, a broadcast, out of reach of loopback and private networks
     #[arg(long)]
     yes_really: bool,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// Seconds as nanoseconds.
@@ -108,7 +112,7 @@ impl Route for Round<'_> {
         self.route.macs(destination)
     }
 
-    fn source_mac(&self, destination: std::net::IpAddr) -> Option<[u8; 6]> {
+    fn source_mac(&self, destination: Option<std::net::IpAddr>) -> Option<[u8; 6]> {
         self.route.source_mac(destination)
     }
 
@@ -123,10 +127,17 @@ impl Route for Round<'_> {
     }
 }
 
+/// Sockets of datagrams that are kept from being refused by the own kernel: more would want too many files.
+const HUSHED: usize = 100;
+
 /// What is known of all packets before the first leaves.
 #[derive(Default)]
 struct Survey {
     hearing: Hearing,
+    /// Where datagrams come from.
+    senders: Vec<SocketAddr>,
+    /// Columns of the longest words about what varies.
+    varied: usize,
     /// A packet that no raw IP socket would keep as it is; else the first.
     sample: u64,
     found_one: bool,
@@ -150,6 +161,12 @@ impl Survey {
                     let port = view.u16(0).unwrap_or(0);
                     if self.hearing.ports.last() != Some(&port) {
                         self.hearing.ports.push(port);
+                    }
+                    let sender = packet.views().find_map(|view| view.addresses());
+                    let sender = sender.map(|ends| SocketAddr::new(ends.0, port));
+                    if protocol.name == "udp" && self.senders.len() < HUSHED && port != 0 {
+                        let new = sender.filter(|sender| !self.senders.contains(sender));
+                        self.senders.extend(new);
                     }
                 }
                 _ => {}
@@ -206,6 +223,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         None => KernelRoute::open(),
     };
     let route = route.map_err(permission::of_probe)?;
+    let mut judge = Judge::new(route.clone(), plan);
     let route = Round {
         route: &route,
         round: Cell::new(0),
@@ -215,12 +233,16 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     for number in 0..spec.count() {
         spec.build(number, &route, &mut built);
         let packet = built.packet(link);
-        if let Some(aim) = route.route.aim(&packet).map_err(permission::of_probe)? {
-            plan.check_aim(&aim)
-                .map_err(|refusal| usage(refusal.into()))?;
-        }
+        judge.check(&packet.frame).map_err(permission::of_probe)?;
         survey.packet(number, &packet);
+        let words = spec.varied(&built).into_iter();
+        let widths = words.map(|(word, value)| (word.len(), value.to_string().len()));
+        let widths = widths.fold((0, 0), |sum, more| (sum.0 + 1 + more.0, sum.1 + 1 + more.1));
+        survey.varied = survey.varied.max(widths.0).max(widths.1);
     }
+    // A port that no program has would answer the reply with an error. One that is taken, or not ours, is left alone.
+    let senders = survey.senders.iter();
+    let hushes: Vec<Hush> = senders.filter_map(|own| Hush::udp(*own).ok()).collect();
     let is_ip = matches!(link, LinkType::RAW | LinkType::IPV4 | LinkType::IPV6);
     // The kernel begins to stamp a moment after the first socket asks: that one is opened first.
     let early = is_ip.then(|| Ear::open(survey.hearing())).transpose();
@@ -237,7 +259,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         })
         .map_err(permission::of_probe)?,
     };
-    let telling = Telling::new(&args, &spec, (link, &outlet.device().name), global)?;
+    let device = (link, outlet.device().name.as_str());
+    let telling = Telling::new(&args, &spec, device, survey.varied, global)?;
     let stop = Stop::install()?;
     // Every socket and file is open.
     privilege::give_up(global)?;
@@ -259,6 +282,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         asking,
         telling,
         built,
+        _hushes: hushes,
     }
     .run(stop)
 }
@@ -273,6 +297,8 @@ struct Run<'a> {
     asking: Asking,
     telling: Telling,
     built: Built,
+    /// Open as long as answers may come.
+    _hushes: Vec<Hush>,
 }
 
 impl Run<'_> {
@@ -339,7 +365,9 @@ impl Run<'_> {
                 self.outlet
                     .send(&question.bytes)
                     .map_err(permission::of_probe)?;
-                self.telling.sent(&question)?;
+                let shown = self.telling.is_verbose();
+                let marks = shown.then(|| self.spec.marks(&self.route, &self.built));
+                self.telling.sent(&question, marks.as_deref())?;
                 self.asking.asked(question);
             }
             Due::Again(number) => {
@@ -348,7 +376,7 @@ impl Run<'_> {
                     self.outlet
                         .send(&question.bytes)
                         .map_err(permission::of_probe)?;
-                    self.telling.sent(question)?;
+                    self.telling.sent(question, None)?;
                 }
             }
             Due::Silent(number) => {

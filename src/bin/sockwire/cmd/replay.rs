@@ -22,7 +22,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     gather::{self, End},
     number,
     output::{self, Output},
@@ -37,8 +37,8 @@ Examples:
   sudo sockwire replay trace.pcap -i eth0 --speed 2                      frames as they are, twice as fast
   sudo sockwire replay trace.pcap --map port:53=5353 --rate 10 -c 5
   sudo sockwire replay trace.pcap -i veth0 --rate max --loop 100 -c 100000
-  sockwire replay trace.pcap -n -w new.pcapng --map addr:10.1.0.0/16=10.2.0.0/16 --vlan 7
-  sockwire replay trace.pcap -n --map mac:02:00:00:00:00:01=02:00:00:00:00:09 --set ttl=3
+  sockwire replay trace.pcap --dry-run -w new.pcapng --map addr:10.1.0.0/16=10.2.0.0/16 --vlan 7
+  sockwire replay trace.pcap --dry-run --map mac:02:00:00:00:00:01=02:00:00:00:00:09 --set ttl=3
 
 Fields have the names of craft (tcp.dport) or Wireshark (tcp.dstport); addr, port, mac and ttl are all of their kind.
 --map also changes the packets that ICMP errors quote. Names and addresses inside payloads stay as they are.
@@ -88,9 +88,9 @@ pub(crate) struct Args {
     #[arg(short = 'i', long, value_name = "IF")]
     interface: Option<String>,
     /// Opens no socket: prints what would be sent, or writes it with -w
-    #[arg(short = 'n', long)]
+    #[arg(long)]
     dry_run: bool,
-    /// Records what was sent (with -n: what would be); .pcap writes pcap, other names pcapng
+    /// Records what was sent (with --dry-run: what would be); .pcap writes pcap, other names pcapng
     #[arg(short = 'w', long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Lets -w replace a file
@@ -104,6 +104,8 @@ pub(crate) struct Args {
     /// Which packets: a pcap filter such as: udp port 53
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// The words for [`Mend`].

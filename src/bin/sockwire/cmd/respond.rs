@@ -1,6 +1,6 @@
 //! `sockwire respond`: hears packets, and answers those that match with packets made from words and from what was heard.
 
-use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
 use jiff::tz::TimeZone;
@@ -14,7 +14,7 @@ use sockwire::{
     line::LineOptions,
     link::LinkType,
     probe::{
-        Ear, Hearing, KernelRoute, Outlet, ProbeError, Via,
+        Ear, Hearing, Judge, KernelRoute, Outlet, ProbeError, Via,
         limits::{Plan, Rate, USUAL_PACKETS, USUAL_RATE},
         respond::{Bucket, Guard},
     },
@@ -30,7 +30,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     craft::specs::Disk,
     number,
     output::{self, Output},
@@ -61,7 +61,7 @@ To answer in another host's name misleads whoever asks: do it where the network 
 
 /// Hears packets, and answers those that match
 ///
-/// A packet that lacks a field of the answer gets none, and is counted. Own packets are never answered. 100 answers a second
+/// A packet that lacks a field of the answer gets none, and is counted. Own packets are never answered. 100 packets a second
 /// and 10,000 in all are the most, unless asked otherwise.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES)]
@@ -75,7 +75,7 @@ pub(crate) struct Args {
     /// Ends after so many answers
     #[arg(short = 'c', long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX, "-c 5"))]
     count: Option<u64>,
-    /// Answers a second, at most
+    /// Packets a second, at most
     #[arg(long, value_name = "N", default_value_t = USUAL_RATE, value_parser = rate)]
     rate: f64,
     /// Records what was heard and answered, and prints none of it; .pcap writes pcap, other names pcapng
@@ -95,6 +95,8 @@ pub(crate) struct Args {
     /// The answer, as craft reads it, with fields of the packet in braces
     #[arg(value_name = "SPEC", last = true, required = true)]
     spec: Vec<String>,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 fn rate(word: &str) -> Result<f64, String> {
@@ -133,6 +135,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         false => Some(promiscuous(&name, device.index)?),
     };
     let template = template(&text, device.mac.unwrap_or_default())?;
+    let route = match template.link() {
+        // Frames leave where the question was heard, whatever the routes say.
+        Some(LinkType::ETHERNET) => KernelRoute::through(&name).map_err(permission::of_probe)?,
+        _ => route,
+    };
     let outlets = Outlets::open(&template, &name, &route)?;
     global.talk(format_args!(
         "hearing on {name}, answering by {}; Ctrl-C ends",
@@ -147,6 +154,12 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         snaplen: 0,
         filter: None,
     })];
+    let plan = Plan {
+        packets: 1,
+        counted: true,
+        rate: Rate::PerSecond(args.rate),
+        really: args.yes_really,
+    };
     let mut machine = Machine {
         sifter: filters.selection.sifter(),
         display: filters.display,
@@ -159,14 +172,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         answer: Decoded::default(),
         guard: Guard::default(),
         bucket: Bucket::new(args.rate),
+        judge: Judge::new(route.clone(), plan),
         route,
-        judged: HashSet::new(),
-        plan: Plan {
-            packets: 1,
-            counted: true,
-            rate: Rate::PerSecond(args.rate),
-            really: args.yes_really,
-        },
         outlets,
         telling: Telling {
             recorder,
@@ -176,11 +183,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         },
         tally: Tally::default(),
     };
-    let limit = args.count.unwrap_or(USUAL_PACKETS);
-    let heard = machine.listen(ear, limit);
-    if args.count.is_none() && machine.tally.answered >= limit {
+    let heard = machine.listen(ear, args.count);
+    if args.count.is_none() && machine.tally.sent >= USUAL_PACKETS {
         global.talk(format_args!(
-            "{USUAL_PACKETS} answers are the most without being asked: -c N allows N"
+            "{USUAL_PACKETS} packets are the most without being asked: -c N allows N answers"
         ));
     }
     machine.tally.say(global);
@@ -304,6 +310,8 @@ struct Tally {
     other: u64,
     own: u64,
     answered: u64,
+    /// Packets of the answers.
+    sent: u64,
     slow: u64,
     /// Reasons in the order in which they came up; of each, the first case.
     left_out: Vec<(String, u64)>,
@@ -374,20 +382,22 @@ struct Machine {
     guard: Guard,
     bucket: Bucket,
     route: KernelRoute,
-    /// From where to where: judged and found harmless.
-    judged: HashSet<(IpAddr, IpAddr)>,
-    plan: Plan,
+    judge: Judge,
     outlets: Outlets,
     telling: Telling,
     tally: Tally,
 }
 
 impl Machine {
-    fn listen(&mut self, mut ear: Ear, limit: u64) -> Outcome {
+    fn listen(&mut self, mut ear: Ear, count: Option<u64>) -> Outcome {
         /// Ctrl-C is looked for again by then.
         const LOOK: i64 = SECOND / 5;
         let stop = Stop::install()?;
-        while !stop.asked() && self.tally.answered < limit {
+        let is_over = |tally: &Tally| match count {
+            Some(count) => tally.answered >= count,
+            None => tally.sent >= USUAL_PACKETS,
+        };
+        while !stop.asked() && !is_over(&self.tally) {
             let until = ear.now().plus(LOOK);
             let Some(heard) = ear.next(until).map_err(permission::of_probe)? else {
                 continue;
@@ -451,17 +461,19 @@ impl Machine {
             self.tally.leave_out(unfit.to_string());
             return Ok(());
         }
-        if !self.bucket.take(time) {
+        // A list can also come out of a packet.
+        let packets = self.template.spec().count().min(MOST);
+        if !self.bucket.take(time, packets) {
             self.tally.slow += 1;
             return Ok(());
         }
         self.telling.tell(packet, &self.interfaces)?;
-        // A list can also come out of a packet.
-        for n in 0..self.template.spec().count().min(MOST) {
+        for n in 0..packets {
             self.template.spec().build(n, &self.route, &mut self.built);
             if !self.send(time)? {
                 return Ok(());
             }
+            self.tally.sent += 1;
         }
         self.tally.answered += 1;
         Ok(())
@@ -485,26 +497,9 @@ impl Machine {
         let Some(packet) = self.answer.packet_of(frame, 0) else {
             return Ok(false);
         };
-        // ARP stays on its link, whatever the addresses in it.
-        let mut views = packet
-            .views()
-            .filter(|view| view.layer.protocol.name != "arp");
-        let ends = views.find_map(|view| (view.layer.protocol.addresses?)(&view));
-        if let Some(ends) = ends.filter(|ends| !self.judged.contains(ends)) {
-            let judged = match self.route.aim(&packet) {
-                Ok(Some(aim)) => self.plan.check_aim(&aim).map_err(|error| error.to_string()),
-                Ok(None) => Ok(()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(why) = judged {
-                self.tally.leave_out(why);
-                return Ok(false);
-            }
-            // Strangers choose their addresses: what is remembered is bounded.
-            if self.judged.len() == 65_536 {
-                self.judged.clear();
-            }
-            self.judged.insert(ends);
+        if let Err(why) = self.judge.check(&frame) {
+            self.tally.leave_out(why.to_string());
+            return Ok(false);
         }
         // Before it leaves: on loopback it is heard at once.
         self.guard.sent(&packet);

@@ -25,7 +25,7 @@ use self::{
     telling::Telling,
 };
 use super::{
-    Exit, Failure, Global, Outcome,
+    Exit, Failure, Global, Numeric, Outcome,
     craft::{self, specs::Specs},
     number, permission, privilege,
 };
@@ -38,17 +38,18 @@ Examples:
   sudo sockwire send ip dst=10.0.0.2 / udp dport=9 chksum=0xdead / text=wrong
   sudo sockwire send --mtu 576 ip dst=10.0.0.2 / udp dport=9 / random=2000:1
   sudo sockwire send -i eth0 eth dst=02:00:00:00:00:02 type=0x88b5 / hex=00ff
-  sockwire send -n ip dst=10.0.0.2 / udp dport=9       shows it, sends nothing";
+  sockwire send --dry-run ip dst=10.0.0.2 / udp dport=9    shows it, sends nothing";
 
 const SAFETY: &str = "\
 Once each and at most 100 packets a second, unless asked; more than 10000 in all want -c. A source that is no address of \
-this host, --rate max, broadcasts and multicasts want --yes-really, unless they stay on loopback, in a lab, or on a \
-private network that this host is attached to.";
+this host, a rate of max or above 10000, broadcasts and multicasts want --yes-really, unless they stay on loopback, in a \
+lab, or on a private network that this host is attached to. Tunnels, source routes and bytes given as such are looked into.";
 
 /// Sends packets made from words
 ///
 /// A raw IP socket sends what the kernel would not change; anything else leaves by a packet socket, and is told why.
-/// With --rate max, whole Ethernet frames leave by AF_XDP, past the interface's queue, where the kernel has it.
+/// With --rate max, whole Ethernet frames leave by AF_XDP where the kernel has it, past the interface's queue: captures on that
+/// interface do not see them.
 /// Ctrl-C ends, with the counters on stderr.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES, after_help = SAFETY)]
@@ -80,11 +81,16 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
     /// Shows the packets and sends nothing; opens no socket
-    #[arg(short = 'n', long, conflicts_with = "write")]
+    #[arg(long, conflicts_with = "write")]
     dry_run: bool,
+    /// Each packet as a tree, with where each value comes from
+    #[arg(short = 'v', long)]
+    verbose: bool,
     /// The counters as one JSON object, and no lines
-    #[arg(long)]
+    #[arg(long, conflicts_with = "verbose")]
     json: bool,
+    #[command(flatten)]
+    numeric: Numeric,
 }
 
 /// How fast, and whether that is meant.
@@ -152,7 +158,12 @@ fn positive(word: &str) -> Option<f64> {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     if args.dry_run {
-        return craft::show(args.words, args.from, args.json, global);
+        let form = craft::Shown {
+            json: args.json,
+            verbose: args.verbose,
+            mtu: args.mtu,
+        };
+        return craft::show(args.words, args.from, form, global);
     }
     if args.json && args.write.as_deref() == Some(Path::new("-")) {
         return Err(usage("-w - and --json both want standard output"));
@@ -176,7 +187,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         None => KernelRoute::open(),
     };
     let route = route.map_err(permission::of_probe)?;
-    let mut packets = Packets::new(specs, args.mtu, plan, route.clone())?;
+    let marked = args.verbose && plan.packets <= telling::SHOWN;
+    let mut packets = Packets::new(specs, args.mtu, plan, route.clone(), marked)?;
     let mut batch = Batch::default();
     // Everything that fits is built and judged before the first packet leaves.
     packets.fill(&mut batch, packets::STORE)?;
@@ -193,6 +205,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     if plan.rate == Rate::Max {
         outlet.hurry().map_err(permission::of_probe)?;
     }
+    for at in (0..batch.len()).take_while(|_| !stop.asked()) {
+        outlet.ask_ahead(batch.part(at, 1).0);
+    }
     let mut telling = Telling::open(&args, packets.link(), plan.packets, &outlet, global)?;
     // Every socket and file is open.
     privilege::give_up(global)?;
@@ -205,8 +220,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         stop,
         fitting: via == Via::Fitting,
     };
-    sending.all(&mut packets, batch, rounds, &mut telling)?;
-    telling.finish(stop.asked())
+    let sent = sending.all(&mut packets, batch, rounds, &mut telling);
+    let told = telling.finish(stop.asked());
+    sent.and(told)
 }
 
 fn usage(message: impl Into<String>) -> Failure {
@@ -291,7 +307,7 @@ impl Sending {
             match self.outlet.send_many(bytes, lengths) {
                 Ok(sent) => {
                     self.pace.left(sent);
-                    telling.sent(now, bytes, &lengths[..sent])?;
+                    telling.sent(now, bytes, &lengths[..sent], batch.marks(at, sent))?;
                     at += sent;
                 }
                 Err(error) => {

@@ -2,7 +2,7 @@
 
 mod telling;
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use anyhow::anyhow;
 use sockwire::{
@@ -11,9 +11,9 @@ use sockwire::{
     frame::{Direction, Frame, KernelChecksum},
     link::LinkType,
     probe::{
-        Ear, Hearing, KernelRoute, Outlet, Via,
+        Ear, Hearing, Hush, Judge, KernelRoute, Outlet, ProbeError, Via,
         ask::Question,
-        limits::{Plan as Limit, Rate, USUAL_RATE},
+        limits::{Plan as Limit, Rate, Refusal, USUAL_RATE},
         traceroute::{Plan, Trace},
     },
     protocol::Ask,
@@ -241,12 +241,22 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         really: false,
     };
     let first = built.packet(LinkType::RAW);
-    if let Some(aim) = route.aim(&first).map_err(permission::of_probe)? {
-        let refused = limit.check().and_then(|()| limit.check_aim(&aim));
-        refused.map_err(|refusal| Failure::new(Exit::Usage, refusal))?;
+    let mut judge = Judge::new(route.clone(), limit);
+    match judge.check(&first.frame) {
+        // Nothing lifts this.
+        Err(ProbeError::Refused(Refusal::Everyone(to, scope))) => {
+            let what = anyhow!("{to} is {scope}: a way leads to one host");
+            return Err(Failure::new(Exit::Usage, what));
+        }
+        checked => checked.map_err(permission::of_probe)?,
     }
     let mut ear = Ear::open(&probes.hearing(count)).map_err(permission::of_probe)?;
     let mut outlet = Outlet::open(&first, &Via::Fitting, &route).map_err(permission::of_probe)?;
+    // A program that answers a datagram is not to be told that nobody wanted it.
+    let own = route
+        .source(target)
+        .filter(|_| matches!(probes.kind, Kind::Udp(_)));
+    let _hush = own.and_then(|own| Hush::udp(SocketAddr::new(own, probes.own)).ok());
     let plan = Plan {
         first: args.first,
         last: args.max,

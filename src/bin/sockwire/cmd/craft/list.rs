@@ -22,7 +22,10 @@ pub(super) fn run(name: &str, json: bool, global: &Global) -> Outcome {
         layers(json, out);
     } else {
         let Some(protocol) = list::layer(name) else {
-            return Err(unknown(name));
+            let bytes = list::bytes().find(|(word, _)| *word == name.trim_end_matches('='));
+            bytes_layer(bytes.ok_or_else(|| unknown(name))?, 0, json, out);
+            output.flush()?;
+            return Ok(Exit::Done);
         };
         if !json {
             let names = protocol.craft.map_or(&[][..], |craft| craft.names);
@@ -55,13 +58,15 @@ fn layers(json: bool, out: &mut String) {
             writeln!(out, "{:<width$}  {}", names.join(", "), protocol.title)
         };
     }
-    for (word, form) in list::bytes() {
-        let _ = if json {
-            writeln!(out, "{}", json!({ "layer": [word], "form": form }))
-        } else {
-            writeln!(out, "{:<width$}  Bytes: {word}={form}", format!("{word}="))
-        };
-    }
+    list::bytes().for_each(|bytes| bytes_layer(bytes, width, json, out));
+}
+
+fn bytes_layer((word, form): (&str, &str), width: usize, json: bool, out: &mut String) {
+    let _ = if json {
+        writeln!(out, "{}", json!({ "layer": [word], "form": form }))
+    } else {
+        writeln!(out, "{:<width$}  Bytes: {word}={form}", format!("{word}="))
+    };
 }
 
 fn word(entry: &Entry, out: &mut String) {
@@ -74,10 +79,11 @@ fn word(entry: &Entry, out: &mut String) {
     out.push('\n');
     let mut also: Vec<&str> = entry.words.iter().skip(1).copied().collect();
     also.extend(entry.field.map(|field| field.name));
-    let mut text = entry.doc.to_owned();
+    let mut text = entry.doc.trim_end_matches('.').to_owned();
     if !also.is_empty() {
-        let _ = write!(text, " Also {}.", also.join(", "));
+        let _ = write!(text, ". Also {}", also.join(", "));
     }
+    text.push('.');
     write_wrapped(out, 6, columns(), &text);
 }
 

@@ -302,7 +302,12 @@ impl Telling {
         out: &mut Vec<u8>,
     ) -> io::Result<()> {
         let Some(ending) = ending else {
-            return writeln!(out, "nobody called");
+            let Some(number) = self.reset_by_kernel else {
+                return writeln!(out, "nobody called");
+            };
+            let mut lines = String::new();
+            write_wrapped(&mut lines, 0, 80, &ended_by_kernel(number));
+            return out.write_all(lines.as_bytes());
         };
         let summaries = self.story.summaries();
         if let Some(Summary {
@@ -354,16 +359,16 @@ impl Telling {
         let peer = connection.remote();
         let peer = peer.map_or_else(|| "the peer".to_owned(), |peer| peer.to_string());
         match (ending, self.reset_by_kernel) {
-            (_, Some(number)) => format!(
-                "ended by your own kernel, with packet {number}: without --rst kernel, a listening socket that takes \
-                 nothing owns the port, and the kernel is silent"
-            ),
+            (_, Some(number)) => ended_by_kernel(number),
             (Ending::Closed, _) if state == State::TimeWait => {
                 "closed: both FINs are acknowledged; we closed first, so TIME-WAIT is ours (2 MSL; not sat out here)"
                     .to_owned()
             }
             (Ending::Closed, _) => {
                 "closed: both FINs are acknowledged; the peer closed first, so TIME-WAIT is the peer's".to_owned()
+            }
+            (Ending::Aborted, _) if !connection.received_syn() => {
+                "stopped before an answer to our SYN came: no RST is owed".to_owned()
             }
             (Ending::Aborted, _) => {
                 "ended with our RST: nobody keeps TIME-WAIT, and what was not read is lost".to_owned()
@@ -381,15 +386,30 @@ impl Telling {
             (Ending::Unreachable, _) => {
                 format!("unreachable: an ICMP error says for good that {peer} is not to be had")
             }
-            (Ending::Silent, _) => format!(
-                "no answer from {peer}: filtered, off, or lost on the way{}",
-                match connection.again() {
+            (Ending::Silent, _) if connection.fin_is_acknowledged() => format!(
+                "half closed: {peer} has acknowledged our FIN, and did not close its own side in time (--timeout)"
+            ),
+            (Ending::Silent, _) => {
+                let again = match connection.again() {
                     0 => String::new(),
                     n => format!(" ({n} repeated)"),
+                };
+                if connection.received_syn() {
+                    format!("{peer} has fallen silent: gone, or the way to it is broken{again}")
+                } else {
+                    format!("no answer from {peer}: filtered, off, or lost on the way{again}")
                 }
-            ),
+            }
         }
     }
+}
+
+/// What `--rst kernel` comes to.
+fn ended_by_kernel(number: u64) -> String {
+    format!(
+        "ended by your own kernel, with packet {number}: without --rst kernel, a listening socket that takes nothing \
+         owns the port, and the kernel is silent"
+    )
 }
 
 /// The number of the last packet in a row.

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use serde_json::{Map, Value, json};
 use sockwire::{
-    craft::{Built, Spec, answers::Answer},
+    craft::{Built, Mark, Spec, answers::Answer},
     export::json::Records,
     file::{self, Create, Format, Writer},
     frame::{Direction, Interface},
@@ -27,8 +27,11 @@ use sockwire::{
 use super::{Answered, Args, round_trip, whose};
 use crate::cmd::{
     Exit, Failure, Global, Outcome,
-    output::{self, Output},
+    output::{self, Output, write_wrapped},
 };
+
+/// Columns of a sentence.
+const COLUMNS: usize = 80;
 
 /// How the answers are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(super) struct Telling {
     /// With `-c`: the round trips are summed up.
     pings: bool,
     began: bool,
+    /// Columns for what varies.
+    varied: usize,
 }
 
 impl Telling {
@@ -62,6 +67,7 @@ impl Telling {
         args: &Args,
         spec: &Spec,
         (link, device): (LinkType, &str),
+        varied: usize,
         global: &Global,
     ) -> Result<Self, Failure> {
         let palette = output::palette(global);
@@ -108,6 +114,7 @@ impl Telling {
             questions: 0,
             pings: args.count.is_some_and(|count| count > 1),
             began: false,
+            varied,
         })
     }
 
@@ -127,14 +134,27 @@ impl Telling {
         Ok(())
     }
 
-    /// A question has left.
-    pub(super) fn sent(&mut self, question: &Question) -> Result<(), Failure> {
+    /// Every field is shown.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    /// A question has left. `marks` say where its values come from, where that is shown.
+    pub(super) fn sent(
+        &mut self,
+        question: &Question,
+        marks: Option<&[Mark]>,
+    ) -> Result<(), Failure> {
         self.questions += u64::from(question.tries == 1);
         self.trips.sent += 1;
         let mut packet = question.packet();
         packet.frame.number = self.next_number();
-        if self.form == Form::One {
+        if self.form == Form::One || marks.is_some() {
             self.lines.packet(&packet, None, &mut self.output.text);
+            if let (Some(marks), Some(options)) = (marks, self.tree) {
+                let columns = output::columns();
+                tree::crafted(&packet, marks, columns, options, &mut self.output.text);
+            }
             self.output.flush()?;
         }
         self.record(&packet, Direction::Out)
@@ -197,7 +217,7 @@ impl Telling {
             // Writing to a String cannot fail.
             let _ = writeln!(self.output.text, "after {rtt}{}{ttl}", by_whose(stamp));
         }
-        let _ = writeln!(self.output.text, "{meaning}");
+        write_wrapped(&mut self.output.text, 0, COLUMNS, &meaning.to_string());
     }
 
     fn row(
@@ -207,29 +227,22 @@ impl Telling {
         answered: Answered<'_>,
         meaning: &Meaning,
     ) {
+        let width = self.varied;
         let out = &mut self.output.text;
         if !std::mem::replace(&mut self.began, true) {
             let names: Vec<&str> = varied.iter().map(|(word, _)| *word).collect();
-            let names = if names.is_empty() {
-                String::new()
-            } else {
-                cell(&names.join(" "))
-            };
-            let _ = writeln!(out, "    #  {names}{:>10}  meaning", "RTT");
+            let names = names.join(" ");
+            let _ = writeln!(out, "    #  {names:width$}{:>10}  meaning", "RTT");
         }
         let values: Vec<&str> = varied.iter().map(|(_, value)| value.as_str()).collect();
-        let values = if values.is_empty() {
-            String::new()
-        } else {
-            cell(&values.join(" "))
-        };
+        let values = values.join(" ");
         let rtt = match answered {
             Some((packet, ..)) => Millis(round_trip(question, packet.frame.time)).to_string(),
             None => "-".to_owned(),
         };
         let _ = writeln!(
             out,
-            "{:>5}  {values}{rtt:>10}  {meaning}",
+            "{:>5}  {values:width$}{rtt:>10}  {meaning}",
             question.number + 1
         );
     }
@@ -296,7 +309,7 @@ impl Telling {
             );
             if let Some(times) = self.trips.summary().filter(|_| self.pings) {
                 let times = times.map(|nanos| format!("{:.3}", nanos as f64 / MILLISECOND as f64));
-                let _ = write!(out, "; RTT min/avg/max/mdev {} ms", times.join("/"));
+                let _ = write!(out, "\nRTT min/avg/max/mdev {} ms", times.join("/"));
             }
             out.push('\n');
             if self.trips.has_read_times() {
@@ -314,16 +327,11 @@ impl Telling {
     }
 }
 
-/// A column for what varies.
-fn cell(text: &str) -> String {
-    format!("{text:<16}")
-}
-
 /// What is said of a time that is not the kernel's.
 fn by_whose(stamp: Stamp) -> &'static str {
     match stamp {
         Stamp::Kernel => "",
-        Stamp::Read => " (when it was read: the kernel had not begun to stamp)",
+        Stamp::Read => " (when it was read: the kernel did not stamp yet)",
     }
 }
 

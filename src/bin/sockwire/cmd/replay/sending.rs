@@ -1,8 +1,6 @@
 //! The part of `replay` that needs sockets: packets made ready, judged, and sent when they are due.
 
 use std::{
-    collections::HashSet,
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,8 +17,8 @@ use sockwire::{
     layer::Packet,
     link::LinkType,
     probe::{
-        KernelRoute, Outlet, ProbeError, Via, changed_by_raw,
-        limits::{Plan, Rate},
+        Judge, KernelRoute, Outlet, ProbeError, Via, changed_by_raw,
+        limits::{Plan, Rate, Refusal, USUAL_PACKETS, USUAL_RATE},
         replay::{Played, Reel, Speed, World, play},
     },
     sys::{clock::Clock, signal::Stop},
@@ -47,22 +45,18 @@ pub(super) fn run(
     let route = route.map_err(permission::of_probe)?;
     // Loopback takes no frames for IP: they would be martians there.
     let without_link = route.interface().is_none_or(|device| device.is_loopback());
+    // How many and how fast is known when the file was read.
     let plan = Plan {
         packets: 0,
         counted: args.count.is_some(),
-        rate: match args.speed() {
-            Speed::Max => Rate::Max,
-            Speed::PerSecond(rate) => Rate::PerSecond(rate),
-            Speed::Recorded(factor) => Rate::PerSecond(factor),
-        },
+        rate: Rate::PerSecond(USUAL_RATE),
         really: args.yes_really,
     };
     let mut ready = Ready {
+        judge: Judge::new(route.clone(), plan),
         route,
-        plan,
         reel: Reel::default(),
-        outlets: Vec::new(),
-        judged: HashSet::new(),
+        sockets: Vec::new(),
         decoder: Decoder::default(),
         decoded: Decoded::default(),
         corrected: 0,
@@ -90,10 +84,22 @@ pub(super) fn run(
     let total = args.count.map_or(all, |count| count.min(all));
     let whole = Plan {
         packets: total,
-        ..ready.plan
+        rate: ready.reel.rate(total, args.speed()),
+        ..plan
     };
-    whole.check().map_err(refused)?;
-    for (_, outlet) in &mut ready.outlets {
+    whole.check().map_err(|refusal| match refusal {
+        Refusal::TooMany(n) => usage(anyhow!(
+            "these are {n} packets, and {USUAL_PACKETS} is the most without being asked: -c {n} sends them"
+        )),
+        refusal => usage(refusal.into()),
+    })?;
+    let slow_enough = ready.judge.check_speed(&whole);
+    slow_enough.map_err(|refusal| usage(refusal.into()))?;
+    if total == 0 {
+        return ended(&from.tally, fault);
+    }
+    let mut outlets = ready.open()?;
+    for (_, outlet) in &mut outlets {
         if args.speed() == Speed::Max {
             outlet.hurry().map_err(permission::of_probe)?;
         }
@@ -101,12 +107,18 @@ pub(super) fn run(
     }
     // Every socket and file is open.
     privilege::give_up(global)?;
-    ready.play(total, args.speed(), recorder, global)?;
+    play_all(
+        &ready.reel,
+        outlets,
+        total,
+        (args.speed(), recorder),
+        global,
+    )?;
     ended(&from.tally, fault)
 }
 
-fn refused(refusal: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Exit::Usage, refusal)
+fn usage(error: anyhow::Error) -> Failure {
+    Failure::new(Exit::Usage, error)
 }
 
 /// Which packets share a socket.
@@ -120,14 +132,20 @@ enum Share {
     OnLink(u32),
 }
 
-/// Packets as they are made ready, and the sockets for them.
+/// A socket that is wanted, and a packet that it is for.
+struct Wanted {
+    share: Share,
+    via: Via,
+    link: LinkType,
+    sample: Vec<u8>,
+}
+
+/// Packets as they are made ready, and what sockets they need.
 struct Ready {
     route: KernelRoute,
-    plan: Plan,
+    judge: Judge,
     reel: Reel,
-    outlets: Vec<(Share, Outlet)>,
-    /// From where to where: judged already.
-    judged: HashSet<(IpAddr, IpAddr)>,
+    sockets: Vec<Wanted>,
     decoder: Decoder,
     decoded: Decoded,
     corrected: u64,
@@ -163,20 +181,17 @@ impl Ready {
         let mut mtu = self.route.interface().map(|device| device.mtu);
         let mut share = Share::Frames;
         let mut via = Via::Packet(None);
-        if let Some((source, destination)) = ends {
+        match self.judge.check(frame) {
+            Err(error @ ProbeError::NoRoute(_)) => return Ok(Taken::Out(error.to_string())),
+            judged => judged.map_err(permission::of_probe)?,
+        }
+        if let Some((_, destination)) = ends {
             let way = match self.route.way(destination) {
                 Ok(way) => Some(way),
                 // A frame stays on its link, whoever its packet is for.
                 Err(ProbeError::NoRoute(_)) if is_frame => None,
-                Err(error @ ProbeError::NoRoute(_)) => return Ok(Taken::Out(error.to_string())),
                 Err(error) => return Err(permission::of_probe(error)),
             };
-            if way.is_some() && self.judged.insert((source, destination)) {
-                let aim = self.route.aim(packet).map_err(permission::of_probe)?;
-                if let Some(aim) = aim {
-                    self.plan.check_aim(&aim).map_err(refused)?;
-                }
-            }
             if let (Some(way), false) = (&way, is_frame) {
                 let changed = changed_by_raw(frame.bytes).is_some();
                 let lands_here = way.device.is_loopback();
@@ -198,17 +213,20 @@ impl Ready {
                  offloading interface is no packet: capture it with offloads off)"
             )));
         }
-        let known = self.outlets.iter().position(|(known, _)| *known == share);
+        let known = self.sockets.iter().position(|known| known.share == share);
         let outlet = match known {
             Some(known) => known,
             None => {
                 if let (Share::Frames, Some(device)) = (share, self.route.interface()) {
                     via = Via::Packet(Some(device.name.clone()));
                 }
-                let outlet =
-                    Outlet::open(packet, &via, &self.route).map_err(permission::of_probe)?;
-                self.outlets.push((share, outlet));
-                self.outlets.len() - 1
+                self.sockets.push(Wanted {
+                    share,
+                    via,
+                    link: frame.link,
+                    sample: frame.bytes.to_vec(),
+                });
+                self.sockets.len() - 1
             }
         };
         let outlet = u16::try_from(outlet).unwrap_or(u16::MAX);
@@ -238,43 +256,64 @@ impl Ready {
         Ok(Taken::In)
     }
 
-    fn play(
-        &mut self,
-        total: u64,
-        speed: Speed,
-        recorder: Option<Recorder>,
-        global: &Global,
-    ) -> Result<(), Failure> {
-        let interfaces = self.outlets.iter().map(|(share, outlet)| {
-            Arc::new(Interface {
-                name: Some(outlet.device().name.clone()),
-                description: None,
-                link: match share {
-                    Share::Frames => LinkType::ETHERNET,
-                    _ => LinkType::RAW,
-                },
-                snaplen: 0,
-                filter: None,
-            })
-        });
-        let mut wire = Wire {
-            interfaces: interfaces.collect(),
-            outlets: self.outlets.iter_mut().map(|(_, outlet)| outlet).collect(),
-            start: Instant::now(),
-            clock: Clock::start(),
-            stop: Stop::install()?,
-            recorder,
-        };
-        // Wakes at the time asked for, not up to 50 µs later.
-        let _ = prctl::set_timerslack(1);
-        let mut played = Played::default();
-        let end = play(&self.reel, total, speed, &mut wire, &mut played);
-        if let Some(recorder) = wire.recorder.take() {
-            recorder.finish()?;
+    /// Opens the sockets, once nothing speaks against sending.
+    fn open(&mut self) -> Result<Vec<(Share, Outlet)>, Failure> {
+        let mut outlets = Vec::new();
+        for wanted in &self.sockets {
+            let frame = outgoing(&wanted.sample, (wanted.link, 0, Time::default()));
+            self.decoded.clear();
+            self.decoder.frame(&frame, &mut self.decoded);
+            if let Some(packet) = self.decoded.packet_of(frame, 0) {
+                let outlet = Outlet::open(&packet, &wanted.via, &self.route);
+                outlets.push((wanted.share, outlet.map_err(permission::of_probe)?));
+            }
         }
-        global.talk(sum(&played, total, speed));
-        end
+        for (packet, outlet) in self.reel.packets() {
+            if let Some((_, outlet)) = outlets.get(usize::from(outlet)) {
+                outlet.ask_ahead(packet);
+            }
+        }
+        Ok(outlets)
     }
+}
+
+/// Sends the packets of `reel` when they are due, and tells the sum.
+fn play_all(
+    reel: &Reel,
+    mut outlets: Vec<(Share, Outlet)>,
+    total: u64,
+    (speed, recorder): (Speed, Option<Recorder>),
+    global: &Global,
+) -> Result<(), Failure> {
+    let interfaces = outlets.iter().map(|(share, outlet)| {
+        Arc::new(Interface {
+            name: Some(outlet.device().name.clone()),
+            description: None,
+            link: match share {
+                Share::Frames => LinkType::ETHERNET,
+                _ => LinkType::RAW,
+            },
+            snaplen: 0,
+            filter: None,
+        })
+    });
+    let mut wire = Wire {
+        interfaces: interfaces.collect(),
+        outlets: outlets.iter_mut().map(|(_, outlet)| outlet).collect(),
+        start: Instant::now(),
+        clock: Clock::start(),
+        stop: Stop::install()?,
+        recorder,
+    };
+    // Wakes at the time asked for, not up to 50 µs later.
+    let _ = prctl::set_timerslack(1);
+    let mut played = Played::default();
+    let end = play(reel, total, speed, &mut wire, &mut played);
+    if let Some(recorder) = wire.recorder.take() {
+        recorder.finish()?;
+    }
+    global.talk(sum(&played, total, speed));
+    end
 }
 
 /// VLAN tags of a frame.
@@ -356,15 +395,21 @@ fn record(
     (outlet, time, bytes): (u16, Time, &[u8]),
 ) -> Result<(), Failure> {
     let link = interfaces.get(usize::from(outlet));
-    let frame = Frame {
+    let link = link.map_or(LinkType::RAW, |interface| interface.link);
+    let frame = outgoing(bytes, (link, outlet.into(), time));
+    Ok(recorder.write(&frame, interfaces)?)
+}
+
+/// `bytes` as a frame that leaves by an interface.
+fn outgoing(bytes: &[u8], (link, interface, time): (LinkType, u32, Time)) -> Frame<'_> {
+    Frame {
         number: 0,
         time,
-        link: link.map_or(LinkType::RAW, |interface| interface.link),
-        interface: outlet.into(),
+        link,
+        interface,
         direction: Direction::Out,
         checksum: KernelChecksum::Unknown,
         wire_len: bytes.len() as u32,
         bytes,
-    };
-    Ok(recorder.write(&frame, interfaces)?)
+    }
 }

@@ -1,14 +1,12 @@
 //! The packets that specifications stand for: built, judged, and cut into fragments, a batch at a time.
 
-use std::net::IpAddr;
-
 use sockwire::{
-    craft::{Built, Route as _, Spec, fragments},
+    craft::{Built, Mark, Route as _, Spec},
     decode::{Decoded, Decoder},
     frame::{Direction, Frame, KernelChecksum},
     layer::Packet,
     link::LinkType,
-    probe::{KernelRoute, changed_by_raw, limits::Plan},
+    probe::{Judge, KernelRoute, changed_by_raw, limits::Plan},
     protocol::Ask,
     time::Time,
 };
@@ -30,6 +28,8 @@ pub(super) struct Batch {
     lengths: Vec<u32>,
     /// Where each packet begins.
     starts: Vec<usize>,
+    /// Where the values of each come from, when that is shown; nothing for fragments.
+    marks: Vec<Vec<Mark>>,
     /// The first packet that a raw IP socket would change.
     changed: Option<usize>,
 }
@@ -46,12 +46,19 @@ impl Batch {
         (bytes, &self.lengths[at..at + count])
     }
 
+    /// Where the values of these packets come from, when that is shown.
+    pub(super) fn marks(&self, at: usize, count: usize) -> &[Vec<Mark>] {
+        self.marks.get(at..at + count).unwrap_or_default()
+    }
+
     /// Repeats the packets, while they are few, for a run that sends `total` of them.
     pub(super) fn repeat(&mut self, total: u64) {
         let (bytes, packets) = (self.bytes.len(), self.len());
         while self.len() < READY && (self.len() as u64) < total {
             self.bytes.extend_from_within(..bytes);
             self.lengths.extend_from_within(..packets);
+            let marked = packets.min(self.marks.len());
+            self.marks.extend_from_within(..marked);
             self.index();
         }
     }
@@ -70,6 +77,7 @@ impl Batch {
         self.bytes.clear();
         self.lengths.clear();
         self.starts.clear();
+        self.marks.clear();
         self.changed = None;
     }
 
@@ -110,24 +118,26 @@ pub(super) struct Packets {
     specs: Vec<Spec>,
     link: LinkType,
     mtu: Option<usize>,
-    plan: Plan,
     route: KernelRoute,
+    judge: Judge,
     /// The specification and the packet of it that come next.
     next: (usize, u64),
     /// Packets built, for the identification of their fragments.
     built_so_far: u32,
     built: Built,
-    /// The addresses that were judged last.
-    judged: Option<(IpAddr, IpAddr)>,
+    /// It is shown where values come from.
+    marked: bool,
 }
 
 impl Packets {
-    /// Packets of `specs`, which begin at the same layer. Packets longer than `mtu` are cut.
+    /// Packets of `specs`, which begin at the same layer. Packets longer than `mtu` are cut. `marked`: it is shown where
+    /// their values come from.
     pub(super) fn new(
         specs: Vec<Spec>,
         mtu: Option<usize>,
         plan: Plan,
         route: KernelRoute,
+        marked: bool,
     ) -> Result<Self, Failure> {
         let begins =
             "a packet that is sent begins with a link layer or IP: put eth / or ip / in front";
@@ -143,12 +153,12 @@ impl Packets {
             specs,
             link,
             mtu,
-            plan,
+            judge: Judge::new(route.clone(), plan),
             route,
             next: (0, 0),
             built_so_far: 0,
             built: Built::default(),
-            judged: None,
+            marked,
         })
     }
 
@@ -173,54 +183,34 @@ impl Packets {
         while batch.bytes.len() < bytes && !self.is_done() {
             let (spec, n) = self.next;
             self.specs[spec].build(n, &self.route, &mut self.built);
+            let marked = self.marked;
+            let marks = marked.then(|| self.specs[spec].marks(&self.route, &self.built));
             self.next = match n + 1 < self.specs[spec].count() {
                 true => (spec, n + 1),
                 false => (spec + 1, 0),
             };
-            self.judge()?;
+            let frame = self.built.packet(self.link).frame;
+            self.judge.check(&frame).map_err(permission::of_probe)?;
+            let first = batch.len();
             self.append(batch)?;
+            if let Some(marks) = marks {
+                let whole = batch.lengths[first..] == [self.built.bytes.len() as u32];
+                let marks = if whole { marks } else { Vec::new() };
+                batch.marks.resize(batch.len(), marks);
+            }
         }
         Ok(())
-    }
-
-    /// Asks whether the packet that was built may go where it goes.
-    fn judge(&mut self) -> Result<(), Failure> {
-        let packet = self.built.packet(self.link);
-        let ends = packet
-            .views()
-            .find_map(|view| (view.layer.protocol.addresses?)(&view));
-        if ends.is_some() && ends == self.judged {
-            return Ok(());
-        }
-        self.judged = ends;
-        let aim = self.route.aim(&packet).map_err(permission::of_probe)?;
-        let judged = aim.map_or(Ok(()), |aim| self.plan.check_aim(&aim));
-        judged.map_err(|refusal| usage(refusal.to_string()))
     }
 
     /// Appends the packet that was built, in fragments where it is too long.
     fn append(&mut self, batch: &mut Batch) -> Result<(), Failure> {
         let first = batch.len();
-        let network = self
-            .built
-            .layers
-            .iter()
-            .find(|layer| layer.protocol.addresses.is_some());
         self.built_so_far = self.built_so_far.wrapping_add(1);
+        let random = self.mtu.and_then(|_| self.route.number(Ask::Isn));
+        let ident = (random.unwrap_or_default() as u32).wrapping_add(self.built_so_far);
         let (bytes, lengths) = (&mut batch.bytes, &mut batch.lengths);
-        match (self.mtu, network) {
-            (Some(mtu), Some(ip)) => {
-                let random = self.route.number(Ask::Isn).unwrap_or_default() as u32;
-                let ident = random.wrapping_add(self.built_so_far);
-                let at = ip.start as usize;
-                fragments(&self.built.bytes, at, mtu, ident, bytes, lengths)
-                    .map_err(|error| usage(format!("--mtu {mtu}: {error}")))?;
-            }
-            _ => {
-                bytes.extend_from_slice(&self.built.bytes);
-                lengths.push(self.built.bytes.len() as u32);
-            }
-        }
+        let cut = self.built.cut(self.mtu, ident, bytes, lengths);
+        cut.map_err(|error| usage(format!("--mtu {}: {error}", self.mtu.unwrap_or(0))))?;
         batch.index();
         if batch.changed.is_none() && self.link == LinkType::RAW {
             let changes = |at: &usize| changed_by_raw(batch.part(*at, 1).0).is_some();

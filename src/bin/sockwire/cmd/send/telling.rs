@@ -8,11 +8,16 @@ use std::{
 
 use serde_json::{Value, json};
 use sockwire::{
+    craft::Mark,
     decode::Decoded,
     frame::Interface,
     link::LinkType,
     probe::{Outlet, ProbeError},
-    render::line::{Lines, Options},
+    proto::frame::Around,
+    render::{
+        line::{Lines, Options},
+        tree,
+    },
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -28,7 +33,7 @@ use crate::cmd::{
 };
 
 /// Packets of a run that are shown one by one: of more, nobody reads the lines.
-const SHOWN: u64 = 1000;
+pub(super) const SHOWN: u64 = 1000;
 /// Nanoseconds between two looks at the progress.
 const PROGRESS: i64 = 200 * MILLISECOND;
 /// Faults that are told one by one.
@@ -43,6 +48,7 @@ pub(super) struct Telling {
     interfaces: [Arc<Interface>; 1],
     output: Output,
     lines: Option<Lines>,
+    tree: tree::Options,
     recorder: Option<Recorder>,
     decoded: Decoded,
     total: u64,
@@ -94,6 +100,10 @@ impl Telling {
                     ..Options::default()
                 })
             }),
+            tree: tree::Options {
+                palette: output::palette(global),
+                explain: false,
+            },
             recorder,
             decoded: Decoded::default(),
             total,
@@ -106,12 +116,14 @@ impl Telling {
         })
     }
 
-    /// These packets left at `time`: those in `bytes` that have a length.
+    /// These packets left at `time`: those in `bytes` that have a length. `marks` say where their values come from, where
+    /// that is shown.
     pub(super) fn sent(
         &mut self,
         time: Time,
         bytes: &[u8],
         lengths: &[u32],
+        marks: &[Vec<Mark>],
     ) -> Result<(), Failure> {
         if lengths.is_empty() {
             return Ok(());
@@ -125,19 +137,19 @@ impl Telling {
             return Ok(());
         }
         let mut rest = bytes;
-        for len in lengths {
+        for (at, len) in lengths.iter().enumerate() {
             let (packet, after) = rest.split_at(*len as usize);
             rest = after;
             self.packets += 1;
             self.bytes += u64::from(*len);
-            self.one(packet, time)?;
+            self.one(packet, time, marks.get(at))?;
         }
         self.output.flush()?;
         self.show_progress(time);
         self.look_after(time)
     }
 
-    fn one(&mut self, bytes: &[u8], time: Time) -> Result<(), Failure> {
+    fn one(&mut self, bytes: &[u8], time: Time, marks: Option<&Vec<Mark>>) -> Result<(), Failure> {
         let frame = frame(bytes, self.packets, self.link, time);
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&frame, &self.interfaces)?;
@@ -145,7 +157,15 @@ impl Telling {
         if let Some(lines) = &mut self.lines
             && let Some(packet) = decoded(frame, &mut self.decoded)
         {
-            lines.packet(&packet, None, &mut self.output.text);
+            let out = &mut self.output.text;
+            lines.packet(&packet, None, out);
+            match marks {
+                Some(marks) if marks.is_empty() => {
+                    tree::packet(&packet, &Around::default(), self.tree, out);
+                }
+                Some(marks) => tree::crafted(&packet, marks, output::columns(), self.tree, out),
+                None => {}
+            }
         }
         Ok(())
     }
@@ -215,10 +235,9 @@ impl Telling {
 
     /// Ends the recording, and tells the counters.
     pub(super) fn finish(mut self, stopped: bool) -> Outcome {
-        self.output.flush()?;
-        if let Some(recorder) = self.recorder.take() {
-            recorder.finish()?;
-        }
+        // A closed pipe keeps nobody from the recording and the counters.
+        let shown = self.output.flush();
+        let recorded = self.recorder.take().map(Recorder::finish).transpose();
         if self.progress.is_some_and(|shown| shown != Time::default()) {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
@@ -233,6 +252,8 @@ impl Telling {
             "{} sent, {} bytes{pace}, {} errors: {}",
             self.packets, self.bytes, self.errors, self.socket
         ));
+        recorded?;
+        shown?;
         match self.fault {
             Some(fault) if self.packets == 0 => Err(fault),
             Some(fault) => Ok(fault.exit),

@@ -225,6 +225,9 @@ impl Telling {
         match (trace.end(), answers.next()) {
             (Some(ttl), Some(end)) if end.from == target => {
                 let routers = ttl - 1;
+                if routers == 0 {
+                    return format!("no router is on the way to {target}");
+                }
                 let s = if routers == 1 { "" } else { "s" };
                 format!("{target} is behind {routers} router{s}")
             }
