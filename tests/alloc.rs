@@ -1,12 +1,19 @@
-//! Decoding, tracking, writing lines and building packets allocate nothing per packet, once their buffers have grown.
+//! Decoding, tracking, writing lines, building packets and sending them allocate nothing per packet, once their buffers have grown.
 //!
 //! The counting allocator is the one place outside `src/sys` where unsafe code stands.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
+#[path = "../src/testing.rs"]
+mod testing;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    process::Command,
+    thread,
 };
+
+use nix::sched::{CloneFlags, unshare};
 
 use sockwire::{
     bpf::{Input, Program},
@@ -19,6 +26,7 @@ use sockwire::{
     },
     frame::{Batch, Direction, KernelChecksum, Record},
     link::LinkType,
+    probe::{KernelRoute, Outlet, Via},
     proto::frame::Around,
     render::line::{Lines, Options},
     time::Time,
@@ -205,4 +213,48 @@ fn building_allocates_nothing_per_packet() {
         assert_eq!(built.bytes.len(), 47);
     }
     assert_eq!(COUNT.get() - before, 0);
+}
+
+/// Sends 640 packets again and again by loopback, in a network of this thread's own.
+fn send_by_loopback(text: &str, link: LinkType, hurry: bool) {
+    let spec = Spec::parse(text, &NoFiles).unwrap();
+    let mut built = Built::default();
+    spec.build(0, &NoRoute, &mut built);
+    let route = KernelRoute::through("lo").unwrap();
+    let mut outlet = Outlet::open(&built.packet(link), &Via::Fitting, &route).unwrap();
+    if hurry {
+        outlet.hurry().unwrap();
+    }
+    let lengths = [built.bytes.len() as u32; 640];
+    let bytes = built.bytes.repeat(lengths.len());
+    for warm in [false, true] {
+        let before = COUNT.get();
+        let sent = outlet.send_many(&bytes, &lengths).unwrap();
+        let allocated = COUNT.get() - before;
+        assert_eq!(sent, lengths.len(), "{text}");
+        assert!(!warm || allocated == 0, "{text}: {allocated}");
+    }
+}
+
+#[test]
+fn sending_allocates_nothing_per_packet() {
+    let sending = || {
+        if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
+            return testing::skipped(format_args!("no network namespace: {errno}"));
+        }
+        let up = Command::new("ip")
+            .args(["link", "set", "lo", "up"])
+            .status();
+        if !up.is_ok_and(|status| status.success()) {
+            return testing::skipped("the ip command does not work here");
+        }
+        let ip = "ip src=127.0.0.1 dst=127.0.0.1 id=7 / udp dport=9 / text=hello";
+        let frame = format!("eth src=02:00:00:00:00:01 dst=02:00:00:00:00:02 / {ip}");
+        send_by_loopback(ip, LinkType::RAW, false);
+        send_by_loopback(&frame, LinkType::ETHERNET, false);
+        send_by_loopback(&frame, LinkType::ETHERNET, true);
+    };
+    thread::scope(|scope| {
+        scope.spawn(sending);
+    });
 }

@@ -4,12 +4,20 @@
 mod lan;
 
 use std::{
+    fs,
+    io::Read as _,
     net::UdpSocket,
-    process::{Command, Output},
+    os::fd::AsFd as _,
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
 use lan::{in_own_network, ip, said, testing};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use sockwire::sys::port::Port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockwire");
@@ -22,14 +30,37 @@ fn pair() -> Port {
 
 /// The frames of IPv4 that have arrived.
 fn arrived(port: &Port) -> Vec<Vec<u8>> {
+    arrived_as(port, [8, 0])
+}
+
+/// The frames of this EtherType that have arrived; others are gone.
+fn arrived_as(port: &Port, ethertype: [u8; 2]) -> Vec<Vec<u8>> {
+    let mut frames = all_arrived(port);
+    frames.retain(|frame| frame[12..14] == ethertype);
+    frames
+}
+
+fn all_arrived(port: &Port) -> Vec<Vec<u8>> {
     let mut buffer = [0; 65_536];
     let mut frames = Vec::new();
     while let Some((len, _)) = port.receive(&mut buffer).unwrap() {
-        if buffer[12..14] == [8, 0] {
-            frames.push(buffer[..len].to_vec());
-        }
+        frames.push(buffer[..len].to_vec());
     }
     frames
+}
+
+/// Starts `sockwire send`.
+fn start(words: &str) -> Child {
+    let mut command = Command::new(PROGRAM);
+    command.arg("send").args(words.split(' '));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Waits until a frame arrives.
+fn wait_for(port: &Port) {
+    let mut heard = [PollFd::new(port.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut heard, PollTimeout::from(10_000_u16)), Ok(1));
 }
 
 fn send(words: &str) -> Output {
@@ -191,6 +222,221 @@ fn the_counters_say_what_left() {
 
 /// An IPv4 header from 10.9.0.7 to 203.0.114.1.
 const SPOOFED: &str = "4500001400010000401100000a090007cb007201";
+
+#[test]
+fn the_highest_rate_changes_no_frame_and_loses_none() {
+    in_own_network(|| {
+        let port = pair();
+        let words = "--rate max --json -i va eth dst=02:00:00:00:00:02 / ip dst=10.9.0.2 / \
+                     udp sport=1..40 dport=5000..5004 / text=hello";
+        let sent = send(words);
+        let told: serde_json::Value = serde_json::from_slice(&sent.stdout).unwrap();
+        assert_eq!(
+            (&told["packets"], &told["errors"]),
+            (&200.into(), &0.into())
+        );
+        let frames = arrived(&port);
+        assert_eq!(frames.len(), 200);
+        for (n, frame) in frames.iter().enumerate() {
+            let n = n as u16;
+            assert_eq!(
+                (half(frame, 34), half(frame, 36)),
+                (1 + n / 5, 5000 + n % 5)
+            );
+            let pseudo = sum(&frame[26..]) + 17 + u32::from(half(frame, 38));
+            assert_eq!(
+                (pseudo % 0xffff, &frame[42..]),
+                (0, &b"hello"[..]),
+                "{frame:02x?}"
+            );
+        }
+        // Longest, too long, too short: the kernel's answer is the same as at any other rate.
+        let eth = "--rate max -c 3 -i va eth dst=02:00:00:00:00:02 type=0x88b5 / zeros=";
+        assert_eq!(send(&format!("{eth}1500")).status.code(), Some(0));
+        assert_eq!(arrived_as(&port, [0x88, 0xb5]).len(), 3);
+        let long = send(&format!("{eth}1501"));
+        assert!(said(&long).contains("0 sent"), "{long:?}");
+        assert_eq!(arrived_as(&port, [0x88, 0xb5]).len(), 0);
+        assert!(ip("link set va down"));
+        let down = send(&format!("{eth}100"));
+        assert!(said(&down).contains("ip link set va up"), "{down:?}");
+        if !said(&sent).contains("AF_XDP") {
+            testing::skipped(format_args!("no AF_XDP here: {}", said(&sent).trim()));
+        }
+    });
+}
+
+#[test]
+fn a_second_sender_at_the_highest_rate_has_the_packet_socket() {
+    in_own_network(|| {
+        let port = pair();
+        let words =
+            "--rate max -c 1000000000 -i va eth dst=02:00:00:00:00:02 type=0x88b6 / zeros=50";
+        let mut first = start(words);
+        wait_for(&port);
+        let second =
+            send("--rate max -c 10 -i va eth dst=02:00:00:00:00:02 type=0x88b5 / zeros=50");
+        kill(Pid::from_raw(first.id() as i32), Signal::SIGINT).unwrap();
+        let mut told = String::new();
+        let mut stderr = first.stderr.take().unwrap();
+        stderr.read_to_string(&mut told).unwrap();
+        assert_eq!(first.wait().unwrap().code(), Some(0));
+        let counters = said(&second);
+        assert!(
+            counters.starts_with("10 sent") && counters.contains("packet socket on va"),
+            "{counters}"
+        );
+        if !told.contains("AF_XDP") {
+            testing::skipped(format_args!("no AF_XDP here: {}", told.trim()));
+        }
+    });
+}
+
+/// The sum of 16-bit words, with a last byte on the left.
+fn sum(bytes: &[u8]) -> u32 {
+    let words = bytes.chunks(2);
+    words
+        .map(|word| u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0)))
+        .sum()
+}
+
+#[test]
+fn ctrl_c_ends_with_the_counters() {
+    in_own_network(|| {
+        let port = pair();
+        for speed in ["--rate 50", "--rate max"] {
+            let words = format!(
+                "{speed} -c 1000000000 -i va eth dst=02:00:00:00:00:02 / ip dst=10.9.0.2 / udp dport=9"
+            );
+            let child = start(&words);
+            wait_for(&port);
+            kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+            let ended = child.wait_with_output().unwrap();
+            assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+            let told = said(&ended);
+            let sent: usize = told.split(' ').next().unwrap().parse().unwrap();
+            assert!(
+                told.contains(" sent, ") && told.contains(" 0 errors"),
+                "{told}"
+            );
+            let frames = arrived(&port).len();
+            // At the highest rate more arrive than the port keeps.
+            assert!(
+                frames == sent || speed.ends_with("max") && frames < sent,
+                "{frames}: {told}"
+            );
+        }
+    });
+}
+
+#[test]
+fn the_recording_holds_what_left() {
+    in_own_network(|| {
+        let port = pair();
+        let folder = tempfile();
+        for rate in ["1000", "max"] {
+            let path = folder.join(format!("{rate}.pcap"));
+            let words = format!(
+                "--rate {rate} -c 2 -i va -w {} eth dst=02:00:00:00:00:02 / ip dst=10.9.0.2 / udp dport=1..50 / text=hi",
+                path.display()
+            );
+            assert_eq!(send(&words).status.code(), Some(0));
+            let file = fs::read(&path).unwrap();
+            let mut rest = &file[24..];
+            let mut recorded = Vec::new();
+            while let Some((head, after)) = rest.split_at_checked(16) {
+                let len = u32::from_le_bytes(head[8..12].try_into().unwrap()) as usize;
+                let (frame, after) = after.split_at(len);
+                recorded.push(frame.to_vec());
+                rest = after;
+            }
+            assert_eq!(recorded.len(), 100);
+            assert_eq!(recorded, arrived(&port));
+        }
+        fs::remove_dir_all(folder).unwrap();
+    });
+}
+
+/// An empty folder of this test's own.
+fn tempfile() -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("sockwire-send-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_full_queue_is_waited_for_without_a_packet_lost() {
+    in_own_network(|| {
+        let port = pair();
+        assert!(ip("-6 addr add fd00::1/64 dev va nodad"));
+        assert!(ip("-6 neigh add fd00::2 lladdr 02:00:00:00:00:02 dev va"));
+        let shaped = "qdisc add dev va root tbf rate 400kbit burst 1600 limit 2500";
+        let tc = Command::new("tc").args(shaped.split(' ')).status();
+        if !tc.is_ok_and(|status| status.success()) {
+            return testing::skipped("the tc command or its token bucket does not work here");
+        }
+        for frame in [
+            "-i va eth dst=02:00:00:00:00:02 / ip dst=10.9.0.2 / udp dport=9 / zeros=958",
+            "ip dst=10.9.0.2 / udp dport=9 / zeros=972",
+            "ip6 dst=fd00::2 / udp dport=9 / zeros=952",
+        ] {
+            // A second's worth, all at once.
+            let mut child = start(&format!("--rate 100000 -c 50 {frame}"));
+            let mut told = String::new();
+            let mut stderr = child.stderr.take().unwrap();
+            stderr.read_to_string(&mut told).unwrap();
+            let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+            assert!(
+                told.starts_with("50 sent") && told.contains(" 0 errors"),
+                "{told}"
+            );
+            // Hundredths of a second on a processor, as user and as kernel.
+            let words = stat.rsplit(") ").next().unwrap().split(' ');
+            let used: u32 = words
+                .skip(11)
+                .take(2)
+                .map(|n| n.parse::<u32>().unwrap())
+                .sum();
+            assert!(used <= 15, "{used}: {told}");
+            // The queue still has two packets.
+            let mut frames = 0;
+            while frames < 50 {
+                wait_for(&port);
+                let heard = all_arrived(&port);
+                frames += heard.iter().filter(|frame| frame.len() > 900).count();
+            }
+            assert_eq!(frames, 50);
+        }
+    });
+}
+
+#[test]
+fn ipv6_leaves_by_the_route_and_as_frames() {
+    in_own_network(|| {
+        let port = pair();
+        assert!(ip("-6 addr add fd00::1/64 dev va nodad"));
+        assert!(ip("-6 neigh add fd00::2 lladdr 02:00:00:00:00:02 dev va"));
+        for words in [
+            "ip6 dst=fd00::2 / udp sport=4000 dport=5000 / text=hello",
+            "--via packet ip6 dst=fd00::2 / udp sport=4000 dport=5000 / text=hello",
+            "-i va eth / ip6 dst=fd00::2 / udp sport=4000 dport=5000 / text=hello",
+        ] {
+            let sent = send(words);
+            assert_eq!(sent.status.code(), Some(0), "{words}: {sent:?}");
+            let mut frames = arrived_as(&port, [0x86, 0xdd]);
+            // The kernel's own ICMPv6 arrives, too.
+            frames.retain(|frame| frame[20] == 17);
+            let [frame] = &frames[..] else {
+                panic!("{words}: {frames:02x?}");
+            };
+            assert_eq!(frame[..12], [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1], "{words}");
+            assert_eq!((half(frame, 18), &frame[62..]), (13, &b"hello"[..]));
+            let pseudo = sum(&frame[22..]) + 17 + 13;
+            assert_eq!(pseudo % 0xffff, 0, "{words}: {frame:02x?}");
+        }
+    });
+}
 
 #[test]
 fn what_was_not_asked_for_is_refused_with_the_flag_that_lifts_it() {

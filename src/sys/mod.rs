@@ -23,3 +23,4 @@ pub mod sender;
 pub mod signal;
 pub mod sock_diag;
 pub mod ttl;
+pub mod xdp;

@@ -22,10 +22,13 @@ macro_rules! plain {
 
 plain!(
     libc::c_int,
+    u32,
     [u32; 9],
     libc::tpacket_req3,
     libc::tpacket_stats_v3,
-    libc::packet_mreq
+    libc::packet_mreq,
+    libc::xdp_mmap_offsets,
+    libc::xdp_umem_reg,
 );
 
 /// `setsockopt` with a value of the option's own type.

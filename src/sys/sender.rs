@@ -7,7 +7,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollTimeout, poll};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::{option, packet::Layer};
@@ -73,6 +73,8 @@ impl Sender {
         )?;
         socket.set_broadcast(true)?;
         option::set::<libc::c_int>(socket.as_fd(), libc::SOL_IP, IP_NODEFRAG, 1)?;
+        // Without it the kernel says nothing of packets that a full queue drops.
+        option::set::<libc::c_int>(socket.as_fd(), libc::SOL_IP, libc::IP_RECVERR, 1)?;
         Ok(Self(socket))
     }
 
@@ -86,6 +88,9 @@ impl Sender {
             Type::RAW,
             Some(Protocol::from(libc::IPPROTO_RAW)),
         )?;
+        // As for IPv4.
+        let name = libc::IPV6_RECVERR;
+        option::set::<libc::c_int>(socket.as_fd(), libc::SOL_IPV6, name, 1)?;
         Ok(Self(socket))
     }
 
@@ -159,11 +164,9 @@ impl Sender {
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Waits until the kernel takes packets again, at most a millisecond: a full queue of the interface tells nobody
-    /// when it has room.
+    /// Waits a millisecond, or until a signal comes: a full queue of the interface tells nobody when it has room.
     pub fn wait(&self) {
-        let mut socket = [PollFd::new(self.as_fd(), PollFlags::empty())];
-        let _ = poll(&mut socket, PollTimeout::from(1_u8));
+        let _ = poll(&mut [], PollTimeout::from(1_u8));
     }
 }
 

@@ -48,6 +48,8 @@ lab, or on a private network that this host is attached to. Tunnels, source rout
 /// Sends packets made from words
 ///
 /// A raw IP socket sends what the kernel would not change; anything else leaves by a packet socket, and is told why.
+/// With --rate max, whole Ethernet frames leave by AF_XDP where the kernel has it, past the interface's queue: captures on that
+/// interface do not see them.
 /// Ctrl-C ends, with the counters on stderr.
 #[derive(clap::Args)]
 #[command(before_help = EXAMPLES, after_help = SAFETY)]
@@ -195,7 +197,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let deciding = packets::frame(batch.deciding(), 1, packets.link(), Time::default());
     let deciding =
         packets::decoded(deciding, &mut layers).ok_or_else(|| usage("the packet is empty"))?;
-    let outlet = Outlet::open(&deciding, &via, &route).map_err(permission::of_probe)?;
+    let mut outlet = Outlet::open(&deciding, &via, &route).map_err(permission::of_probe)?;
     if plan.rate == Rate::Max {
         outlet.hurry().map_err(permission::of_probe)?;
     }

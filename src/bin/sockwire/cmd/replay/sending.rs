@@ -94,12 +94,12 @@ pub(super) fn run(
     if total == 0 {
         return ended(&from.tally, fault);
     }
-    let outlets = ready.open()?;
-    for (_, outlet) in &outlets {
-        global.talk(format_args!("sending by {}", outlet.describe()));
+    let mut outlets = ready.open()?;
+    for (_, outlet) in &mut outlets {
         if args.speed() == Speed::Max {
             outlet.hurry().map_err(permission::of_probe)?;
         }
+        global.talk(format_args!("sending by {}", outlet.describe()));
     }
     // Every socket and file is open.
     privilege::give_up(global)?;
