@@ -49,12 +49,14 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             }
         }
         Some(name) => {
-            let (protocol, some) = find(name)?;
-            if some.is_none() && !args.json {
-                write_protocol(out, protocol, false);
-                out.push('\n');
+            let (protocols, fields) = find(name)?;
+            if !args.json {
+                for protocol in &protocols {
+                    write_protocol(out, protocol, false);
+                    out.push('\n');
+                }
             }
-            for field in some.as_deref().unwrap_or(protocol.fields) {
+            for field in fields {
                 write_field(out, field, args.json);
             }
         }
@@ -63,24 +65,27 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// A protocol, and those of its fields that are meant if not all.
-type Found = (&'static Protocol, Option<Vec<&'static Field>>);
+/// The protocols that are meant as a whole, and fields.
+type Found = (Vec<&'static Protocol>, Vec<&'static Field>);
 
-/// The protocol, the field, or the fields that begin with this name; else a failure that suggests the nearest.
+/// The protocol of this name (two versions that share their fields, for `sll`), the field, or the fields that begin with
+/// it; else a failure that suggests the nearest.
 fn find(name: &str) -> Result<Found, Failure> {
     let name = name.to_lowercase();
     let is_protocol = |p: &&&Protocol| p.name == name || p.label.eq_ignore_ascii_case(&name);
-    if let Some(protocol) = proto::ALL.iter().find(is_protocol) {
-        return Ok((protocol, None));
+    let named: Vec<&Protocol> = proto::ALL.iter().filter(is_protocol).copied().collect();
+    if let Some(protocol) = named.first() {
+        let fields = protocol.fields.to_vec();
+        return Ok((named, fields));
     }
     let group = format!("{name}.");
-    for &protocol in proto::ALL {
+    for protocol in proto::ALL {
         let all = protocol.fields.iter().copied();
         let some: Vec<_> = all
             .filter(|field| field.name == name || field.name.starts_with(&group))
             .collect();
         if !some.is_empty() {
-            return Ok((protocol, Some(some)));
+            return Ok((Vec::new(), some));
         }
     }
     let fields = proto::ALL.iter().flat_map(|protocol| protocol.fields);
@@ -197,10 +202,14 @@ mod tests {
 
     #[test]
     fn finds_protocols_and_fields_and_suggests_the_near_one() {
-        assert!(matches!(find("udp"), Ok((protocol, None)) if protocol.name == "udp"));
-        assert!(matches!(find("UDP"), Ok((_, None))));
+        assert!(matches!(find("udp"), Ok((udp, _)) if udp.len() == 1 && udp[0].name == "udp"));
+        assert!(matches!(find("UDP"), Ok((udp, _)) if udp.len() == 1));
+        // Two versions share one table.
+        assert!(matches!(find("sll"), Ok((both, fields)) if both.len() == 2 && fields.len() == 12));
         let names = |name| match find(name) {
-            Ok((_, Some(fields))) => fields.iter().map(|field| field.name).collect(),
+            Ok((protocols, fields)) if protocols.is_empty() => {
+                fields.iter().map(|field| field.name).collect()
+            }
             _ => Vec::new(),
         };
         assert_eq!(names("udp.srcport"), ["udp.srcport"]);
