@@ -350,8 +350,10 @@ fn products_give_a_row_a_packet() {
         let Some(_server) = net.serve() else { return };
         let output = run("probe ip dst=10.9.2.2 / tcp dport=79..82 flags=S");
         let text = told(&output);
+        // On a busy machine a sentence on the times may follow.
         let rows: Vec<Vec<&str>> = text
             .lines()
+            .filter(|line| !line.starts_with("some answers came before"))
             .map(|l| l.split_whitespace().collect())
             .collect();
         assert_eq!(rows.len(), 6, "{text}");
