@@ -124,7 +124,7 @@ pub(super) fn append(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
 
 /// Options in the form kind, length, data that TCP and IPv4 share, where the length counts all three.
 pub(super) mod option {
-    use crate::text::number;
+    use crate::{protocol::Part, text::number};
 
     /// Reads a number that fits `bytes` bytes, and appends it, big endian.
     fn push_number(text: &str, bytes: usize, out: &mut Vec<u8>) -> Result<(), String> {
@@ -148,6 +148,22 @@ pub(super) mod option {
         header.extend_from_slice(data);
         Ok(())
     }
+
+    /// `nop`.
+    pub(in crate::proto) const NOP: Part = Part {
+        words: &["nop"],
+        form: "",
+        doc: "no operation",
+        write: single::<1>,
+    };
+
+    /// `eol`.
+    pub(in crate::proto) const EOL: Part = Part {
+        words: &["eol"],
+        form: "",
+        doc: "end of options",
+        write: single::<0>,
+    };
 
     /// An option without length or data.
     pub(in crate::proto) fn single<const KIND: u8>(
@@ -251,6 +267,38 @@ pub(super) fn say_unpadded(header: &[u8], at: usize, word: &mut dyn FnMut(&'stat
 /// Length of an IPv6 extension header: units of 8 bytes, the first not counted (RFC 8200 §4.3).
 pub(super) fn length_in_eights(view: &View<'_>) -> Option<u64> {
     (view.header().len() as u64 / 8).checked_sub(1)
+}
+
+/// Appends addresses with commas between them, as `octets` has them; `family` is what they are called in a fault.
+pub(super) fn push_addresses<A: std::str::FromStr, const N: usize>(
+    value: &str,
+    (family, octets): (&str, fn(&A) -> [u8; N]),
+    header: &mut Vec<u8>,
+) -> Result<(), String> {
+    for address in value.split(',') {
+        let address: A = address
+            .parse()
+            .map_err(|_| format!("expected {family} addresses with commas between them"))?;
+        header.extend(octets(&address));
+    }
+    Ok(())
+}
+
+/// Appends a group record of IGMPv3 or MLDv2 (RFC 3376 §4.2.4, RFC 3810 §5.2.5): `TYPE,GROUP[,SOURCE…]`, addresses by
+/// `push`.
+pub(super) fn push_group_record(
+    value: &str,
+    types: &[(u64, &str)],
+    push: fn(&str, &mut Vec<u8>) -> Result<(), String>,
+    header: &mut Vec<u8>,
+) -> Result<(), String> {
+    let (kind, addresses) = value.split_once(',').unwrap_or((value, ""));
+    let kind = choice(kind, types)?;
+    let sources = addresses.split(',').count() - 1;
+    let sources = u16::try_from(sources).map_err(|_| "too many sources")?;
+    header.extend([kind, 0]);
+    header.extend(sources.to_be_bytes());
+    push(addresses, header)
 }
 
 /// A number of one byte, or its name with `-` for spaces.

@@ -75,13 +75,7 @@ pub(super) static CRAFT: Craft = Craft {
                 form: "TYPE,GROUP[,SOURCE…]",
                 doc: "a group record, such as to-exclude,224.0.1.5",
                 write: |value, header| {
-                    let (kind, addresses) = value.split_once(',').unwrap_or((value, ""));
-                    let kind = making::choice(kind, RECORD_TYPES)?;
-                    let sources = addresses.split(',').count() - 1;
-                    let sources = u16::try_from(sources).map_err(|_| "too many sources")?;
-                    header.extend([kind, 0]);
-                    header.extend(sources.to_be_bytes());
-                    push_addresses(addresses, header)
+                    making::push_group_record(value, RECORD_TYPES, push_addresses, header)
                 },
             },
             making::RAW,
@@ -103,13 +97,7 @@ fn query3(header: &mut Vec<u8>) -> &mut [u8] {
 }
 
 fn push_addresses(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
-    for address in value.split(',') {
-        let address: Ipv4Addr = address
-            .parse()
-            .map_err(|_| "expected IPv4 addresses with commas between them")?;
-        header.extend(address.octets());
-    }
-    Ok(())
+    making::push_addresses(value, ("IPv4", Ipv4Addr::octets), header)
 }
 
 /// The group records that a report has whole: where each begins and ends.

@@ -53,18 +53,8 @@ pub(super) static CRAFT: Craft = Craft {
     ],
     tail: Some(&Tail {
         parts: &[
-            Part {
-                words: &["nop"],
-                form: "",
-                doc: "no operation",
-                write: write::single::<1>,
-            },
-            Part {
-                words: &["eol"],
-                form: "",
-                doc: "end of options",
-                write: write::single::<0>,
-            },
+            write::NOP,
+            write::EOL,
             Part {
                 words: &["rr"],
                 form: "[PTR:]ADDRESS:ADDRESS…",

@@ -124,18 +124,8 @@ pub(super) static CRAFT: Craft = Craft {
                 doc: "data echoed",
                 write: write::one::<{ kind::ECHO_REPLY }, 4>,
             },
-            Part {
-                words: &["nop"],
-                form: "",
-                doc: "no operation",
-                write: write::single::<1>,
-            },
-            Part {
-                words: &["eol"],
-                form: "",
-                doc: "end of options",
-                write: write::single::<0>,
-            },
+            write::NOP,
+            write::EOL,
             Part {
                 words: &["opt"],
                 form: "KIND:HEX",

@@ -61,15 +61,7 @@ pub(super) const RECORD: Part = Part {
     words: &["record"],
     form: "TYPE,GROUP[,SOURCE…]",
     doc: "a group record, such as to-exclude,ff02::5",
-    write: |value, header| {
-        let (kind, addresses) = value.split_once(',').unwrap_or((value, ""));
-        let kind = making::choice(kind, RECORD_TYPES)?;
-        let sources = addresses.split(',').count() - 1;
-        let sources = u16::try_from(sources).map_err(|_| "too many sources")?;
-        header.extend([kind, 0]);
-        header.extend(sources.to_be_bytes());
-        push_addresses(addresses, header)
-    },
+    write: |value, header| making::push_group_record(value, RECORD_TYPES, push_addresses, header),
 };
 
 /// What version 2 adds to a query before its sources, which it makes room for: flags, interval, number of sources.
@@ -79,13 +71,7 @@ fn query2(header: &mut Vec<u8>) -> &mut [u8] {
 }
 
 fn push_addresses(value: &str, header: &mut Vec<u8>) -> Result<(), String> {
-    for address in value.split(',') {
-        let address: Ipv6Addr = address
-            .parse()
-            .map_err(|_| "expected IPv6 addresses with commas between them")?;
-        header.extend(address.octets());
-    }
-    Ok(())
+    making::push_addresses(value, ("IPv6", Ipv6Addr::octets), header)
 }
 
 /// The group records that a report has whole: where each begins and ends.
