@@ -1,43 +1,25 @@
 //! Any bytes as a frame: every view of it is made.
 #![no_main]
 
+mod parts;
+
 use libfuzzer_sys::fuzz_target;
 use sockwire::{
     decode::{Decoded, Decoder},
     export::json::Records,
-    frame::{Batch, Direction, KernelChecksum, Record},
-    link::LinkType,
     proto::frame::Around,
     render::{
         line::{self, Lines},
         tree,
     },
     text::is_unsafe,
-    time::Time,
     track::Tracker,
 };
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&link, frame)) = data.split_first() else {
+    let Some((_, batch)) = parts::frame(data) else {
         return;
     };
-    // One above 255 is known: Linux cooked, version 2.
-    let link = if link == 255 {
-        LinkType::LINUX_SLL2
-    } else {
-        LinkType(link.into())
-    };
-    let record = Record {
-        time: Time::MAX,
-        link,
-        interface: 0,
-        direction: Direction::Unknown,
-        checksum: KernelChecksum::Unknown,
-        wire_len: frame.len() as u32,
-        start: 0,
-        len: frame.len() as u32,
-    };
-    let batch = Batch::owned(frame.to_vec(), vec![record], 1);
     let (decoder, mut decoded) = (Decoder::default(), Decoded::default());
     decoder.batch(&batch, &mut decoded);
     Tracker::default().packet(&decoder, &batch, &mut decoded, 0);

@@ -1,8 +1,14 @@
-//! For the targets: a world with few names, and the two parts of an input.
+//! For the targets: a world with few names, the two parts of an input, and an input as a frame.
+#![allow(dead_code)]
 
 use std::net::IpAddr;
 
-use sockwire::filter::{Names, Service};
+use sockwire::{
+    filter::{Names, Service},
+    frame::{Batch, Direction, KernelChecksum, Record},
+    link::LinkType,
+    time::Time,
+};
 
 /// One host, one service and one protocol have names.
 pub struct Few;
@@ -33,4 +39,26 @@ pub fn parts(data: &[u8]) -> Option<(&str, &[u8])> {
         str::from_utf8(expression).ok()?,
         rest.get(1..).unwrap_or(&[]),
     ))
+}
+
+/// The first byte as a link type, the rest as the only frame of a batch; nothing where there is no byte.
+pub fn frame(data: &[u8]) -> Option<(LinkType, Batch)> {
+    let (&link, frame) = data.split_first()?;
+    // One above 255 is known: Linux cooked, version 2.
+    let link = if link == 255 {
+        LinkType::LINUX_SLL2
+    } else {
+        LinkType(link.into())
+    };
+    let record = Record {
+        time: Time::MAX,
+        link,
+        interface: 0,
+        direction: Direction::Unknown,
+        checksum: KernelChecksum::Unknown,
+        wire_len: frame.len() as u32,
+        start: 0,
+        len: frame.len() as u32,
+    };
+    Some((link, Batch::owned(frame.to_vec(), vec![record], 1)))
 }
