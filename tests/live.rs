@@ -1,8 +1,7 @@
 //! Live capture, each test in a network namespace that it makes for itself: what was sent is what is seen, and the counters add up.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../src/testing.rs"]
-mod testing;
+mod lan;
 
 use std::{
     ffi::OsStr,
@@ -20,6 +19,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use lan::{in_own_network, ip};
 use nix::{
     sched::{CloneFlags, unshare},
     sys::signal::{Signal, kill},
@@ -34,53 +34,6 @@ use sockwire::{
     link::LinkType,
     time::{SECOND, Time},
 };
-
-/// Runs `test` in a thread with a network namespace of its own, in which loopback is up. Who may not make one runs the
-/// same test again inside a user namespace, where that is allowed.
-fn in_own_network<F: FnOnce() + Send>(test: F) {
-    if !nix::unistd::geteuid().is_root() {
-        return in_user_namespace(std::any::type_name::<F>());
-    }
-    thread::scope(|scope| {
-        scope.spawn(|| match unshare(CloneFlags::CLONE_NEWNET) {
-            Err(errno) => testing::skipped(format_args!("no network namespace: {errno}")),
-            Ok(()) if !ip("link set lo up") => {
-                testing::skipped("the ip command does not work here")
-            }
-            Ok(()) => test(),
-        });
-    });
-}
-
-/// Runs one test of this program again; `closure` is its type's name: `live::the_test::{{closure}}`.
-fn in_user_namespace(closure: &str) {
-    let test = closure.split("::").nth(1).unwrap();
-    let again = Command::new("unshare")
-        .args(["-Urn", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .output();
-    let Ok(output) = again else {
-        return testing::skipped("no unshare command here");
-    };
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.starts_with("unshare:") {
-        return testing::skipped(said.trim());
-    }
-    if let Some(why) = said.lines().find_map(|line| line.strip_prefix("skipped: ")) {
-        return testing::skipped(why);
-    }
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}\n{said}"
-    );
-}
-
-fn ip(words: &str) -> bool {
-    let done = Command::new("ip").args(words.split(' ')).status();
-    done.is_ok_and(|status| status.success())
-}
 
 /// A pair of connected interfaces, `va` (10.9.0.1) and `vb`, that know each other's hardware address.
 fn pair() {
