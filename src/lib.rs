@@ -8,9 +8,9 @@
 //!  mean    track   flows, numbers, states, stories, streams     filter  which packets are wanted
 //!  read    decode  walks a frame through the registry; never fails    craft  a written packet → bytes, and back
 //!  know    proto   one file per protocol
-//!  world   file    pcap, pcapng               capture  an interface
+//!  world   file    pcap, pcapng               capture  an interface      sockets  the ordinary programs
 //!  cellar  sys     the kernel made safe: the only room with unsafe code
-//!  words   time link frame field layer protocol line checksum text caret bpf
+//!  words   time link frame field layer protocol line checksum text caret bpf call
 //! ```
 //!
 //! A packet's way up: a [`frame::Source`] (an interface, a file, a lab's wire) yields a [`frame::Batch`];
@@ -24,6 +24,7 @@
 //! - Nothing outside `sys` is unsafe.
 
 pub mod bpf;
+pub mod call;
 pub mod caret;
 pub mod checksum;
 pub mod field;
@@ -45,6 +46,7 @@ pub mod lab;
 pub mod probe;
 pub mod proto;
 pub mod render;
+pub mod sockets;
 pub mod sys;
 pub mod track;
 

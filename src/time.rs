@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Nanoseconds since 1970-01-01 00:00:00 UTC; negative before that.
 ///
 /// Covers the years 1677 to 2262. Differences are plain signed nanoseconds, since captured time can run backwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Time(i64);
 
 /// Nanoseconds in one second.

@@ -9,8 +9,8 @@ use std::{
 
 /// Plain values that every room may use, and that use no room.
 const WORDS: &[&str] = &[
-    "bpf", "caret", "checksum", "field", "frame", "layer", "line", "link", "protocol", "testing",
-    "text", "time",
+    "bpf", "call", "caret", "checksum", "field", "frame", "layer", "line", "link", "protocol",
+    "testing", "text", "time",
 ];
 
 /// Which rooms a room may import, besides the words and itself. `proto` is known to `decode` through its list;
@@ -19,6 +19,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("file", &["sys"]),
     ("capture", &["sys"]),
+    ("sockets", &["sys"]),
     ("proto", &[]),
     ("decode", &["proto"]),
     ("craft", &["proto", "decode"]),
@@ -26,7 +27,9 @@ const MAY: &[(&str, &[&str])] = &[
     ("filter", &["proto", "decode"]),
     (
         "lab",
-        &["sys", "file", "capture", "proto", "decode", "track"],
+        &[
+            "sys", "file", "capture", "sockets", "proto", "decode", "track",
+        ],
     ),
     (
         "probe",

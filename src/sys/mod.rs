@@ -3,6 +3,7 @@
 //! The only room where `unsafe` is allowed; every block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod buffer;
 pub mod clock;
 pub mod ethtool;
 pub mod filter;
@@ -16,6 +17,7 @@ mod option;
 pub mod packet;
 pub mod port;
 pub mod privilege;
+pub mod process;
 pub mod raw;
 pub mod ring;
 pub mod route;

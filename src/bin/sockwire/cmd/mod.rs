@@ -32,6 +32,7 @@ mod score;
 mod selecting;
 mod send;
 mod show;
+mod talk;
 mod traceroute;
 mod waiting;
 mod watch;

@@ -1,0 +1,272 @@
+//! Socket calls as plain values: what was asked of which socket, what came back, and how long it took.
+
+use std::{fmt, net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A file descriptor, as the calling process numbers it.
+pub type Fd = i32;
+
+/// Bytes of a call's data that are kept to be shown.
+pub const HEAD: usize = 256;
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Caller {
+    /// The process.
+    pub process: u32,
+    /// The thread, by the kernel's number; the first thread of a process has the process's own.
+    pub thread: u32,
+}
+
+/// A socket's address: an IP address with a port, or what a Unix socket is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Address {
+    /// `sockaddr_in` or `sockaddr_in6`.
+    Ip(SocketAddr),
+    /// A Unix socket in the file system (`unix(7)`).
+    Path(PathBuf),
+    /// A Unix socket in the abstract namespace; without the zero byte in front.
+    Abstract(Vec<u8>),
+    /// A Unix socket that was never bound.
+    Unnamed,
+}
+
+impl Address {
+    /// The family of sockets that have such addresses.
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::Ip(SocketAddr::V4(_)) => Family::Inet,
+            Self::Ip(SocketAddr::V6(_)) => Family::Inet6,
+            Self::Path(_) | Self::Abstract(_) | Self::Unnamed => Family::Unix,
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+/// `127.0.0.1:5000`, a path, `@name` for the abstract namespace. Safe to show.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use std::os::unix::ffi::OsStrExt;
+
+        use crate::text::Safe;
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Path(path) => Safe(path.as_os_str().as_bytes()).fmt(f),
+            Self::Abstract(name) => write!(f, "@{}", Safe(name)),
+            Self::Unnamed => f.write_str("unnamed"),
+        }
+    }
+}
+
+/// Address families of `socket(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Family {
+    /// `AF_INET`.
+    Inet,
+    /// `AF_INET6`.
+    Inet6,
+    /// `AF_UNIX`.
+    Unix,
+}
+
+/// Types of `socket(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// `SOCK_STREAM`.
+    Stream,
+    /// `SOCK_DGRAM`.
+    Datagram,
+}
+
+/// What `shutdown(2)` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// `SHUT_RD`.
+    Read,
+    /// `SHUT_WR`.
+    Write,
+    /// `SHUT_RDWR`.
+    Both,
+}
+
+/// Options of `setsockopt(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Choice {
+    /// `SO_REUSEADDR`.
+    ReuseAddr,
+    /// `SO_REUSEPORT`.
+    ReusePort,
+    /// `SO_BROADCAST`.
+    Broadcast,
+    /// `IPV6_V6ONLY`.
+    V6Only,
+    /// `TCP_NODELAY`.
+    NoDelay,
+    /// `SO_RCVBUF`, in bytes.
+    ReceiveBuffer,
+    /// `SO_SNDBUF`, in bytes.
+    SendBuffer,
+    /// `SO_RCVTIMEO`, in milliseconds; 0 waits without a limit.
+    ReceiveTimeout,
+    /// `SO_LINGER` with its switch on, in seconds.
+    Linger,
+}
+
+/// Data of a call: how much, and how it begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// All of it, in bytes.
+    pub len: usize,
+    /// At most [`HEAD`] bytes of its beginning.
+    pub head: Vec<u8>,
+}
+
+impl Data {
+    /// What is kept of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self {
+            len: bytes.len(),
+            head: bytes[..bytes.len().min(HEAD)].to_vec(),
+        }
+    }
+}
+
+/// A call and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // Arguments have the names that their manual pages give them.
+pub enum Call {
+    /// `getaddrinfo(3)`: the library's question, made of other calls.
+    GetAddrInfo {
+        node: String,
+        service: String,
+    },
+    Socket {
+        family: Family,
+        kind: Kind,
+    },
+    SetSockOpt {
+        fd: Fd,
+        choice: Choice,
+        value: u32,
+    },
+    Bind {
+        fd: Fd,
+        address: Address,
+    },
+    Listen {
+        fd: Fd,
+        backlog: i32,
+    },
+    Accept {
+        fd: Fd,
+    },
+    Connect {
+        fd: Fd,
+        address: Address,
+    },
+    Send {
+        fd: Fd,
+        data: Data,
+    },
+    SendTo {
+        fd: Fd,
+        data: Data,
+        to: Address,
+    },
+    Recv {
+        fd: Fd,
+        size: usize,
+    },
+    RecvFrom {
+        fd: Fd,
+        size: usize,
+    },
+    Shutdown {
+        fd: Fd,
+        how: How,
+    },
+    Close {
+        fd: Fd,
+    },
+    /// Waits until one of these can be read; `timeout` in milliseconds, without one for ever.
+    Poll {
+        fds: Vec<Fd>,
+        timeout: Option<u32>,
+    },
+    GetSockName {
+        fd: Fd,
+    },
+    GetPeerName {
+        fd: Fd,
+    },
+    Fork,
+    /// `waitpid(2)`; without a process any child.
+    WaitPid {
+        process: Option<u32>,
+    },
+}
+
+/// What a call returned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Zero, which says that it worked.
+    Done,
+    /// So many bytes.
+    Count(usize),
+    /// A new descriptor.
+    Fd(Fd),
+    /// A new descriptor, and who is at the other end.
+    Accepted(Fd, Address),
+    /// What was received; nothing at all is the end of a stream.
+    Data(Data),
+    /// A datagram, its sender, and whether it was longer than the buffer (`MSG_TRUNC`): then the rest is gone.
+    Datagram(Data, Address, bool),
+    /// These can be read.
+    Ready(Vec<Fd>),
+    /// A socket's address.
+    Address(Address),
+    /// Addresses of a name, in the order in which they are to be tried.
+    Addresses(Vec<SocketAddr>),
+    /// A process; 0 is what a child gets from its own `fork`.
+    Process(u32),
+}
+
+/// A call that has returned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Called {
+    /// What was asked.
+    pub call: Call,
+    /// What came back, or the error number (`errno(3)`); `getaddrinfo`'s own errors are negative.
+    pub result: Result<Answer, i32>,
+    /// Nanoseconds from the call to its return.
+    pub took: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_control_bytes() {
+        let path = Address::Path("/tmp/a\u{1b}[2J".into());
+        assert_eq!(path.to_string(), "/tmp/a\\x1b[2J");
+        assert_eq!(
+            Address::Abstract(b"chat\0".to_vec()).to_string(),
+            "@chat\\x00"
+        );
+        let ip: SocketAddr = ([127, 0, 0, 1], 5000).into();
+        assert_eq!(Address::from(ip).to_string(), "127.0.0.1:5000");
+    }
+
+    #[test]
+    fn of_long_data_the_beginning_is_kept() {
+        let data = Data::of(&[7; 1000]);
+        assert_eq!((data.len, data.head.len()), (1000, HEAD));
+    }
+}

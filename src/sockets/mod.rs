@@ -1,0 +1,10 @@
+//! The ordinary sockets: stream and datagram programs as a course writes them, with blocking calls, threads, fork and poll.
+//!
+//! Every call goes through a [`Socket`], which tells a [`Journal`] what was asked and what came back.
+
+mod journal;
+pub mod server;
+mod socket;
+
+pub use journal::{End, Event, Journal, Told};
+pub use socket::{Received, Socket, poll};
