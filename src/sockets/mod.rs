@@ -3,6 +3,7 @@
 //! Every call goes through a [`Socket`], which tells a [`Journal`] what was asked and what came back.
 
 mod journal;
+pub mod resolve;
 pub mod server;
 mod socket;
 
