@@ -2,6 +2,7 @@
 //!
 //! Every call goes through a [`Socket`], which tells a [`Journal`] what was asked and what came back.
 
+pub mod families;
 mod journal;
 pub mod resolve;
 pub mod server;
