@@ -4,6 +4,7 @@
 
 pub mod families;
 mod journal;
+pub mod ports;
 pub mod resolve;
 pub mod server;
 mod socket;

@@ -22,6 +22,7 @@ mod output;
 mod packets;
 mod permission;
 mod pipeline;
+mod ports;
 mod privilege;
 mod probe;
 mod protocols;
@@ -225,6 +226,7 @@ enum Command {
     Respond(respond::Args),
     Echo(echo::Args),
     Lab(lab::Args),
+    Ports(ports::Args),
     Families(families::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -257,6 +259,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Ports(args)) => ports::run(args, global),
         Some(Command::Families(args)) => families::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
