@@ -82,10 +82,13 @@ impl Language {
 
 /// The bytes of each `sockaddr` that the call took or gave, and what they mean, in lines that are set in.
 pub fn sockaddrs(called: &Called) -> String {
+    addresses(called).map(sockaddr_of).collect()
+}
+
+/// The same of one address.
+pub fn sockaddr_of(address: &Address) -> String {
     let mut text = String::new();
-    for address in addresses(called) {
-        sockaddr::explain(address, &mut text);
-    }
+    sockaddr::explain(address, &mut text);
     text
 }
 

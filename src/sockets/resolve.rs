@@ -132,7 +132,6 @@ pub struct LookupError {
     /// The port or service.
     pub service: String,
     wanted: Wanted,
-    #[source]
     cause: io::Error,
 }
 
@@ -181,6 +180,9 @@ impl LookupError {
         let numeric = self.wanted.numeric;
         match self.trouble() {
             Trouble::NoName if numeric => "with -n only numbers are taken, such as 127.0.0.1",
+            Trouble::NoName if self.wanted.family.is_some() => {
+                "check the spelling, or ask without -4 and -6: it may have addresses of the other family"
+            }
             Trouble::NoName => "check the spelling; names of one's own stand in /etc/hosts",
             Trouble::NoAddress => match self.wanted.family {
                 Some(Family::Inet) => "the name has no IPv4 address: ask without -4, or with -6",

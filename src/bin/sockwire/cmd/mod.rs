@@ -29,6 +29,7 @@ mod protocols;
 mod read;
 mod reasons;
 mod replay;
+mod resolve;
 mod respond;
 mod score;
 mod selecting;
@@ -226,6 +227,7 @@ enum Command {
     Respond(respond::Args),
     Echo(echo::Args),
     Lab(lab::Args),
+    Resolve(resolve::Args),
     Ports(ports::Args),
     Families(families::Args),
     Interfaces(interfaces::Args),
@@ -259,6 +261,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Resolve(args)) => resolve::run(args, global),
         Some(Command::Ports(args)) => ports::run(args, global),
         Some(Command::Families(args)) => families::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
