@@ -2,7 +2,10 @@
 //!
 //! Every call goes through a [`Socket`], which tells a [`Journal`] what was asked and what came back.
 
+pub mod families;
 mod journal;
+pub mod ports;
+pub mod resolve;
 pub mod server;
 mod socket;
 

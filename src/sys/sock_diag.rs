@@ -1,8 +1,9 @@
-//! The state of one TCP connection, asked of the kernel by its addresses; also after its socket was closed (sock_diag(7)).
+//! What the kernel says of its sockets (sock_diag(7)): the state of one TCP connection, also after its socket was closed, and
+//! all sockets that wait for others.
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     os::fd::{AsRawFd, OwnedFd},
 };
 
@@ -17,9 +18,34 @@ pub struct SockDiag(OwnedFd);
 
 /// `SOCK_DIAG_BY_FAMILY` (linux/sock_diag.h).
 const BY_FAMILY: u16 = 20;
-/// Lengths of `nlmsghdr` and `inet_diag_req_v2`.
+/// Lengths of `nlmsghdr`, `inet_diag_req_v2` and `inet_diag_msg`.
 const HEADER: usize = 16;
 const REQUEST: usize = 56;
+const MESSAGE: usize = 72;
+/// An attribute of one byte (linux/inet_diag.h).
+const INET_DIAG_SKV6ONLY: u16 = 11;
+/// States of linux/tcp_states.h. A UDP socket that is bound and connected to nobody counts as closed.
+const CLOSE: u32 = 7;
+const LISTEN: u32 = 10;
+
+/// A socket that takes what comes from anybody: a listening TCP socket, or a bound UDP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where it is bound; an unspecified address means everywhere.
+    pub address: SocketAddr,
+    /// Of an IPv6 socket: IPv4 clients do not reach it (`IPV6_V6ONLY`); nothing where the kernel does not say.
+    pub v6_only: Option<bool>,
+    /// Index of the only interface that it hears, 0 for all.
+    pub interface: u32,
+    /// Connections that wait for `accept`, or bytes that wait for `recv`.
+    pub queued: u32,
+    /// How many connections may wait; of UDP bytes that are being sent.
+    pub limit: u32,
+    /// The user whose socket it is.
+    pub user: u32,
+    /// By this number `/proc/PID/fd` names it.
+    pub inode: u32,
+}
 
 impl SockDiag {
     /// Opens the socket.
@@ -46,6 +72,116 @@ impl SockDiag {
         let len = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
         Ok(read(answer.get(..len).unwrap_or_default())?)
     }
+
+    /// All sockets of TCP, else of UDP, that wait for others, IPv4 first.
+    ///
+    /// # Errors
+    /// When the kernel cannot tell; `ENOENT` when it was built without this.
+    pub fn waiting(&self, tcp: bool) -> io::Result<Vec<Waiting>> {
+        let mut found = Vec::new();
+        let mut answer = vec![0; 64 * 1024];
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            send(
+                self.0.as_raw_fd(),
+                &question(family, tcp),
+                MsgFlags::empty(),
+            )?;
+            loop {
+                let len = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+                let messages = answer.get(..len).unwrap_or_default();
+                if gather(messages, &mut found)? {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Asks for all that wait.
+fn question(family: i32, tcp: bool) -> [u8; HEADER + REQUEST] {
+    let mut bytes = [0; HEADER + REQUEST];
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+    let (protocol, state) = match tcp {
+        true => (libc::IPPROTO_TCP, LISTEN),
+        false => (libc::IPPROTO_UDP, CLOSE),
+    };
+    bytes[..4].copy_from_slice(&((HEADER + REQUEST) as u32).to_ne_bytes());
+    bytes[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    bytes[16..18].copy_from_slice(&[family as u8, protocol as u8]);
+    bytes[20..24].copy_from_slice(&(1_u32 << state).to_ne_bytes());
+    bytes
+}
+
+/// Takes the sockets out of one answer; true when it was the last one.
+fn gather(mut messages: &[u8], found: &mut Vec<Waiting>) -> Result<bool, Errno> {
+    while let Some(len) = word(messages, 0) {
+        let len = len as usize;
+        let message = messages.get(HEADER..len).ok_or(Errno::EPROTO)?;
+        match half(messages, 4).map(i32::from) {
+            Some(libc::NLMSG_DONE) => return Ok(true),
+            Some(libc::NLMSG_ERROR) => {
+                let error = word(message, 0).ok_or(Errno::EPROTO)?.cast_signed();
+                return Err(Errno::from_raw(error.wrapping_neg()));
+            }
+            _ => found.extend(waiting(message)),
+        }
+        let next = len.next_multiple_of(4).min(messages.len());
+        messages = &messages[next..];
+    }
+    Ok(false)
+}
+
+/// `struct inet_diag_msg` with its attributes.
+fn waiting(message: &[u8]) -> Option<Waiting> {
+    let port = u16::from_be_bytes(message.get(4..6)?.try_into().ok()?);
+    let bytes: [u8; 16] = message.get(8..24)?.try_into().ok()?;
+    let interface = word(message, 40)?;
+    let address = match i32::from(*message.first()?) {
+        libc::AF_INET => {
+            let [a, b, c, d, ..] = bytes;
+            SocketAddr::new(Ipv4Addr::from([a, b, c, d]).into(), port)
+        }
+        _ => {
+            let address = Ipv6Addr::from(bytes);
+            let scope = if address.is_unicast_link_local() {
+                interface
+            } else {
+                0
+            };
+            SocketAddrV6::new(address, port, 0, scope).into()
+        }
+    };
+    let mut v6_only = None;
+    let mut rest = message.get(MESSAGE..).unwrap_or_default();
+    while let (Some(len), Some(kind)) = (half(rest, 0), half(rest, 2)) {
+        if kind == INET_DIAG_SKV6ONLY {
+            v6_only = rest.get(4).map(|value| *value != 0);
+        }
+        // At least its own header, so that this ends.
+        let next = usize::from(len).max(4).next_multiple_of(4);
+        rest = rest.get(next..).unwrap_or_default();
+    }
+    Some(Waiting {
+        address,
+        v6_only,
+        interface,
+        queued: word(message, 56)?,
+        limit: word(message, 60)?,
+        user: word(message, 64)?,
+        inode: word(message, 68)?,
+    })
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    let bytes = bytes.get(at..at + 2)?;
+    Some(u16::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..at + 4)?;
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
 }
 
 /// `struct inet_diag_req_v2` behind its header: IPPROTO_TCP, all states, one socket, no cookie.
@@ -115,5 +251,43 @@ mod tests {
         assert_eq!(diag.tcp_state(local, peer).unwrap(), Some(6), "TIME-WAIT");
         drop(listener);
         assert_eq!(diag.tcp_state(peer, local).unwrap(), None);
+    }
+
+    #[test]
+    fn those_that_wait_are_found_with_what_is_known_of_them() {
+        let diag = SockDiag::open().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let _queued = TcpStream::connect(address).unwrap();
+        let all = diag.waiting(true).unwrap();
+        let ours: Vec<_> = all.iter().filter(|one| one.address == address).collect();
+        assert_eq!(ours.len(), 1, "{all:?}");
+        assert_eq!((ours[0].queued, ours[0].limit), (1, 128));
+        assert_eq!(ours[0].user, nix::unistd::getuid().as_raw());
+        assert!(ours[0].inode > 0);
+        let datagram = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = datagram.local_addr().unwrap();
+        let ours = |diag: &SockDiag| {
+            let all = diag.waiting(false).unwrap();
+            all.iter().any(|one| one.address == address)
+        };
+        assert!(ours(&diag));
+        datagram.connect(address).unwrap();
+        assert!(!ours(&diag), "it hears one address only");
+    }
+
+    #[test]
+    fn damaged_answers_are_refused_or_end() {
+        let mut found = Vec::new();
+        assert_eq!(gather(&[], &mut found), Ok(false));
+        for len in 0..80_u32 {
+            let mut bytes = len.to_ne_bytes().to_vec();
+            bytes.resize(40, 0xff);
+            let _ = gather(&bytes, &mut found);
+        }
+        let mut message = vec![0; MESSAGE];
+        message.extend([0, 0, 0, 0, 1, 0]);
+        assert!(waiting(&message).is_some_and(|one| one.v6_only.is_none()));
+        assert_eq!(waiting(&message[..60]), None);
     }
 }

@@ -7,6 +7,7 @@ mod craft;
 mod doctor;
 mod echo;
 mod explain;
+mod families;
 mod filter;
 mod flows;
 mod follow;
@@ -21,12 +22,14 @@ mod output;
 mod packets;
 mod permission;
 mod pipeline;
+mod ports;
 mod privilege;
 mod probe;
 mod protocols;
 mod read;
 mod reasons;
 mod replay;
+mod resolve;
 mod respond;
 mod score;
 mod selecting;
@@ -224,6 +227,9 @@ enum Command {
     Respond(respond::Args),
     Echo(echo::Args),
     Lab(lab::Args),
+    Resolve(resolve::Args),
+    Ports(ports::Args),
+    Families(families::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
     Filter(filter::Args),
@@ -255,6 +261,9 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Resolve(args)) => resolve::run(args, global),
+        Some(Command::Ports(args)) => ports::run(args, global),
+        Some(Command::Families(args)) => families::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
         Some(Command::Filter(args)) => filter::run(args, global),

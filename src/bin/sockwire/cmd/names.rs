@@ -96,21 +96,47 @@ pub(crate) struct Ends {
 
 impl Default for Ends {
     fn default() -> Self {
-        let table = fs::read_to_string("/etc/services").unwrap_or_default();
         let mut services = HashMap::new();
-        for line in table.lines() {
-            let mut words = line.split('#').next().unwrap_or("").split_whitespace();
-            let (name, port) = (words.next(), words.next());
-            let port = port.and_then(|port| port.split('/').next()?.parse().ok());
-            if let (Some(name), Some(port)) = (name, port) {
-                services.entry(port).or_insert_with(|| name.to_owned());
-            }
+        for one in known_services() {
+            services.entry(one.port).or_insert(one.name);
         }
         Self {
             hosts: HashMap::new(),
             services,
         }
     }
+}
+
+/// A row of `/etc/services`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its official name here.
+    pub(crate) name: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Over what: `tcp`, `udp`, `sctp`.
+    pub(crate) over: String,
+    /// Its other names.
+    pub(crate) aliases: Vec<String>,
+}
+
+/// All of `/etc/services` that has ports; nothing where there is none.
+pub(crate) fn known_services() -> Vec<Known> {
+    let table = fs::read_to_string("/etc/services").unwrap_or_default();
+    // AppleTalk's sockets stand there as well.
+    let all = table.lines().filter_map(known);
+    all.filter(|one| one.over != "ddp").collect()
+}
+
+fn known(line: &str) -> Option<Known> {
+    let mut words = line.split('#').next()?.split_whitespace();
+    let (name, (port, over)) = (words.next()?, words.next()?.split_once('/')?);
+    Some(Known {
+        name: name.to_owned(),
+        port: port.parse().ok()?,
+        over: over.to_owned(),
+        aliases: words.map(str::to_owned).collect(),
+    })
 }
 
 impl EndNames for Ends {
