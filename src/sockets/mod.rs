@@ -3,7 +3,9 @@
 //! Every call goes through a [`Socket`], which tells a [`Journal`] what was asked and what came back.
 
 pub mod client;
+pub mod families;
 mod journal;
+pub mod resolve;
 pub mod server;
 mod socket;
 

@@ -8,6 +8,7 @@ mod craft;
 mod doctor;
 mod echo;
 mod explain;
+mod families;
 mod filter;
 mod flows;
 mod follow;
@@ -226,6 +227,7 @@ enum Command {
     Connect(connect::Args),
     Echo(echo::Args),
     Lab(lab::Args),
+    Families(families::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
     Filter(filter::Args),
@@ -258,6 +260,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Connect(args)) => connect::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Families(args)) => families::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
         Some(Command::Filter(args)) => filter::run(args, global),
