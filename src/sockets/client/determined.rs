@@ -3,7 +3,6 @@
 use std::{
     fmt, io,
     io::{Read, Seek},
-    net::SocketAddr,
     time::Duration,
 };
 
@@ -11,7 +10,7 @@ use nix::poll::PollTimeout;
 
 use super::{Connected, Dial, Tried, meaning};
 use crate::{
-    call::{Choice, Family, How, Kind},
+    call::{Address, Choice, Family, How, Kind},
     sockets::{Event, Journal},
     text::Safe,
 };
@@ -30,7 +29,7 @@ pub struct Determined<'a> {
     /// How each connection is made.
     pub dial: &'a Dial,
     /// Where to.
-    pub addresses: &'a [SocketAddr],
+    pub addresses: &'a [Address],
     /// Gives up after so many tries; without it never.
     pub tries: Option<u64>,
     /// The user wants to stop: asked whenever a signal may have come.
@@ -254,18 +253,16 @@ mod tests {
     use std::{io::Cursor, net::Ipv4Addr, thread};
 
     use super::*;
-    use crate::{call::Address, sockets::Socket};
+    use crate::sockets::Socket;
 
     /// A receiver on a port of its own that counts what it gets, and answers with what `lie` makes of it.
-    fn receiver(lies: Vec<fn(u64) -> String>) -> (SocketAddr, thread::JoinHandle<Vec<u64>>) {
+    fn receiver(lies: Vec<fn(u64) -> String>) -> (Address, thread::JoinHandle<Vec<u64>>) {
         let server = Socket::new(&Journal::default(), Family::Inet, Kind::Stream).unwrap();
         server
             .bind(&Address::Ip((Ipv4Addr::LOCALHOST, 0).into()))
             .unwrap();
         server.listen(1).unwrap();
-        let Address::Ip(address) = server.local().unwrap() else {
-            panic!("an IP socket has an IP address");
-        };
+        let address = server.local().unwrap();
         let counting = thread::spawn(move || {
             let mut counts = Vec::new();
             for lie in lies {

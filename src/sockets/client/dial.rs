@@ -82,18 +82,16 @@ pub enum Step {
 }
 
 impl Dial {
-    /// Tries the addresses in their order until one answers.
+    /// Tries the addresses in their order until one answers, and tells of each.
     ///
     /// # Errors
     /// What became of each, when none did; a signal (`EINTR`) ends it early.
-    pub fn all(
-        &self,
-        journal: &Journal,
-        addresses: &[SocketAddr],
-    ) -> Result<Connected, Vec<Tried>> {
+    pub fn all(&self, journal: &Journal, addresses: &[Address]) -> Result<Connected, Vec<Tried>> {
         let mut tried = Vec::new();
         for address in addresses {
-            match self.one(journal, &Address::Ip(*address)) {
+            let connected = self.one(journal, address);
+            journal.tell(|| Event::Note(self.said(address, connected.as_ref().err())));
+            match connected {
                 Ok(connected) => return Ok(connected),
                 Err(one) => {
                     let is_over = one.error.kind() == io::ErrorKind::Interrupted;
@@ -107,7 +105,7 @@ impl Dial {
         Err(tried)
     }
 
-    /// Connects to one address.
+    /// Connects to one address, and tells nothing but its calls.
     ///
     /// # Errors
     /// Those of the calls.
@@ -129,7 +127,6 @@ impl Dial {
             socket.connect(address).map_err(failed(Step::Connect))?;
             Ok((socket, own))
         });
-        journal.tell(|| Event::Note(self.said(address, connected.as_ref().err())));
         let (socket, own) = connected?;
         Ok(Connected {
             socket,
@@ -248,11 +245,13 @@ mod tests {
                 heard.lock().unwrap().push(note);
             }
         });
-        let tried = Dial::default().all(&journal, &[here, here]).unwrap_err();
+        let tried = Dial::default()
+            .all(&journal, &[here.into(), here.into()])
+            .unwrap_err();
         assert_eq!(tried.len(), 2);
         assert_eq!(tried[0].step, Step::Connect);
         server.listen(1).unwrap();
-        let connected = Dial::default().all(&journal, &[here]).unwrap();
+        let connected = Dial::default().all(&journal, &[here.into()]).unwrap();
         assert_eq!(connected.peer, Address::Ip(here));
         let port = here.port();
         let refused = format!("trying 127.0.0.1 port {port}: refused");

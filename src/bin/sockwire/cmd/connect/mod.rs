@@ -1,15 +1,30 @@
 //! `sockwire connect`: the ordinary clients, as a line client for people and a part of a pipe for programs.
 
+mod plain;
+mod screen;
 mod target;
+mod telling;
 mod web;
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
 use anyhow::anyhow;
-use sockwire::call::How;
+use sockwire::{
+    call::How,
+    sockets::{Event, Told},
+};
 
-use self::target::{Kind, Target};
-use super::{Exit, Failure, Global, Outcome, number, seconds, talk::Program, talk::Watching};
+use self::{
+    plain::{Line, Plain},
+    target::{Kind, Target},
+};
+use super::{
+    Exit, Failure, Global, Outcome, number, output, seconds,
+    talk::{Program, Watching},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -213,19 +228,27 @@ fn usage(what: impl std::fmt::Display) -> Failure {
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     args.netcat.refuse()?;
     let (kind, words) = target::kind(&args.words, args.udp, args.unix)?;
-    let program = match kind {
+    let shows_progress = args.determined && !global.quiet && io::stderr().is_terminal();
+    let line = Line::default();
+    let program: Program = match kind {
         Kind::Http | Kind::WebSocket => web::program(kind, words, &args, global)?,
         Kind::Tcp | Kind::Udp | Kind::Unix | Kind::UnixDatagram => {
-            plain(kind, Target::parse(kind, words, args.scan)?, &args, global)?
+            let target = Target::parse(kind, words, args.scan)?;
+            let line = shows_progress.then(|| line.clone());
+            let plain = Plain::new(kind, target, &args, global.ascii, line)?;
+            Box::new(move |journal| plain.run(journal))
         }
     };
-    args.watching
-        .run(global, program, other, Box::new(|_| String::new()))
-}
-
-/// A client of plain bytes.
-fn plain(_kind: Kind, target: Target, _args: &Args, _global: &Global) -> Result<Program, Failure> {
-    Err(usage(format!("not yet: {target:?}")))
+    let global_too = global.clone();
+    let words = move |told: &Told| {
+        if let Event::Note(note) = &told.event {
+            line.end();
+            global_too.talk(note);
+        }
+        // Standard output is for what the server sends.
+        String::new()
+    };
+    args.watching.run(global, program, other, Box::new(words))
 }
 
 /// The other end.

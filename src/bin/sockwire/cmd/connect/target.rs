@@ -67,8 +67,8 @@ pub(super) fn kind(words: &[String], udp: bool, unix: bool) -> Result<(Kind, &[S
 /// Whom to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// A host and its port; a range of ports only with `-z`.
-    Host { node: String, ports: Ports },
+    /// A host, this one where none is named, and its port.
+    Host { node: Option<String>, ports: Ports },
     /// A Unix socket.
     Unix(Address),
 }
@@ -76,8 +76,9 @@ pub(super) enum Target {
 /// A port, or several that are tried one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ports {
-    Number(u16),
-    Name(String),
+    /// A number, or a service's name.
+    One(String),
+    /// Only with `-z`.
     Range(RangeInclusive<u16>),
 }
 
@@ -94,9 +95,12 @@ impl Target {
             };
         }
         let (node, port) = match words[..] {
-            [node, port] => (unbracketed(node), port),
-            [word] if begins_number(word) && !word.contains([':', '.']) => ("localhost", word),
-            [word] => split(word)?,
+            [node, port] => (Some(unbracketed(node)), port),
+            [word] if begins_number(word) && !word.contains([':', '.']) => (None, word),
+            [word] => {
+                let (node, port) = split(word)?;
+                (Some(node), port)
+            }
             [] => {
                 return Err(usage(
                     "connect to which port? Such as: sockwire connect 5000",
@@ -111,13 +115,13 @@ impl Target {
                 )));
             }
         };
-        if node.is_empty() {
+        if node == Some("") {
             return Err(usage(
                 "the host is missing; a port alone is one of this host",
             ));
         }
         let ports = ports(port, ranges)?;
-        let node = node.to_owned();
+        let node = node.map(str::to_owned);
         Ok(Self::Host { node, ports })
     }
 }
@@ -159,14 +163,14 @@ fn ports(word: &str, ranges: bool) -> Result<Ports, Failure> {
     if !begins_number(word) {
         let is_name = !word.is_empty() && !word.starts_with('-');
         return match is_name {
-            true => Ok(Ports::Name(word.to_owned())),
+            true => Ok(Ports::One(word.to_owned())),
             false => Err(usage(format!(
                 "{word:?} is no port: 1 to 65535, or a service's name"
             ))),
         };
     }
     let Some((first, last)) = word.split_once('-') else {
-        return number(word).map(Ports::Number);
+        return number(word).map(|port| Ports::One(port.to_string()));
     };
     let range = number(first)?..=number(last)?;
     match () {
@@ -255,7 +259,7 @@ mod tests {
 
     fn host(line: &str) -> (String, Ports) {
         match Target::parse(Kind::Tcp, &words(line), true) {
-            Ok(Target::Host { node, ports }) => (node, ports),
+            Ok(Target::Host { node, ports }) => (node.unwrap_or_default(), ports),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -268,7 +272,7 @@ mod tests {
     #[test]
     fn hosts_and_ports_are_written_as_netcat_and_urls_do() {
         for (line, node, port) in [
-            ("5000", "localhost", 5000),
+            ("5000", "", 5000),
             ("example.org 80", "example.org", 80),
             ("example.org:80", "example.org", 80),
             ("10.0.0.1:80", "10.0.0.1", 80),
@@ -276,14 +280,15 @@ mod tests {
             ("::1 5000", "::1", 5000),
             ("[fe80::1%eth0]:5000", "fe80::1%eth0", 5000),
         ] {
-            assert_eq!(host(line), (node.to_owned(), Ports::Number(port)), "{line}");
+            assert_eq!(
+                host(line),
+                (node.to_owned(), Ports::One(port.to_string())),
+                "{line}"
+            );
         }
-        assert_eq!(host("h http").1, Ports::Name("http".to_owned()));
+        assert_eq!(host("h http").1, Ports::One("http".to_owned()));
         assert_eq!(host("h 20-25").1, Ports::Range(20..=25));
-        assert_eq!(
-            host("20-25"),
-            ("localhost".to_owned(), Ports::Range(20..=25))
-        );
+        assert_eq!(host("20-25"), (String::new(), Ports::Range(20..=25)));
     }
 
     #[test]
