@@ -3,6 +3,7 @@
 mod answer;
 mod capture;
 mod check;
+mod connect;
 mod craft;
 mod doctor;
 mod echo;
@@ -225,6 +226,7 @@ enum Command {
     Traceroute(traceroute::Args),
     Replay(replay::Args),
     Respond(respond::Args),
+    Connect(connect::Args),
     Echo(echo::Args),
     Lab(lab::Args),
     Resolve(resolve::Args),
@@ -259,6 +261,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Traceroute(args)) => traceroute::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
+        Some(Command::Connect(args)) => connect::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Resolve(args)) => resolve::run(args, global),
