@@ -35,6 +35,7 @@ mod respond;
 mod score;
 mod selecting;
 mod send;
+mod serve;
 mod show;
 mod talk;
 mod traceroute;
@@ -228,6 +229,8 @@ enum Command {
     Respond(respond::Args),
     Connect(connect::Args),
     Echo(echo::Args),
+    #[command(visible_alias = "listen")]
+    Serve(serve::Args),
     Lab(lab::Args),
     Resolve(resolve::Args),
     Ports(ports::Args),
@@ -263,6 +266,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Connect(args)) => connect::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
+        Some(Command::Serve(args)) => serve::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Resolve(args)) => resolve::run(args, global),
         Some(Command::Ports(args)) => ports::run(args, global),
@@ -462,7 +466,7 @@ mod tests {
             ("lba", "tip: did you mean 'lab'?\n"),
             ("wacth", "tip: did you mean 'watch'?\n"),
             ("trace", "tip: no such command; there are: capture, read, "),
-            ("serve", "tip: no such command; there are: capture, read, "),
+            ("whose", "tip: no such command; there are: capture, read, "),
         ] {
             let said = said(&format!("sockwire {word} ls"));
             assert!(said.contains(&format!("'{word}'")), "{said}");
