@@ -2,9 +2,11 @@
 //!
 //! Every call goes through a [`Socket`], which tells a [`Journal`] what was asked and what came back.
 
+pub mod http;
 mod journal;
 pub mod server;
 mod socket;
+pub mod websocket;
 
 pub use journal::{End, Event, Journal, Told};
 pub use socket::{Received, Socket, poll};
