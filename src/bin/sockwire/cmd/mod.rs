@@ -31,6 +31,7 @@ mod respond;
 mod score;
 mod selecting;
 mod send;
+mod serve;
 mod show;
 mod talk;
 mod traceroute;
@@ -223,6 +224,8 @@ enum Command {
     Replay(replay::Args),
     Respond(respond::Args),
     Echo(echo::Args),
+    #[command(visible_alias = "listen")]
+    Serve(serve::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -254,6 +257,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
+        Some(Command::Serve(args)) => serve::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
@@ -450,7 +454,7 @@ mod tests {
             ("lba", "tip: did you mean 'lab'?\n"),
             ("wacth", "tip: did you mean 'watch'?\n"),
             ("trace", "tip: no such command; there are: capture, read, "),
-            ("serve", "tip: no such command; there are: capture, read, "),
+            ("whose", "tip: no such command; there are: capture, read, "),
         ] {
             let said = said(&format!("sockwire {word} ls"));
             assert!(said.contains(&format!("'{word}'")), "{said}");
