@@ -1,6 +1,9 @@
 //! The echo of `serve ws`: a page to try it for browsers, and every message sent back.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use tungstenite::{
     Error,
@@ -122,17 +125,17 @@ fn go_away(visit: &Visit<'_>, talk: &mut Talk<'_>) {
         return;
     }
     visit.note("closed with 1001: the server is being stopped");
-    // A client that goes on sending is read no more than this often.
-    for _ in 0..64 {
-        loop {
-            match talk.said() {
-                Ok(Some(said)) => hear_said(visit, &said),
-                Ok(None) => break,
+    let start = Instant::now();
+    while start.elapsed() < FAREWELL {
+        match talk.said() {
+            Ok(Some(said)) => hear_said(visit, &said),
+            Ok(None) => match talk.receive() {
+                // Stops are said more than once.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return,
-            }
-        }
-        if talk.receive().is_err() {
-            return;
+                Ok(_) => {}
+            },
+            Err(_) => return,
         }
     }
 }
