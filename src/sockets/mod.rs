@@ -4,11 +4,13 @@
 
 pub mod client;
 pub mod families;
+pub mod http;
 mod journal;
 pub mod ports;
 pub mod resolve;
 pub mod server;
 mod socket;
+pub mod websocket;
 
 pub use journal::{End, Event, Journal, Told};
 pub use socket::{Received, Socket, poll, poll_fds};

@@ -98,6 +98,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", requires = "determined", value_parser = number::<u64>(1..=u64::MAX, "--tries 5"))]
     tries: Option<u64>,
     #[command(flatten)]
+    web: web::Web,
+    #[command(flatten)]
     watching: Watching,
     #[command(flatten)]
     netcat: Netcat,

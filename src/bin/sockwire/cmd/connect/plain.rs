@@ -328,7 +328,7 @@ fn show_progress(progress: Progress, size: u64, took: Duration) {
     );
 }
 
-fn note(journal: &Journal, words: impl FnOnce() -> String) {
+pub(super) fn note(journal: &Journal, words: impl FnOnce() -> String) {
     journal.tell(|| Event::Note(words()));
 }
 
@@ -378,7 +378,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
 }
 
 /// What is sent.
-fn input(args: &Args, datagrams: bool) -> Result<Input, Failure> {
+pub(super) fn input(args: &Args, datagrams: bool) -> Result<Input, Failure> {
     let sending = &args.sending;
     let crlf = sending.crlf;
     if !sending.send.is_empty() {
@@ -416,7 +416,7 @@ fn again(path: &Path) -> Result<File, Failure> {
 }
 
 /// `ADDR:PORT`, `[ADDR]:PORT`, `ADDR`, `:PORT`, `PORT`.
-fn source(word: &str) -> Result<Source, Failure> {
+pub(super) fn source(word: &str) -> Result<Source, Failure> {
     let wrong = || {
         usage(format!(
             "--source is ADDR:PORT, ADDR, or :PORT, such as 127.0.0.1:4000, not {word}"
