@@ -44,24 +44,11 @@ pub(crate) struct Args {
     /// Where to play it [default: namespaces, or smoltcp where the system refuses them]
     #[arg(long, value_enum, value_name = "GROUND")]
     ground: Option<Ground>,
-    /// Milliseconds from one host to the other [default: 10; on loopback none]
-    #[arg(long, value_name = "MS", value_parser = milliseconds)]
-    delay: Option<i64>,
+    #[command(flatten)]
+    cable: Cable,
     /// Over IPv6
     #[arg(short = '6', long)]
     ipv6: bool,
-    /// The wire drops a frame: syn, syn-ack, data, ack, fin, udp or fragment; data:2 is the second with data
-    #[arg(long, value_name = "RULE")]
-    drop: Vec<Drop>,
-    /// The wire loses this share of all frames, by chance
-    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
-    loss: f64,
-    /// The wire delivers this share of all frames twice
-    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
-    duplicate: f64,
-    /// Where chance begins: the same seed loses the same frames
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
-    seed: u64,
     /// The cable is a trunk: frames on it carry this VLAN's tag
     #[arg(long, value_name = "ID", value_parser = number::<u16>(1..=4094, "--vlan 5"))]
     vlan: Option<u16>,
@@ -80,6 +67,46 @@ pub(crate) struct Args {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
+}
+
+/// What the wire between two hosts does.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Cable {
+    /// Milliseconds from one host to the other [default: 10; on loopback none]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    delay: Option<i64>,
+    /// The wire drops a frame: syn, syn-ack, data, ack, fin, udp or fragment; data:2 is the second with data
+    #[arg(long, value_name = "RULE")]
+    drop: Vec<Drop>,
+    /// The wire loses this share of all frames, by chance
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    loss: f64,
+    /// The wire delivers this share of all frames twice
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    duplicate: f64,
+    /// Where chance begins: the same seed loses the same frames
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
+    seed: u64,
+}
+
+impl Cable {
+    /// Something else than the usual wire is asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        let disturbs = self.loss > 0.0 || self.duplicate > 0.0 || !self.drop.is_empty();
+        self.delay.is_some() || disturbs
+    }
+
+    /// The wire as it is asked for.
+    pub(super) fn link(&self) -> Link {
+        Link {
+            delay: self.delay.unwrap_or(Link::default().delay),
+            drops: self.drop.clone(),
+            loss: self.loss,
+            duplicate: self.duplicate,
+            seed: self.seed,
+            vlan: None,
+        }
+    }
 }
 
 /// Where a scenario is played.
@@ -196,18 +223,15 @@ fn attempt(
 
 fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
     let on_loopback = args.ground == Some(Ground::Loopback);
-    let usual = if on_loopback {
-        0
-    } else {
-        Link::default().delay
-    };
+    let asked = args.cable.link();
     let link = Link {
-        delay: args.delay.unwrap_or(usual),
-        drops: [scenario.drops, &args.drop].concat(),
-        loss: args.loss,
-        duplicate: args.duplicate,
-        seed: args.seed,
+        delay: match args.cable.delay {
+            None if on_loopback => 0,
+            _ => asked.delay,
+        },
+        drops: [scenario.drops, &asked.drops].concat(),
         vlan: args.vlan,
+        ..asked
     };
     Plan {
         scenario,
@@ -308,7 +332,7 @@ fn introduce(plan: &Plan, ground: &Chosen, out: &mut impl Write) -> io::Result<(
 }
 
 /// What the wire does besides delaying.
-fn effects(link: &Link) -> Vec<String> {
+pub(super) fn effects(link: &Link) -> Vec<String> {
     let drops = link.drops.iter().map(|rule| format!("drops the {rule}"));
     let loss = (link.loss > 0.0).then(|| format!("loses {}%", link.loss * 100.0));
     let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));

@@ -377,7 +377,23 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
         }
         break;
     }
-    words
+    with_language(words)
+}
+
+/// `--calls` and a language as one word, so that the word behind `--calls` may be anything else as well: `--calls 5000`.
+fn with_language(words: Vec<OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::with_capacity(words.len());
+    for word in words {
+        let is_language = ["c", "python", "java"].iter().any(|known| word == *known);
+        match joined.last_mut() {
+            Some(last) if last == "--calls" && is_language => {
+                last.push("=");
+                last.push(word);
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 /// `-r`, also behind letters that take no value: `-nr`, `-ttttr`.
@@ -443,6 +459,21 @@ mod tests {
             parsed("sockwire watch -r Cargo.toml"),
             "sockwire watch -r Cargo.toml"
         );
+    }
+
+    #[test]
+    fn calls_take_a_language_and_nothing_else() {
+        for (line, wanted) in [
+            ("connect --calls 5000", "connect --calls 5000"),
+            ("connect --calls python 5000", "connect --calls=python 5000"),
+            ("connect --calls=java 5000", "connect --calls=java 5000"),
+            ("serve --calls", "serve --calls"),
+        ] {
+            assert_eq!(
+                parsed(&format!("sockwire {line}")),
+                format!("sockwire {wanted}")
+            );
+        }
     }
 
     fn said(line: &str) -> String {

@@ -13,7 +13,8 @@ use std::{
 
 use anyhow::anyhow;
 use sockwire::{
-    call::How,
+    call::{Address, Family, How},
+    lab::Host,
     sockets::{Event, Told},
 };
 
@@ -23,7 +24,7 @@ use self::{
 };
 use super::{
     Exit, Failure, Global, Outcome, number, output, seconds,
-    talk::{Program, Watching},
+    talk::{self, Place, Program, Watching},
 };
 
 const EXAMPLES: &str = "\
@@ -232,10 +233,21 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let (kind, words) = target::kind(&args.words, args.udp, args.unix)?;
     let shows_progress = args.determined && !global.quiet && io::stderr().is_terminal();
     let line = Line::default();
+    let place = Place {
+        host: Host::Client,
+        family: match kind {
+            Kind::Unix | Kind::UnixDatagram => Family::Unix,
+            _ => target::family(args.ipv4, args.ipv6).unwrap_or(Family::Inet),
+        },
+    };
+    let mut server = Address::Unnamed;
     let program: Program = match kind {
         Kind::Http | Kind::WebSocket => web::program(kind, words, &args, global)?,
         Kind::Tcp | Kind::Udp | Kind::Unix | Kind::UnixDatagram => {
-            let target = Target::parse(kind, words, args.scan)?;
+            let mut target = Target::parse(kind, words, args.scan)?;
+            if args.watching.lab() {
+                server = target.in_lab(place.addresses()[1])?;
+            }
             let line = shows_progress.then(|| line.clone());
             let plain = Plain::new(kind, target, &args, global.ascii, line)?;
             Box::new(move |journal| plain.run(journal))
@@ -250,10 +262,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         // Standard output is for what the server sends.
         String::new()
     };
-    args.watching.run(global, program, other, Box::new(words))
-}
-
-/// The other end.
-fn other() -> Program {
-    Box::new(|_| Ok(Exit::Done))
+    let other = move || talk::echo(kind.socket(), server);
+    args.watching
+        .run(global, place, program, other, Box::new(words))
 }

@@ -1,6 +1,6 @@
 //! The words that say whom to connect to, and with what kind of socket.
 
-use std::ops::RangeInclusive;
+use std::{net::IpAddr, ops::RangeInclusive};
 
 use sockwire::{
     call::{self, Address, Family},
@@ -123,6 +123,24 @@ impl Target {
         let ports = ports(port, ranges)?;
         let node = node.map(str::to_owned);
         Ok(Self::Host { node, ports })
+    }
+}
+
+impl Target {
+    /// Moves the target to the host `ip` of a private network; what the server there listens on.
+    pub(super) fn in_lab(&mut self, ip: IpAddr) -> Result<Address, Failure> {
+        match self {
+            Self::Unix(address) => Ok(address.clone()),
+            Self::Host { node, ports } => {
+                *node = Some(ip.to_string());
+                let port = match ports {
+                    Ports::One(port) => port.parse().ok(),
+                    Ports::Range(range) => Some(*range.start()),
+                };
+                let port = port.ok_or_else(|| usage("with --lab a port is a number"))?;
+                Ok(Address::Ip((ip, port).into()))
+            }
+        }
     }
 }
 
