@@ -3,6 +3,7 @@
 mod answer;
 mod capture;
 mod check;
+mod compare;
 mod craft;
 mod doctor;
 mod echo;
@@ -223,6 +224,7 @@ enum Command {
     Replay(replay::Args),
     Respond(respond::Args),
     Echo(echo::Args),
+    Compare(compare::Args),
     Lab(lab::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -254,6 +256,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
+        Some(Command::Compare(args)) => compare::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
