@@ -13,6 +13,8 @@
 mod bodies;
 mod message;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::{
@@ -122,13 +124,13 @@ pub fn play(
 
 /// How long a play may take: many times what it takes without loss, more the more is lost, and ten minutes at most.
 pub fn limit(exchange: Exchange, link: &Link) -> Duration {
-    let flights = exchange.payload as u64 / 10_000 + 4;
-    let turn = link.delay.unsigned_abs() * 2 * flights + 20 * MILLISECOND.unsigned_abs();
-    let quiet = Duration::from_nanos(turn) * (exchange.count + 10);
-    // A lost frame costs a time-out of a second and more, twice as much each time.
-    let lost = f64::from(exchange.count + 10) * 4.0 * flights as f64 * link.loss.min(0.9);
-    (Duration::from_secs(20) + quiet * 3 + Duration::from_secs_f64(lost * 3.0))
-        .min(Duration::from_secs(600))
+    // Ten segments are under way at a time, of packets by hand.
+    let flights = exchange.payload as u64 / 10_000 + 1;
+    let turn = Duration::from_nanos(link.delay.unsigned_abs()) * 2 + Duration::from_millis(40);
+    let quiet = turn.as_secs_f64() * (f64::from(exchange.count) + 5.0) * flights as f64;
+    // A lost frame costs a time-out of a second, and of twice as much when it is lost again.
+    let lost = 16.0 * link.loss.min(0.5) * (f64::from(exchange.count) + 3.0) * flights as f64;
+    Duration::from_secs_f64((20.0 + 3.0 * quiet + lost).min(600.0))
 }
 
 /// Nanoseconds that a datagram is waited for: time enough for there and back on a busy machine.

@@ -23,12 +23,14 @@ pub enum Report {
     Called(Host, Called),
     /// The client by hand sent or heard a packet.
     ByHand(Direction),
-    /// One receive of the burst returned so many bytes.
+    /// So many of the short messages at once were given to the socket.
+    Burst(Host, usize),
+    /// One receive of them returned this.
     Read {
         /// Who received.
         by: Host,
-        /// So many.
-        bytes: usize,
+        /// What.
+        bytes: Vec<u8>,
     },
     /// A message is being sent.
     Said {
@@ -128,7 +130,7 @@ pub struct Figures {
     pub kind: Kind,
     /// Bytes of a message.
     pub payload: usize,
-    /// Messages of the exchange.
+    /// Messages, one after the other.
     pub count: u32,
     /// Socket calls by name.
     pub calls: Packets<BTreeMap<&'static str, u64>>,
@@ -148,7 +150,7 @@ pub struct Figures {
     pub round_trip_ms: Option<Spread>,
     /// From the client's first call to the return of its last.
     pub total_ms: Option<f64>,
-    /// From client to server.
+    /// From client to server; those at once are among them.
     pub messages: Course,
     /// From server to client.
     pub answers: Course,
@@ -208,6 +210,8 @@ pub struct Tally {
     said: BTreeMap<u32, Time>,
     turns: Vec<i64>,
     got: Packets<BTreeSet<u32>>,
+    /// Of a stream, bytes of the burst that were received; of datagrams, the place behind the last word received.
+    words: Packets<usize>,
     began: Option<Time>,
 }
 
@@ -259,6 +263,7 @@ impl Tally {
             said: BTreeMap::new(),
             turns: Vec::new(),
             got: Packets::default(),
+            words: Packets::default(),
             began: None,
         }
     }
@@ -367,17 +372,10 @@ impl Tally {
                     _ => by_hand.heard += 1,
                 }
             }
-            Report::Read { by, bytes } => {
-                figures.bytes_received += bytes as u64;
-                if by == Host::Server {
-                    figures.burst.receives.push(bytes);
-                }
-            }
+            Report::Burst(by, words) => sent(figures, by).sent += words as u64,
+            Report::Read { by, bytes } => self.read(by, &bytes),
             Report::Said { by, number, time } => {
-                match by {
-                    Host::Client => figures.messages.sent += 1,
-                    Host::Server => figures.answers.sent += 1,
-                }
+                sent(figures, by).sent += 1;
                 if by == Host::Client {
                     self.said.insert(number, time);
                 }
@@ -391,12 +389,35 @@ impl Tally {
         }
     }
 
+    /// Some of the burst was received: a datagram is one of the words, a stream has them one behind the other.
+    fn read(&mut self, by: Host, bytes: &[u8]) {
+        self.figures.bytes_received += bytes.len() as u64;
+        if by == Host::Server {
+            self.figures.burst.receives.push(bytes.len());
+        }
+        let course = sent(&mut self.figures, by.other());
+        let words = self.words.of(by);
+        if self.kind == Kind::Datagram {
+            let Some(word) = message::BURST.iter().position(|word| *word == bytes) else {
+                return;
+            };
+            course.arrived += 1;
+            course.in_order += u64::from(*words <= word);
+            *words = (*words).max(word + 1);
+            return;
+        }
+        *words += bytes.len();
+        let ends = message::BURST.iter().scan(0, |end, word| {
+            *end += word.len();
+            Some(*end)
+        });
+        course.arrived = ends.filter(|end| end <= words).count() as u64;
+        course.in_order = course.arrived;
+    }
+
     fn got(&mut self, by: Host, number: u32, time: Time) {
         self.figures.bytes_received += self.exchange.payload as u64;
-        let course = match by {
-            Host::Server => &mut self.figures.messages,
-            Host::Client => &mut self.figures.answers,
-        };
+        let course = sent(&mut self.figures, by.other());
         let got = self.got.of(by);
         let highest = got.last().copied();
         if !got.insert(number) {
@@ -445,6 +466,14 @@ impl Tally {
                 .all(|read| sends.any(|sent| sent == read))
         });
         self.figures
+    }
+}
+
+/// Messages of `host`.
+const fn sent(figures: &mut Figures, host: Host) -> &mut Course {
+    match host {
+        Host::Client => &mut figures.messages,
+        Host::Server => &mut figures.answers,
     }
 }
 

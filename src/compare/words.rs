@@ -25,6 +25,7 @@ pub fn built(figures: &Figures) -> Vec<String> {
         1 => "a retransmission timer, and 1 packet sent again".to_owned(),
         again => format!("a retransmission timer, and {again} packets sent again"),
     });
+    list.push("a window of ten segments that never grows: no congestion control".to_owned());
     list.push("a socket that takes nothing, so that its own kernel sends no RST".to_owned());
     if figures.ended.is_none() {
         list.push("the close: its FIN, and the ACK of the server's".to_owned());
@@ -58,7 +59,7 @@ fn cost(all: &[&Figures]) -> String {
         .map(|figures| {
             let overhead = figures.overhead_percent.map_or_else(
                 || "nothing arrived".to_owned(),
-                |percent| format!("{percent:.0}% more than the data that arrived"),
+                |percent| format!("{percent:.1}% more than the data that arrived"),
             );
             let packets = figures.packets.client + figures.packets.server;
             format!(
@@ -89,7 +90,10 @@ fn loss(all: &[&Figures]) -> String {
             let missing = missing(&figures.messages) + missing(&figures.answers);
             let result = match missing {
                 0 => "everything arrived".to_owned(),
-                missing => format!("{} never arrived", number(missing, "message")),
+                missing => format!(
+                    "{missing} of {} messages and answers never arrived",
+                    figures.messages.sent + figures.answers.sent
+                ),
             };
             let mut repair = Vec::new();
             let (client, server) = (figures.sent_again.client, figures.sent_again.server);
@@ -105,7 +109,7 @@ fn loss(all: &[&Figures]) -> String {
             }
             format!(
                 "of {who} the wire lost {}, {} and {result}",
-                lost(figures),
+                number(lost(figures), "packet"),
                 repair.join(", ")
             )
         })

@@ -29,9 +29,10 @@ pub(super) fn client(side: &Side) -> io::Result<()> {
     for word in BURST {
         socket.send_to(word, &server)?;
     }
+    side.burst(BURST.len());
     for _ in BURST {
         match in_time(socket.recv_from(&mut buffer))? {
-            Some(word) => side.read(word.len),
+            Some(word) => side.read(&buffer[..word.len]),
             None => break,
         }
     }
@@ -62,8 +63,9 @@ pub(super) fn server(side: &Side, ready: &Sender<()>, gate: &Receiver<()>) -> io
     let mut buffer = vec![0; LARGEST];
     while !poll(&side.journal, &[&socket], Some(0))?.is_empty() {
         let word = socket.recv_from(&mut buffer)?;
-        side.read(word.len);
+        side.read(&buffer[..word.len]);
         socket.send_to(&buffer[..word.len], &word.from)?;
+        side.burst(1);
     }
     let mut next = 1;
     while next <= side.exchange.count && !side.over.load(Ordering::Relaxed) {

@@ -115,6 +115,11 @@ impl Side {
         self.server.into()
     }
 
+    /// So many of the short messages were sent.
+    fn burst(&self, words: usize) {
+        self.tell(Report::Burst(self.host, words));
+    }
+
     /// Message `number` is about to be sent.
     fn said(&self, number: u32) {
         let time = self.clock.now();
@@ -131,9 +136,9 @@ impl Side {
         Some(number)
     }
 
-    /// One receive of the burst returned so many bytes.
-    fn read(&self, bytes: usize) {
-        let by = self.host;
+    /// One receive of the burst returned this.
+    fn read(&self, bytes: &[u8]) {
+        let (by, bytes) = (self.host, bytes.to_vec());
         self.tell(Report::Read { by, bytes });
     }
 }

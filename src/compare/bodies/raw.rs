@@ -67,8 +67,11 @@ impl ByHand<'_> {
         for word in BURST {
             self.acts(|handshake, listener| handshake.say(word, listener))?;
         }
-        self.await_bytes(burst_len())?;
-        self.heard.drain(..burst_len().min(self.heard.len()));
+        self.side.burst(BURST.len());
+        if self.await_bytes(burst_len())? {
+            let words: Vec<u8> = self.heard.drain(..burst_len()).collect();
+            self.side.read(&words);
+        }
         let payload = self.side.exchange.payload;
         for number in 1..=self.side.exchange.count {
             if self.is_over() {

@@ -20,6 +20,7 @@ pub(super) fn client(side: &Side) -> io::Result<()> {
     for word in BURST {
         socket.send_all(word)?;
     }
+    side.burst(BURST.len());
     burst(side, &socket)?;
     let mut buffer = vec![0; side.exchange.payload];
     for number in 1..=side.exchange.count {
@@ -46,6 +47,7 @@ pub(super) fn server(side: &Side, ready: &Sender<()>, gate: &Receiver<()>) -> io
     }
     let words = burst(side, &socket)?;
     socket.send_all(&words)?;
+    side.burst(BURST.len());
     let mut buffer = vec![0; side.exchange.payload];
     let mut next = 1;
     while fill(&socket, &mut buffer)? {
@@ -66,7 +68,7 @@ fn burst(side: &Side, socket: &Socket) -> io::Result<Vec<u8>> {
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        side.read(len);
+        side.read(&buffer[..len]);
         words.extend_from_slice(&buffer[..len]);
     }
     Ok(words)

@@ -225,18 +225,21 @@ fn report(
         wire.push(format!("loses {}% (seed {})", args.loss * 100.0, args.seed));
     }
     wire.extend(args.drop.iter().map(|rule| format!("drops the {rule}")));
-    let messages = match args.count {
-        1 => "1 message".to_owned(),
-        count => format!("{count} messages"),
-    };
     wrapped(
         &mut text,
         0,
         &format!(
-            "{messages} of {} bytes, each answered; two hosts, one cable, {}",
+            "{} short messages at once, then {} of {} bytes{}, each answered",
+            compare::BURST.len(),
+            args.count,
             args.payload,
-            wire.join(", ")
+            if args.count > 1 { " one by one" } else { "" }
         ),
+    );
+    wrapped(
+        &mut text,
+        0,
+        &format!("two hosts, one cable: {}", wire.join(", ")),
     );
     text.push('\n');
     text.push_str(&table::text(all, columns, args.calls));

@@ -17,7 +17,7 @@ type Row = (&'static str, fn(&Figures) -> String);
 
 const ROWS: &[Row] = &[
     ("calls, client", |f| match f.by_hand {
-        Some(by_hand) => format!("{} out + {} in, raw", by_hand.sent, by_hand.heard),
+        Some(by_hand) => format!("{} out, {} in", by_hand.sent, by_hand.heard),
         None => total(&f.calls.client).to_string(),
     }),
     ("calls, server", |f| total(&f.calls.server).to_string()),
@@ -138,7 +138,7 @@ fn named(calls: &BTreeMap<&'static str, u64>) -> String {
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
     match calls.is_empty() {
-        true => "see \"by hand\"".to_owned(),
+        true => "raw: one for each packet; opening and waiting are not counted".to_owned(),
         false => calls.join(", "),
     }
 }
