@@ -4,7 +4,11 @@ mod drawing;
 mod recording;
 mod table;
 
-use std::{io, ops::ControlFlow, path::PathBuf};
+use std::{
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
@@ -15,7 +19,7 @@ use sockwire::{
         refusal::{self, Way},
     },
     sys::{machine::Machine, signal::Stop},
-    time::MILLISECOND,
+    time::{MILLISECOND, SECOND},
 };
 
 use self::{drawing::Drawing, recording::Recording};
@@ -33,6 +37,8 @@ Examples:
 
 /// Messages from which on the ladders are drawn only on request.
 const FEW: u32 = 3;
+/// Nanoseconds of waiting that are announced.
+const LONG: i64 = 5 * SECOND;
 
 /// The same exchange over a stream socket, datagram sockets and raw packets, side by side, in a private lab; no root needed
 ///
@@ -104,6 +110,10 @@ struct Line<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    if args.write.as_deref() == Some(Path::new("-")) {
+        let why = anyhow!("standard output shows the table: give -w the name of a file");
+        return Err(Failure::new(Exit::Usage, why));
+    }
     let way = match refusal::test(&Machine::look()) {
         Ok(Ok(way)) => way,
         refused => return Err(refused_because(refused)),
@@ -118,6 +128,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let mut all = Vec::new();
     let mut drawings = Vec::new();
     for (kind, way) in Kind::ALL.into_iter().zip(ways(way)) {
+        announce(kind, &args, global);
         let drawing = draws.then(|| Drawing::new(addresses(&args)[1], global));
         let (figures, drawing) = play(kind, way, &args, stop, drawing, &mut recording)?;
         if let Some(why) = &figures.ended {
@@ -144,6 +155,15 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 /// A process enters a user namespace once, and has every right in it afterwards.
 fn ways(first: Way) -> [Way; 3] {
     [first, Way::Administrator, Way::Administrator]
+}
+
+/// Says how long it takes, where that is long: one round trip a message.
+fn announce(kind: Kind, args: &Args, global: &Global) {
+    let turns = args.delay.saturating_mul(2 * i64::from(args.count));
+    if turns >= LONG {
+        let (name, seconds) = (kind.name(), turns / SECOND);
+        global.talk(format_args!("{name}: {seconds} s and more (Ctrl-C ends)"));
+    }
 }
 
 fn addresses(args: &Args) -> [std::net::IpAddr; 2] {
@@ -267,13 +287,14 @@ fn report(
         wrapped(&mut text, 0, &sentence);
     }
     text.push('\n');
-    let next = match (args.loss > 0.0 || !args.drop.is_empty(), kept) {
-        (_, Some(name)) => format!("kept: {name}    next: sockwire flows {name}"),
-        (true, None) => "next: --count 2    --calls    -w my.pcapng".to_owned(),
-        (false, None) => "next: --loss 10    --count 2    --calls    -w my.pcapng".to_owned(),
+    let mut next = match kept {
+        Some(name) => format!("kept: {name}; next: sockwire flows {name}"),
+        None => "next: --count 2, --calls, -w my.pcapng".to_owned(),
     };
-    text.push_str(&next);
-    text.push('\n');
+    if args.loss == 0.0 && args.drop.is_empty() {
+        next.push_str(", --loss 10");
+    }
+    wrapped(&mut text, 0, &next);
     Ok(text)
 }
 

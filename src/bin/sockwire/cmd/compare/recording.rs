@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::anyhow;
 use sockwire::{
     compare::Kind,
     file::{self, Create, Format, WriteError, Writer},
@@ -22,10 +21,6 @@ pub(super) struct Recording {
 
 impl Recording {
     pub(super) fn open(path: Option<&Path>, force: bool) -> Result<Self, Failure> {
-        if path == Some(Path::new("-")) {
-            let why = anyhow!("standard output shows the table: give -w the name of a file");
-            return Err(Failure::new(Exit::Usage, why));
-        }
         let interfaces = Kind::ALL.map(|kind| {
             Arc::new(Interface {
                 name: Some(kind.name().to_owned()),
