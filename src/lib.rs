@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  tell    export  json svg html mermaid      render  line tree hex boxes ladder     packets → text or bytes
+//!  join    compare  one exchange over stream, datagram and raw sockets
 //!  act     probe   send and match                lab     private hosts, the wire, scenarios
 //!  mean    track   flows, numbers, states, stories, streams     filter  which packets are wanted
 //!  read    decode  walks a frame through the registry; never fails    craft  a written packet → bytes, and back
@@ -37,6 +38,7 @@ pub mod text;
 pub mod time;
 
 pub mod capture;
+pub mod compare;
 pub mod craft;
 pub mod decode;
 pub mod export;

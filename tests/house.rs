@@ -37,6 +37,12 @@ const MAY: &[(&str, &[&str])] = &[
             "sys", "file", "capture", "proto", "decode", "track", "craft",
         ],
     ),
+    (
+        "compare",
+        &[
+            "sys", "sockets", "lab", "probe", "proto", "decode", "track", "craft",
+        ],
+    ),
     ("render", &["proto", "decode", "craft", "track"]),
     ("export", &["proto", "decode", "craft", "track", "render"]),
 ];

@@ -268,42 +268,90 @@ impl Handshake {
         listening_until: Option<Time>,
         listener: Listener<'_>,
     ) -> Result<Option<Ending>, HandshakeError> {
-        // Time has gone by since the SYN was made, while sockets were opened: its clock begins now.
-        self.connection.begins(self.clock.now());
-        let first = std::mem::take(&mut self.first);
-        let mut flow = self.act(first, listener)?;
+        let mut flow = self.start(listener)?;
         while self.connection.ending().is_none() && flow.is_continue() {
-            let nap = self.clock.now().plus(NAP);
-            let until = self.connection.due().map_or(nap, |due| due.min(nap));
-            let heard = self.heard(until)?;
-            let now = self.clock.now();
-            if heard.is_empty() {
-                flow = listener(Event::Quiet(now.plus(-NAP)));
-            }
-            for heard in heard {
-                if flow.is_break() {
-                    break;
-                }
-                flow = self.takes(&heard, listener)?;
-            }
-            if self.connection.due().is_some_and(|due| due <= now) {
-                self.connection.wakes(now);
-            }
-            let acts: Vec<Act> = std::iter::from_fn(|| self.connection.next_act()).collect();
-            if flow.is_continue() {
-                flow = self.act(acts, listener)?;
-            }
+            flow = self.step(listener)?;
             let waits = self.connection.remote().is_none();
-            if waits && (flow.is_break() || listening_until.is_some_and(|end| end <= now)) {
+            let is_late = || listening_until.is_some_and(|end| end <= self.clock.now());
+            if waits && (flow.is_break() || is_late()) {
                 return Ok(None);
             }
         }
         if flow.is_break() && self.connection.ending().is_none() {
             self.connection.abort();
-            let acts: Vec<Act> = std::iter::from_fn(|| self.connection.next_act()).collect();
+            let acts = self.acts();
             let _ = self.act(acts, listener)?;
         }
         Ok(self.connection.ending())
+    }
+
+    /// A client's SYN leaves. For callers that go on in [`Handshake::step`]s of their own instead of [`Handshake::run`].
+    ///
+    /// # Errors
+    /// When a socket fails.
+    pub fn start(&mut self, listener: Listener<'_>) -> Result<ControlFlow<()>, HandshakeError> {
+        // Time has gone by since the SYN was made, while sockets were opened: its clock begins now.
+        self.connection.begins(self.clock.now());
+        let first = std::mem::take(&mut self.first);
+        self.act(first, listener)
+    }
+
+    /// Waits, a tenth of a second at most, until something arrives or is due, and does what follows from it.
+    ///
+    /// # Errors
+    /// When a socket fails.
+    pub fn step(&mut self, listener: Listener<'_>) -> Result<ControlFlow<()>, HandshakeError> {
+        let nap = self.clock.now().plus(NAP);
+        let until = self.connection.due().map_or(nap, |due| due.min(nap));
+        let heard = self.heard(until)?;
+        let now = self.clock.now();
+        let mut flow = ControlFlow::Continue(());
+        if heard.is_empty() {
+            flow = listener(Event::Quiet(now.plus(-NAP)));
+        }
+        for heard in heard {
+            if flow.is_break() {
+                break;
+            }
+            flow = self.takes(&heard, listener)?;
+        }
+        if self.connection.due().is_some_and(|due| due <= now) {
+            self.connection.wakes(now);
+        }
+        if flow.is_continue() {
+            let acts = self.acts();
+            flow = self.act(acts, listener)?;
+        }
+        Ok(flow)
+    }
+
+    /// Sends `text` behind what was said so far ([`Connection::say`]).
+    ///
+    /// # Errors
+    /// When a socket fails.
+    pub fn say(
+        &mut self,
+        text: &[u8],
+        listener: Listener<'_>,
+    ) -> Result<ControlFlow<()>, HandshakeError> {
+        self.connection.say(text, self.clock.now());
+        let acts = self.acts();
+        self.act(acts, listener)
+    }
+
+    /// Has nothing more to say ([`Connection::close`]).
+    ///
+    /// # Errors
+    /// When a socket fails.
+    pub fn close(&mut self, listener: Listener<'_>) -> Result<ControlFlow<()>, HandshakeError> {
+        self.connection.close(self.clock.now());
+        let acts = self.acts();
+        self.act(acts, listener)
+    }
+
+    /// What the connection wants done now.
+    fn acts(&mut self) -> Vec<Act> {
+        std::iter::from_fn(|| self.connection.next_act()).collect()
     }
 
     /// Does what the connection wants done.

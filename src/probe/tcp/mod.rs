@@ -305,6 +305,21 @@ impl Connection {
         }
     }
 
+    /// Adds to what this end has to say, and sends it as far as the windows allow: the SEND of RFC 9293 §3.10.2. After
+    /// [`Connection::close`] nothing is added.
+    pub fn say(&mut self, text: &[u8], now: Time) {
+        if !self.closes && self.ending.is_none() {
+            self.settings.text.extend_from_slice(text);
+            self.send_what_may_go(now);
+        }
+    }
+
+    /// Closes as [`Settings::close`] says, once everything is sent: the CLOSE of RFC 9293 §3.10.4.
+    pub fn close(&mut self, now: Time) {
+        self.closes = true;
+        self.send_what_may_go(now);
+    }
+
     /// Ends it at once, as it stands: with a RST where the peer may know of the connection (ABORT, RFC 9293 §3.10.5).
     pub fn abort(&mut self) {
         if self.state.is_synchronized() || self.state == State::SynReceived {

@@ -554,3 +554,25 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_said_later_goes_at_once_and_after_the_close_not_at_all() {
+    let later = Settings {
+        wait: 3600 * SECOND,
+        ..settings("")
+    };
+    let mut end = open_client("", later);
+    end.say(b"one", at(20));
+    end.say(b"two", at(20));
+    assert_eq!(
+        Out::of(&mut end).spelled(),
+        ["PA 1001 5001 3", "PA 1004 5001 3"]
+    );
+    // Silence does not close it.
+    assert_eq!(end.due(), Some(at(1020)));
+    gets(&mut end, "flags=A seq=5001 ack=1007 window=1000", at(40));
+    end.close(at(50));
+    assert_eq!(Out::of(&mut end).spelled(), ["FA 1007 5001 0"]);
+    end.say(b"three", at(60));
+    assert!(Out::of(&mut end).packets.is_empty());
+}

@@ -132,7 +132,7 @@ pub(super) fn milliseconds(text: &str) -> Result<i64, String> {
     }
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("expected a number from 0 to 100".to_owned()),

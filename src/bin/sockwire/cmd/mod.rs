@@ -4,6 +4,7 @@ mod answer;
 mod capture;
 mod check;
 mod connect;
+mod compare;
 mod craft;
 mod doctor;
 mod echo;
@@ -231,6 +232,7 @@ enum Command {
     Echo(echo::Args),
     #[command(visible_alias = "listen")]
     Serve(serve::Args),
+    Compare(compare::Args),
     Lab(lab::Args),
     Resolve(resolve::Args),
     Ports(ports::Args),
@@ -267,6 +269,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Connect(args)) => connect::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Serve(args)) => serve::run(args, global),
+        Some(Command::Compare(args)) => compare::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Resolve(args)) => resolve::run(args, global),
         Some(Command::Ports(args)) => ports::run(args, global),

@@ -1,0 +1,315 @@
+//! `sockwire compare`: one exchange over a stream socket, datagram sockets and packets by hand, side by side.
+
+mod drawing;
+mod recording;
+mod table;
+
+use std::{
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+use sockwire::{
+    compare::{self, Exchange, Figures, Kind},
+    lab::{
+        self, Drop, Link,
+        refusal::{self, Way},
+    },
+    sys::{machine::Machine, signal::Stop},
+    time::{MILLISECOND, SECOND},
+};
+
+use self::{drawing::Drawing, recording::Recording};
+use super::{Exit, Failure, Global, Numeric, Outcome, machine, number, output};
+
+const EXAMPLES: &str = "\
+Examples:
+  sockwire compare                             ten messages of 100 bytes, and what they cost
+  sockwire compare --count 2                   the same with the ladder of each
+  sockwire compare --loss 10 --seed 3          the stream repairs, datagrams do not, by hand one must
+  sockwire compare --drop data:4 --drop udp:4  one chosen frame of each is lost
+  sockwire compare --payload 4000              more than one packet takes
+  sockwire compare --markdown > report.md      a table for a report
+";
+
+/// Messages from which on the ladders are drawn only on request.
+const FEW: u32 = 3;
+/// Nanoseconds of waiting that are announced.
+const LONG: i64 = 5 * SECOND;
+
+/// The same exchange over a stream socket, datagram sockets and raw packets, side by side, in a private lab; no root needed
+///
+/// The client sends three short messages at once, the server reads when all of them have come, and sends them back; then
+/// the client sends the messages one after the other, each bearing its number, and the server answers each with the same
+/// bytes. "stream" is the kernel's TCP, "datagram" is UDP and nothing that repairs, "raw" is TCP made by hand from raw
+/// sockets, which talks to a stream socket of the kernel's. Frames are lost by chance or by rule; the same seed draws the
+/// same lots, frame by frame, but when a kernel repeats a segment, and so which frame gets which lot, depends on its clock.
+#[derive(clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Bytes of each message; what is longer than a packet becomes segments or fragments
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = number::<usize>(1..=65507, "--payload 100"))]
+    payload: usize,
+    /// Messages, each answered before the next one is sent
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = number::<u32>(1..=1000, "--count 10"))]
+    count: u32,
+    /// The wire loses this share of all frames, by chance
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = super::lab::percent)]
+    loss: f64,
+    /// The wire drops a frame: syn, syn-ack, data, ack, fin, udp or fragment; data:2 is the second with data of each kind
+    #[arg(long, value_name = "RULE")]
+    drop: Vec<Drop>,
+    /// Milliseconds from one host to the other
+    #[arg(long, value_name = "MS", default_value = "10", value_parser = super::lab::milliseconds)]
+    delay: i64,
+    /// Where chance begins
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
+    seed: u64,
+    /// Over IPv6
+    #[arg(short = '6', long)]
+    ipv6: bool,
+    /// Counts the socket calls by name
+    #[arg(long)]
+    calls: bool,
+    /// Draws the ladder of each, also for more than 3 messages; long ones are folded
+    #[arg(long, conflicts_with = "no_ladder")]
+    ladder: bool,
+    /// Draws no ladder
+    #[arg(long)]
+    no_ladder: bool,
+    /// One JSON object for each kind, on a line of its own
+    #[arg(long, conflicts_with_all = ["markdown", "ladder"])]
+    json: bool,
+    /// The table in Markdown
+    #[arg(long, conflicts_with = "ladder")]
+    markdown: bool,
+    /// Records the packets of all three: .pcap writes pcap, other names pcapng; a new file is readable by you only
+    #[arg(short = 'w', long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Lets -w replace a file
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    numeric: Numeric,
+}
+
+/// A kind's line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    figures: &'a Figures,
+    delay_ms: f64,
+    loss_percent: f64,
+    drops: Vec<String>,
+    seed: u64,
+    ip_version: u8,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    if args.write.as_deref() == Some(Path::new("-")) {
+        let why = anyhow!("standard output shows the table: give -w the name of a file");
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    let way = match refusal::test(&Machine::look()) {
+        Ok(Ok(way)) => way,
+        refused => return Err(refused_because(refused)),
+    };
+    let stop = Stop::install()
+        .context("cannot catch signals")
+        .map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+    // Before the process enters a user namespace.
+    let mut recording = Recording::open(args.write.as_deref(), args.force)?;
+    let draws = !args.json && !args.markdown && !args.no_ladder;
+    let draws = draws && (args.ladder || args.count <= FEW);
+    let mut all = Vec::new();
+    let mut drawings = Vec::new();
+    for (kind, way) in Kind::ALL.into_iter().zip(ways(way)) {
+        announce(kind, &args, global);
+        let drawing = draws.then(|| Drawing::new(addresses(&args)[1], global));
+        let (figures, drawing) = play(kind, way, &args, stop, drawing, &mut recording)?;
+        if let Some(why) = &figures.ended {
+            global.talk(format_args!("{}: {why}", kind.name()));
+        }
+        all.push(figures);
+        drawings.extend(drawing);
+        if stop.asked() {
+            break;
+        }
+    }
+    let kept = recording.finish()?;
+    let text = match (args.json, args.markdown) {
+        (true, _) => json(&all, &args),
+        (_, true) => table::markdown(&all, args.calls),
+        _ => report(&all, drawings, &args, kept.as_deref())?,
+    };
+    let mut out = output::Output::stdout(global.ascii)?;
+    out.text = text;
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+/// A process enters a user namespace once, and has every right in it afterwards.
+fn ways(first: Way) -> [Way; 3] {
+    [first, Way::Administrator, Way::Administrator]
+}
+
+/// Says how long it takes, where that is long: one round trip a message.
+fn announce(kind: Kind, args: &Args, global: &Global) {
+    let turns = args.delay.saturating_mul(2 * i64::from(args.count));
+    if turns >= LONG {
+        let (name, seconds) = (kind.name(), turns / SECOND);
+        global.talk(format_args!("{name}: {seconds} s and more (Ctrl-C ends)"));
+    }
+}
+
+fn addresses(args: &Args) -> [std::net::IpAddr; 2] {
+    match args.ipv6 {
+        false => lab::PRIVATE_IPV4,
+        true => lab::PRIVATE_IPV6,
+    }
+}
+
+/// Plays one kind, with its ladder and its record.
+fn play(
+    kind: Kind,
+    way: Way,
+    args: &Args,
+    stop: Stop,
+    mut drawing: Option<Drawing>,
+    recording: &mut Recording,
+) -> Result<(Figures, Option<Vec<String>>), Failure> {
+    let exchange = Exchange {
+        payload: args.payload,
+        count: args.count,
+    };
+    let link = Link {
+        delay: args.delay,
+        drops: args.drop.clone(),
+        loss: args.loss,
+        seed: args.seed,
+        ..Link::default()
+    };
+    let mut told = Ok(());
+    let played = compare::play(kind, exchange, &link, addresses(args), way, &mut |event| {
+        told = recording.event(kind, event);
+        if let Some(drawing) = drawing.as_mut().filter(|_| told.is_ok()) {
+            told = drawing.event(event).map_err(Failure::from);
+        }
+        match told.is_err() || stop.asked() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    told?;
+    let figures = played.map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+    let lines = drawing.map(Drawing::finish).transpose()?;
+    Ok((figures, lines))
+}
+
+fn json(all: &[Figures], args: &Args) -> String {
+    let lines = all.iter().map(|figures| Line {
+        figures,
+        delay_ms: args.delay as f64 / MILLISECOND as f64,
+        loss_percent: args.loss * 100.0,
+        drops: args.drop.iter().map(ToString::to_string).collect(),
+        seed: args.seed,
+        ip_version: if args.ipv6 { 6 } else { 4 },
+    });
+    lines
+        // Numbers, words and lists of them: nothing that JSON cannot say.
+        .map(|line| serde_json::to_string(&line).unwrap_or_default() + "\n")
+        .collect()
+}
+
+/// The head, the table, the ladders, and what they show.
+fn report(
+    all: &[Figures],
+    drawings: Vec<Vec<String>>,
+    args: &Args,
+    kept: Option<&str>,
+) -> io::Result<String> {
+    let columns = output::columns().clamp(table::NARROWEST, table::WIDEST);
+    let mut text = String::new();
+    let wrapped = |text: &mut String, indent, words: &str| {
+        output::write_wrapped(text, indent, columns - 1, words);
+    };
+    let mut wire = vec![format!(
+        "{} ms each way",
+        args.delay as f64 / MILLISECOND as f64
+    )];
+    if args.loss > 0.0 {
+        wire.push(format!("loses {}% (seed {})", args.loss * 100.0, args.seed));
+    }
+    wire.extend(args.drop.iter().map(|rule| format!("drops the {rule}")));
+    wrapped(
+        &mut text,
+        0,
+        &format!(
+            "{} short messages at once, then {} of {} bytes{}, each answered",
+            compare::BURST.len(),
+            args.count,
+            args.payload,
+            if args.count > 1 { " one by one" } else { "" }
+        ),
+    );
+    wrapped(
+        &mut text,
+        0,
+        &format!("two hosts, one cable: {}", wire.join(", ")),
+    );
+    text.push('\n');
+    text.push_str(&table::text(all, columns, args.calls));
+    for figures in all {
+        let built = compare::built(figures);
+        if !built.is_empty() {
+            text.push_str("\nby hand, the program itself had to make:\n");
+            for item in built {
+                wrapped(&mut text, 2, &item);
+            }
+        }
+    }
+    for (figures, lines) in all.iter().zip(drawings) {
+        text.push_str(&format!("\n== {} ==\n", figures.kind.name()));
+        for line in lines {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    let sentences = compare::sentences(all);
+    if !sentences.is_empty() {
+        text.push('\n');
+    }
+    for sentence in sentences {
+        wrapped(&mut text, 0, &sentence);
+    }
+    text.push('\n');
+    let mut next = match kept {
+        Some(name) => format!("kept: {name}; next: sockwire flows {name}"),
+        None => "next: --count 2, --calls, -w my.pcapng".to_owned(),
+    };
+    if args.loss == 0.0 && args.drop.is_empty() {
+        next.push_str(", --loss 10");
+    }
+    wrapped(&mut text, 0, &next);
+    Ok(text)
+}
+
+/// Why there is no private network here, and what to do about it.
+fn refused_because(refused: io::Result<Result<Way, refusal::Refusal>>) -> Failure {
+    let (why, cures) = match refused {
+        Ok(Err(refusal)) => (refusal.to_string(), refusal.cures(&machine::program())),
+        Ok(Ok(_)) => (String::new(), Vec::new()),
+        Err(error) => (
+            format!("private networks cannot be tested: {error}"),
+            Vec::new(),
+        ),
+    };
+    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
+    let error =
+        anyhow!("nothing to compare without a private network: {why}; see: sockwire doctor{cures}");
+    Failure::new(Exit::NotPermitted, error)
+}
