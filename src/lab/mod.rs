@@ -6,6 +6,7 @@
 pub mod hosts;
 mod kernel;
 pub mod loopback;
+pub mod mistake;
 pub mod namespaces;
 pub mod refusal;
 pub mod scenario;

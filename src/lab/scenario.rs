@@ -256,7 +256,7 @@ pub static ALL: &[Scenario] = &[
         server: WORLD,
         drops: &[Drop {
             what: What::Syn,
-            nth: 1,
+            nth: Some(1),
         }],
         next: "half-close",
         kernel_only: false,
