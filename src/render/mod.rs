@@ -4,6 +4,7 @@
 
 pub mod boxes;
 pub mod bpf;
+pub mod call;
 pub mod explain;
 pub mod hex;
 pub mod ladder;
