@@ -71,6 +71,20 @@ const fn prefix(address: IpAddr) -> u8 {
     }
 }
 
+/// An address on the network of `address` that no host has.
+const fn nobody(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, 99))
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, _] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, 0x99))
+        }
+    }
+}
+
 /// The hardware address of `host`.
 const fn mac(host: Host) -> [u8; 6] {
     match host {

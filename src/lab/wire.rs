@@ -49,6 +49,14 @@ pub struct Drop {
     pub nth: Option<u32>,
 }
 
+impl Drop {
+    /// With its article: "the first SYN", "every SYN".
+    pub fn with_article(&self) -> String {
+        let article = if self.nth.is_some() { "the " } else { "" };
+        format!("{article}{self}")
+    }
+}
+
 /// Kinds of frames that a rule can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {

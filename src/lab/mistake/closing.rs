@@ -12,7 +12,9 @@ use crate::{
 /// Milliseconds for which a client waits for an end that does not come.
 const PATIENCE: u32 = 300;
 /// Bytes of the server's answer in `unread-data`.
-const ANSWER: usize = 48 * 1024;
+const ANSWER: usize = 8 * 1024;
+/// Room for it at the client: less than the answer, so that not all of it can be on its way at once.
+const ROOM: u32 = 4096;
 /// What the client asks there.
 const QUESTION: &[u8] = b"GET / and a rest that nobody reads\n";
 
@@ -23,7 +25,9 @@ pub(super) static UNREAD_DATA: Mistake = Mistake {
     wrong: Version {
         title: "the server closes before it has read everything",
         client: |stage| {
-            let socket = stage.connect()?;
+            let socket = stage.stream()?;
+            socket.set(Choice::ReceiveBuffer, ROOM)?;
+            socket.connect(&stage.server())?;
             socket.send_all(QUESTION)?;
             recv_all(&socket, 1 << 16);
             Ok(())
@@ -64,7 +68,9 @@ pub(super) static UNREAD_DATA: Mistake = Mistake {
     right: Version {
         title: "the server reads to the end, then answers and closes",
         client: |stage| {
-            let socket = stage.connect()?;
+            let socket = stage.stream()?;
+            socket.set(Choice::ReceiveBuffer, ROOM)?;
+            socket.connect(&stage.server())?;
             socket.send_all(QUESTION)?;
             socket.shutdown(How::Write)?;
             recv_all(&socket, 1 << 16);

@@ -11,6 +11,7 @@ use super::{Mistake, Seen, Stage, Version, ms};
 use crate::{
     call::Call,
     lab::{scenario::Host, wire::What},
+    sockets::Socket,
 };
 
 pub(super) static LOOPBACK_BIND: Mistake = Mistake {
@@ -100,10 +101,7 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
                 "/proc/net/netstat: ListenOverflows {} to {}, ListenDrops {} to {}",
                 before.overflows, after.overflows, before.drops, after.drops
             ));
-            for _ in 0..3 {
-                drop(listener.accept()?);
-            }
-            Ok(())
+            serve_three(&listener)
         },
         see: |seen| {
             let mut sentences = Vec::new();
@@ -130,7 +128,8 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
                 if counted && ignored.arrived {
                     sentences.push(format!(
                         "That is not loss: the wire delivered packet {}, and the server's kernel counted what it ignored \
-                         (ListenOverflows, ListenDrops; see: nstat -az TcpExtListen*).",
+                         (ListenOverflows, ListenDrops; see: nstat -az TcpExtListen*). The ladder says SYN-RECEIVED there, \
+                         as if it had been answered.",
                         ignored.number
                     ));
                 }
@@ -145,10 +144,7 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
             let listener = stage.listen(&stage.server(), 128)?;
             stage.wait();
             stage.pause();
-            for _ in 0..3 {
-                drop(listener.accept()?);
-            }
-            Ok(())
+            serve_three(&listener)
         },
         see: |seen| {
             let syns = seen.packets(Host::Client, What::Syn).count();
@@ -171,7 +167,18 @@ fn three_clients(stage: &Stage) -> io::Result<()> {
     stage.cue();
     open.push(stage.connect()?);
     for socket in open {
-        socket.recv(&mut [0; 1])?;
+        drop(socket);
+        // The next one leaves when this one is gone.
+        stage.pause();
+    }
+    Ok(())
+}
+
+/// One after the other.
+fn serve_three(listener: &Socket) -> io::Result<()> {
+    for _ in 0..3 {
+        let (conn, _) = listener.accept()?;
+        conn.recv(&mut [0; 1024])?;
     }
     Ok(())
 }

@@ -186,6 +186,9 @@ fn comes_twice(stage: &Stage) -> io::Result<()> {
     for _ in 0..CLIENTS {
         let socket = stage.connect()?;
         recv_all(&socket, 1024);
+        drop(socket);
+        // The next one comes when this one is gone.
+        stage.pause();
     }
     Ok(())
 }

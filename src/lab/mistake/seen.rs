@@ -47,9 +47,10 @@ pub struct Seen {
     packets: Vec<Packet>,
 }
 
-/// A duration in words: `"20.1 ms"`.
+/// A duration in words: `"20.1 ms"`, `"0.02 ms"`.
 pub fn ms(nanos: i64) -> String {
-    format!("{:.1} ms", nanos as f64 / MILLISECOND as f64)
+    let places = if nanos < 10 * MILLISECOND { 2 } else { 1 };
+    format!("{:.places$} ms", nanos as f64 / MILLISECOND as f64)
 }
 
 impl Said {

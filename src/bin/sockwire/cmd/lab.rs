@@ -1,6 +1,5 @@
 //! `sockwire lab`: a scenario played in a private network, its packets drawn as a ladder while they travel.
 
-mod called;
 mod drawing;
 mod mistake;
 mod recording;
@@ -149,6 +148,10 @@ fn list() -> Outcome {
         let command = format!("sockwire lab {}", scenario.name);
         writeln!(out, "  {command:<24} {}", scenario.title)?;
     }
+    writeln!(
+        out,
+        "Mistakes that a sockets course warns of: sockwire lab mistake list"
+    )?;
     writeln!(
         out,
         "More: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help"
@@ -357,7 +360,10 @@ fn introduce(plan: &Plan, ground: &Chosen, out: &mut impl Write) -> io::Result<(
 
 /// What the wire does besides delaying.
 fn effects(link: &Link) -> Vec<String> {
-    let drops = link.drops.iter().map(|rule| format!("drops the {rule}"));
+    let drops = link
+        .drops
+        .iter()
+        .map(|rule| format!("drops {}", rule.with_article()));
     let loss = (link.loss > 0.0).then(|| format!("loses {}%", link.loss * 100.0));
     let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));
     let tag = link.vlan.map(|vlan| format!("tags frames for VLAN {vlan}"));

@@ -18,9 +18,11 @@ use sockwire::{
     time::{MILLISECOND, Time},
     track::{
         Tracker,
-        story::{Item, Sight, Story, StoryOptions, Summary},
+        story::{About, Header, Item, Label, Sight, Story, StoryOptions, Summary},
     },
 };
+
+use unicode_width::UnicodeWidthStr;
 
 use super::Recording;
 use crate::cmd::{Failure, Global, output};
@@ -41,6 +43,10 @@ pub(super) struct Drawing {
     aside: String,
     /// How many of them came since the last row.
     asides: u64,
+    columns: usize,
+    /// The flow of what comes next, and the one of what was drawn last.
+    flow: Option<Header>,
+    drawn: Option<Label>,
     recording: Recording,
     /// Calls that returned after a row left that is still held back or to come: when, and their lines.
     told_later: VecDeque<(Time, String)>,
@@ -82,6 +88,9 @@ impl Drawing {
             }),
             aside: String::new(),
             asides: 0,
+            columns: output::columns(),
+            flow: None,
+            drawn: None,
             recording,
             told_later: VecDeque::new(),
             seen: Time::from_nanos(i64::MIN),
@@ -178,7 +187,9 @@ impl Drawing {
             return Ok(());
         }
         let mut out = io::stdout().lock();
-        write!(out, "{} {}", self.at(transit.time), self.aside.trim_start())?;
+        calls_before(&mut self.told_later, transit.time, &mut out)?;
+        let aside = in_columns(self.aside.trim(), self.columns.saturating_sub(8));
+        writeln!(out, "{} {aside}", self.at(transit.time))?;
         if let Some(rule) = &transit.dropped {
             let number = transit.number;
             writeln!(out, "        the wire dropped packet {number}: {rule}")?;
@@ -192,16 +203,26 @@ impl Drawing {
     /// Rows, and between them the calls that returned before they left.
     fn draw(&mut self) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        if !self.items.is_empty() {
-            self.count_asides(&mut out)?;
-        }
-        for (at, item) in self.items.iter().enumerate() {
-            let rest = if let Item::Flow(_) = item {
-                &[]
-            } else {
-                &self.items[at..]
-            };
-            let next = rest.iter().find_map(|item| match item {
+        for at in 0..self.items.len() {
+            let item = &self.items[at];
+            match item {
+                // Drawn when something of this flow is.
+                Item::Flow(header) => {
+                    self.flow = Some(header.clone());
+                    continue;
+                }
+                // The closing lines tell of these.
+                Item::Note(note) if matches!(note.about, About::Open | About::End) => continue,
+                _ => {}
+            }
+            count_asides(&mut self.asides, &mut out)?;
+            if let Some(header) = self.flow.take()
+                && self.drawn != Some(header.label)
+            {
+                self.drawn = Some(header.label);
+                self.ladder.write(&Item::Flow(header), &mut out)?;
+            }
+            let next = self.items[at..].iter().find_map(|item| match item {
                 Item::Row(row) => Some(row.sent),
                 _ => None,
             });
@@ -213,21 +234,11 @@ impl Drawing {
         self.items.clear();
         let held = self.story.held_since().unwrap_or(self.seen);
         // Nothing left its sender yet: there is nothing to wait for.
-        let until = self
-            .start
-            .map_or(Time::from_nanos(i64::MAX), |_| held.min(self.seen));
-        calls_before(&mut self.told_later, until, &mut out)?;
-        Ok(out.flush()?)
-    }
-
-    /// How many packets were not shown.
-    fn count_asides(&mut self, out: &mut impl Write) -> io::Result<()> {
-        let more = std::mem::take(&mut self.asides).saturating_sub(ASIDES);
-        match more {
-            0 => Ok(()),
-            1 => writeln!(out, "        and one more like it"),
-            _ => writeln!(out, "        and {more} more like it"),
+        let until = self.start.map_or(Time::MAX, |_| held.min(self.seen));
+        if self.flow.is_none() {
+            calls_before(&mut self.told_later, until, &mut out)?;
         }
+        Ok(out.flush()?)
     }
 
     /// What is left of the ladder; then the name of the recording, if there is one.
@@ -235,7 +246,9 @@ impl Drawing {
         self.story.finish(&mut self.items);
         self.seen = Time::MAX;
         self.draw()?;
-        Ok(self.count_asides(&mut io::stdout().lock())?)
+        let mut out = io::stdout().lock();
+        count_asides(&mut self.asides, &mut out)?;
+        Ok(calls_before(&mut self.told_later, Time::MAX, &mut out)?)
     }
 
     /// The flows that were drawn.
@@ -251,6 +264,41 @@ impl Drawing {
     /// The recording, for what follows.
     pub(super) fn into_recording(self) -> Recording {
         self.recording
+    }
+}
+
+/// Text in lines of at most `room` columns, broken where two spaces stand; colour takes no room.
+fn in_columns(text: &str, room: usize) -> String {
+    let width = |part: &str| {
+        let plain = part.split('\x1b').enumerate().map(|(at, piece)| match at {
+            0 => piece,
+            _ => piece.split_once('m').map_or("", |(_, rest)| rest),
+        });
+        plain.map(UnicodeWidthStr::width).sum::<usize>()
+    };
+    let mut lines = String::new();
+    let mut used = 0;
+    for part in text.split("  ") {
+        let more = width(part);
+        if used > 0 && used + 2 + more > room {
+            lines.push_str("\n          ");
+            used = 2;
+        } else if used > 0 {
+            lines.push_str("  ");
+            used += 2;
+        }
+        lines.push_str(part);
+        used += more;
+    }
+    lines
+}
+
+/// Says how many packets were not shown.
+fn count_asides(asides: &mut u64, out: &mut impl Write) -> io::Result<()> {
+    match std::mem::take(asides).saturating_sub(ASIDES) {
+        0 => Ok(()),
+        1 => writeln!(out, "        and one more like it"),
+        more => writeln!(out, "        and {more} more like it"),
     }
 }
 
@@ -273,6 +321,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn a_long_line_is_broken_at_its_gaps_and_colour_takes_no_room() {
+        let line = "1  a \x1b[31mlong\x1b[0m name  end";
+        assert_eq!(in_columns(line, 19), line);
+        assert_eq!(
+            in_columns(line, 18),
+            line.replace("  end", "\n          end")
+        );
+        assert_eq!(in_columns("", 3), "");
+    }
 
     #[test]
     fn a_call_waits_for_the_rows_that_left_before_it_returned() {

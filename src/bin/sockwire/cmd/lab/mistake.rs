@@ -1,6 +1,7 @@
 //! `sockwire lab mistake`: a mistake played wrong, then right: its calls beside its packets, and what there is to see.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     io::{self, Write},
     net::SocketAddr,
@@ -15,12 +16,13 @@ use sockwire::{
         mistake::{self, Mistake, PORT, Said, Seen, Version},
         refusal::Way,
     },
+    render::call::Language,
     sys::signal::Stop,
     text::{ascii, write_wrapped},
     time::Time,
 };
 
-use super::{Keeping, Recording, called, drawing::Drawing, failed, not_permitted, private_network};
+use super::{Keeping, Recording, drawing::Drawing, failed, not_permitted, private_network};
 use crate::cmd::{Exit, Failure, Global, Outcome, output};
 
 const EXAMPLES: &str = "\
@@ -140,10 +142,18 @@ impl Page {
 
     /// Text behind a first word; its further lines stand below it.
     fn paragraph(&self, first: &str, text: &str) -> io::Result<()> {
+        output::print(&format!("{}\n", self.wrapped(first, text)))
+    }
+
+    fn wrapped(&self, first: &str, text: &str) -> String {
         let mut wrapped = String::new();
-        write_wrapped(&mut wrapped, first.len(), self.columns, text);
+        let text = match self.ascii {
+            true => Cow::Owned(ascii(text)),
+            false => Cow::Borrowed(text),
+        };
+        write_wrapped(&mut wrapped, first.len(), self.columns, &text);
         let rest = wrapped.trim_end().get(first.len()..).unwrap_or_default();
-        self.line(&format!("{first}{rest}"))
+        format!("{first}{rest}")
     }
 }
 
@@ -236,16 +246,17 @@ fn call_line(at: &str, said: &Said, times: &Times, page: &Page) -> String {
         (Host::Server, true) => "child",
         (host, _) => host.name(),
     };
-    let room = page.columns - 16;
     let text = match &said.said {
         Ok(call) if times.count > UNFOLDED => {
             let took = mistake::ms(times.end.since(said.time));
-            let again = format!("   {} times, {took}", times.count);
-            called::text(call, room - again.len()) + &again
+            format!(
+                "{}, {} times in {took}",
+                Language::C.line(call),
+                times.count
+            )
         }
-        Ok(call) => called::text(call, room),
+        Ok(call) => Language::C.line(call),
         Err(note) => format!("# {note}"),
     };
-    let line = format!("{at} {who:<6}  {text}");
-    if page.ascii { ascii(&line) } else { line }
+    page.wrapped(&format!("{at} {who:<6}  "), &text)
 }

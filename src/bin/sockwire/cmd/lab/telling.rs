@@ -7,18 +7,20 @@ use std::{
 
 use sockwire::{
     lab::{Event, Host, Plan},
+    text::write_wrapped,
     time::MILLISECOND,
     track::story::Summary,
 };
 
 use super::{Args, Recording, drawing::Drawing};
-use crate::cmd::{Failure, Global};
+use crate::cmd::{Failure, Global, output};
 
 /// Turns events into the ladder, the recording and the closing lines.
 pub(super) struct Telling {
     drawing: Drawing,
     calls: bool,
     absolute: bool,
+    remark: &'static str,
     next: &'static str,
     failed_calls: Vec<String>,
     has_begun: bool,
@@ -35,6 +37,7 @@ impl Telling {
             drawing: Drawing::new(listening, args.absolute, None, global, recording),
             calls: args.calls,
             absolute: args.absolute,
+            remark: plan.scenario.remark,
             next: plan.scenario.next,
             failed_calls: Vec::new(),
             has_begun: false,
@@ -91,6 +94,11 @@ impl Telling {
             opening(summary, self.absolute, &mut out)?;
         }
         writeln!(out, "{totals}")?;
+        if !self.remark.is_empty() {
+            let mut remark = String::new();
+            write_wrapped(&mut remark, 0, output::columns().clamp(60, 80), self.remark);
+            writeln!(out, "{}", remark.trim_end())?;
+        }
         match kept {
             Some(name) => writeln!(
                 out,
