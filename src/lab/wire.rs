@@ -281,7 +281,7 @@ impl Wire {
             *count += 1;
             let now = [None, Some(*count)].map(|nth| Drop { what, nth });
             let named = self.link.drops.iter().find(|drop| now.contains(drop));
-            rule = rule.or(named.copied());
+            rule = rule.or_else(|| named.copied());
         }
         rule.map(|rule| rule.to_string())
     }

@@ -12,6 +12,7 @@ use crate::{
     call::Call,
     lab::{scenario::Host, wire::What},
     sockets::Socket,
+    time::SECOND,
 };
 
 pub(super) static LOOPBACK_BIND: Mistake = Mistake {
@@ -110,7 +111,10 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
             let counted = seen
                 .notes()
                 .any(|note| note.starts_with("/proc/net/netstat"));
-            if let ([first, second, third], [_, _, ignored, again]) = (&connects[..], &syns[..]) {
+            if let ([first, second, third], [_, _, ignored, again]) = (&connects[..], &syns[..])
+                && first.max(second) < third
+                && again.time.since(ignored.time) > SECOND / 2
+            {
                 sentences.push(format!(
                     "The first two clients were let in by the kernel in {} and {}, though nobody had called accept: a queue \
                      of listen(1) has room for two.",

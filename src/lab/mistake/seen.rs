@@ -61,16 +61,15 @@ impl Said {
 
     /// Where it stands beside the frames: what waits for a frame after it, what makes one go out before it.
     pub fn place(&self) -> Time {
-        match self.called() {
-            Some(Called { call, took, .. }) => match call {
+        match self.called().map(|called| &called.call) {
+            Some(
                 Call::Accept { .. }
                 | Call::Recv { .. }
                 | Call::RecvFrom { .. }
                 | Call::Poll { .. }
-                | Call::WaitPid { .. } => self.time.plus(*took),
-                _ => self.time,
-            },
-            None => self.time,
+                | Call::WaitPid { .. },
+            ) => self.end(),
+            _ => self.time,
         }
     }
 
