@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::scenario::Call;
+use super::{nobody, scenario::Call};
 use crate::sys::sock_diag::SockDiag;
 
 /// The sockets of one host.
@@ -49,6 +49,14 @@ impl Kernel {
                 self.connected(stream)?;
             }
             Call::Connect(port) => self.connected(TcpStream::connect((self.peer, port))?)?,
+            Call::ConnectWithin(port, milliseconds) => {
+                let limit = Duration::from_millis(milliseconds);
+                let to = SocketAddr::new(self.peer, port);
+                self.connected(TcpStream::connect_timeout(&to, limit)?)?;
+            }
+            Call::ConnectNobody(port) => {
+                self.connected(TcpStream::connect((nobody(self.peer), port))?)?;
+            }
             Call::Send(text) => self.stream()?.write_all(text.as_bytes())?,
             Call::Receive(count) => self.stream()?.read_exact(&mut vec![0; count])?,
             Call::ReceiveEnd => drop(io::copy(self.stream()?, &mut io::sink())?),

@@ -12,7 +12,7 @@ use etherparse::{SlicedPacket, TransportSlice};
 
 use super::{
     Event, LabError, Link, Listener, Plan, Transit,
-    scenario::Host,
+    scenario::{Call, Host},
     threads::{TICK, Threads, Voice},
 };
 use crate::{
@@ -61,13 +61,20 @@ pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
 /// Whether this ground can play `plan`.
 ///
 /// # Errors
-/// When the plan wants delay or loss.
+/// When the plan wants delay or loss, or a host that is not there.
 pub fn suits(plan: &Plan) -> Result<(), LabError> {
     let bare = Link {
         delay: 0,
         seed: plan.link.seed,
         ..Link::default()
     };
+    let is_absent = |call: &Call| matches!(call, Call::ConnectNobody(_));
+    if plan.scenario.client.iter().any(is_absent) {
+        return Err(LabError::Unsuited(format!(
+            "loopback asks nobody for a hardware address: {} needs another ground",
+            plan.scenario.name
+        )));
+    }
     if plan.link != bare {
         return Err(LabError::Unsuited(format!(
             "loopback has no wire to delay, lose or change packets: {} needs another ground",

@@ -6,6 +6,7 @@
 pub mod hosts;
 mod kernel;
 pub mod loopback;
+pub mod mistake;
 pub mod namespaces;
 pub mod refusal;
 pub mod scenario;
@@ -67,6 +68,20 @@ const fn prefix(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => 24,
         IpAddr::V6(_) => 64,
+    }
+}
+
+/// An address on the network of `address` that no host has.
+const fn nobody(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, 99))
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, _] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, 0x99))
+        }
     }
 }
 

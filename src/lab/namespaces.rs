@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use etherparse::{SlicedPacket, TransportSlice};
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, ppoll},
@@ -221,13 +221,23 @@ fn wait(ports: &[Port; 2], nanos: Option<i64>) -> io::Result<()> {
     }
 }
 
-/// A kernel's own multicast reports and router questions (RFC 3810, RFC 4861): they belong to no scenario.
+/// A kernel's own multicast reports, router questions and checks whether an address is free (RFC 3810, RFC 4861, RFC 4862):
+/// they belong to no scenario.
 fn is_housekeeping(frame: &[u8]) -> bool {
     /// MLD query, report and done; router solicitation to redirect; MLDv2 report.
     const TYPES: &[u8] = &[130, 131, 132, 133, 134, 135, 136, 137, 143];
-    let packet = SlicedPacket::from_ethernet(frame).ok();
-    match packet.and_then(|packet| packet.transport) {
-        Some(TransportSlice::Icmpv6(icmp)) => TYPES.contains(&icmp.type_u8()),
+    const SOLICITATION: u8 = 135;
+    let Ok(packet) = SlicedPacket::from_ethernet(frame) else {
+        return false;
+    };
+    match (packet.net, packet.transport) {
+        // A question for a neighbour's hardware address comes from somebody; a check for a free address does not.
+        (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Icmpv6(icmp)))
+            if icmp.type_u8() == SOLICITATION =>
+        {
+            ip.header().source_addr().is_unspecified()
+        }
+        (_, Some(TransportSlice::Icmpv6(icmp))) => TYPES.contains(&icmp.type_u8()),
         _ => false,
     }
 }
@@ -249,6 +259,17 @@ mod tests {
             .write(&mut report, &[0; 4])
             .unwrap();
         assert!(is_housekeeping(&report));
+        let question = |source: [u8; 16]| {
+            let mut bytes = Vec::new();
+            PacketBuilder::ethernet2([2; 6], [4; 6])
+                .ipv6(source, [1; 16], 255)
+                .icmpv6_raw(135, 0, [0; 4])
+                .write(&mut bytes, &[0; 16])
+                .unwrap();
+            bytes
+        };
+        assert!(is_housekeeping(&question([0; 16])), "is my address free?");
+        assert!(!is_housekeeping(&question([9; 16])), "who has it?");
         let mut unreachable = Vec::new();
         ipv6()
             .icmpv6_raw(1, 4, [0; 4])

@@ -50,6 +50,10 @@ pub enum Call {
     Accept,
     /// Connects to a TCP port of the other host.
     Connect(u16),
+    /// The same, for so many milliseconds at most.
+    ConnectWithin(u16, u64),
+    /// Connects to a TCP port at an address of the network that nobody has.
+    ConnectNobody(u16),
     /// Sends all of this on the connection.
     Send(&'static str),
     /// Receives this many bytes from the connection.
@@ -107,6 +111,10 @@ impl fmt::Display for Call {
             Self::Listen(port) => write!(f, "listen on {port}"),
             Self::Accept => f.write_str("accept"),
             Self::Connect(port) => write!(f, "connect to {port}"),
+            Self::ConnectWithin(port, milliseconds) => {
+                write!(f, "connect to {port} within {milliseconds} ms")
+            }
+            Self::ConnectNobody(port) => write!(f, "connect to {port} of an absent host"),
             Self::Send(text) => write!(f, "send {text:?}"),
             Self::Receive(_) => f.write_str("recv"),
             Self::ReceiveEnd => f.write_str("recv the end"),
@@ -136,6 +144,8 @@ pub struct Scenario {
     pub drops: &'static [Drop],
     /// Another scenario worth seeing next.
     pub next: &'static str,
+    /// What else there is to know, in a sentence or two.
+    pub remark: &'static str,
     /// Only a kernel can play it.
     pub kernel_only: bool,
 }
@@ -157,7 +167,9 @@ impl Scenario {
     /// Ports of the server that the scenario names, whether somebody is there or not.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.client.iter().filter_map(|call| match call {
-            Call::Connect(port) | Call::SendTo(port, _) => Some(*port),
+            Call::Connect(port) | Call::ConnectWithin(port, _) | Call::SendTo(port, _) => {
+                Some(*port)
+            }
             _ => None,
         })
     }
@@ -196,6 +208,7 @@ pub static ALL: &[Scenario] = &[
         server: WORLD,
         drops: &[],
         next: "lost-syn",
+        remark: "",
         kernel_only: false,
     },
     Scenario {
@@ -217,6 +230,7 @@ pub static ALL: &[Scenario] = &[
         ],
         drops: &[],
         next: "refused",
+        remark: "",
         kernel_only: false,
     },
     Scenario {
@@ -225,8 +239,36 @@ pub static ALL: &[Scenario] = &[
         client: &[Call::Connect(5000), Call::Close],
         server: &[],
         drops: &[],
-        next: "half-close",
+        next: "filtered",
+        remark: "",
         kernel_only: false,
+    },
+    Scenario {
+        name: "filtered",
+        title: "every SYN is dropped without a word: connect times out",
+        client: &[Call::ConnectWithin(5000, 4000), Call::Close],
+        server: &[Call::Listen(5000)],
+        drops: &[Drop {
+            what: What::Syn,
+            nth: None,
+        }],
+        next: "no-host",
+        remark: "silence looks the same whether a firewall or the wire drops the SYN, or its answer; a closed port \
+                 would answer with RST (lab refused). The program gave up after 4 s; without a limit of its own, connect \
+                 waits until the kernel gives up: Linux sends the SYN 6 to 10 times more (net.ipv4.tcp_syn_retries, \
+                 tcp_syn_linear_timeouts) and fails with ETIMEDOUT after about two minutes.",
+        kernel_only: false,
+    },
+    Scenario {
+        name: "no-host",
+        title: "an address that nobody has: ARP asks, and connect fails",
+        client: &[Call::ConnectNobody(5000), Call::Close],
+        server: &[],
+        drops: &[],
+        next: "filtered",
+        remark: "no SYN was sent: a host of the own network is asked for its hardware address first (ARP; over IPv6, \
+                 neighbour solicitations). Linux asks three times, a second apart, then connect fails with EHOSTUNREACH.",
+        kernel_only: true,
     },
     Scenario {
         name: "half-close",
@@ -247,6 +289,7 @@ pub static ALL: &[Scenario] = &[
         ],
         drops: &[],
         next: "udp",
+        remark: "",
         kernel_only: false,
     },
     Scenario {
@@ -256,9 +299,10 @@ pub static ALL: &[Scenario] = &[
         server: WORLD,
         drops: &[Drop {
             what: What::Syn,
-            nth: 1,
+            nth: Some(1),
         }],
         next: "half-close",
+        remark: "",
         kernel_only: false,
     },
     Scenario {
@@ -277,6 +321,7 @@ pub static ALL: &[Scenario] = &[
         ],
         drops: &[],
         next: "udp",
+        remark: "",
         kernel_only: true,
     },
 ];

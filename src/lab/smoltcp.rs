@@ -177,8 +177,7 @@ impl Simulated {
             let _ = addresses.push(own);
         });
         let mut sockets = SocketSet::new(Vec::new());
-        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
-        let stream = sockets.add(tcp::Socket::new(buffer(), buffer()));
+        let stream = sockets.add(stream_socket());
         let packets =
             || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 16], vec![0; BUFFER]);
         let datagrams = sockets.add(udp::Socket::new(packets(), packets()));
@@ -235,7 +234,9 @@ impl Simulated {
         match call {
             Call::Listen(port) => return Some(stream.listen(port).map_err(|e| e.to_string())),
             Call::Accept if !(stream.may_send() || stream.may_recv()) => return None,
-            Call::Connect(port) => return self.connect(port),
+            Call::Connect(port) => return self.connect(port, None, now),
+            Call::ConnectWithin(port, limit) => return self.connect(port, Some(limit), now),
+            Call::ConnectNobody(_) => return Some(Err("needs a kernel".to_owned())),
             Call::Send(text) => match stream.send_slice(text.as_bytes()) {
                 Ok(sent) if sent == text.len() => {}
                 Ok(_) => return Some(Err("no room in the send buffer".to_owned())),
@@ -284,8 +285,7 @@ impl Simulated {
                 }
             },
             Call::Wait(milliseconds) => {
-                let nanos = i64::try_from(milliseconds).unwrap_or(i64::MAX);
-                if self.waits(now, nanos.saturating_mul(MILLISECOND)) {
+                if self.waits(now, nanos(milliseconds)) {
                     return None;
                 }
             }
@@ -294,12 +294,14 @@ impl Simulated {
         Some(Ok(()))
     }
 
-    fn connect(&mut self, port: u16) -> Option<Result<(), String>> {
+    /// `limit` in milliseconds.
+    fn connect(&mut self, port: u16, limit: Option<u64>, now: Time) -> Option<Result<(), String>> {
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= now);
         let stream = self.sockets.get_mut::<tcp::Socket<'_>>(self.stream);
         match stream.state() {
             State::Closed if stream.local_endpoint().is_none() && self.deadline.is_none() => {
                 // The mark that this call has begun: a refused socket is closed as well.
-                self.deadline = Some(Time::MAX);
+                self.deadline = Some(limit.map_or(Time::MAX, |limit| now.plus(nanos(limit))));
                 let to = (self.peer, port);
                 match stream.connect(self.interface.context(), to, CLIENT_PORT) {
                     Ok(()) => None,
@@ -307,6 +309,12 @@ impl Simulated {
                 }
             }
             State::Closed => Some(Err("connection refused".to_owned())),
+            State::SynSent | State::SynReceived if is_late => {
+                // As a kernel does it: the socket is gone, and nobody is told.
+                self.sockets.remove(self.stream);
+                self.stream = self.sockets.add(stream_socket());
+                Some(Err("connection timed out".to_owned()))
+            }
             State::SynSent | State::SynReceived => None,
             _ => Some(Ok(())),
         }
@@ -344,6 +352,16 @@ impl Simulated {
         let state = self.sockets.get::<tcp::Socket<'_>>(self.stream).state();
         self.calls.is_empty() && matches!(state, State::Closed | State::Listen | State::TimeWait)
     }
+}
+
+fn stream_socket() -> tcp::Socket<'static> {
+    let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+    tcp::Socket::new(buffer(), buffer())
+}
+
+fn nanos(milliseconds: u64) -> i64 {
+    let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+    milliseconds.saturating_mul(MILLISECOND)
 }
 
 fn instant(time: Time) -> Instant {

@@ -130,7 +130,7 @@ impl Threads {
             };
             if let Event::Called {
                 host,
-                call: Call::Connect(_),
+                call: Call::Connect(_) | Call::ConnectWithin(..) | Call::ConnectNobody(_),
                 error: Some(_),
                 ..
             } = &event

@@ -40,13 +40,21 @@ impl Default for Link {
     }
 }
 
-/// A rule: drop the `nth` frame of a kind.
+/// A rule: drop the `nth` frame of a kind, or every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drop {
     /// Of which kind.
     pub what: What,
-    /// Which one, counted from 1 over both directions.
-    pub nth: u32,
+    /// Which one, counted from 1 over both directions; without a number all of them.
+    pub nth: Option<u32>,
+}
+
+impl Drop {
+    /// With its article: "the first SYN", "every SYN".
+    pub fn with_article(&self) -> String {
+        let article = if self.nth.is_some() { "the " } else { "" };
+        format!("{article}{self}")
+    }
 }
 
 /// Kinds of frames that a rule can name.
@@ -62,6 +70,8 @@ pub enum What {
     Ack,
     /// A TCP segment with FIN.
     Fin,
+    /// A TCP segment with RST.
+    Rst,
     /// A UDP datagram.
     Udp,
     /// An IP fragment.
@@ -74,11 +84,12 @@ const WORDS: &[(&str, What, &str)] = &[
     ("data", What::Data, "data segment"),
     ("ack", What::Ack, "pure ACK"),
     ("fin", What::Fin, "FIN"),
+    ("rst", What::Rst, "RST"),
     ("udp", What::Udp, "datagram"),
     ("fragment", What::Fragment, "fragment"),
 ];
 
-/// `syn`, `data:2`: the kind, and which one of it.
+/// `syn`, `data:2`, `syn:all`: the kind, and which one of it.
 impl FromStr for Drop {
     type Err = String;
 
@@ -89,21 +100,30 @@ impl FromStr for Drop {
             .iter()
             .find(|w| w.0 == word)
             .ok_or_else(|| format!("no kind of frame is called {word:?}: {}", names()))?;
+        if nth == "all" {
+            return Ok(Self { what, nth: None });
+        }
         match nth.parse() {
-            Ok(nth) if nth > 0 => Ok(Self { what, nth }),
-            _ => Err(format!("{nth:?} is not a number from 1 on, as in data:2")),
+            Ok(nth) if nth > 0 => Ok(Self {
+                what,
+                nth: Some(nth),
+            }),
+            _ => Err(format!(
+                "{nth:?} is neither \"all\" nor a number from 1 on, as in data:2"
+            )),
         }
     }
 }
 
-/// "first SYN".
+/// "first SYN", "every SYN".
 impl fmt::Display for Drop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.nth {
-            1 => f.write_str("first ")?,
-            2 => f.write_str("second ")?,
-            3 => f.write_str("third ")?,
-            n => write!(f, "{n}th ")?,
+            None => f.write_str("every ")?,
+            Some(1) => f.write_str("first ")?,
+            Some(2) => f.write_str("second ")?,
+            Some(3) => f.write_str("third ")?,
+            Some(n) => write!(f, "{n}th ")?,
         }
         let word = WORDS.iter().find(|w| w.1 == self.what);
         f.write_str(word.map_or("", |w| w.2))
@@ -112,7 +132,7 @@ impl fmt::Display for Drop {
 
 impl What {
     /// The kinds that a frame is of.
-    fn of(frame: &[u8]) -> impl Iterator<Item = Self> {
+    pub(super) fn of(frame: &[u8]) -> impl Iterator<Item = Self> {
         let packet = SlicedPacket::from_ethernet(frame).ok();
         let transport = packet.as_ref().and_then(|packet| packet.transport.as_ref());
         let fragment = match packet.as_ref().and_then(|packet| packet.net.as_ref()) {
@@ -120,12 +140,13 @@ impl What {
             Some(NetSlice::Ipv6(ip)) => ip.payload().fragmented,
             _ => false,
         };
-        let [mut syn, mut syn_ack, mut data, mut ack, mut fin] = [false; 5];
+        let [mut syn, mut syn_ack, mut data, mut ack, mut fin, mut rst] = [false; 6];
         if let Some(TransportSlice::Tcp(tcp)) = transport {
             syn = tcp.syn() && !tcp.ack();
             syn_ack = tcp.syn() && tcp.ack();
             data = !tcp.payload().is_empty();
             fin = tcp.fin();
+            rst = tcp.rst();
             ack = tcp.ack() && !(tcp.syn() || tcp.fin() || tcp.rst() || data);
         }
         let udp = matches!(transport, Some(TransportSlice::Udp(_)));
@@ -135,6 +156,7 @@ impl What {
             (Self::Data, data),
             (Self::Ack, ack),
             (Self::Fin, fin),
+            (Self::Rst, rst),
             (Self::Udp, udp),
             (Self::Fragment, fragment),
         ]
@@ -257,10 +279,9 @@ impl Wire {
         for what in What::of(frame) {
             let count = self.seen.entry(what).or_insert(0);
             *count += 1;
-            let now = Drop { what, nth: *count };
-            if self.link.drops.contains(&now) {
-                rule.get_or_insert(now);
-            }
+            let now = [None, Some(*count)].map(|nth| Drop { what, nth });
+            let named = self.link.drops.iter().find(|drop| now.contains(drop));
+            rule = rule.or_else(|| named.copied());
         }
         rule.map(|rule| rule.to_string())
     }
@@ -381,6 +402,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_all_of_a_kind_drops_each_and_no_other() {
+        let mut wire = wire(|link| link.drops = vec!["syn:all".parse().unwrap()]);
+        let mut dropped = |flags| wire.send(at(0), Host::Client, &tcp(flags, b"")).dropped;
+        for _ in 0..3 {
+            assert_eq!(dropped("S").as_deref(), Some("every SYN"));
+        }
+        assert_eq!((dropped("SA"), dropped("A")), (None, None));
+    }
+
+    #[test]
     fn chance_repeats_with_its_seed_and_keeps_to_its_share() {
         let lost = |seed| {
             let mut wire = wire(|link| (link.loss, link.seed) = (0.1, seed));
@@ -419,6 +450,7 @@ mod tests {
             "12th SYN,ACK"
         );
         assert!("sin".parse::<Drop>().unwrap_err().contains("syn, syn-ack"));
+        assert_eq!("syn:all".parse::<Drop>().unwrap().to_string(), "every SYN");
         assert!("syn:0".parse::<Drop>().is_err());
     }
 }

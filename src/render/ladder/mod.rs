@@ -7,7 +7,7 @@ mod hostile;
 pub(crate) mod tests;
 mod words;
 
-use std::{fmt::Write as _, io};
+use std::{collections::HashSet, fmt::Write as _, io};
 
 use self::arrow::{Arrow, Glyphs};
 use super::style::{Palette, push};
@@ -15,7 +15,7 @@ use crate::{
     time::{MILLISECOND, SECOND, Time},
     track::{
         state::State,
-        story::{About, Fate, Header, Item, Note, Order, Row, Side, What},
+        story::{About, Fate, Header, Item, Label, Note, Order, Row, Side, What},
     },
 };
 
@@ -133,6 +133,8 @@ pub struct Ladder {
     columns: Columns,
     glyphs: &'static Glyphs,
     palette: Palette,
+    /// Flows whose sockets stand above their columns already.
+    titled: HashSet<Label>,
     text: String,
 }
 
@@ -144,6 +146,7 @@ impl Ladder {
             glyphs: Glyphs::of(options.ascii),
             palette: Palette { on: options.colour },
             options,
+            titled: HashSet::new(),
             text: String::new(),
         }
     }
@@ -160,7 +163,12 @@ impl Ladder {
     pub fn write(&mut self, item: &Item, out: &mut dyn io::Write) -> io::Result<()> {
         self.text.clear();
         match item {
-            Item::Flow(header) if self.options.layout == Layout::Lab => self.title(header),
+            Item::Flow(header) if self.options.layout == Layout::Lab => {
+                match self.titled.insert(header.label) {
+                    true => self.title(header),
+                    false => self.rule(&format!("again: client {}", header.client)),
+                }
+            }
             Item::Flow(header) => self.header(header),
             Item::Section(section) if self.options.layout == Layout::Lab => {
                 self.rule(&section_title(*section));

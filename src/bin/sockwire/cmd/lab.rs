@@ -1,5 +1,7 @@
 //! `sockwire lab`: a scenario played in a private network, its packets drawn as a ladder while they travel.
 
+mod drawing;
+mod mistake;
 mod recording;
 mod telling;
 
@@ -15,7 +17,7 @@ use sockwire::{
     capture::{self, CaptureError},
     lab::{
         self, Drop, Event, Host, LabError, Link, Plan, Scenario, loopback, namespaces,
-        refusal::{self, Refusal, Way},
+        refusal::{self, Way},
         scenario, smoltcp,
     },
     sys::{machine::Machine, signal::Stop},
@@ -31,13 +33,16 @@ Examples:
   sockwire lab lost-syn                    the same when the first SYN is lost
   sockwire lab udp --ipv6 -w my.pcapng     datagrams over IPv6, kept in a file
   sockwire lab handshake --delay 50 --drop data:1
+  sockwire lab mistake no-break            what a sockets course warns of
   sockwire lab list                        what there is
 ";
 
 /// A private network of two hosts, and a scenario played in it; no root needed
 #[derive(clap::Args)]
-#[command(before_help = EXAMPLES)]
+#[command(before_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// What to play; "list" says what there is
     #[arg(value_parser = PossibleValuesParser::new(names()), hide_possible_values = true)]
     scenario: Option<String>,
@@ -58,12 +63,25 @@ pub(crate) struct Args {
     /// Shows each socket call as it returns
     #[arg(long)]
     calls: bool,
-    /// Keeps what the wire saw: .pcap writes pcap, other names pcapng; a new file is readable by you only
-    #[arg(short = 'w', long, value_name = "FILE")]
-    write: Option<PathBuf>,
+    #[command(flatten)]
+    keeping: Keeping,
     /// With -w FILE.pcapng: each side's own view as well, in FILE.client.pcapng and FILE.server.pcapng
     #[arg(long, requires = "write")]
     ends: bool,
+}
+
+/// What else a lab can do.
+#[derive(clap::Subcommand)]
+enum Other {
+    Mistake(mistake::Args),
+}
+
+/// The recording of a lab.
+#[derive(clap::Args)]
+struct Keeping {
+    /// Keeps what the wire saw: .pcap writes pcap, other names pcapng; a new file is readable by you only
+    #[arg(short = 'w', long, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
@@ -75,7 +93,7 @@ pub(super) struct Cable {
     /// Milliseconds from one host to the other [default: 10; on loopback none]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     delay: Option<i64>,
-    /// The wire drops a frame: syn, syn-ack, data, ack, fin, udp or fragment; data:2 is the second with data
+    /// The wire drops a frame: syn, syn-ack, data, ack, fin, rst, udp or fragment; data:2 is the second with data, syn:all every SYN
     #[arg(long, value_name = "RULE")]
     drop: Vec<Drop>,
     /// The wire loses this share of all frames, by chance
@@ -141,6 +159,9 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    if let Some(Other::Mistake(args)) = &args.other {
+        return mistake::run(args, global);
+    }
     match args.scenario.as_deref().and_then(Scenario::named) {
         Some(scenario) => play(scenario, &args, global),
         None => list(),
@@ -154,6 +175,10 @@ fn list() -> Outcome {
         let command = format!("sockwire lab {}", scenario.name);
         writeln!(out, "  {command:<24} {}", scenario.title)?;
     }
+    writeln!(
+        out,
+        "Mistakes that a sockets course warns of: sockwire lab mistake list"
+    )?;
     writeln!(
         out,
         "More: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help"
@@ -175,7 +200,7 @@ fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
         .context("cannot catch signals")
         .map_err(not_permitted)?;
     // Files are opened before anything is built, and before the process enters a user namespace.
-    let recording = Recording::open(args)?;
+    let recording = Recording::open(&args.keeping, args.ends)?;
     let mut telling = Telling::new(&plan, args, global, recording);
     let mut played = attempt(&plan, &ground, &mut telling, stop)?;
     if let Err(error) = &played
@@ -270,24 +295,50 @@ fn choose(plan: &Plan, asked: Option<Ground>) -> Result<Chosen, Failure> {
         }
         Some(Ground::Namespaces) | None => {}
     }
-    let refusal: Result<Refusal, io::Error> = match refusal::test(&Machine::look()) {
-        Ok(Ok(way)) => return Ok(Chosen::Namespaces(way)),
-        Ok(Err(refusal)) => Ok(refusal),
-        Err(error) => Err(error),
-    };
-    let why = match &refusal {
-        Ok(refusal) => refusal.to_string(),
-        Err(error) => format!("private networks cannot be tested: {error}"),
-    };
-    if asked.is_none() && smoltcp::suits(plan).is_ok() {
-        return Ok(Chosen::Smoltcp { why: Some(why) });
+    match test() {
+        Ok(way) => Ok(Chosen::Namespaces(way)),
+        Err(no) if asked.is_none() && smoltcp::suits(plan).is_ok() => {
+            let why = Some(no.why);
+            Ok(Chosen::Smoltcp { why })
+        }
+        Err(no) => Err(no.failure(plan.scenario.name)),
     }
-    let cures = refusal.map_or_else(|_| Vec::new(), |r| r.cures(&machine::program()));
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let name = plan.scenario.name;
-    Err(not_permitted(anyhow!(
-        "cannot play {name} in a private network: {why}{cures}"
-    )))
+}
+
+/// A private network is not to be had.
+struct No {
+    why: String,
+    cures: Vec<String>,
+}
+
+/// How this process may make a private network.
+fn test() -> Result<Way, No> {
+    match refusal::test(&Machine::look()) {
+        Ok(Ok(way)) => Ok(way),
+        Ok(Err(refusal)) => Err(No {
+            why: refusal.to_string(),
+            cures: refusal.cures(&machine::program()),
+        }),
+        Err(error) => Err(No {
+            why: format!("private networks cannot be tested: {error}"),
+            cures: Vec::new(),
+        }),
+    }
+}
+
+impl No {
+    fn failure(self, name: &str) -> Failure {
+        let Self { why, cures } = self;
+        let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
+        not_permitted(anyhow!(
+            "cannot play {name} in a private network: {why}{cures}"
+        ))
+    }
+}
+
+/// How this process may make a private network in which `name` is played.
+fn private_network(name: &str) -> Result<Way, Failure> {
+    test().map_err(|no| no.failure(name))
 }
 
 /// The loopback ground watches a real interface.
@@ -333,7 +384,10 @@ fn introduce(plan: &Plan, ground: &Chosen, out: &mut impl Write) -> io::Result<(
 
 /// What the wire does besides delaying.
 pub(super) fn effects(link: &Link) -> Vec<String> {
-    let drops = link.drops.iter().map(|rule| format!("drops the {rule}"));
+    let drops = link
+        .drops
+        .iter()
+        .map(|rule| format!("drops {}", rule.with_article()));
     let loss = (link.loss > 0.0).then(|| format!("loses {}%", link.loss * 100.0));
     let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));
     let tag = link.vlan.map(|vlan| format!("tags frames for VLAN {vlan}"));

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// The wire loses this share of all frames, by chance
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = super::lab::percent)]
     loss: f64,
-    /// The wire drops a frame: syn, syn-ack, data, ack, fin, udp or fragment; data:2 is the second with data of each kind
+    /// The wire drops a frame: syn, syn-ack, data, ack, fin, rst, udp or fragment; data:2 is the second with data of each kind
     #[arg(long, value_name = "RULE")]
     drop: Vec<Drop>,
     /// Milliseconds from one host to the other

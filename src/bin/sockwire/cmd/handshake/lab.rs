@@ -301,7 +301,7 @@ fn introduce(link: &Link, args: &Args) -> Result<(), Failure> {
         "server: Linux: listen on {PORT}, accept, send back what comes, close"
     )?;
     for rule in &link.drops {
-        writeln!(out, "wire: drops the {rule}")?;
+        writeln!(out, "wire: drops {}", rule.with_article())?;
     }
     Ok(out.flush()?)
 }

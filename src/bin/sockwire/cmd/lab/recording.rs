@@ -15,7 +15,7 @@ use sockwire::{
     time::Time,
 };
 
-use super::Args;
+use super::Keeping;
 use crate::cmd::{Exit, Failure, output};
 
 /// The capture files of a run; all of them optional.
@@ -29,8 +29,8 @@ pub(super) struct Recording {
 
 impl Recording {
     /// Creates the files that the command line asks for.
-    pub(super) fn open(args: &Args) -> Result<Self, Failure> {
-        if args.write.as_deref() == Some(Path::new("-")) {
+    pub(super) fn open(keeping: &Keeping, ends: bool) -> Result<Self, Failure> {
+        if keeping.write.as_deref() == Some(Path::new("-")) {
             return Err(Failure::new(
                 Exit::Usage,
                 anyhow!("standard output shows the ladder: give -w the name of a file"),
@@ -39,17 +39,17 @@ impl Recording {
         let open = |path: &Path| {
             let how = Create {
                 format: Format::from_name(path),
-                force: args.force,
+                force: keeping.force,
                 owner: output::caller(),
             };
             file::create(path, how).map_err(Failure::from)
         };
-        let wire = match &args.write {
+        let wire = match &keeping.write {
             Some(path) => Some((open(path)?, path.display().to_string())),
             None => None,
         };
-        let ends = match &args.write {
-            Some(path) if args.ends => {
+        let ends = match &keeping.write {
+            Some(path) if ends => {
                 let [client, server] = Host::BOTH.map(|host| open(&of_host(path, host)));
                 Some([client?, server?])
             }

@@ -1,0 +1,260 @@
+//! Mistakes about listening: at an address that nobody else reaches, and with a queue that fills up.
+
+use std::{
+    fs, io,
+    net::Ipv4Addr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Mistake, Seen, Stage, Version, ms};
+use crate::{
+    call::Call,
+    lab::{scenario::Host, wire::What},
+    sockets::Socket,
+    time::SECOND,
+};
+
+pub(super) static LOOPBACK_BIND: Mistake = Mistake {
+    name: "loopback-bind",
+    title: "a server that only its own host reaches",
+    habit: "sock.bind((\"127.0.0.1\", 5000)), as in the example that was tried at home",
+    wrong: Version {
+        title: "the server is bound to 127.0.0.1",
+        client: tries,
+        server: |stage| {
+            let address = stage.port_at(Ipv4Addr::LOCALHOST);
+            let listener = stage.listen(&address, 5)?;
+            stage.wait();
+            stage.note("on the server's own host:");
+            let own = stage.stream()?;
+            own.connect(&address)?;
+            drop(listener.accept()?);
+            Ok(())
+        },
+        see: |seen| {
+            let mut sentences = Vec::new();
+            let reset = seen.packets(Host::Server, What::Rst).next();
+            let refused = seen.failed(Host::Client, libc::ECONNREFUSED).next();
+            if let (Some(reset), Some(_)) = (reset, refused) {
+                sentences.push(format!(
+                    "From the other host: a RST answered the SYN (packet {}), and connect failed, ECONNREFUSED. The port is \
+                     taken, but not at the address that the SYN was for.",
+                    reset.number
+                ));
+            }
+            let own = seen
+                .calls(Host::Server, |call| {
+                    matches!(call.call, Call::Connect { .. })
+                })
+                .filter_map(|said| said.called())
+                .any(|call| call.result.is_ok());
+            if own && seen.all_packets().len() == 2 {
+                sentences.push(
+                    "From the server's own host connect works, over its loopback interface: none of it is on the wire."
+                        .to_owned(),
+                );
+            }
+            sentences
+        },
+    },
+    right: Version {
+        title: "the server is bound to 0.0.0.0, every address of its host",
+        client: tries,
+        server: |stage| {
+            let listener = stage.listen(&stage.port_at(Ipv4Addr::UNSPECIFIED), 5)?;
+            drop(listener.accept()?);
+            Ok(())
+        },
+        see: |seen| {
+            let answered = seen.packets(Host::Server, What::SynAck).next();
+            let sentence = "The other host is let in: a SYN,ACK answered its SYN.";
+            answered.map(|_| sentence.to_owned()).into_iter().collect()
+        },
+    },
+    rule: "Bind to 0.0.0.0 (or ::) to be reached from elsewhere; to 127.0.0.1 to make sure that nobody else is let in.",
+    next: "full-queue",
+};
+
+fn tries(stage: &Stage) -> io::Result<()> {
+    let socket = stage.stream()?;
+    // Refused, that is what it is about; let in, it waits for the end.
+    if socket.connect(&stage.server()).is_ok() {
+        socket.recv(&mut [0; 1])?;
+    }
+    stage.cue();
+    Ok(())
+}
+
+pub(super) static FULL_QUEUE: Mistake = Mistake {
+    name: "full-queue",
+    title: "a full queue: SYNs are ignored as if they were lost",
+    habit: "sock.listen(1), then a long piece of work before the next accept",
+    wrong: Version {
+        title: "listen(1), no accept, three clients",
+        client: three_clients,
+        server: |stage| {
+            let before = Drops::read()?;
+            let listener = stage.listen(&stage.server(), 1)?;
+            stage.wait();
+            let after = before.until_more()?;
+            stage.note(format!(
+                "/proc/net/netstat: ListenOverflows {} to {}, ListenDrops {} to {}",
+                before.overflows, after.overflows, before.drops, after.drops
+            ));
+            serve_three(&listener)
+        },
+        see: |seen| {
+            let mut sentences = Vec::new();
+            let connects = connects(seen);
+            let syns: Vec<_> = seen.packets(Host::Client, What::Syn).collect();
+            let counted = seen
+                .notes()
+                .any(|note| note.starts_with("/proc/net/netstat"));
+            if let ([first, second, third], [_, _, ignored, again]) = (&connects[..], &syns[..])
+                && first.max(second) < third
+                && again.time.since(ignored.time) > SECOND / 2
+            {
+                sentences.push(format!(
+                    "The first two clients were let in by the kernel in {} and {}, though nobody had called accept: a queue \
+                     of listen(1) has room for two.",
+                    ms(*first),
+                    ms(*second)
+                ));
+                sentences.push(format!(
+                    "The third one's SYN (packet {}) got no answer; its kernel sent it again after {} (packet {}), and \
+                     connect took {}.",
+                    ignored.number,
+                    ms(again.time.since(ignored.time)),
+                    again.number,
+                    ms(*third)
+                ));
+                if counted && ignored.arrived {
+                    sentences.push(format!(
+                        "That is not loss: the wire delivered packet {}, and the server's kernel counted what it ignored \
+                         (ListenOverflows, ListenDrops; see: nstat -az TcpExtListen*). The ladder says SYN-RECEIVED there, \
+                         as if it had been answered.",
+                        ignored.number
+                    ));
+                }
+            }
+            sentences
+        },
+    },
+    right: Version {
+        title: "listen(128), no accept yet, three clients",
+        client: three_clients,
+        server: |stage| {
+            let listener = stage.listen(&stage.server(), 128)?;
+            stage.wait();
+            stage.pause();
+            serve_three(&listener)
+        },
+        see: |seen| {
+            let syns = seen.packets(Host::Client, What::Syn).count();
+            match (&connects(seen)[..], syns) {
+                ([_, _, third], 3) => vec![format!(
+                    "Three SYNs, three answers; the third connect took {}.",
+                    ms(*third)
+                )],
+                _ => Vec::new(),
+            }
+        },
+    },
+    rule: "Give listen a generous backlog (128; the kernel's own limit is net.core.somaxconn), and accept without delay.",
+    next: "loopback-bind",
+};
+
+/// Three connections, one after the other; the server hears when the third one begins.
+fn three_clients(stage: &Stage) -> io::Result<()> {
+    let mut open = vec![stage.connect()?, stage.connect()?];
+    stage.cue();
+    open.push(stage.connect()?);
+    for socket in open {
+        drop(socket);
+        // The next one leaves when this one is gone.
+        stage.pause();
+    }
+    Ok(())
+}
+
+/// One after the other.
+fn serve_three(listener: &Socket) -> io::Result<()> {
+    for _ in 0..3 {
+        let (conn, _) = listener.accept()?;
+        conn.recv(&mut [0; 1024])?;
+    }
+    Ok(())
+}
+
+/// How long each of the client's calls of connect took, in nanoseconds; of those that worked.
+fn connects(seen: &Seen) -> Vec<i64> {
+    let calls = seen.calls(Host::Client, |call| {
+        matches!(call.call, Call::Connect { .. }) && call.result.is_ok()
+    });
+    let took = calls.filter_map(|said| Some(said.called()?.took));
+    took.collect()
+}
+
+/// What the kernel of this network has ignored because a queue was full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Drops {
+    overflows: u64,
+    drops: u64,
+}
+
+impl Drops {
+    /// Of this thread's network; `/proc/net` is that of the process's first thread.
+    fn read() -> io::Result<Self> {
+        let text = fs::read_to_string("/proc/thread-self/net/netstat")?;
+        Ok(Self::parse(&text).unwrap_or_default())
+    }
+
+    /// A line of names, a line of numbers.
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+        let names: Vec<_> = lines.next()?.split_whitespace().collect();
+        let numbers: Vec<_> = lines.next()?.split_whitespace().collect();
+        let number = |name| {
+            let at = names.iter().position(|other| *other == name)?;
+            numbers.get(at)?.parse().ok()
+        };
+        Some(Self {
+            overflows: number("ListenOverflows")?,
+            drops: number("ListenDrops")?,
+        })
+    }
+
+    /// The next other numbers, or these after half a second.
+    fn until_more(self) -> io::Result<Self> {
+        let start = Instant::now();
+        loop {
+            let now = Self::read()?;
+            if now != self || start.elapsed() > Duration::from_millis(500) {
+                return Ok(now);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_their_names() {
+        let text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPHPHits\n\
+                    TcpExt: 0 3 4 17\nIpExt: InNoRoutes\nIpExt: 0\n";
+        let expected = Drops {
+            overflows: 3,
+            drops: 4,
+        };
+        assert_eq!(Drops::parse(text), Some(expected));
+        assert_eq!(Drops::parse("TcpExt: ListenOverflows\n"), None);
+        assert_eq!(
+            Drops::parse("TcpExt: ListenOverflows ListenDrops\nTcpExt: 1"),
+            None
+        );
+    }
+}

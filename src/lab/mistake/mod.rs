@@ -1,0 +1,200 @@
+//! Mistakes that a sockets course warns of: each as a wrong and a right pair of programs, played on two hosts of their own.
+//!
+//! A [`Mistake`] is data with two small programs for each [`Version`]: a client and a server over [`Socket`]. [`play`] runs
+//! them in a private network and returns what was [`Seen`]: frames and calls, from which the sentences are made. A sentence
+//! that the frames and calls do not bear out is not said.
+
+mod closing;
+mod datagrams;
+mod listening;
+mod processes;
+mod seen;
+mod stage;
+mod streams;
+
+use std::{
+    io::{self, Read},
+    net::IpAddr,
+    ops::ControlFlow,
+    os::fd::AsFd,
+    sync::Arc,
+};
+
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sched::{CloneFlags, unshare},
+};
+
+pub use seen::{Packet, Said, Seen, ms};
+pub use stage::{PORT, Stage};
+
+use self::seen::{line, read_lines};
+use super::{
+    Event, LabError, Link, Transit, Trying,
+    hosts::{self, Body},
+    refusal::Way,
+    scenario::Host,
+};
+use crate::sockets::Journal;
+
+/// Something that people write, and why it goes wrong.
+#[derive(Debug)]
+pub struct Mistake {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// What people write, in a sentence.
+    pub habit: &'static str,
+    /// The mistake.
+    pub wrong: Version,
+    /// How it is done well.
+    pub right: Version,
+    /// The rule, in a sentence.
+    pub rule: &'static str,
+    /// Another mistake worth seeing next.
+    pub next: &'static str,
+}
+
+/// What one host does. It ends by itself within a few seconds.
+pub type Program = fn(&Stage) -> io::Result<()>;
+
+/// A pair of programs, and what there is to see when they run.
+#[derive(Debug)]
+pub struct Version {
+    /// What the programs do, in a few words.
+    pub title: &'static str,
+    /// The client's program; it begins when the server gives its first cue.
+    pub client: Program,
+    /// The server's program.
+    pub server: Program,
+    /// What was observed, in sentences.
+    pub see: fn(&Seen) -> Vec<String>,
+}
+
+/// Every mistake, in the order of `lab mistake list`.
+pub static ALL: &[&Mistake] = &[
+    &streams::NO_BREAK,
+    &streams::THREE_SENDS,
+    &streams::UTF8_CUT,
+    &processes::PARENT_KEEPS,
+    &processes::ZOMBIES,
+    &listening::FULL_QUEUE,
+    &listening::LOOPBACK_BIND,
+    &closing::UNREAD_DATA,
+    &closing::SHUTDOWN_READ,
+    &closing::MAKEFILE,
+    &datagrams::CUT,
+    &datagrams::LONG,
+    &datagrams::EMPTY,
+];
+
+impl Mistake {
+    /// The mistake of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|mistake| mistake.name == name).copied()
+    }
+}
+
+/// Plays `version` on two hosts with `addresses`, for as long as `go_on` says so, which is asked many times a second.
+/// Frames are counted on from `before`, the number of those of an earlier run.
+///
+/// [`Way::User`] is as for [`hosts::run`]: after a first run of that kind the process is an administrator in its own user
+/// namespace.
+///
+/// # Errors
+/// When the system refuses, or a program meets an error that is no part of its mistake; nothing is left behind.
+pub fn play(
+    version: &Version,
+    addresses: [IpAddr; 2],
+    way: Way,
+    before: u64,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Seen, LabError> {
+    // A pipe, not a channel: the children of a forking server tell of their calls as well.
+    let (mut from, to) = io::pipe().trying("make a pipe for what the programs tell")?;
+    set_up_pipe(&from).trying("make a pipe for what the programs tell")?;
+    let to = Arc::new(to);
+    let journals = Host::BOTH.map(|host| {
+        let to = Arc::clone(&to);
+        Journal::new(true, move |told| {
+            // When nobody reads any more, the run is over.
+            let _ = io::Write::write_all(&mut &*to, &line(host, &told));
+        })
+    });
+    drop(to);
+    let stages = Stage::both(journals, addresses);
+    let programs = [version.client, version.server];
+    let mut pairs = stages.into_iter().zip(programs).zip(Host::BOTH);
+    let mut body = || -> Option<Body> {
+        let ((stage, program), host) = pairs.next()?;
+        Some(Box::new(move || run(&stage, program, host)))
+    };
+    let (Some(client), Some(server)) = (body(), body()) else {
+        return Ok(Seen::default());
+    };
+    let mut seen = Seen::default();
+    let mut text = Vec::new();
+    let played = hosts::run(
+        &Link::default(),
+        addresses,
+        way,
+        [client, server],
+        &mut |mut event| {
+            // The end of the pipe is reached when the programs have ended; until then it would block.
+            let _ = from.read_to_end(&mut text);
+            if let Event::Sent(Transit { number, .. }) | Event::Delivered { number, .. } =
+                &mut event
+            {
+                *number += before;
+            }
+            if !matches!(event, Event::Quiet(_)) {
+                seen.events.push(event);
+            }
+            match go_on() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        },
+    );
+    let _ = from.read_to_end(&mut text);
+    played?;
+    seen.put_in_order(read_lines(&text));
+    Ok(seen)
+}
+
+/// Reading does not block; there is room for everything that a run tells, so that telling hardly ever does.
+fn set_up_pipe(pipe: &impl AsFd) -> io::Result<()> {
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    // Beyond the limit for ordinary users the pipe stays as it is.
+    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(1 << 20));
+    Ok(())
+}
+
+/// A host's thread.
+fn run(stage: &Stage, program: Program, host: Host) -> Result<(), LabError> {
+    // Descriptors of its own, as two processes have them: what the server forks inherits none of the client's.
+    unshare(CloneFlags::CLONE_FILES)
+        .map_err(io::Error::from)
+        .trying("give a host's program descriptors of its own")?;
+    if host == Host::Client {
+        stage.wait();
+    }
+    program(stage).trying(match host {
+        Host::Client => "play the client's program",
+        Host::Server => "play the server's program",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mistake_leads_to_another_one() {
+        for mistake in ALL {
+            assert!(Mistake::named(mistake.next).is_some(), "{}", mistake.name);
+            assert_ne!(mistake.next, mistake.name);
+        }
+    }
+}
