@@ -309,3 +309,94 @@ fn summary(view: &View<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     f.write_str(if frame.fin { "" } else { " and more" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{Seen, chain, seen as seen_as};
+
+    const CLAIM: Claim = Claim::Name("websocket");
+
+    fn seen(digits: &str) -> Seen {
+        seen_as(
+            &PROTOCOL,
+            CLAIM,
+            &hex::decode(digits.replace(' ', "")).unwrap_or_default(),
+        )
+    }
+
+    #[test]
+    fn the_examples_of_the_specification_are_read() {
+        // RFC 6455 §5.7.
+        let masked = seen("81 85 37fa213d 7f9f4d5158");
+        let expected = [
+            ("websocket.fin", "true"),
+            ("websocket.rsv", "0x00"),
+            ("websocket.opcode", "1"),
+            ("websocket.mask", "true"),
+            ("websocket.payload_length", "5"),
+            ("websocket.masking_key", "37:fa:21:3d"),
+            ("websocket.masked_payload", ""),
+            ("websocket.payload", ""),
+            ("websocket.payload.text", "Hello"),
+        ];
+        assert_eq!(masked.pairs(), expected);
+        assert_eq!(masked.line, " →  text 5 bytes masked \"Hello\"");
+        assert_eq!(
+            seen("81 05 48656c6c6f").all("websocket.payload.text"),
+            ["Hello"]
+        );
+        assert_eq!(
+            seen("01 03 48656c").line,
+            " →  text 3 bytes \"Hel\" and more"
+        );
+        let pong = seen("8a 85 37fa213d 7f9f4d5158");
+        assert_eq!(pong.all("websocket.payload.pong"), ["48:65:6c:6c:6f"]);
+    }
+
+    #[test]
+    fn long_payloads_have_a_longer_length() {
+        for (length, field) in [
+            ("7e 0100", "websocket.payload_length_ext_16"),
+            ("7f 0000000000000100", "websocket.payload_length_ext_64"),
+        ] {
+            let seen = seen(&format!("82 {length} {}", "ab".repeat(256)));
+            assert_eq!(seen.all(field), ["256"]);
+            assert_eq!(seen.line, " →  binary 256 bytes");
+        }
+    }
+
+    #[test]
+    fn a_close_has_a_code_and_a_reason() {
+        let close = seen("88 05 03e8 627965");
+        assert_eq!(close.all("websocket.payload.close.status_code"), ["1000"]);
+        assert_eq!(close.all("websocket.payload.close.reason"), ["bye"]);
+        assert_eq!(close.line, " →  close 5 bytes 1000 \"bye\"");
+        assert_eq!(seen("88 01 03").noticed.len(), 1);
+        assert_eq!(seen("88 00").line, " →  close 0 bytes");
+    }
+
+    #[test]
+    fn what_is_odd_or_wrong_is_told_and_what_is_cut_is_not_wrong() {
+        let problem = |digits| seen(digits).problem();
+        assert_eq!(problem("83 00"), Some(ProblemKind::Malformed));
+        assert_eq!(problem("09 00"), Some(ProblemKind::Malformed));
+        assert_eq!(problem("82 7e 0001 00"), Some(ProblemKind::Odd));
+        assert_eq!(problem("82 05 00"), Some(ProblemKind::Cut));
+        let whole = [0x81, 0x85, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+        for len in 0..whole.len() {
+            let cut = chain(&[(&PROTOCOL, CLAIM)], &whole[..len], whole.len());
+            assert_eq!(cut.problem(), Some(ProblemKind::Cut), "{len}");
+        }
+    }
+
+    #[test]
+    fn text_is_shown_escaped_and_within_bounds() {
+        let long = seen(&format!("81 7e 0064 {}", "1b".repeat(100)));
+        assert!(long.line.ends_with("\\x1b…\""), "{}", long.line);
+        assert!(!long.line.contains('\x1b'));
+        let packed = seen("c1 01 00");
+        assert_eq!(packed.line, " →  text 1 byte packed");
+        assert_eq!(packed.all("sockwire.websocket.binary"), ["00"]);
+    }
+}

@@ -145,7 +145,9 @@ fn walk(view: &View<'_>, visit: &mut dyn Visit) -> ControlFlow<()> {
                 let words = Value::Text(words.as_bytes());
                 show.visit.field(&CODE_DESC, words, 0..0)?;
             }
-            show.text(&RESPONSE_PHRASE, phrase)?;
+            if !phrase.is_empty() {
+                show.text(&RESPONSE_PHRASE, phrase)?;
+            }
         }
     }
     lines(&mut show, &head, line)?;

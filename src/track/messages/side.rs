@@ -363,7 +363,8 @@ impl Side {
                 return 0;
             }
             self.lose();
-            reading.part(HTTP, (from, from + rest.len()), missing, Told::Nothing);
+            let (told, _) = reading.rest.hear(&Head(rest), reading.now);
+            reading.part(HTTP, (from, from + rest.len()), missing, told);
             return rest.len();
         };
         let (told, followed) = reading.rest.hear(&Head(&rest[..length]), reading.now);
