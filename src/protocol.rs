@@ -66,6 +66,8 @@ pub enum Claim {
     UdpPort(u16),
     /// A TCP port, either side.
     TcpPort(u16),
+    /// A TCP port, either side, of streams whose messages tracking puts together: segments by themselves do not tell.
+    StreamPort(u16),
     /// A PPP protocol number.
     Ppp(u16),
     /// Only by name, from another protocol file or the decoder itself (`llc`, `data`).

@@ -35,12 +35,25 @@ struct Span {
     buffers: (u32, u32),
 }
 
+/// A part of a buffer that is decoded by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Who decodes it.
+    pub claim: Claim,
+    /// Its first byte in the buffer.
+    pub start: u32,
+    /// Where it ends there.
+    pub end: u32,
+    /// Its bytes on the wire, more than those where the capture or the message goes on.
+    pub wire: u32,
+}
+
 /// Where a walk begins.
 struct Start<'a> {
+    /// The whole buffer.
     bytes: &'a [u8],
     buffer: u8,
-    wire: u32,
-    claim: Claim,
+    part: Part,
 }
 
 impl Decoder {
@@ -67,8 +80,12 @@ impl Decoder {
         let start = Start {
             bytes: frame.bytes,
             buffer: 0,
-            wire,
-            claim: Claim::Link(frame.link),
+            part: Part {
+                claim: Claim::Link(frame.link),
+                start: 0,
+                end: frame.bytes.len() as u32,
+                wire,
+            },
         };
         self.walk(&mut decoded.layers, first, start);
         decoded.push_span(first);
@@ -77,37 +94,44 @@ impl Decoder {
     /// Goes on with bytes put together from several frames: they become a further buffer of packet `index`,
     /// and their layers take the place of the plain data that ended the packet so far.
     pub fn resume(&self, decoded: &mut Decoded, index: usize, claim: Claim, bytes: &[u8]) {
-        let Some(mut span) = decoded.spans.get(index).copied() else {
-            return;
+        let whole = Part {
+            claim,
+            start: 0,
+            end: bytes.len() as u32,
+            wire: bytes.len() as u32,
         };
+        let buffer = decoded.add_buffer(index, bytes);
+        decoded.drop_data(index);
+        self.part(decoded, index, (&[], buffer), whole);
+    }
+
+    /// Goes on with a part of a buffer of packet `index`; `frame` are the bytes of buffer 0. Its layers become the last
+    /// ones. Returns the place of the first of them; `None` where there is no room for it.
+    pub fn part(
+        &self,
+        decoded: &mut Decoded,
+        index: usize,
+        (frame, buffer): (&[u8], u8),
+        part: Part,
+    ) -> Option<u8> {
+        let mut span = decoded.spans.get(index).copied()?;
         let first = decoded.move_to_end(span);
-        if decoded
-            .layers
-            .last()
-            .is_some_and(|layer| std::ptr::eq(layer.protocol, &proto::data::PROTOCOL))
-        {
-            decoded.layers.pop();
-        }
-        let at = decoded.arena.len() as u32;
-        decoded.arena.extend_from_slice(bytes);
-        if span.buffers.0 == span.buffers.1 {
-            span.buffers = (decoded.buffers.len() as u32, decoded.buffers.len() as u32);
-        }
-        decoded.buffers.push((at, at + bytes.len() as u32));
-        span.buffers.1 = decoded.buffers.len() as u32;
-        let buffer = (span.buffers.1 - span.buffers.0) as u8;
-        self.walk(
-            &mut decoded.layers,
-            first,
-            Start {
-                bytes,
-                buffer,
-                wire: bytes.len() as u32,
-                claim,
-            },
-        );
-        span.layers = (first as u32, decoded.layers.len() as u32);
+        let before = decoded.layers.len();
+        let further = decoded.buffers.get(range(span.buffers)).unwrap_or(&[]);
+        let bytes = match usize::from(buffer).checked_sub(1) {
+            None => frame,
+            Some(n) => decoded.arena.get(range(*further.get(n)?))?,
+        };
+        let start = Start {
+            bytes,
+            buffer,
+            part,
+        };
+        self.walk(&mut decoded.layers, first, start);
+        let after = decoded.layers.len();
+        span.layers = (first as u32, after as u32);
         decoded.spans[index] = span;
+        (after > before).then_some((before - first) as u8)
     }
 
     /// The protocols known.
@@ -116,8 +140,10 @@ impl Decoder {
     }
 
     fn walk(&self, layers: &mut Vec<Layer>, first: usize, start: Start<'_>) {
-        let (mut at, mut end, mut wire) = (0, start.bytes.len(), start.wire);
-        let mut next = Next::Claim(start.claim);
+        let part = start.part;
+        let mut end = start.bytes.len().min(part.end as usize);
+        let (mut at, mut wire) = (end.min(part.start as usize), part.wire);
+        let mut next = Next::Claim(part.claim);
         let mut quoted = false;
         loop {
             let Some((protocol, claim)) = self.who(next, &mut quoted) else {
@@ -235,6 +261,38 @@ impl Decoded {
             self.facts.push(fact);
             span.facts.1 += 1;
         }
+    }
+
+    /// Adds a buffer to packet `index`, to be decoded next; returns its number.
+    pub fn add_buffer(&mut self, index: usize, bytes: &[u8]) -> u8 {
+        let Some(span) = self.spans.get_mut(index) else {
+            return 0;
+        };
+        let at = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        if span.buffers.0 == span.buffers.1 {
+            span.buffers = (self.buffers.len() as u32, self.buffers.len() as u32);
+        }
+        self.buffers.push((at, at + bytes.len() as u32));
+        span.buffers.1 = self.buffers.len() as u32;
+        (span.buffers.1 - span.buffers.0) as u8
+    }
+
+    /// Takes the plain data away that end packet `index`, for what they are to stand there.
+    pub fn drop_data(&mut self, index: usize) {
+        let Some(mut span) = self.spans.get(index).copied() else {
+            return;
+        };
+        let first = self.move_to_end(span);
+        if self
+            .layers
+            .last()
+            .is_some_and(|layer| std::ptr::eq(layer.protocol, &proto::data::PROTOCOL))
+        {
+            self.layers.pop();
+        }
+        span.layers = (first as u32, self.layers.len() as u32);
+        self.spans[index] = span;
     }
 
     fn push_span(&mut self, first: usize) {

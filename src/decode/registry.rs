@@ -70,7 +70,8 @@ fn key(claim: Claim) -> u32 {
         Claim::UdpPort(number) => (4, number),
         Claim::TcpPort(number) => (5, number),
         Claim::Ppp(number) => (6, number),
-        Claim::Name(_) => (7, 0),
+        Claim::StreamPort(number) => (7, number),
+        Claim::Name(_) => (8, 0),
     };
     kind << 16 | u32::from(number)
 }

@@ -179,6 +179,8 @@ pub mod udp;
 
 // Applications.
 pub mod dns;
+pub mod http;
+pub mod websocket;
 
 // The rest.
 pub mod data;
@@ -190,6 +192,7 @@ pub mod fragment;
 mod ipproto;
 mod making;
 mod options;
+mod several;
 mod verify;
 pub mod worked;
 
@@ -244,6 +247,8 @@ pub static ALL: &[&Protocol] = &[
     &dns::PROTOCOL,
     &dns::MULTICAST,
     &dns::LINK_LOCAL,
+    &http::PROTOCOL,
+    &websocket::PROTOCOL,
     // The rest.
     &frame::PROTOCOL,
     &data::PROTOCOL,

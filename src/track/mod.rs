@@ -8,6 +8,7 @@ mod dns;
 mod echo;
 pub mod flow;
 mod index;
+mod messages;
 pub mod state;
 pub mod story;
 pub mod stream;
@@ -19,11 +20,11 @@ pub(crate) mod testing;
 
 use crate::{
     checksum::Verdict,
-    decode::{Decoded, Decoder},
+    decode::{self, Decoded, Decoder},
     field::{Field, Value},
     frame::Batch,
     layer::{Fact, View},
-    proto::{icmp, icmpv6, ipv4, ipv6_fraghdr},
+    proto::{icmp, icmpv6, ipv4, ipv6_fraghdr, tcp as tcp_fields},
     protocol::Claim,
 };
 
@@ -35,6 +36,7 @@ pub struct Tracker {
     fragments: defrag::Defrag,
     echoes: echo::Echoes,
     queries: dns::Queries,
+    messages: messages::Messages,
     facts: Vec<Fact>,
 }
 
@@ -80,7 +82,18 @@ impl Tracker {
                 });
             };
             match view.layer.protocol.name {
-                "tcp" => self.connections.segment(&view, fact),
+                "tcp" => {
+                    if let Some(turn) = self.connections.segment(&view, fact)
+                        && let Some(brought) =
+                            self.messages.segment(&turn, &view, decoder.registry())
+                    {
+                        if let Some(talk) = brought.talk {
+                            self.connections.set_talk(&view, talk);
+                        }
+                        let place = Carrier::of(&view);
+                        show(decoder, batch, decoded, (index, place), &brought, facts);
+                    }
+                }
                 "udp" | "udplite" => self.datagrams.datagram(&view, fact),
                 "icmp" | "icmpv6" if !view.layer.quoted => echo(&mut self.echoes, &view, fact),
                 // In multicast everyone may answer, and the transaction ID is zero (RFC 6762 §18.1).
@@ -116,6 +129,72 @@ impl Tracker {
     /// Fragmented datagrams that were given up: timed out, or pushed out for want of room.
     pub fn incomplete(&self) -> u64 {
         self.fragments.dropped()
+    }
+}
+
+/// The layer whose payload is cut into parts.
+#[derive(Clone, Copy, Debug)]
+struct Carrier {
+    layer: u8,
+    buffer: u8,
+    /// First byte of its payload in the buffer.
+    start: u32,
+}
+
+impl Carrier {
+    fn of(view: &View<'_>) -> Self {
+        Self {
+            layer: view.index as u8,
+            buffer: view.layer.buffer,
+            start: view.layer.start + view.layer.header,
+        }
+    }
+}
+
+/// Puts messages in the place of a segment's plain data.
+fn show(
+    decoder: &Decoder,
+    batch: &Batch,
+    decoded: &mut Decoded,
+    (index, carrier): (usize, Carrier),
+    brought: &messages::Brought<'_>,
+    facts: &mut Vec<Fact>,
+) {
+    let (Some(frame), [_, ..]) = (batch.frame(index), brought.parts) else {
+        return;
+    };
+    let (mut buffer, mut base) = (carrier.buffer, carrier.start);
+    if let Some((bytes, segments)) = brought.joined {
+        let mut fact = |field, value| {
+            facts.push(Fact {
+                layer: carrier.layer,
+                field,
+                value: Value::Uint(value),
+            });
+        };
+        fact(&tcp_fields::SEGMENT_COUNT, segments);
+        fact(&tcp_fields::REASSEMBLED_LENGTH, bytes.len() as u64);
+        (buffer, base) = (decoded.add_buffer(index, bytes), 0);
+    }
+    decoded.drop_data(index);
+    for part in brought.parts {
+        let (start, end) = (base + part.start as u32, base + part.end as u32);
+        let missing = u32::try_from(part.missing).unwrap_or(u32::MAX);
+        let claim = decode::Part {
+            claim: part.claim,
+            start,
+            end,
+            wire: (end - start).saturating_add(missing),
+        };
+        if let Some(layer) = decoder.part(decoded, index, (frame.bytes, buffer), claim) {
+            part.told.facts(frame.time, |field, value| {
+                facts.push(Fact {
+                    layer,
+                    field,
+                    value,
+                });
+            });
+        }
     }
 }
 

@@ -107,6 +107,8 @@ crate::fields! {
     MPTCP_SENDHMAC = Field::walked("tcp.options.mptcp.sendhmac", "Sender's HMAC", Kind::Bytes, "The proof that the sender knows the keys (RFC 8684 §3.2).").many();
     MPTCP_RST_REASON = Field::walked("tcp.options.mptcp.rst_reason", "Reset reason", Kind::Hex(2), "Why the path was closed (RFC 8684 §3.6).").many();
     MPTCP_DATA = Field::walked("sockwire.tcp.mptcp.data", "Multipath data", Kind::Bytes, "What follows the subtype (RFC 8684 §3).").many();
+    SEGMENT_COUNT = Field::derived("tcp.segment.count", "Segments put together", Kind::Uint, "Segments that the message ending here came in, this one included.");
+    REASSEMBLED_LENGTH = Field::derived("tcp.reassembled.length", "Length put together", Kind::Uint, "Bytes of those segments that were put together.");
     COMPLETENESS = Field::derived("tcp.completeness", "Completeness", Kind::Uint, "What the stream has shown so far: 1 SYN, 2 SYN,ACK, 4 ACK, 8 data, 16 FIN, 32 RST, summed up; 31 is a whole connection.");
     CLIENT_STATE = Field::derived("sockwire.tcp.client_state", "State of the client", Kind::Text, "Where the end that opened stands after this segment (RFC 9293 §3.3.2).");
     SERVER_STATE = Field::derived("sockwire.tcp.server_state", "State of the server", Kind::Text, "Where the other end stands after this segment (RFC 9293 §3.3.2).");

@@ -11,6 +11,8 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU32;
+
 use super::flow::{FlowKey, Flows, Stage, Transport};
 use crate::{
     field::{Field, Value},
@@ -98,10 +100,24 @@ impl Whole {
     }
 }
 
+/// A segment in its connection, for those who read what the connection carries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) segment: Segment,
+    /// The number of the connection.
+    pub(super) stream: u32,
+    /// Which of the two ends sends.
+    pub(super) me: usize,
+    /// What [`Connections::set_talk`] was told.
+    pub(super) talk: Option<NonZeroU32>,
+}
+
 /// What is known of one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     stream: u32,
+    /// Where those keep what they know who read what it carries.
+    talk: Option<NonZeroU32>,
     /// The end with the lower socket, and the other.
     ends: [End; 2],
     /// A lone SYN, kept small: most flows of a flood are no more than that.
@@ -161,18 +177,28 @@ impl Connections {
         &self.flows
     }
 
-    /// Tells what this segment means in its connection, by `fact`.
+    /// Notes where those keep what they know who read what the connection of this segment carries.
+    pub(super) fn set_talk(&mut self, view: &View<'_>, talk: NonZeroU32) {
+        if let (Some(addresses), Some(segment)) = (view.addresses(), Segment::of(view)) {
+            let (key, _) = FlowKey::new(Transport::Tcp, addresses, segment.ports);
+            if let Some(connection) = self.flows.get_mut(&key) {
+                connection.talk = Some(talk);
+            }
+        }
+    }
+
+    /// Tells what this segment means in its connection, by `fact`. Returns it where all of its data are its own.
     pub(super) fn segment(
         &mut self,
         view: &View<'_>,
         mut fact: impl FnMut(&'static Field, Value<'static>),
-    ) {
+    ) -> Option<Turn> {
         let (Some(addresses), Some(segment)) = (view.addresses(), Segment::of(view)) else {
             // Most ICMP errors quote just the ports and the sequence number.
             if let Some(seq) = view.u32(4).filter(|_| view.layer.quoted) {
                 fact(&tcp::SEQ, Value::Uint(seq.into()));
             }
-            return;
+            return None;
         };
         let (key, forward) = FlowKey::new(Transport::Tcp, addresses, segment.ports);
         let opens = segment.flags & (flag::SYN | flag::ACK) == flag::SYN;
@@ -225,6 +251,12 @@ impl Connections {
         );
         connection.last = now;
         let (stream, ends) = (connection.stream, connection.ends);
+        let turn = Turn {
+            segment,
+            stream,
+            me,
+            talk: connection.talk,
+        };
         if segment.flags & (flag::SYN | flag::ACK | flag::RST) == flag::ACK {
             self.flows.set_stage(key, Stage::Open);
         }
@@ -261,6 +293,7 @@ impl Connections {
             };
             fact(&tcp::WINDOW_SIZE_SCALEFACTOR, Value::Int(factor));
         }
+        (!partial).then_some(turn)
     }
 }
 
@@ -270,6 +303,7 @@ impl Connection {
         *streams = streams.wrapping_add(1);
         Self {
             stream,
+            talk: None,
             ends: [End::default(); 2],
             opening: None,
             whole: None,

@@ -190,7 +190,7 @@ fn claim_in_words(claim: &Claim) -> Option<(&'static str, String)> {
         Claim::Llc(number) => ("LLC", format!("0x{number:02x}")),
         Claim::IpProto(number) => ("IP protocol", number.to_string()),
         Claim::UdpPort(number) => ("UDP port", number.to_string()),
-        Claim::TcpPort(number) => ("TCP port", number.to_string()),
+        Claim::TcpPort(number) | Claim::StreamPort(number) => ("TCP port", number.to_string()),
         Claim::Ppp(number) => ("PPP", format!("0x{number:04x}")),
         Claim::Name(_) => return None,
     })
