@@ -3,8 +3,8 @@
 mod answer;
 mod capture;
 mod check;
-mod connect;
 mod compare;
+mod connect;
 mod craft;
 mod doctor;
 mod echo;

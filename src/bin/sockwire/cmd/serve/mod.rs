@@ -13,9 +13,10 @@ use std::{
 use anyhow::anyhow;
 use clap::ValueEnum;
 use sockwire::{
-    call::{self, Address, How},
+    call::{self, Address, Family},
+    lab::Host,
     sockets::{
-        Journal, Socket,
+        Journal,
         server::{Mode, Options, Plain, Server, Service, Style},
     },
     sys::{process, signal::Stop},
@@ -24,7 +25,7 @@ use sockwire::{
 
 use super::{
     Exit, Failure, Global, Numeric, Outcome, number,
-    talk::{Program, Watching},
+    talk::{self, Place, Watching},
 };
 use words::Lines;
 
@@ -346,7 +347,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         recv_size: args.recv_size,
         ascii: global.ascii,
     };
-    let other = other_end(&plan);
+    let (place, address) = in_lab(&plan);
+    let kind = plan.kind.socket();
     let watching = args.watching.clone();
     let quiet = global.clone();
     let program = move |journal: &Journal| {
@@ -367,25 +369,27 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     };
     watching.run(
         global,
+        place,
         Box::new(program),
-        other,
+        move || talk::hello(kind, address),
         Box::new(move |told| words.put(told)),
     )
 }
 
-/// The program that a private network has at the other end: it says hello, and waits for the end.
-fn other_end(plan: &Plan) -> impl FnOnce() -> Program + use<> {
-    let (address, kind) = (plan.address.clone(), plan.kind.socket());
-    move || {
-        Box::new(move |journal: &Journal| {
-            let socket = Socket::new(journal, address.family(), kind)?;
-            socket.connect(&address)?;
-            socket.send_all(b"hello\n")?;
-            socket.shutdown(How::Write)?;
-            while socket.recv(&mut [0; 1024])? > 0 {}
-            Ok(Exit::Done)
-        })
-    }
+/// Where a client in a private network finds the server, and which end the server is.
+fn in_lab(plan: &Plan) -> (Place, Address) {
+    let place = Place {
+        host: Host::Server,
+        family: match (&plan.address, plan.both) {
+            (_, true) => Family::Inet,
+            (address, false) => address.family(),
+        },
+    };
+    let address = match &plan.address {
+        Address::Ip(address) => SocketAddr::new(place.addresses()[1], address.port()).into(),
+        unix => unix.clone(),
+    };
+    (place, address)
 }
 
 /// What is done with each stream client.
