@@ -116,7 +116,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     let way = match refusal::test(&Machine::look()) {
         Ok(Ok(way)) => way,
-        refused => return Err(refused_because(refused)),
+        refused => {
+            let what = "nothing to compare without a private network";
+            return Err(machine::no_network(what, refused));
+        }
     };
     let stop = Stop::install()
         .context("cannot catch signals")
@@ -296,20 +299,4 @@ fn report(
     }
     wrapped(&mut text, 0, &next);
     Ok(text)
-}
-
-/// Why there is no private network here, and what to do about it.
-fn refused_because(refused: io::Result<Result<Way, refusal::Refusal>>) -> Failure {
-    let (why, cures) = match refused {
-        Ok(Err(refusal)) => (refusal.to_string(), refusal.cures(&machine::program())),
-        Ok(Ok(_)) => (String::new(), Vec::new()),
-        Err(error) => (
-            format!("private networks cannot be tested: {error}"),
-            Vec::new(),
-        ),
-    };
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let error =
-        anyhow!("nothing to compare without a private network: {why}; see: sockwire doctor{cures}");
-    Failure::new(Exit::NotPermitted, error)
 }
