@@ -29,7 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   sockwire compare                             ten messages of 100 bytes, and what they cost
   sockwire compare --count 2                   the same with the ladder of each
-  sockwire compare --loss 10 --seed 3          the stream repairs, datagrams do not, by hand one must
+  sockwire compare --loss 10 --seed 9          who repairs what is lost, and who does not
   sockwire compare --drop data:4 --drop udp:4  one chosen frame of each is lost
   sockwire compare --payload 4000              more than one packet takes
   sockwire compare --markdown > report.md      a table for a report
