@@ -25,10 +25,10 @@ pub(super) fn number(bytes: &[u8], expected: u32) -> Option<u32> {
     let said: u32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
     let all = 10_u32.pow(digits.len() as u32);
     let ahead = (said + all - expected % all) % all;
-    if ahead <= all / 2 {
-        expected.checked_add(ahead)
-    } else {
-        (expected + ahead).checked_sub(all)
+    let next = expected.checked_add(ahead)?;
+    match ahead <= all / 2 {
+        true => Some(next),
+        false => next.checked_sub(all),
     }
 }
 

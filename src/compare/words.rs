@@ -74,11 +74,13 @@ fn cost(all: &[&Figures]) -> String {
 
 fn loss(all: &[&Figures]) -> String {
     let lost = |figures: &Figures| figures.lost.client + figures.lost.server;
-    let again = |figures: &Figures| figures.sent_again.client + figures.sent_again.server;
-    let whole = |figures: &Figures| is_whole(&figures.messages) && is_whole(&figures.answers);
-    let is_quiet = |figures: &&&Figures| lost(figures) == 0 && again(figures) == 0;
-    if all.iter().filter(is_quiet).count() == all.len() && all.iter().all(|figures| whole(figures))
-    {
+    let is_quiet = |figures: &&Figures| {
+        lost(figures) == 0
+            && figures.sent_again.client + figures.sent_again.server == 0
+            && is_whole(&figures.messages)
+            && is_whole(&figures.answers)
+    };
+    if all.iter().all(is_quiet) {
         return "The wire lost nothing: every message and every answer arrived, in order, and nobody had to \
                 send anything again."
             .to_owned();

@@ -1,13 +1,16 @@
 //! What this machine allows, found by looking and by trying: for the first screen and for `doctor`.
 
-use std::fmt;
+use std::{fmt, io};
 
+use anyhow::anyhow;
 use caps::Capability;
 use nix::unistd::{Uid, User};
 use sockwire::{
     lab::refusal,
     sys::machine::{self, Machine as Marks},
 };
+
+use super::{Exit, Failure};
 
 /// What helps where no_new_privs is set, as in many containers and services.
 pub(crate) const NO_NEW_PRIVS: &str =
@@ -72,6 +75,24 @@ pub(crate) fn program() -> String {
         |_| "sockwire".to_owned(),
         |path| path.to_string_lossy().into_owned(),
     )
+}
+
+/// Why there is no private network here, behind `what` that means, and what to do about it.
+pub(crate) fn no_network(
+    what: &str,
+    refused: io::Result<Result<refusal::Way, refusal::Refusal>>,
+) -> Failure {
+    let (why, cures) = match refused {
+        Ok(Err(refusal)) => (refusal.to_string(), refusal.cures(&program())),
+        Ok(Ok(_)) => (String::new(), Vec::new()),
+        Err(error) => (
+            format!("private networks cannot be tested: {error}"),
+            Vec::new(),
+        ),
+    };
+    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
+    let error = anyhow!("{what}: {why}; see: sockwire doctor{cures}");
+    Failure::new(Exit::NotPermitted, error)
 }
 
 fn capture(marks: &Marks, program: &str) -> Ability {

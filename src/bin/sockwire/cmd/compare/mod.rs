@@ -29,7 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   sockwire compare                             ten messages of 100 bytes, and what they cost
   sockwire compare --count 2                   the same with the ladder of each
-  sockwire compare --loss 10 --seed 3          the stream repairs, datagrams do not, by hand one must
+  sockwire compare --loss 10 --seed 9          who repairs what is lost, and who does not
   sockwire compare --drop data:4 --drop udp:4  one chosen frame of each is lost
   sockwire compare --payload 4000              more than one packet takes
   sockwire compare --markdown > report.md      a table for a report
@@ -116,7 +116,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     let way = match refusal::test(&Machine::look()) {
         Ok(Ok(way)) => way,
-        refused => return Err(refused_because(refused)),
+        refused => {
+            let what = "nothing to compare without a private network";
+            return Err(machine::no_network(what, refused));
+        }
     };
     let stop = Stop::install()
         .context("cannot catch signals")
@@ -296,20 +299,4 @@ fn report(
     }
     wrapped(&mut text, 0, &next);
     Ok(text)
-}
-
-/// Why there is no private network here, and what to do about it.
-fn refused_because(refused: io::Result<Result<Way, refusal::Refusal>>) -> Failure {
-    let (why, cures) = match refused {
-        Ok(Err(refusal)) => (refusal.to_string(), refusal.cures(&machine::program())),
-        Ok(Ok(_)) => (String::new(), Vec::new()),
-        Err(error) => (
-            format!("private networks cannot be tested: {error}"),
-            Vec::new(),
-        ),
-    };
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let error =
-        anyhow!("nothing to compare without a private network: {why}; see: sockwire doctor{cures}");
-    Failure::new(Exit::NotPermitted, error)
 }

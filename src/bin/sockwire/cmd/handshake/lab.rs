@@ -80,7 +80,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
     let plan = args.plan(Some(remote), text)?;
     let way = match refusal::test(&Machine::look()) {
         Ok(Ok(way)) => way,
-        refused => return Err(refused_because(refused)),
+        refused => {
+            let refused = machine::no_network("no handshake in a private network", refused);
+            let cure = "with a host:  sudo sockwire handshake HOST PORT";
+            return Err(Failure::new(
+                refused.exit,
+                anyhow!("{:#}\n  {cure}", refused.error),
+            ));
+        }
     };
     let stop = Stop::install()?;
     let telling = Telling::new(args, Layout::Lab, Some(vec![remote]), global)?;
@@ -304,21 +311,4 @@ fn introduce(link: &Link, args: &Args) -> Result<(), Failure> {
         writeln!(out, "wire: drops {}", rule.with_article())?;
     }
     Ok(out.flush()?)
-}
-
-/// Why there is no private network here, and what to do about it.
-fn refused_because(refused: io::Result<Result<refusal::Way, refusal::Refusal>>) -> Failure {
-    let (why, cures) = match refused {
-        Ok(Err(refusal)) => (refusal.to_string(), refusal.cures(&machine::program())),
-        Ok(Ok(_)) => (String::new(), Vec::new()),
-        Err(error) => (
-            format!("private networks cannot be tested: {error}"),
-            Vec::new(),
-        ),
-    };
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let error = anyhow!(
-        "no handshake in a private network: {why}; see: sockwire doctor{cures}\n  with a host:  sudo sockwire handshake HOST PORT"
-    );
-    Failure::new(Exit::NotPermitted, error)
 }
