@@ -72,11 +72,15 @@ impl Service for Echo {
 fn echo(visit: &mut Visit<'_>, talk: &mut Talk<'_>) -> io::Result<()> {
     let ended = loop {
         match turn(visit, talk) {
-            Ok(()) => {}
             Err(Ended::Call(error)) if error.kind() == io::ErrorKind::Interrupted => {
                 go_away(visit, talk);
                 return Err(error);
             }
+            Ok(()) if visit.is_stopping() => {
+                go_away(visit, talk);
+                return Ok(());
+            }
+            Ok(()) => {}
             Err(Ended::Call(error)) => return Err(error),
             Err(ended) => break ended,
         }

@@ -42,14 +42,7 @@ fn server() -> (Socket, JoinHandle<String>) {
     });
     let (here, there) = pair(&journal);
     let server = thread::spawn(move || {
-        let mut visit = Visit {
-            client: 3,
-            from: &Address::Unnamed,
-            socket: &there,
-            journal: &journal,
-            received: 0,
-            sent: 0,
-        };
+        let mut visit = Visit::new(3, &Address::Unnamed, &there);
         Echo.serve(&mut visit).unwrap();
         drop(there);
         told.lock().unwrap().clone()

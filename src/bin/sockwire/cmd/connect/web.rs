@@ -258,7 +258,7 @@ impl Client {
         let talked = chat.run(&mut |said| match said {
             Said::Text(text) => screen.show(format!("{text}\n").as_bytes()),
             other => {
-                note(journal, || other.to_string());
+                note(journal, || format!("the server sent: {other}"));
                 Ok(())
             }
         });
