@@ -1,5 +1,6 @@
 //! `sockwire connect`: the ordinary clients, as a line client for people and a part of a pipe for programs.
 
+mod delivery;
 mod plain;
 mod screen;
 mod target;
@@ -18,7 +19,8 @@ use sockwire::{
 };
 
 use self::{
-    plain::{Line, Plain},
+    delivery::Line,
+    plain::Plain,
     target::{Kind, Target},
 };
 use super::{
@@ -55,7 +57,7 @@ Exit codes: 0 done; 1 --determined: the counts never agreed; 2 usage; 3 not perm
 #[command(before_help = EXAMPLES, after_help = END)]
 pub(crate) struct Args {
     /// [KIND] HOST PORT, HOST:PORT, [IPV6]:PORT, PORT of this host; a path or @NAME for Unix sockets; a URL for http and ws
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET")]
     words: Vec<String>,
     /// Datagrams instead of a stream: UDP, or a Unix datagram socket together with -U
     #[arg(short = 'u', long)]
