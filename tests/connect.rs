@@ -183,7 +183,7 @@ fn wait_bounds_a_server_that_never_ends() {
         let output = connect(&format!("--wait 0.1 127.0.0.1 {port}"), b"");
         assert!(printed(&output).starts_with("first"));
         assert!(
-            said(&output).contains("no end after 0.1 s"),
+            said(&output).contains("waited 0.1 s for more"),
             "{}",
             said(&output)
         );
@@ -317,6 +317,28 @@ fn what_cannot_be_reached_is_explained() {
         let output = connect(&format!("--send ab 127.0.0.1 {port}"), b"");
         printed(&output);
         assert!(said(&output).contains("sent RST"), "{}", said(&output));
+    });
+}
+
+#[test]
+fn silence_is_told_from_refusal() {
+    in_own_network(|| {
+        // Nobody has 10.9.0.2, though its hardware address is known: SYNs get no answer.
+        lan::pair();
+        let output = connect("--wait 0.2 10.9.0.2 5000", b"");
+        assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+        let said = said(&output);
+        assert!(
+            said.contains("trying 10.9.0.2 port 5000: timed out"),
+            "{said}"
+        );
+        assert!(
+            said.contains("no answer came to the SYN within --wait"),
+            "{said}"
+        );
+        let output = connect("-z --wait 0.2 10.9.0.2 5000", b"");
+        assert_eq!(output.status.code(), Some(4));
+        assert_eq!(output.stdout, b"10.9.0.2 port 5000: timed out\n");
     });
 }
 
@@ -569,6 +591,7 @@ fn wrong_words_are_told_what_to_write() {
         ("-lk 5000", "sockwire serve PORT"),
         ("-u 5000 --shutdown write", "datagrams have no end"),
         ("-z -u 5000", "sends nothing"),
+        ("-z --send x 5000", "cannot be used with"),
         ("-U /tmp/x --source 1.2.3.4", "IP sockets"),
         ("--determined 5000", "--file"),
         ("udp --determined --file /etc/passwd 5000", "is for TCP"),

@@ -81,13 +81,13 @@ pub enum Doing {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// What is sent could not be read.
-    #[error("cannot read what is to be sent: {0}")]
+    #[error("cannot read what is to be sent")]
     Input(#[source] io::Error),
     /// What was received could not be handed on.
-    #[error("{0}")]
+    #[error("cannot hand on what was received")]
     Output(#[source] io::Error),
     /// `poll` failed.
-    #[error("cannot wait: {0}")]
+    #[error("cannot wait for the socket and the input")]
     Wait(#[source] io::Error),
 }
 

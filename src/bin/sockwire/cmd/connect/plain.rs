@@ -11,6 +11,7 @@ use sockwire::{
         resolve::{Trouble, Wanted, lookup},
     },
     sys::signal::Stop,
+    text::Safe,
 };
 
 use super::{
@@ -203,7 +204,8 @@ impl Plain {
                     .filter(|found| wanted.is_none_or(|ip| ip.is_ipv4() == found.address.is_ipv4()))
                     .map(|found| Address::Ip(found.address))
                     .collect();
-                let whom = format!("{} port {service}", node.unwrap_or("this host"));
+                let whom = Safe(node.unwrap_or("this host").as_bytes());
+                let whom = format!("{whom} port {service}");
                 if addresses.is_empty() {
                     let error = anyhow!("{whom} has no address of the family that --source has");
                     return Err(Failure::new(Exit::NoSuch, error));
@@ -300,7 +302,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
 }
 
 /// What is sent.
-fn input(args: &Args, datagrams: bool) -> Result<Input, Failure> {
+pub(super) fn input(args: &Args, datagrams: bool) -> Result<Input, Failure> {
     let sending = &args.sending;
     let crlf = sending.crlf;
     if !sending.send.is_empty() {
@@ -321,7 +323,7 @@ pub(super) fn open(path: &Path) -> Result<File, Failure> {
 }
 
 /// `ADDR:PORT`, `[ADDR]:PORT`, `ADDR`, `:PORT`, `PORT`.
-fn source(word: &str) -> Result<Source, Failure> {
+pub(super) fn source(word: &str) -> Result<Source, Failure> {
     let wrong = || {
         usage(format!(
             "--source is ADDR:PORT, ADDR, or :PORT, such as 127.0.0.1:4000, not {word}"

@@ -58,7 +58,10 @@ pub(super) fn ended(finished: &Finished, at_end: How, wait: Option<Duration>) ->
         Over::Closed if at_end == How::Write => "the other side has ended".to_owned(),
         Over::Closed => "recv() returned 0".to_owned(),
         Over::Quit => "closed".to_owned(),
-        Over::Waited => format!("no end after {} s", wait.unwrap_or_default().as_secs_f64()),
+        Over::Waited => format!(
+            "waited {} s for more",
+            wait.unwrap_or_default().as_secs_f64()
+        ),
         Over::Stopped => "stopped".to_owned(),
         Over::Failed(doing, error) => return format!("{}: {error}", called(*doing)),
     };
