@@ -125,7 +125,7 @@ impl Chat<'_> {
             Some(micros) => Some(u32::try_from(micros.div_ceil(1000)).unwrap_or(u32::MAX)),
             None => None,
         };
-        match poll_fds(self.socket.journal(), &mut waiting, timeout) {
+        match poll_fds(self.socket.journal(), &mut waiting, timeout, self.stopped) {
             Err(error) if is_for_later(&error) => return Ok(false),
             polled => polled.map_err(failed)?,
         }

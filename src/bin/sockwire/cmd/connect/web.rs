@@ -277,7 +277,8 @@ impl Client {
 }
 
 fn installed() -> Result<Stop, Failure> {
-    Stop::install().map_err(|error| Failure::new(Exit::NotPermitted, error))
+    let stop = Stop::install().and_then(Stop::insist);
+    stop.map_err(|error| Failure::new(Exit::NotPermitted, error))
 }
 
 /// Tells a head line by line.
