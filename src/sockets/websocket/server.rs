@@ -158,7 +158,7 @@ fn page(request: &Request) -> Answer {
     // Sixteen random bytes: a script that somebody else puts into the page would not know them.
     let nonce = generate_key();
     let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src ws:; \
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src ws:; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     Answer {
