@@ -250,6 +250,8 @@ mod tests {
 
     use std::io::Write as _;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A pipe of which each of `reads` is one read.
@@ -302,6 +304,30 @@ mod tests {
                 (vec![&b"one\n"[..]], Given::Quit),
                 "{reads:?}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn where_a_pipe_is_cut_changes_nothing(
+            bytes in prop::collection::vec(prop::sample::select(&b"a\n\r\x18"[..]), 0..60),
+            size in 1_usize..60,
+            one_by_one: bool,
+        ) {
+            let reads: Vec<&[u8]> = bytes.chunks(size).collect();
+            let taken = taken(|file| Input::lines(file, one_by_one, false), &reads);
+            let (pieces, end) = pieces(&taken);
+            let mut wanted = Vec::new();
+            let mut wanted_end = Given::End;
+            for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+                if matches!(line, b"\x18" | b"\x18\n" | b"\x18\r\n") {
+                    wanted_end = Given::Quit;
+                    break;
+                }
+                wanted.extend_from_slice(line);
+            }
+            prop_assert_eq!(pieces.concat(), wanted);
+            prop_assert_eq!(end, wanted_end);
         }
     }
 

@@ -67,7 +67,10 @@ impl Plain {
                 kind: kind.socket(),
                 source: args.source.as_deref().map(source).transpose()?,
                 nodelay: args.nodelay,
-                wait: given.or_else(|| args.scan.then_some(SCAN)),
+                // That nothing is waited for at the end is no reason not to connect.
+                wait: given
+                    .filter(|wait| !wait.is_zero())
+                    .or_else(|| args.scan.then_some(SCAN)),
             },
             wanted: Wanted {
                 family: target::family(args.ipv4, args.ipv6),
