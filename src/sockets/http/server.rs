@@ -324,14 +324,8 @@ mod tests {
             }
             String::from_utf8(text).unwrap()
         });
-        let mut visit = Visit {
-            client: 1,
-            from: &Address::Ip(([192, 0, 2, 1], 9).into()),
-            socket: &there,
-            journal: &journal,
-            received: 0,
-            sent: 0,
-        };
+        let from = Address::Ip(([192, 0, 2, 1], 9).into());
+        let mut visit = Visit::new(1, &from, &there);
         Pages.serve(&mut visit).unwrap();
         let sent = visit.sent;
         drop(there);

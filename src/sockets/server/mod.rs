@@ -73,6 +73,28 @@ pub struct Visit<'a> {
     pub received: u64,
     /// Bytes sent so far; the service counts.
     pub sent: u64,
+    /// Of a visit to a server; one that is made elsewhere is never stopped.
+    stopping: Option<&'a Stopping>,
+}
+
+impl<'a> Visit<'a> {
+    /// A visit that is no server's: the service is called by hand.
+    pub const fn new(client: u64, from: &'a Address, socket: &'a Socket) -> Self {
+        Self {
+            client,
+            from,
+            socket,
+            journal: socket.journal(),
+            received: 0,
+            sent: 0,
+            stopping: None,
+        }
+    }
+
+    /// The server is being stopped: `recv` may return 0 for that reason, and there is a moment to take leave.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some_and(Stopping::is_asked)
+    }
 }
 
 /// How several clients are served.
@@ -171,12 +193,8 @@ impl Host<'_> {
             from: from.clone(),
         });
         let mut visit = Visit {
-            client,
-            from,
-            socket,
-            journal,
-            received: 0,
-            sent: 0,
+            stopping: Some(&self.stopping),
+            ..Visit::new(client, from, socket)
         };
         let result = self.service.serve(&mut visit);
         let (received, sent) = (visit.received, visit.sent);

@@ -4,7 +4,7 @@ use std::{
     fs, io,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -38,6 +38,7 @@ pub(super) fn watched<T: Send>(
 
 /// What was seen last.
 pub(super) struct Watch {
+    at: Instant,
     waiting: u32,
     told: u32,
     overflows: Option<u64>,
@@ -46,18 +47,20 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new() -> Self {
         Self {
+            at: Instant::now(),
             waiting: 0,
             told: 0,
             overflows: overflows(),
         }
     }
 
-    /// Looks, and tells what is new.
+    /// Looks, unless it has just done so, and tells what is new.
     pub(super) fn look(&mut self, server: &Server) {
         let journal = server.socket.journal();
-        if journal.is_silent() {
+        if journal.is_silent() || self.at.elapsed() < EVERY {
             return;
         }
+        self.at = Instant::now();
         let queue = look(server);
         // Who was there at the look before as well, and has not been told.
         let waiting = queue.waiting.min(self.waiting);

@@ -14,6 +14,9 @@ use crate::{
     sockets::{Event, Socket},
 };
 
+/// How long a client's thread may take to end when the server is being stopped.
+const LEAVE: Duration = Duration::from_secs(2);
+
 /// The connections of clients that are here, by the client's number.
 #[derive(Default)]
 struct Here {
@@ -81,7 +84,14 @@ fn wait(server: &Server, here: &Here) {
         sockets = waited.unwrap_or_else(PoisonError::into_inner).0;
     }
     for socket in sockets.values() {
-        // Its thread gets the end of the stream, or an error, from the call that it waits in.
+        // Its thread gets the end of the stream from the call that it waits in, and can still take leave.
+        let _ = socket.shutdown(How::Read);
+    }
+    let remain = |sockets: &mut BTreeMap<_, _>| !sockets.is_empty();
+    let waited = here.empty.wait_timeout_while(sockets, LEAVE, remain);
+    sockets = waited.unwrap_or_else(PoisonError::into_inner).0;
+    for socket in sockets.values() {
+        // Its client takes nothing: the call that sends fails.
         let _ = socket.shutdown(How::Both);
     }
 }

@@ -15,7 +15,7 @@ use crate::sockets::{
     poll_fds,
 };
 
-/// How long the server may take to answer a Close.
+/// How long the server may be silent before it answers a Close.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Takes what the server says.
@@ -48,7 +48,7 @@ pub enum ChatError {
     #[error("{0}")]
     Ended(#[source] Ended),
     /// The server did not answer the Close of this end.
-    #[error("the server did not answer the Close frame in {} s", ANSWER.as_secs())]
+    #[error("the server did not answer the Close frame: {} s of silence", ANSWER.as_secs())]
     NoAnswer,
 }
 
@@ -68,6 +68,10 @@ impl Chat<'_> {
                 said => said.map_err(ChatError::Ended)?,
             } {
                 heard(&said).map_err(ChatError::Heard)?;
+                // What was said before the Close frame arrived there may be long; a stop does not wait for all of it.
+                if closing.is_some() && !(self.stopped)() {
+                    closing = Some(Instant::now() + ANSWER);
+                }
                 if let Said::Close(_) = said {
                     closing.get_or_insert_with(|| Instant::now() + ANSWER);
                 }
@@ -125,7 +129,7 @@ impl Chat<'_> {
             Some(micros) => Some(u32::try_from(micros.div_ceil(1000)).unwrap_or(u32::MAX)),
             None => None,
         };
-        match poll_fds(self.socket.journal(), &mut waiting, timeout) {
+        match poll_fds(self.socket.journal(), &mut waiting, timeout, self.stopped) {
             Err(error) if is_for_later(&error) => return Ok(false),
             polled => polled.map_err(failed)?,
         }

@@ -72,11 +72,15 @@ impl Service for Echo {
 fn echo(visit: &mut Visit<'_>, talk: &mut Talk<'_>) -> io::Result<()> {
     let ended = loop {
         match turn(visit, talk) {
-            Ok(()) => {}
             Err(Ended::Call(error)) if error.kind() == io::ErrorKind::Interrupted => {
                 go_away(visit, talk);
                 return Err(error);
             }
+            Ok(()) if visit.is_stopping() => {
+                go_away(visit, talk);
+                return Ok(());
+            }
+            Ok(()) => {}
             Err(Ended::Call(error)) => return Err(error),
             Err(ended) => break ended,
         }
@@ -154,7 +158,7 @@ fn page(request: &Request) -> Answer {
     // Sixteen random bytes: a script that somebody else puts into the page would not know them.
     let nonce = generate_key();
     let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src ws:; \
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src ws:; img-src data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     Answer {

@@ -42,14 +42,7 @@ fn server() -> (Socket, JoinHandle<String>) {
     });
     let (here, there) = pair(&journal);
     let server = thread::spawn(move || {
-        let mut visit = Visit {
-            client: 3,
-            from: &Address::Unnamed,
-            socket: &there,
-            journal: &journal,
-            received: 0,
-            sent: 0,
-        };
+        let mut visit = Visit::new(3, &Address::Unnamed, &there);
         Echo.serve(&mut visit).unwrap();
         drop(there);
         told.lock().unwrap().clone()
@@ -235,6 +228,8 @@ fn a_browser_gets_a_page_whose_script_its_policy_allows() {
         page.contains(&format!("<style nonce=\"{nonce}\">")),
         "{page}"
     );
+    // The icon is empty, and in the page.
+    assert!(page.contains("img-src data:") && page.contains("href=\"data:,\""));
     // Nothing is loaded from elsewhere.
     assert!(!page.contains("src=") && !page.contains("http://") && !page.contains("https://"));
     let again = answered("GET / HTTP/1.1\r\nHost: h\r\n\r\n");

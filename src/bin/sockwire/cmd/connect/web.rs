@@ -258,7 +258,7 @@ impl Client {
         let talked = chat.run(&mut |said| match said {
             Said::Text(text) => screen.show(format!("{text}\n").as_bytes()),
             other => {
-                note(journal, || other.to_string());
+                note(journal, || format!("the server sent: {other}"));
                 Ok(())
             }
         });
@@ -277,7 +277,8 @@ impl Client {
 }
 
 fn installed() -> Result<Stop, Failure> {
-    Stop::install().map_err(|error| Failure::new(Exit::NotPermitted, error))
+    let stop = Stop::install().and_then(Stop::insist);
+    stop.map_err(|error| Failure::new(Exit::NotPermitted, error))
 }
 
 /// Tells a head line by line.

@@ -38,6 +38,8 @@ Examples:
   sockwire serve -u 5000             datagrams (means: serve udp 5000)
   sockwire serve -U /tmp/talk        a Unix stream socket; with -u as well Unix datagrams; @name is abstract
   sockwire serve --receive           the patient receiver on port 4000: answers with the count of bytes
+  sockwire serve http                a web server: / and /ip, on port 8080
+  sockwire serve ws                  a WebSocket echo, with a page to try it, on port 8080
 Try it from another terminal with: sockwire connect 5000";
 
 /// Runs a server that shows who connects, what they send, and who leaves
@@ -50,7 +52,7 @@ pub(crate) struct Args {
     /// tcp (unless said), udp, unix, http or ws
     #[arg(value_name = "KIND")]
     first: Option<String>,
-    /// The port (5000; with --echo 5005, with --receive 4000), or the path of a Unix socket
+    /// The port (5000; with --echo 5005, with --receive 4000; http and ws 8080), or the path of a Unix socket
     #[arg(value_name = "PORT|PATH")]
     second: Option<String>,
     /// Datagrams: UDP, or with -U Unix datagrams
@@ -243,7 +245,7 @@ impl Plan {
         let (address, both) = if kind.is_unix() {
             (unix_address(place)?, false)
         } else {
-            ip_address(place, args, global)?
+            ip_address(kind, place, args, global)?
         };
         Ok(Self {
             kind,
@@ -281,6 +283,7 @@ fn unix_address(place: Option<&str>) -> Result<Address, Failure> {
 
 /// The port at the address to bind to; and whether IPv4 comes to an IPv6 socket.
 fn ip_address(
+    kind: Kind,
     place: Option<&str>,
     args: &Args,
     global: &Global,
@@ -292,9 +295,10 @@ fn ip_address(
             usage(format!("'{place}' is no port from 0 to 65535; {unix}"))
         })?,
         None => {
-            let port = match (args.echo, args.receive) {
-                (true, _) => 5005,
-                (_, true) => 4000,
+            let port = match (kind, args.echo, args.receive) {
+                (Kind::Http | Kind::Ws, ..) => 8080,
+                (_, true, _) => 5005,
+                (_, _, true) => 4000,
                 _ => 5000,
             };
             global.talk(format_args!("port {port}, since none is given"));

@@ -1,9 +1,6 @@
 //! What a server tells, in lines.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use nix::sys::signal::{Signal, raise};
 use sockwire::{
@@ -137,8 +134,7 @@ fn bytes_word(count: u64) -> String {
 
 /// Received bytes, as they are. Nobody can be told of what cannot be written: it ends the server.
 fn write(bytes: &[u8]) {
-    let written = output::stdout().and_then(|mut stdout| stdout.write_all(bytes));
-    if let Err(error) = written {
+    if let Err(error) = output::print_bytes(bytes) {
         if error.kind() != io::ErrorKind::BrokenPipe {
             output::talk(format_args!("sockwire: cannot write the output: {error}"));
         }
