@@ -48,7 +48,7 @@ pub(super) fn run(server: Server, host: &Host<'_>) -> io::Result<u64> {
             },
         );
         match forked {
-            Ok(Side::Child) => in_child(server, host, parent, came, &socket, &from),
+            Ok(Side::Child) => in_child(server, host, parent, came, socket, &from),
             // Both processes have the connection open now, and it ends when the last of them closes it: this one now.
             Ok(Side::Parent(child)) => {
                 children.insert(child);
@@ -92,7 +92,7 @@ fn in_child(
     host: &Host<'_>,
     parent: u32,
     client: u64,
-    socket: &Socket,
+    socket: Socket,
     from: &Address,
 ) -> ! {
     let Server {
@@ -108,9 +108,10 @@ fn in_child(
         Err(_) => 1,
         // A panic must not climb up into what is the parent's to do.
         Ok(()) => {
-            let visit = || host.visit(client, socket, from);
+            let visit = || host.visit(client, &socket, from);
             i32::from(catch_unwind(AssertUnwindSafe(visit)).is_err())
         }
     };
+    drop(socket);
     process::leave(code)
 }

@@ -27,11 +27,12 @@ pub(super) fn watched<T: Send>(
     thread::scope(|scope| {
         let (_done, is_done) = mpsc::channel::<()>();
         let mut watch = Watch::new();
-        thread::Builder::new().spawn_scoped(scope, move || {
+        // Where there is no thread to be had, the server serves all the same.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
             while is_done.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 watch.look(server);
             }
-        })?;
+        });
         serve()
     })
 }
@@ -142,7 +143,7 @@ fn overflow_words(ignored: u64) -> String {
     };
     format!(
         "the kernel has ignored {packets} because an accept queue of this network namespace is full (ListenOverflows in \
-         /proc/net/netstat): no loss on the way, it arrived; the client tries again after 1 s, then 2 s, 4 s …"
+         /proc/net/netstat): no loss on the way, since they have arrived; a client tries again after 1 s, 2 s, 4 s …"
     )
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -57,7 +58,9 @@ pub(super) fn run(server: &Server, host: &Host<'_>) -> io::Result<u64> {
             here.sockets().insert(client, Arc::clone(&socket));
             let name = from.to_string();
             let started = thread::Builder::new().spawn_scoped(scope, move || {
-                host.visit(client, &socket, &from);
+                // A service that panics ends its client, and nothing else.
+                let visit = || host.visit(client, &socket, &from);
+                let _ = catch_unwind(AssertUnwindSafe(visit));
                 // The last one who has it closes it.
                 here.leave(client);
             });

@@ -36,8 +36,8 @@ Examples:
   sockwire serve --echo              sends back what it gets, on port 5005
   sockwire serve --calls             with each socket call as it is made
   sockwire serve -u 5000             datagrams (means: serve udp 5000)
-  sockwire serve -U /tmp/talk        a Unix stream socket; with -u as well Unix datagrams; @name is abstract
-  sockwire serve --receive           the patient receiver on port 4000: answers with the count of bytes
+  sockwire serve -U /tmp/talk        a Unix socket; @talk is an abstract one, -uU takes datagrams
+  sockwire serve --receive           the patient receiver: counts, and answers with the count
   sockwire serve http                a web server: / and /ip, on port 8080
   sockwire serve ws                  a WebSocket echo, with a page to try it, on port 8080
 Try it from another terminal with: sockwire connect 5000";
