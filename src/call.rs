@@ -114,6 +114,8 @@ pub enum Choice {
     SendBuffer,
     /// `SO_RCVTIMEO`, in milliseconds; 0 waits without a limit.
     ReceiveTimeout,
+    /// `SO_SNDTIMEO`, in milliseconds; also how long `connect` waits. 0 waits without a limit.
+    SendTimeout,
     /// `SO_LINGER` with its switch on, in seconds.
     Linger,
 }
@@ -194,7 +196,7 @@ pub enum Call {
     Close {
         fd: Fd,
     },
-    /// Waits until one of these can be read; `timeout` in milliseconds, without one for ever.
+    /// Waits until one of these can be read, or written where that is what the program waits for; `timeout` in milliseconds, without one for ever.
     Poll {
         fds: Vec<Fd>,
         timeout: Option<u32>,
@@ -227,7 +229,7 @@ pub enum Answer {
     Data(Data),
     /// A datagram, its sender, and whether it was longer than the buffer (`MSG_TRUNC`): then the rest is gone.
     Datagram(Data, Address, bool),
-    /// These can be read.
+    /// These can be used.
     Ready(Vec<Fd>),
     /// A socket's address.
     Address(Address),

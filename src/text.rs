@@ -53,6 +53,50 @@ impl fmt::Display for Safe<'_> {
     }
 }
 
+/// Appends untrusted bytes as lines of text: printable UTF-8, tabs and line ends as they are, CR LF as a line end, everything
+/// else escaped as in [`Safe`]. Nothing is left out. Returns how many bytes at the end it could not yet read: the
+/// beginning of a character, or a CR.
+pub fn push_lines(bytes: &[u8], out: &mut String) -> usize {
+    let mut left = 0;
+    let mut chunks = bytes.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        let mut characters = chunk.valid().chars().peekable();
+        let ends_here = chunks.peek().is_none() && chunk.invalid().is_empty();
+        while let Some(c) = characters.next() {
+            match c {
+                '\n' | '\t' => out.push(c),
+                '\r' if characters.peek() == Some(&'\n') => {}
+                '\r' if ends_here && characters.peek().is_none() => left = 1,
+                '\\' => out.push(c),
+                // Writing to a String cannot fail.
+                c => drop(write!(out, "{}", Escaped(c))),
+            }
+        }
+        let invalid = chunk.invalid();
+        if chunks.peek().is_none() && is_begun(invalid) {
+            left = invalid.len();
+            break;
+        }
+        for byte in invalid {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    left
+}
+
+/// The bytes may be completed to a character.
+fn is_begun(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
+struct Escaped(char);
+
+impl fmt::Display for Escaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_char(f, self.0)
+    }
+}
+
 fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     match c {
         '\n' => f.write_str("\\n"),
@@ -226,6 +270,31 @@ mod tests {
         let shown = Safe(all.as_bytes()).to_string();
         assert!(!shown.chars().any(is_unsafe));
         assert_eq!(Safe(b"a\x1b[31m\xff\n").to_string(), "a\\x1b[31m\\xff\\n");
+    }
+
+    #[test]
+    fn lines_stay_lines_and_wait_for_the_rest_of_a_character() {
+        let lines = |bytes: &[u8]| {
+            let mut out = String::new();
+            let left = push_lines(bytes, &mut out);
+            (out, left)
+        };
+        let told = |text: &str, left| (text.to_owned(), left);
+        assert_eq!(lines(b"a\r\n\tb\\\n"), told("a\n\tb\\\n", 0));
+        assert_eq!(
+            lines(b"a\x1b[2J\rb\xff\xc2\x9b"),
+            told("a\\x1b[2J\\rb\\xff\\u{9b}", 0)
+        );
+        assert_eq!(lines(b"caf\xc3"), told("caf", 1));
+        assert_eq!(lines(b"\xe2\x82"), told("", 2));
+        assert_eq!(lines(b"a\r"), told("a", 1));
+        let all: Vec<u8> = (0..=255).collect();
+        let (shown, _) = lines(&all);
+        assert!(
+            !shown
+                .chars()
+                .any(|c| is_unsafe(c) && c != '\n' && c != '\t')
+        );
     }
 
     #[test]

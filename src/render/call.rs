@@ -3,11 +3,13 @@
 
 mod c;
 mod java;
+mod lines;
 mod python;
 mod sockaddr;
 #[cfg(test)]
 mod tests;
 
+pub use lines::{Lines, Options};
 use nix::errno::Errno;
 use unicode_width::UnicodeWidthStr as _;
 

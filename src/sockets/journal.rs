@@ -113,6 +113,11 @@ impl Journal {
         }
     }
 
+    /// Somebody wants to know of calls.
+    pub fn hears_calls(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.calls)
+    }
+
     /// Makes a call, and tells of it: before, when it may `block`, and after. `asked` puts the call into words, `answered`
     /// what it returned; neither runs when nobody wants to know.
     pub fn call<T>(

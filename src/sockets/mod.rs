@@ -2,9 +2,12 @@
 //!
 //! Every call goes through a [`Socket`], which tells a [`Journal`] what was asked and what came back.
 
+pub mod client;
+pub mod families;
 mod journal;
+pub mod resolve;
 pub mod server;
 mod socket;
 
 pub use journal::{End, Event, Journal, Told};
-pub use socket::{Received, Socket, poll};
+pub use socket::{Received, Socket, poll, poll_fds};

@@ -98,6 +98,7 @@ impl Socket {
                     Choice::ReceiveBuffer => socket.set_recv_buffer_size(size),
                     Choice::SendBuffer => socket.set_send_buffer_size(size),
                     Choice::ReceiveTimeout => socket.set_read_timeout(millis),
+                    Choice::SendTimeout => socket.set_write_timeout(millis),
                     Choice::Linger => socket.set_linger(Some(Duration::from_secs(value.into()))),
                 }
             },
@@ -150,14 +151,26 @@ impl Socket {
 
     /// `send(2)`, without a signal when the connection is gone; the count may be less than the whole.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.send_with(bytes, true, 0)
+    }
+
+    /// `send(2)` of what there is room for now; `WouldBlock` when there is none.
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.send_with(bytes, false, libc::MSG_DONTWAIT)
+    }
+
+    fn send_with(&self, bytes: &[u8], blocks: bool, flags: i32) -> io::Result<usize> {
         let fd = self.fd;
         let asked = || Call::Send {
             fd,
             data: Data::of(bytes),
         };
-        let make = || self.open()?.send_with_flags(bytes, libc::MSG_NOSIGNAL);
+        let make = || {
+            let flags = flags | libc::MSG_NOSIGNAL;
+            self.open()?.send_with_flags(bytes, flags)
+        };
         self.journal
-            .call(true, asked, make, |&len| Answer::Count(len))
+            .call(blocks, asked, make, |&len| Answer::Count(len))
     }
 
     /// Sends until all of `bytes` are with the kernel.
@@ -303,31 +316,51 @@ pub fn poll(
     sockets: &[&Socket],
     timeout: Option<u32>,
 ) -> io::Result<Vec<usize>> {
-    let asked = || Call::Poll {
-        fds: sockets.iter().map(|socket| socket.fd).collect(),
-        timeout,
+    let mut waiting = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        waiting.push(PollFd::new(socket.open()?.as_fd(), PollFlags::POLLIN));
+    }
+    poll_fds(journal, &mut waiting, timeout)?;
+    let waiting = waiting.iter().enumerate();
+    Ok(waiting
+        .filter(|(_, fd)| is_ready(fd))
+        .map(|(at, _)| at)
+        .collect())
+}
+
+/// `poll(2)` for descriptors of any sort, the terminal among them, and for writing too; they have the answer.
+///
+/// # Errors
+/// Those of the call; `EINTR` when a signal came first.
+pub fn poll_fds(
+    journal: &Journal,
+    waiting: &mut [PollFd<'_>],
+    timeout: Option<u32>,
+) -> io::Result<()> {
+    let number = |fd: &PollFd<'_>| fd.as_fd().as_raw_fd();
+    let fds: Vec<RawFd> = if journal.hears_calls() {
+        waiting.iter().map(number).collect()
+    } else {
+        Vec::new()
     };
     let make = || {
-        let mut waiting = Vec::with_capacity(sockets.len());
-        for socket in sockets {
-            waiting.push(PollFd::new(socket.open()?.as_fd(), PollFlags::POLLIN));
-        }
         let limit = match timeout {
             Some(millis) => PollTimeout::try_from(millis).map_err(|_| Errno::EINVAL)?,
             None => PollTimeout::NONE,
         };
-        nix::poll::poll(&mut waiting, limit)?;
-        let is_ready = |(_, fd): &(usize, &PollFd<'_>)| fd.any().unwrap_or(true);
-        Ok(waiting
-            .iter()
-            .enumerate()
-            .filter(is_ready)
-            .map(|(at, _)| at)
-            .collect())
+        nix::poll::poll(waiting, limit)?;
+        Ok(waiting)
     };
-    let answered =
-        |ready: &Vec<usize>| Answer::Ready(ready.iter().map(|&at| sockets[at].fd).collect());
-    journal.call(true, asked, make, answered)
+    let answered = |waiting: &&mut [PollFd<'_>]| {
+        let ready = waiting.iter().filter(|fd| is_ready(fd));
+        Answer::Ready(ready.map(number).collect())
+    };
+    let told = journal.call(true, || Call::Poll { fds, timeout }, make, answered);
+    told.map(drop)
+}
+
+fn is_ready(fd: &PollFd<'_>) -> bool {
+    fd.any().unwrap_or(true)
 }
 
 /// An address as the kernel takes it.

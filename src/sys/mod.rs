@@ -19,6 +19,7 @@ pub mod port;
 pub mod privilege;
 pub mod process;
 pub mod raw;
+pub mod resolve;
 pub mod ring;
 pub mod route;
 pub mod sender;

@@ -1,34 +1,16 @@
 //! The resolver's other direction: the name that belongs to an address.
 
-use std::{
-    ffi::{CStr, c_char},
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::SockAddr;
+
+use super::resolve;
 
 /// The name of a host, by this machine's resolver (`/etc/hosts`, DNS); `None` where it has none. Can take seconds.
 pub fn host(address: IpAddr) -> Option<String> {
     let socket = SockAddr::from(SocketAddr::new(address, 0));
-    let mut name: [c_char; 1025] = [0; 1025];
-    // SAFETY: the address is valid for its length, the buffer for the length given, and no service is asked for.
-    let status = unsafe {
-        libc::getnameinfo(
-            socket.as_ptr().cast(),
-            socket.len(),
-            name.as_mut_ptr(),
-            name.len() as libc::socklen_t,
-            std::ptr::null_mut(),
-            0,
-            libc::NI_NAMEREQD,
-        )
-    };
-    if status != 0 {
-        return None;
-    }
-    // SAFETY: on success the buffer holds a string that ends with a zero byte.
-    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
-    Some(name.to_string_lossy().into_owned())
+    let (host, _) = resolve::names(&socket, libc::NI_NAMEREQD).ok()?;
+    Some(host)
 }
 
 #[cfg(test)]

@@ -37,9 +37,46 @@ impl Stop {
         Ok(Self(()))
     }
 
+    /// Asks for it, as the first signal does.
+    pub fn ask(self) {
+        let _ = ASKED.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// A stop has been asked for.
     pub fn asked(self) -> bool {
         ASKED.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A thread whose blocking calls can be ended from another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Interruptible {
+    thread: libc::pid_t,
+}
+
+impl Interruptible {
+    /// The calling thread, which from now on takes signals as the first thread does.
+    ///
+    /// # Errors
+    /// When the kernel refuses the handler.
+    pub fn this_thread() -> io::Result<Self> {
+        let action = SigAction::new(
+            SigHandler::Handler(on_nothing),
+            SaFlags::empty(),
+            SigSet::empty(),
+        );
+        // SAFETY: `on_nothing` does nothing.
+        unsafe { sigaction(Signal::SIGUSR1, &action)? };
+        SigSet::all().thread_unblock()?;
+        let thread = nix::unistd::gettid().as_raw();
+        Ok(Self { thread })
+    }
+
+    /// Its blocking call, if it is in one, fails with `EINTR`.
+    pub fn interrupt(self) {
+        let process = nix::unistd::getpid().as_raw();
+        // SAFETY: the kernel is given three numbers; a thread that has ended is not found (`ESRCH`).
+        let _ = unsafe { libc::syscall(libc::SYS_tgkill, process, self.thread, libc::SIGUSR1) };
     }
 }
 

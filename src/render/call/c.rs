@@ -195,6 +195,7 @@ pub(super) const fn option(choice: Choice) -> (&'static str, &'static str) {
         Choice::ReceiveBuffer => (SOCKET, "SO_RCVBUF"),
         Choice::SendBuffer => (SOCKET, "SO_SNDBUF"),
         Choice::ReceiveTimeout => (SOCKET, "SO_RCVTIMEO"),
+        Choice::SendTimeout => (SOCKET, "SO_SNDTIMEO"),
         Choice::Linger => (SOCKET, "SO_LINGER"),
     }
 }
@@ -203,7 +204,7 @@ pub(super) const fn option(choice: Choice) -> (&'static str, &'static str) {
 fn option_value(choice: Choice, value: u32) -> (String, usize) {
     match choice {
         // struct timeval: seconds and microseconds.
-        Choice::ReceiveTimeout => {
+        Choice::ReceiveTimeout | Choice::SendTimeout => {
             let (seconds, micros) = (value / 1000, u64::from(value % 1000) * 1000);
             (format!("{seconds}, {micros}"), size_of::<libc::timeval>())
         }

@@ -121,24 +121,22 @@ pub(super) fn error(call: &Call, error: i32) -> String {
 }
 
 fn option(fd: i32, choice: Choice, value: u32) -> String {
-    let name = match choice {
-        Choice::ReuseAddr => "SO_REUSEADDR",
-        Choice::ReusePort => "SO_REUSEPORT",
-        Choice::Broadcast => "SO_BROADCAST",
-        Choice::NoDelay => "TCP_NODELAY",
-        Choice::ReceiveBuffer => "SO_RCVBUF",
-        Choice::SendBuffer => "SO_SNDBUF",
-        Choice::Linger => "SO_LINGER",
+    let unknown = |name| format!("/* s{fd}: Java does not set {name}, here {value} */");
+    let (name, is_switch) = match choice {
+        Choice::ReuseAddr => ("SO_REUSEADDR", true),
+        Choice::ReusePort => ("SO_REUSEPORT", true),
+        Choice::Broadcast => ("SO_BROADCAST", true),
+        Choice::NoDelay => ("TCP_NODELAY", true),
+        Choice::ReceiveBuffer => ("SO_RCVBUF", false),
+        Choice::SendBuffer => ("SO_SNDBUF", false),
+        Choice::Linger => ("SO_LINGER", false),
         Choice::ReceiveTimeout => return format!("s{fd}.socket().setSoTimeout({value})"),
-        Choice::V6Only => {
-            return format!("/* s{fd}: Java does not set IPV6_V6ONLY, here {value} */");
-        }
+        Choice::SendTimeout => return unknown("SO_SNDTIMEO"),
+        Choice::V6Only => return unknown("IPV6_V6ONLY"),
     };
-    match choice {
-        Choice::ReceiveBuffer | Choice::SendBuffer | Choice::Linger => {
-            format!("s{fd}.setOption({name}, {value})")
-        }
-        _ => format!("s{fd}.setOption({name}, {})", value != 0),
+    match is_switch {
+        true => format!("s{fd}.setOption({name}, {})", value != 0),
+        false => format!("s{fd}.setOption({name}, {value})"),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn asked(call: &Call) -> String {
         Call::SetSockOpt { fd, choice, value } => {
             let (level, name) = c::option(*choice);
             let value = match choice {
-                Choice::ReceiveTimeout => {
+                Choice::ReceiveTimeout | Choice::SendTimeout => {
                     let (seconds, micros) = (value / 1000, u64::from(value % 1000) * 1000);
                     format!("pack(\"ll\", {seconds}, {micros})")
                 }

@@ -9,7 +9,7 @@ use sockwire::{
     },
     decode::{Decoded, Decoder},
     frame::Frame,
-    lab::refusal::{self, Way},
+    lab::refusal::Way,
     layer::Packet,
     line::LineOptions,
     link::LinkType,
@@ -18,14 +18,14 @@ use sockwire::{
         echo::{self, B, ECHO_PORT, Echoed, MOST_HOPS, Plan},
     },
     render::line::{Lines, Options, TimeForm},
-    sys::{machine::Machine, netns},
+    sys::netns,
     text::Safe,
 };
 
 use super::{
     Exit, Failure, Global, Numeric, Outcome,
     craft::specs::Disk,
-    machine, number,
+    number,
     output::{self, Output},
     permission,
 };
@@ -120,18 +120,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 
 /// Makes sure that private networks can be made.
 fn enter() -> Result<(), Failure> {
-    let not_permitted = |error| Failure::new(Exit::NotPermitted, error);
-    let tested = refusal::test(&Machine::look()).map_err(|error| not_permitted(error.into()))?;
-    match tested {
-        Ok(Way::Administrator) => Ok(()),
-        Ok(Way::User) => netns::enter_user().map_err(|error| not_permitted(error.into())),
-        Err(refusal) => {
-            let cures = refusal.cures(&machine::program());
-            let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-            Err(not_permitted(anyhow!(
-                "cannot make a private network: {refusal}{cures}"
-            )))
-        }
+    match permission::private_network()? {
+        Way::Administrator => Ok(()),
+        Way::User => netns::enter_user().map_err(|error| Failure::new(Exit::NotPermitted, error)),
     }
 }
 

@@ -17,7 +17,7 @@ use sockwire::{
     capture::{self, CaptureError},
     lab::{
         self, Drop, Event, Host, LabError, Link, Plan, Scenario, loopback, namespaces,
-        refusal::{self, Way},
+        refusal::{self, Refusal, Way},
         scenario, smoltcp,
     },
     sys::{machine::Machine, signal::Stop},
@@ -49,24 +49,11 @@ pub(crate) struct Args {
     /// Where to play it [default: namespaces, or smoltcp where the system refuses them]
     #[arg(long, value_enum, value_name = "GROUND")]
     ground: Option<Ground>,
-    /// Milliseconds from one host to the other [default: 10; on loopback none]
-    #[arg(long, value_name = "MS", value_parser = milliseconds)]
-    delay: Option<i64>,
+    #[command(flatten)]
+    cable: Cable,
     /// Over IPv6
     #[arg(short = '6', long)]
     ipv6: bool,
-    /// The wire drops a frame: syn, syn-ack, data, ack, fin, rst, udp or fragment; data:2 is the second with data, syn:all every SYN
-    #[arg(long, value_name = "RULE")]
-    drop: Vec<Drop>,
-    /// The wire loses this share of all frames, by chance
-    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
-    loss: f64,
-    /// The wire delivers this share of all frames twice
-    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
-    duplicate: f64,
-    /// Where chance begins: the same seed loses the same frames
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
-    seed: u64,
     /// The cable is a trunk: frames on it carry this VLAN's tag
     #[arg(long, value_name = "ID", value_parser = number::<u16>(1..=4094, "--vlan 5"))]
     vlan: Option<u16>,
@@ -98,6 +85,46 @@ struct Keeping {
     /// Lets -w replace a file
     #[arg(long)]
     force: bool,
+}
+
+/// What the wire between two hosts does.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Cable {
+    /// Milliseconds from one host to the other [default: 10; on loopback none]
+    #[arg(long, value_name = "MS", value_parser = milliseconds)]
+    delay: Option<i64>,
+    /// The wire drops a frame: syn, syn-ack, data, ack, fin, rst, udp or fragment; data:2 is the second with data, syn:all every SYN
+    #[arg(long, value_name = "RULE")]
+    drop: Vec<Drop>,
+    /// The wire loses this share of all frames, by chance
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    loss: f64,
+    /// The wire delivers this share of all frames twice
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    duplicate: f64,
+    /// Where chance begins: the same seed loses the same frames
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
+    seed: u64,
+}
+
+impl Cable {
+    /// Something else than the usual wire is asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        let disturbs = self.loss > 0.0 || self.duplicate > 0.0 || !self.drop.is_empty();
+        self.delay.is_some() || disturbs
+    }
+
+    /// The wire as it is asked for.
+    pub(super) fn link(&self) -> Link {
+        Link {
+            delay: self.delay.unwrap_or(Link::default().delay),
+            drops: self.drop.clone(),
+            loss: self.loss,
+            duplicate: self.duplicate,
+            seed: self.seed,
+            vlan: None,
+        }
+    }
 }
 
 /// Where a scenario is played.
@@ -221,18 +248,15 @@ fn attempt(
 
 fn plan(scenario: &'static Scenario, args: &Args) -> Plan {
     let on_loopback = args.ground == Some(Ground::Loopback);
-    let usual = if on_loopback {
-        0
-    } else {
-        Link::default().delay
-    };
+    let asked = args.cable.link();
     let link = Link {
-        delay: args.delay.unwrap_or(usual),
-        drops: [scenario.drops, &args.drop].concat(),
-        loss: args.loss,
-        duplicate: args.duplicate,
-        seed: args.seed,
+        delay: match args.cable.delay {
+            None if on_loopback => 0,
+            _ => asked.delay,
+        },
+        drops: [scenario.drops, &asked.drops].concat(),
         vlan: args.vlan,
+        ..asked
     };
     Plan {
         scenario,
@@ -271,50 +295,24 @@ fn choose(plan: &Plan, asked: Option<Ground>) -> Result<Chosen, Failure> {
         }
         Some(Ground::Namespaces) | None => {}
     }
-    match test() {
-        Ok(way) => Ok(Chosen::Namespaces(way)),
-        Err(no) if asked.is_none() && smoltcp::suits(plan).is_ok() => {
-            let why = Some(no.why);
-            Ok(Chosen::Smoltcp { why })
-        }
-        Err(no) => Err(no.failure(plan.scenario.name)),
+    let refusal: Result<Refusal, io::Error> = match refusal::test(&Machine::look()) {
+        Ok(Ok(way)) => return Ok(Chosen::Namespaces(way)),
+        Ok(Err(refusal)) => Ok(refusal),
+        Err(error) => Err(error),
+    };
+    let why = match &refusal {
+        Ok(refusal) => refusal.to_string(),
+        Err(error) => format!("private networks cannot be tested: {error}"),
+    };
+    if asked.is_none() && smoltcp::suits(plan).is_ok() {
+        return Ok(Chosen::Smoltcp { why: Some(why) });
     }
-}
-
-/// A private network is not to be had.
-struct No {
-    why: String,
-    cures: Vec<String>,
-}
-
-/// How this process may make a private network.
-fn test() -> Result<Way, No> {
-    match refusal::test(&Machine::look()) {
-        Ok(Ok(way)) => Ok(way),
-        Ok(Err(refusal)) => Err(No {
-            why: refusal.to_string(),
-            cures: refusal.cures(&machine::program()),
-        }),
-        Err(error) => Err(No {
-            why: format!("private networks cannot be tested: {error}"),
-            cures: Vec::new(),
-        }),
-    }
-}
-
-impl No {
-    fn failure(self, name: &str) -> Failure {
-        let Self { why, cures } = self;
-        let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-        not_permitted(anyhow!(
-            "cannot play {name} in a private network: {why}{cures}"
-        ))
-    }
-}
-
-/// How this process may make a private network in which `name` is played.
-fn private_network(name: &str) -> Result<Way, Failure> {
-    test().map_err(|no| no.failure(name))
+    let cures = refusal.map_or_else(|_| Vec::new(), |r| r.cures(&machine::program()));
+    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
+    let name = plan.scenario.name;
+    Err(not_permitted(anyhow!(
+        "cannot play {name} in a private network: {why}{cures}"
+    )))
 }
 
 /// The loopback ground watches a real interface.
@@ -359,7 +357,7 @@ fn introduce(plan: &Plan, ground: &Chosen, out: &mut impl Write) -> io::Result<(
 }
 
 /// What the wire does besides delaying.
-fn effects(link: &Link) -> Vec<String> {
+pub(super) fn effects(link: &Link) -> Vec<String> {
     let drops = link
         .drops
         .iter()

@@ -3,10 +3,12 @@
 mod answer;
 mod capture;
 mod check;
+mod connect;
 mod craft;
 mod doctor;
 mod echo;
 mod explain;
+mod families;
 mod filter;
 mod flows;
 mod follow;
@@ -31,6 +33,7 @@ mod respond;
 mod score;
 mod selecting;
 mod send;
+mod serve;
 mod show;
 mod talk;
 mod traceroute;
@@ -222,8 +225,12 @@ enum Command {
     Traceroute(traceroute::Args),
     Replay(replay::Args),
     Respond(respond::Args),
+    Connect(connect::Args),
     Echo(echo::Args),
+    #[command(visible_alias = "listen")]
+    Serve(serve::Args),
     Lab(lab::Args),
+    Families(families::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
     Filter(filter::Args),
@@ -253,8 +260,11 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Traceroute(args)) => traceroute::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
+        Some(Command::Connect(args)) => connect::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
+        Some(Command::Serve(args)) => serve::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Families(args)) => families::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
         Some(Command::Filter(args)) => filter::run(args, global),
@@ -361,7 +371,23 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
         }
         break;
     }
-    words
+    with_language(words)
+}
+
+/// `--calls` and a language as one word, so that the word behind `--calls` may be anything else as well: `--calls 5000`.
+fn with_language(words: Vec<OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::with_capacity(words.len());
+    for word in words {
+        let is_language = ["c", "python", "java"].iter().any(|known| word == *known);
+        match joined.last_mut() {
+            Some(last) if last == "--calls" && is_language => {
+                last.push("=");
+                last.push(word);
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 /// `-r`, also behind letters that take no value: `-nr`, `-ttttr`.
@@ -429,6 +455,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn calls_take_a_language_and_nothing_else() {
+        for (line, wanted) in [
+            ("connect --calls 5000", "connect --calls 5000"),
+            ("connect --calls python 5000", "connect --calls=python 5000"),
+            ("connect --calls=java 5000", "connect --calls=java 5000"),
+            ("serve --calls", "serve --calls"),
+        ] {
+            assert_eq!(
+                parsed(&format!("sockwire {line}")),
+                format!("sockwire {wanted}")
+            );
+        }
+    }
+
     fn said(line: &str) -> String {
         match Cli::try_parse_from(arguments(line.split(' ').map(OsString::from))) {
             Ok(_) => String::new(),
@@ -450,7 +491,7 @@ mod tests {
             ("lba", "tip: did you mean 'lab'?\n"),
             ("wacth", "tip: did you mean 'watch'?\n"),
             ("trace", "tip: no such command; there are: capture, read, "),
-            ("serve", "tip: no such command; there are: capture, read, "),
+            ("whose", "tip: no such command; there are: capture, read, "),
         ] {
             let said = said(&format!("sockwire {word} ls"));
             assert!(said.contains(&format!("'{word}'")), "{said}");

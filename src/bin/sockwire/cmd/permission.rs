@@ -4,6 +4,7 @@ use anyhow::anyhow;
 use caps::Capability;
 use sockwire::{
     capture::CaptureError,
+    lab::refusal::{self, Way},
     probe::ProbeError,
     sys::machine::{self as marks, Machine as Marks},
 };
@@ -48,6 +49,17 @@ pub(crate) fn of_probe(error: ProbeError) -> Failure {
     };
     // Its text has its cause already.
     Failure::new(exit, anyhow!("{error}"))
+}
+
+/// How private networks can be made here; the failure says why they cannot, and what to do about it.
+pub(crate) fn private_network() -> Result<Way, Failure> {
+    let not_permitted = |error| Failure::new(Exit::NotPermitted, error);
+    let tested = refusal::test(&Marks::look()).map_err(|error| not_permitted(error.into()))?;
+    tested.map_err(|refusal| {
+        let cures = refusal.cures(&machine::program());
+        let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
+        not_permitted(anyhow!("cannot make a private network: {refusal}{cures}"))
+    })
 }
 
 /// The message: what is missing, then sudo, setcap and the lab, with the program's real path (sudo's own path hides

@@ -22,8 +22,8 @@ use sockwire::{
     time::Time,
 };
 
-use super::{Keeping, Recording, drawing::Drawing, failed, not_permitted, private_network};
-use crate::cmd::{Exit, Failure, Global, Outcome, output};
+use super::{Keeping, Recording, drawing::Drawing, failed, not_permitted};
+use crate::cmd::{Exit, Failure, Global, Outcome, output, permission};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,7 +66,7 @@ fn list() -> Outcome {
 }
 
 fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
-    let mut way = private_network(mistake.name)?;
+    let mut way = permission::private_network()?;
     let stop = Stop::install()
         .context("cannot catch signals")
         .map_err(not_permitted)?;

@@ -1,45 +1,137 @@
-//! How the ordinary programs show what they do: what they have to say, and on request each socket call.
+//! How the ordinary programs show what they do: what they have to say, and on request each socket call and the packets.
+//!
+//! ```text
+//!  beside    calls alone, as the program makes them        channel   what a program tells another process or thread
+//!  wire      calls and the packets of an interface         timeline  calls, packets and words in order of time
+//!  lab       both ends in a private network                own       which conversations are the program's
+//!  peer      the other end there
+//! ```
 
-use std::sync::Mutex;
+mod beside;
+mod channel;
+mod lab;
+mod own;
+mod peer;
+mod timeline;
+mod wire;
 
-use sockwire::sockets::{Event, Journal, Told};
+use std::{io::IsTerminal as _, net::IpAddr};
 
-use super::{Global, Outcome, output};
+use anyhow::anyhow;
+use clap::ValueEnum;
+use sockwire::{
+    call::Family,
+    lab::{Host, PRIVATE_IPV4, PRIVATE_IPV6},
+    render::call::{Language, Options},
+    sockets::{Journal, Told},
+};
+
+pub(crate) use self::peer::{echo, hello};
+use super::{Exit, Failure, Global, Outcome, lab::Cable};
 
 /// A server or client as a command runs it. It opens its sockets with the journal.
 pub(crate) type Program = Box<dyn FnOnce(&Journal) -> Outcome + Send>;
 
-/// Puts what a program tells, calls aside, into lines for standard output.
+/// Puts what a program tells, calls aside, into lines for standard output. It may run in another process than the program.
 pub(crate) type Words = Box<dyn FnMut(&Told) -> String + Send>;
 
-/// What to show beside a program.
+/// What to show beside a program. Everything of it goes to stderr.
 #[derive(clap::Args, Clone, Debug)]
-#[command(next_help_heading = "Calls and packets")]
+#[command(next_help_heading = "Calls and packets, on stderr")]
 pub(crate) struct Watching {
-    /// Shows each socket call with its arguments, its result and how long it took
+    /// Shows each socket call with its result and how long it blocked, in the spelling of c (unless said), python or java
+    #[arg(long, value_name = "LANGUAGE", num_args = 0..=1, require_equals = true, default_missing_value = "c")]
+    calls: Option<LanguageWord>,
+    /// With the bytes of each socket address
+    #[arg(short = 'x')]
+    bytes: bool,
+    /// Calls, and between them the packets that they cause; needs the right to capture
     #[arg(long)]
-    calls: bool,
+    wire: bool,
+    /// Calls and packets with both ends in a private network; no right needed
+    #[arg(long)]
+    lab: bool,
+    #[command(flatten)]
+    cable: Cable,
+}
+
+/// The words for [`Language`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LanguageWord {
+    C,
+    Python,
+    Java,
+}
+
+impl From<LanguageWord> for Language {
+    fn from(word: LanguageWord) -> Self {
+        match word {
+            LanguageWord::C => Self::C,
+            LanguageWord::Python => Self::Python,
+            LanguageWord::Java => Self::Java,
+        }
+    }
+}
+
+/// Which end of a conversation a program is, and over what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// A client, or a server.
+    pub(crate) host: Host,
+    /// The family of its sockets.
+    pub(crate) family: Family,
+}
+
+impl Place {
+    /// Addresses of client and server in a private network.
+    pub(crate) fn addresses(self) -> [IpAddr; 2] {
+        match self.family {
+            Family::Inet6 => PRIVATE_IPV6,
+            Family::Inet | Family::Unix => PRIVATE_IPV4,
+        }
+    }
 }
 
 impl Watching {
+    /// Both ends are to run in a private network: a client goes to the server's address of [`Place::addresses`].
+    pub(crate) const fn lab(&self) -> bool {
+        self.lab
+    }
+
     /// Runs `program`. `other` makes the program at the other end, for a network of their own.
     pub(crate) fn run(
         &self,
-        _global: &Global,
+        global: &Global,
+        place: Place,
         program: Program,
-        _other: impl FnOnce() -> Program,
+        other: impl FnOnce() -> Program,
         words: Words,
     ) -> Outcome {
-        let words = Mutex::new(words);
-        let journal = Journal::new(self.calls, move |told| {
-            if let Event::Calling(_) | Event::Called(_) = told.event {
-                output::talk(format_args!("{:?}", told.event));
-                return;
-            }
-            // A program that panicked while it spoke has ended.
-            let text = words.lock().map(|mut words| words(&told));
-            let _ = output::print(&text.unwrap_or_default());
-        });
-        program(&journal)
+        if !self.lab && self.cable.is_asked() {
+            let error = anyhow!(
+                "--delay, --loss, --drop and --duplicate are about a private network: add --lab"
+            );
+            return Err(Failure::new(Exit::Usage, error));
+        }
+        // The programs of Unix sockets are on one host in any case, and what they send is no packet.
+        match (place.family, self.lab, self.wire) {
+            (Family::Unix, ..) | (_, false, false) => beside::run(self, program, words),
+            (_, true, _) => lab::run(self, global, place, [program, other()], words),
+            (_, false, true) => wire::run(self, global, program, words),
+        }
+    }
+
+    /// Calls are to be shown.
+    const fn shows_calls(&self) -> bool {
+        self.calls.is_some() || self.bytes || self.wire || self.lab
+    }
+
+    /// How calls are shown; `live` piece by piece, as they are made.
+    fn options(&self, live: bool) -> Options {
+        Options {
+            language: self.calls.map(Language::from).unwrap_or_default(),
+            bytes: self.bytes,
+            rewrite: live && std::io::stderr().is_terminal(),
+        }
     }
 }

@@ -1,0 +1,266 @@
+//! `sockwire connect`: the ordinary clients, as a line client for people and a part of a pipe for programs.
+
+mod plain;
+mod screen;
+mod target;
+mod telling;
+mod web;
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
+
+use anyhow::anyhow;
+use sockwire::{
+    call::{Address, Family, How},
+    lab::Host,
+    sockets::{Event, Told},
+};
+
+use self::{
+    plain::{Line, Plain},
+    target::{Kind, Target},
+};
+use super::{
+    Exit, Failure, Global, Outcome, number, output, seconds,
+    talk::{self, Place, Program, Watching},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  sockwire connect 5000                        lines to port 5000 of this host; Ctrl-X or Ctrl-D ends
+  sockwire connect example.org 80              every address of the name is tried
+  printf hello | sockwire connect 5005         sends, says that it is done, prints the answer
+  sockwire connect --send 'hello\\n' 5005       the same
+  sockwire connect -u 5000                     datagrams: each line is one
+  sockwire connect -U /tmp/chat                a Unix socket; @chat is one without a file
+  sockwire connect -z example.org 20-25        which ports are open?
+  sockwire connect --calls --send hi 5005      with each socket call that it makes
+  sockwire connect http http://example.org/    one GET, by hand
+  sockwire connect ws ws://localhost:5000/     a WebSocket
+  sockwire connect tcp --determined --file F HOST 4000   again and again until all of it has arrived";
+
+const END: &str = "\
+The end: when the input ends, shutdown(SHUT_WR) tells the other side so (FIN), and what it still sends is printed until it \
+ends too, or until --wait. When the other side ends first, that is the end, but messages and files go out whole. A line that \
+is only Ctrl-X closes at once; in input with zero bytes, which nobody types, it is data like any other.
+
+Exit codes: 0 done; 1 --determined: the counts never agreed; 2 usage; 3 not permitted; 4 no such name, refused, timed out.";
+
+/// Connects to a server, sends lines, and prints what comes back
+///
+/// KIND is tcp unless said: udp, unix, http, ws. A port alone is one of this host.
+/// Received bytes go to stdout as they are, made safe when that is a terminal; everything else is said on stderr.
+#[derive(clap::Args)]
+#[command(before_help = EXAMPLES, after_help = END)]
+pub(crate) struct Args {
+    /// [KIND] HOST PORT, HOST:PORT, [IPV6]:PORT, PORT of this host; a path or @NAME for Unix sockets; a URL for http and ws
+    #[arg(value_name = "TARGET", required = true)]
+    words: Vec<String>,
+    /// Datagrams instead of a stream: UDP, or a Unix datagram socket together with -U
+    #[arg(short = 'u', long)]
+    udp: bool,
+    /// A Unix socket: a path, or @NAME in the abstract namespace
+    #[arg(short = 'U', long)]
+    unix: bool,
+    /// IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6', long)]
+    ipv6: bool,
+    /// Numbers only: no name is looked up
+    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    numeric: u8,
+    #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
+    ending: Ending,
+    /// This end's address: ADDR:PORT, ADDR, or :PORT
+    #[arg(long, value_name = "ADDR:PORT")]
+    source: Option<String>,
+    /// Small pieces leave at once (TCP_NODELAY)
+    #[arg(long)]
+    nodelay: bool,
+    /// The most bytes that one recv() takes; what is longer than this of a datagram is lost
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = number::<usize>(1..=16_777_216, "--recv-size 1024"))]
+    recv_size: usize,
+    /// Received bytes as a hex dump, one for each recv()
+    #[arg(long)]
+    hex: bool,
+    /// Only connects, and says whether it could; PORT may be a range such as 20-25
+    #[arg(short = 'z')]
+    scan: bool,
+    /// Sends the file again and again until the receiver has counted all of it (sockwire serve --receive)
+    #[arg(long, requires = "file")]
+    determined: bool,
+    /// With --determined: gives up after so many times
+    #[arg(long, value_name = "N", requires = "determined", value_parser = number::<u64>(1..=u64::MAX, "--tries 5"))]
+    tries: Option<u64>,
+    #[command(flatten)]
+    watching: Watching,
+    #[command(flatten)]
+    netcat: Netcat,
+}
+
+/// What is sent.
+#[derive(clap::Args)]
+#[command(next_help_heading = "What is sent")]
+struct Sending {
+    /// Sends TEXT by one send() and reads no input; may be repeated. \n, \r, \t, \\ and \xNN are bytes; no newline is added
+    #[arg(long, value_name = "TEXT", value_parser = target::text, conflicts_with = "file")]
+    send: Vec<Message>,
+    /// Sends a file instead of lines; - is standard input, taken as bytes
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Line ends as CR LF
+    #[arg(short = 'C', long)]
+    crlf: bool,
+}
+
+/// Bytes of one `--send`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message(Vec<u8>);
+
+/// How it ends.
+#[derive(clap::Args)]
+#[command(next_help_heading = "How it ends")]
+struct Ending {
+    /// At the end of the input, writing is shut down (done anyway, unless --shutdown says otherwise)
+    #[arg(long, conflicts_with = "shutdown")]
+    half_close: bool,
+    /// What is shut down at the end of the input, and what that does
+    #[arg(long, value_name = "WHAT", value_enum)]
+    shutdown: Option<Side>,
+    /// Waits at most so long for a connection, and after the end of the input for what still comes (datagrams: 2 unless given)
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    wait: Option<i64>,
+}
+
+/// The words for [`How`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Side {
+    Read,
+    Write,
+    Both,
+}
+
+impl From<Side> for How {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Read => Self::Read,
+            Side::Write => Self::Write,
+            Side::Both => Self::Both,
+        }
+    }
+}
+
+/// Netcat's letters that mean another thing here, or nothing: they are refused with what serves instead.
+#[derive(clap::Args)]
+struct Netcat {
+    #[arg(short = 'w', hide = true, value_name = "SECONDS")]
+    w: Option<String>,
+    #[arg(
+        short = 'q',
+        hide = true,
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
+    q: Option<String>,
+    #[arg(short = 'p', hide = true, value_name = "PORT")]
+    p: Option<String>,
+    #[arg(short = 's', hide = true, value_name = "ADDR")]
+    s: Option<String>,
+    #[arg(short = 'e', hide = true, value_name = "PROGRAM")]
+    e: Option<String>,
+    #[arg(short = 'l', hide = true)]
+    l: bool,
+    #[arg(short = 'k', hide = true)]
+    k: bool,
+    #[arg(short = 'N', hide = true)]
+    n: bool,
+    /// What netcat says with it is said anyway.
+    #[arg(short = 'v', hide = true, action = clap::ArgAction::Count)]
+    #[allow(dead_code)]
+    v: u8,
+}
+
+impl Netcat {
+    /// Refuses the first of the letters that was given.
+    fn refuse(&self) -> Result<(), Failure> {
+        let letters = [
+            (self.l, "-l", "a server is sockwire serve PORT"),
+            (
+                self.k,
+                "-k",
+                "sockwire serve PORT goes on after a client, without --once",
+            ),
+            (self.w.is_some(), "-w", "write --wait SECONDS"),
+            (self.q.is_some(), "-q", "write --wait SECONDS"),
+            (self.p.is_some(), "-p", "write --source :PORT"),
+            (self.s.is_some(), "-s", "write --source ADDR"),
+            (
+                self.e.is_some(),
+                "-e",
+                "no program is run; a pipe gives it input and takes its output",
+            ),
+            (
+                self.n,
+                "-N",
+                "write --half-close, which is also done without it",
+            ),
+        ];
+        match letters.iter().find(|(given, ..)| *given) {
+            Some((_, letter, instead)) => {
+                Err(usage(format!("{letter} is netcat's: here, {instead}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A fault in the words on the command line.
+fn usage(what: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, anyhow!("{what}"))
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    args.netcat.refuse()?;
+    let (kind, words) = target::kind(&args.words, args.udp, args.unix)?;
+    let shows_progress = args.determined && !global.quiet && io::stderr().is_terminal();
+    let line = Line::default();
+    let place = Place {
+        host: Host::Client,
+        family: match kind {
+            Kind::Unix | Kind::UnixDatagram => Family::Unix,
+            _ => target::family(args.ipv4, args.ipv6).unwrap_or(Family::Inet),
+        },
+    };
+    let mut server = Address::Unnamed;
+    let program: Program = match kind {
+        Kind::Http | Kind::WebSocket => web::program(kind, words, &args, global)?,
+        Kind::Tcp | Kind::Udp | Kind::Unix | Kind::UnixDatagram => {
+            let mut target = Target::parse(kind, words, args.scan)?;
+            if args.watching.lab() {
+                server = target.in_lab(place.addresses()[1])?;
+            }
+            let line = shows_progress.then(|| line.clone());
+            let plain = Plain::new(kind, target, &args, global.ascii, line)?;
+            Box::new(move |journal| plain.run(journal))
+        }
+    };
+    let global_too = global.clone();
+    let words = move |told: &Told| {
+        if let Event::Note(note) = &told.event {
+            line.end();
+            global_too.talk(note);
+        }
+        // Standard output is for what the server sends.
+        String::new()
+    };
+    let other = move || talk::echo(kind.socket(), server);
+    args.watching
+        .run(global, place, program, other, Box::new(words))
+}

@@ -1,0 +1,310 @@
+//! Both ends in a private network: the program on its host, its other end on the other one, and all that happens between them.
+
+use std::{
+    io,
+    ops::ControlFlow,
+    sync::mpsc::{Receiver, Sender, channel as words_between},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sockwire::{
+    frame::{Batch, Direction, Record},
+    lab::{
+        Event as Happened, Host, LabError, Transit,
+        hosts::{self, Body},
+    },
+    link::LinkType,
+    render::ladder::{LadderOptions, Layout},
+    sockets::Event,
+    sys::signal::{Interruptible, Stop},
+    time::{MILLISECOND, SECOND, Time},
+    track::story::Sight,
+};
+
+use super::{
+    super::{lab::effects, output, permission},
+    Exit, Failure, Global, Outcome, Place, Program, Watching, Words,
+    channel::{self, Hearer, Teller},
+    timeline::{Timeline, TimelineOptions},
+};
+
+/// Nanoseconds in which a kernel has answered.
+const SILENCE: i64 = 50 * MILLISECOND;
+/// The same where a frame may have been lost: the other one's kernel repeats it.
+const REPETITION: i64 = SECOND;
+/// So much later than it happened, an event has been heard, in nanoseconds.
+const LATE: i64 = 2 * MILLISECOND;
+
+/// What the threads of both programs say besides what they tell.
+enum Said {
+    /// The program's thread can be woken so.
+    Began(Interruptible),
+    /// This host's program has ended.
+    Over(Host, Outcome),
+}
+
+/// Runs the program and its other end.
+pub(super) fn run(
+    watching: &Watching,
+    global: &Global,
+    place: Place,
+    [program, other]: [Program; 2],
+    words: Words,
+) -> Outcome {
+    let way = permission::private_network()?;
+    let stop = Stop::install()?;
+    let (teller, hearer) = channel::open()?;
+    let link = watching.cable.link();
+    let delay = link.delay as f64 / MILLISECOND as f64;
+    global.talk(format_args!(
+        "two hosts, one cable, {delay} ms each way    ground: namespaces (Linux's own TCP)"
+    ));
+    let effects = effects(&link);
+    let repeats = !effects.is_empty();
+    if repeats {
+        global.talk(format_args!("wire: {}", effects.join(", ")));
+    }
+    let (ready, wait) = words_between();
+    let (say, said) = words_between();
+    let mut wait = Some(wait);
+    let mut programs = [Some(program), Some(other)];
+    let bodies = Host::BOTH.map(|host| -> Body {
+        let is_own = host == place.host;
+        let program = programs[usize::from(!is_own)].take();
+        let gate = wait.take_if(|_| host == Host::Client);
+        let (say, teller) = (say.clone(), teller.clone());
+        Box::new(move || match program {
+            Some(program) => play(program, host, is_own, gate, &teller, &say),
+            None => Ok(()),
+        })
+    });
+    drop((say, teller));
+    let options = TimelineOptions {
+        ladder: LadderOptions {
+            origin: Some(now()),
+            ..output::ladder(Layout::Lab, false, global)
+        },
+        calls: watching.options(false),
+        own_only: false,
+        two: true,
+        speaker: place.host,
+    };
+    let mut lab = Lab {
+        timeline: Timeline::new(options, words),
+        hearer,
+        said,
+        ready: Some(ready),
+        place,
+        stop,
+        thread: None,
+        outcome: None,
+        is_other_over: false,
+        patience: link.delay.saturating_mul(2).saturating_add(match repeats {
+            true => REPETITION,
+            false => SILENCE,
+        }),
+        seen: Time::from_nanos(i64::MIN),
+        active: now(),
+        packets: [0; 2],
+    };
+    let played = hosts::run(
+        &link,
+        place.addresses(),
+        way,
+        bodies,
+        &mut |event| match lab.happened(event) {
+            Ok(goes_on) => goes_on,
+            Err(_) => ControlFlow::Break(()),
+        },
+    );
+    lab.close()?;
+    match (lab.outcome, played) {
+        (Some(outcome), _) => outcome,
+        (None, Err(error)) => Err(Failure::new(Exit::NotPermitted, error)),
+        (None, Ok(())) => Ok(Exit::Done),
+    }
+}
+
+/// A host's thread: its program, which the client's begins when the server is ready.
+fn play(
+    program: Program,
+    host: Host,
+    is_own: bool,
+    gate: Option<Receiver<()>>,
+    teller: &Teller,
+    say: &Sender<Said>,
+) -> Result<(), LabError> {
+    if gate.is_some_and(|gate| gate.recv().is_err()) {
+        // The server has ended before it was ready, and says why.
+        return Ok(());
+    }
+    if is_own {
+        let thread = Interruptible::this_thread().map_err(|error| LabError::Failed {
+            what: "catch signals in the program's thread",
+            error,
+        })?;
+        let _ = say.send(Said::Began(thread));
+    }
+    let outcome = program(&teller.journal(host));
+    let _ = say.send(Said::Over(host, outcome));
+    Ok(())
+}
+
+/// The lab as it runs.
+struct Lab {
+    timeline: Timeline,
+    hearer: Hearer,
+    said: Receiver<Said>,
+    /// Lets the client begin.
+    ready: Option<Sender<()>>,
+    place: Place,
+    stop: Stop,
+    /// The program's thread.
+    thread: Option<Interruptible>,
+    /// How the program has ended.
+    outcome: Option<Outcome>,
+    is_other_over: bool,
+    /// Nanoseconds of silence after which nothing more is to come.
+    patience: i64,
+    /// Everything older than this is known.
+    seen: Time,
+    /// When something has happened last.
+    active: Time,
+    /// Packets sent, and of those lost.
+    packets: [u64; 2],
+}
+
+impl Lab {
+    fn happened(&mut self, event: Happened) -> io::Result<ControlFlow<()>> {
+        self.hear();
+        match event {
+            Happened::Sent(transit) => {
+                self.seen = self.seen.max(transit.time);
+                self.active = transit.time;
+                self.sent(&transit);
+            }
+            Happened::Delivered {
+                number,
+                time,
+                again,
+                ..
+            } => {
+                self.seen = self.seen.max(time);
+                self.active = time;
+                if !again {
+                    self.timeline
+                        .story(|story, items| story.delivered(number, time, items));
+                }
+            }
+            Happened::Quiet(time) => {
+                self.seen = self.seen.max(time);
+                self.timeline.story(|story, items| story.quiet(time, items));
+            }
+            Happened::Up(_) | Happened::Called { .. } => {}
+        }
+        self.timeline.draw(self.seen.plus(-LATE))?;
+        Ok(self.go_on())
+    }
+
+    /// Takes what both programs have told, and how they ended.
+    fn hear(&mut self) {
+        let (ready, active) = (&mut self.ready, &mut self.active);
+        self.timeline.hear(&mut self.hearer, |host, event| {
+            *active = now();
+            if host == Host::Server
+                && let Event::Listening(_) = event
+                && let Some(ready) = ready.take()
+            {
+                let _ = ready.send(());
+            }
+        });
+        while let Ok(said) = self.said.try_recv() {
+            match said {
+                Said::Began(thread) => self.thread = Some(thread),
+                Said::Over(host, outcome) => {
+                    self.active = now();
+                    if host == Host::Server {
+                        // If it never listened, nobody is to come.
+                        self.ready = None;
+                    }
+                    if host == self.place.host {
+                        self.outcome = Some(outcome);
+                    } else {
+                        self.is_other_over = true;
+                        if let Err(failure) = outcome {
+                            output::talk(format_args!("note: {:#}", failure.error));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The program's end is the lab's, once the wire is silent. A server whose client has left is asked to end.
+    fn go_on(&mut self) -> ControlFlow<()> {
+        let is_silent = self.seen.since(self.active) >= self.patience;
+        if self.outcome.is_some() {
+            return match is_silent {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+        }
+        if self.is_other_over && is_silent && self.place.host == Host::Server {
+            self.stop.ask();
+        }
+        if self.stop.asked() {
+            match self.thread {
+                // Again and again: it may have been about to make its call when it was told.
+                Some(thread) => thread.interrupt(),
+                None => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn sent(&mut self, transit: &Transit) {
+        let [sent, lost] = &mut self.packets;
+        *sent += 1;
+        *lost += u64::from(transit.dropped.is_some());
+        let len = transit.bytes.len() as u32;
+        let record = Record {
+            time: transit.time,
+            link: LinkType::ETHERNET,
+            interface: 0,
+            direction: Direction::Unknown,
+            checksum: transit.checksum,
+            wire_len: len,
+            start: 0,
+            len,
+        };
+        let batch = Batch::owned(transit.bytes.to_vec(), vec![record], transit.number);
+        let is_lost = transit.dropped.is_some();
+        self.timeline.packet(&batch, 0, Sight::Sent, is_lost);
+        if let Some(rule) = &transit.dropped {
+            self.timeline
+                .story(|story, items| story.dropped(transit.number, rule, items));
+        } else if transit.twice {
+            self.timeline
+                .story(|story, _| story.doubled(transit.number));
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        self.hear();
+        self.timeline.finish()?;
+        let [sent, lost] = self.packets;
+        let noun = if sent == 1 { "packet" } else { "packets" };
+        let lost = match lost {
+            0 => "none lost".to_owned(),
+            lost => format!("{lost} lost"),
+        };
+        output::talk(format_args!("{sent} {noun}, {lost}"));
+        Ok(())
+    }
+}
+
+/// The clock of packet times.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Time::from_nanos(since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,291 @@
+//! Calls, packets and words in the order of their times: a ladder, and between its rows the calls that cause them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, Write as _},
+};
+
+use sockwire::{
+    call::{Call, Called, Caller},
+    decode::{Decoded, Decoder},
+    frame::Batch,
+    lab::Host,
+    render::{
+        call::{Lines, Options},
+        ladder::{Ladder, LadderOptions, Layout},
+    },
+    sockets::{Event, Told},
+    time::{MILLISECOND, SECOND, Time},
+    track::{
+        Tracker,
+        story::{Item, Label, Sight, Story, StoryOptions},
+    },
+};
+
+use super::{
+    super::output,
+    Words,
+    channel::{Heard, Hearer},
+    own::Own,
+};
+
+/// A call shorter than this is one moment, in nanoseconds: its packets stand below it.
+const MOMENT: i64 = MILLISECOND;
+
+/// An event on its way to be shown.
+enum Entry {
+    Began(Call),
+    Returned(Called),
+    /// Something that the program's own words are about.
+    Said(Told),
+}
+
+/// A call's place among the events: its time, and a number that tells it from others of that time.
+type Place = (Time, u64);
+
+/// Puts everything into order, and writes it.
+pub(super) struct Timeline {
+    decoder: Decoder,
+    decoded: Decoded,
+    tracker: Tracker,
+    story: Story,
+    ladder: Ladder,
+    layout: Layout,
+    items: Vec<Item>,
+    /// Which conversations are shown; without it all of them.
+    own: Option<Own>,
+    /// The conversation that items are about, and whether it is shown.
+    current: (Option<Label>, bool),
+    /// The conversation that the last row was about.
+    shown: Option<Label>,
+    /// Events whose turn has not come.
+    waiting: BTreeMap<Place, (Host, Caller, Entry)>,
+    /// Of those, the beginnings of calls that have not returned.
+    begun: HashMap<Caller, Place>,
+    events: u64,
+    /// Calls of client and server; the names of the hosts stand before them where there are two.
+    lines: [Lines; 2],
+    names: [&'static str; 2],
+    words: Words,
+    /// Whose words are said: the program's.
+    speaker: Host,
+    /// What times count from.
+    origin: Time,
+    text: String,
+}
+
+/// How a timeline is drawn.
+pub(super) struct TimelineOptions {
+    /// The ladder, whose time counts from its origin.
+    pub(super) ladder: LadderOptions,
+    /// The calls.
+    pub(super) calls: Options,
+    /// Only the conversations of the program's sockets.
+    pub(super) own_only: bool,
+    /// Both hosts have a program that tells.
+    pub(super) two: bool,
+    /// Where the program runs that has something to say.
+    pub(super) speaker: Host,
+}
+
+impl Timeline {
+    pub(super) fn new(options: TimelineOptions, words: Words) -> Self {
+        let origin = options.ladder.origin.unwrap_or_default();
+        Self {
+            decoder: Decoder::default(),
+            decoded: Decoded::default(),
+            tracker: Tracker::default(),
+            story: Story::new(StoryOptions::default()),
+            layout: options.ladder.layout,
+            ladder: Ladder::new(options.ladder),
+            items: Vec::new(),
+            own: options.own_only.then(Own::default),
+            current: (None, true),
+            shown: None,
+            waiting: BTreeMap::new(),
+            begun: HashMap::new(),
+            events: 0,
+            lines: [Lines::new(options.calls), Lines::new(options.calls)],
+            names: if options.two {
+                ["client ", "server "]
+            } else {
+                [""; 2]
+            },
+            words,
+            speaker: options.speaker,
+            origin,
+            text: String::new(),
+        }
+    }
+
+    /// Names of the interfaces, by index.
+    pub(super) fn interfaces(&mut self, names: Vec<String>) {
+        self.ladder.interfaces(names);
+    }
+
+    /// Takes all that there is to hear at the moment; `also` hears it too. False when nothing more is to come.
+    pub(super) fn hear(&mut self, hearer: &mut Hearer, mut also: impl FnMut(Host, &Event)) -> bool {
+        loop {
+            match hearer.next() {
+                Heard::Told(host, told) => {
+                    also(host, &told.event);
+                    self.told(host, told);
+                }
+                Heard::Nothing => return true,
+                Heard::End => return false,
+            }
+        }
+    }
+
+    /// The program of `host` has told something.
+    fn told(&mut self, host: Host, told: Told) {
+        if let Some(own) = &mut self.own {
+            own.event(&told.event);
+        }
+        self.events += 1;
+        let Told { time, by, event } = told;
+        let place = (time, self.events);
+        let (place, entry) = match event {
+            Event::Calling(call) => {
+                self.begun.insert(by, place);
+                (place, Entry::Began(call))
+            }
+            Event::Called(called) => {
+                let begun = self.begun.remove(&by);
+                let waits = waits_for_others(&called.call);
+                let time = if called.took < MOMENT {
+                    // Its beginning need not be seen, unless it has been already.
+                    begun.map(|begun| self.waiting.remove(&begun));
+                    if waits { time.plus(called.took) } else { time }
+                } else {
+                    time.plus(called.took)
+                };
+                ((time, self.events), Entry::Returned(called))
+            }
+            event if host == self.speaker => (place, Entry::Said(Told { time, by, event })),
+            _ => return,
+        };
+        self.waiting.insert(place, (host, by, entry));
+    }
+
+    /// Packet `index` of `batch`, which begins a row now or later.
+    pub(super) fn packet(&mut self, batch: &Batch, index: usize, sight: Sight, is_lost: bool) {
+        if index == 0 {
+            self.decoder.batch(batch, &mut self.decoded);
+        }
+        // Nobody puts together a datagram of which a fragment never arrives.
+        if !is_lost {
+            self.tracker
+                .packet(&self.decoder, batch, &mut self.decoded, index);
+        }
+        if let Some(packet) = self.decoded.packet(batch, index) {
+            self.story.packet(&packet, sight, &mut self.items);
+        }
+    }
+
+    /// What follows the packets: their fates, and times at which nothing happened.
+    pub(super) fn story(&mut self, tell: impl FnOnce(&mut Story, &mut Vec<Item>)) {
+        tell(&mut self.story, &mut self.items);
+    }
+
+    /// Writes what is known to come before everything that is not here yet: no event and no packet older than `seen` is
+    /// to come.
+    pub(super) fn draw(&mut self, seen: Time) -> io::Result<()> {
+        let items = std::mem::take(&mut self.items);
+        for item in &items {
+            self.item(item)?;
+        }
+        self.items = items;
+        self.items.clear();
+        let held = self.story.held_since().unwrap_or(seen);
+        self.calls_before(held.min(seen))?;
+        self.write()
+    }
+
+    /// Writes all that is left.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.story.finish(&mut self.items);
+        self.draw(Time::from_nanos(i64::MAX))
+    }
+
+    fn item(&mut self, item: &Item) -> io::Result<()> {
+        if let Item::Flow(header) = item {
+            let is_shown = self.own.as_mut().is_none_or(|own| own.has(header));
+            self.current = (Some(header.label), is_shown);
+            // Others may have spoken in between, unseen.
+            if is_shown && self.shown.replace(header.label) == Some(header.label) {
+                return Ok(());
+            }
+        }
+        if !self.current.1 {
+            return Ok(());
+        }
+        if let Item::Row(row) = item {
+            self.calls_before(row.sent)?;
+        }
+        self.interrupt();
+        self.write()?;
+        self.ladder.write(item, &mut io::stderr())
+    }
+
+    /// Events up to `until`, in order.
+    fn calls_before(&mut self, until: Time) -> io::Result<()> {
+        while let Some(first) = self
+            .waiting
+            .first_entry()
+            .filter(|entry| entry.key().0 <= until)
+        {
+            let ((time, _), (host, by, entry)) = first.remove_entry();
+            let before = format!("{} {}", self.time(time), self.names[host as usize]);
+            let [client, server] = &mut self.lines;
+            let (lines, others) = match host {
+                Host::Client => (client, server),
+                Host::Server => (server, client),
+            };
+            others.interrupt(&mut self.text);
+            match entry {
+                Entry::Began(call) => lines.began(&before, by, &call, &mut self.text),
+                Entry::Returned(called) => lines.returned(&before, by, &called, &mut self.text),
+                Entry::Said(told) => {
+                    lines.interrupt(&mut self.text);
+                    self.write()?;
+                    output::print(&(self.words)(&told))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn interrupt(&mut self) {
+        for lines in &mut self.lines {
+            lines.interrupt(&mut self.text);
+        }
+    }
+
+    /// As the ladder's own rows have it.
+    fn time(&self, time: Time) -> String {
+        let since = time.since(self.origin) as f64;
+        match self.layout {
+            Layout::Lab => format!("{:>7.2}", since / MILLISECOND as f64),
+            Layout::Watch => format!("{:>10.6}", since / SECOND as f64),
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let written = io::stderr().write_all(self.text.as_bytes());
+        self.text.clear();
+        written
+    }
+}
+
+/// Calls that return because of what another one did; the others are causes themselves.
+const fn waits_for_others(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Accept { .. }
+            | Call::Recv { .. }
+            | Call::RecvFrom { .. }
+            | Call::Poll { .. }
+            | Call::WaitPid { .. }
+    )
+}
