@@ -172,6 +172,20 @@ fn a_server_on_loopback_refuses_the_other_host_only() {
 }
 
 #[test]
+fn a_port_in_time_wait_is_taken() {
+    shows(
+        "address-in-use",
+        &[
+            "/proc/net/tcp: 1 in TIME-WAIT",
+            "EADDRINUSE",
+            "since the first server had not set it",
+            "# it does not start",
+        ],
+        &["bind works all the same"],
+    );
+}
+
+#[test]
 fn close_with_unread_data_resets_and_loses() {
     shows(
         "unread-data",
@@ -306,6 +320,24 @@ fn the_recording_holds_the_packets_of_both_versions() {
     assert_eq!(first.split_whitespace().next(), Some(number), "{first}");
     assert!(!read("tcp.stream == 1 && tcp.flags.fin == 1").is_empty());
     assert!(read("tcp.stream == 1 && tcp.flags.reset == 1").is_empty());
+}
+
+#[test]
+fn calls_are_told_in_the_words_of_a_language() {
+    if !private_network() {
+        return;
+    }
+    let shown = text(&run(&[
+        "lab",
+        "mistake",
+        "empty-datagram",
+        "--calls",
+        "python",
+    ]));
+    assert!(
+        shown.contains(".recvfrom(1024)") && !shown.contains("MSG_NOSIGNAL"),
+        "{shown}"
+    );
 }
 
 #[test]
