@@ -81,7 +81,7 @@ fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
         ascii: global.ascii,
         language: args.calls.into(),
     };
-    page.line(&format!("{}: {}", mistake.name, mistake.title))?;
+    page.paragraph(&format!("{}: ", mistake.name), mistake.title)?;
     page.paragraph("people write: ", mistake.habit)?;
     page.paragraph(
         "ground: ",
