@@ -114,7 +114,7 @@ impl fmt::Display for Call {
             Self::ConnectWithin(port, milliseconds) => {
                 write!(f, "connect to {port} within {milliseconds} ms")
             }
-            Self::ConnectNobody(port) => write!(f, "connect to {port} of an absent host"),
+            Self::ConnectNobody(port) => write!(f, "connect to {port} of nobody"),
             Self::Send(text) => write!(f, "send {text:?}"),
             Self::Receive(_) => f.write_str("recv"),
             Self::ReceiveEnd => f.write_str("recv the end"),
