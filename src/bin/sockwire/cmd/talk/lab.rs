@@ -8,6 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use nix::sys::signal::SigSet;
 use sockwire::{
     call::Address,
     frame::{Batch, Direction, Record},
@@ -109,6 +110,8 @@ pub(super) fn run(
         active: now(),
         packets: [0; 2],
     };
+    // Signals are the program's: they end its blocking calls, as they do without a lab.
+    let _ = SigSet::all().thread_block();
     let played = hosts::run(
         &link,
         place.addresses(),
@@ -119,6 +122,7 @@ pub(super) fn run(
             Err(_) => ControlFlow::Break(()),
         },
     );
+    let _ = SigSet::all().thread_unblock();
     lab.close()?;
     match (lab.outcome, played) {
         (Some(outcome), _) => outcome,

@@ -206,6 +206,8 @@ impl Timeline {
         self.items.clear();
         let held = self.story.held_since().unwrap_or(seen);
         self.calls_before(held.min(seen))?;
+        // The program itself speaks as well, and not on a line that has begun.
+        self.interrupt();
         self.write()
     }
 
@@ -234,9 +236,7 @@ impl Timeline {
         if let Item::Row(row) = item {
             self.calls_before(row.sent)?;
         }
-        for lines in &mut self.lines {
-            lines.interrupt(&mut self.text);
-        }
+        self.interrupt();
         self.write()?;
         for title in self.ahead.drain(..) {
             self.ladder.write(&title, &mut io::stderr())?;
@@ -270,6 +270,12 @@ impl Timeline {
             }
         }
         Ok(())
+    }
+
+    fn interrupt(&mut self) {
+        for lines in &mut self.lines {
+            lines.interrupt(&mut self.text);
+        }
     }
 
     /// As the ladder's own rows have it.
