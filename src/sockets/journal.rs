@@ -106,6 +106,11 @@ impl Journal {
         }
     }
 
+    /// Nobody hears anything.
+    pub const fn is_silent(&self) -> bool {
+        self.open.is_none()
+    }
+
     /// Tells of an event, which is made only if somebody wants it.
     pub fn tell(&self, event: impl FnOnce() -> Event) {
         if let Some(open) = &self.open {

@@ -18,6 +18,7 @@ pub mod packet;
 pub mod port;
 pub mod privilege;
 pub mod process;
+pub mod queue;
 pub mod raw;
 pub mod resolve;
 pub mod ring;

@@ -1,11 +1,21 @@
 //! Processes of the program's own: `fork` and `waitpid`, for the server that gives each client one.
 
-use std::io;
+use std::{
+    io,
+    ops::Deref,
+    ptr::{self, NonNull},
+    sync::atomic::AtomicU64,
+};
 
 use nix::{
     errno::Errno,
-    sys::wait::{WaitPidFlag, WaitStatus, waitpid},
-    unistd::{ForkResult, Pid, fork},
+    sys::{
+        prctl::set_pdeathsig,
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{SigSet, Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::{ForkResult, Pid, fork, getppid},
 };
 
 /// Where one is after a fork.
@@ -51,5 +61,91 @@ pub fn wait(process: Option<u32>, block: bool) -> io::Result<Option<u32>> {
         Ok(status) => Ok(status.pid().map(|pid| pid.as_raw().unsigned_abs())),
         Err(Errno::ECHILD) if !block => Ok(None),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// In a child: from now on only its parent ends it, by [`end`] or by ending itself. Ctrl-C, which the terminal gives to
+/// both, is the parent's to answer.
+///
+/// # Errors
+/// When the kernel refuses; `ESRCH` when the parent, which is `parent`, has ended already.
+pub fn obey(parent: u32) -> io::Result<()> {
+    set_pdeathsig(Signal::SIGTERM)?;
+    if getppid().as_raw().unsigned_abs() != parent {
+        return Err(Errno::ESRCH.into());
+    }
+    let mut others = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        others.add(signal);
+    }
+    others.thread_block()?;
+    Ok(())
+}
+
+/// Asks a child to end (SIGTERM). That it has ended already is no error.
+pub fn end(process: u32) {
+    let _ = kill(Pid::from_raw(process.cast_signed()), Signal::SIGTERM);
+}
+
+/// Lets this process open as many descriptors as an administrator allows it (RLIMIT_NOFILE, soft to hard); how many.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn raise_descriptors() -> io::Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
+}
+
+/// How many counters there are.
+const COUNTERS: usize = 2;
+
+/// Counters that a process shares with the children it makes from then on; they begin at 0.
+#[derive(Debug)]
+pub struct Shared(NonNull<[AtomicU64; COUNTERS]>);
+
+// SAFETY: all that is behind the pointer are atomics.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: a new mapping, where the kernel likes.
+        let memory = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                size_of::<[AtomicU64; COUNTERS]>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let memory = NonNull::new(memory.cast());
+        memory.map(Self).ok_or_else(|| Errno::ENOMEM.into())
+    }
+}
+
+impl Deref for Shared {
+    type Target = [AtomicU64; COUNTERS];
+
+    fn deref(&self) -> &Self::Target {
+        // SAFETY: mapped until it is dropped, aligned to a page, and zero, which is a valid value.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: the mapping of `new`, which nobody borrows any more.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<[AtomicU64; COUNTERS]>()) };
     }
 }

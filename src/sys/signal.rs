@@ -1,13 +1,22 @@
 //! Ctrl-C and its relatives: the first asks for a clean stop, the second ends the program with code 130.
+//!
+//! A signal that comes just before a blocking call does not interrupt it. Where that matters, signals set off a timer,
+//! which interrupts again and again.
 
 use std::{
     io,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 static ASKED: AtomicU8 = AtomicU8::new(0);
+/// Signals set off the timer.
+static INSISTING: AtomicBool = AtomicBool::new(false);
+static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Microseconds between two interruptions.
+const AGAIN: libc::suseconds_t = 50_000;
 
 /// A request to stop, made by a signal.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +51,16 @@ impl Stop {
         let _ = ASKED.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// From now on a request interrupts blocking calls until the program ends, also those that begin after it.
+    ///
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub fn insist(self) -> io::Result<Self> {
+        interrupt_at(Signal::SIGALRM, on_nothing)?;
+        INSISTING.store(true, Ordering::Relaxed);
+        Ok(self)
+    }
+
     /// A stop has been asked for.
     pub fn asked(self) -> bool {
         ASKED.load(Ordering::Relaxed) > 0
@@ -60,13 +79,7 @@ impl Interruptible {
     /// # Errors
     /// When the kernel refuses the handler.
     pub fn this_thread() -> io::Result<Self> {
-        let action = SigAction::new(
-            SigHandler::Handler(on_nothing),
-            SaFlags::empty(),
-            SigSet::empty(),
-        );
-        // SAFETY: `on_nothing` does nothing.
-        unsafe { sigaction(Signal::SIGUSR1, &action)? };
+        interrupt_at(Signal::SIGUSR1, on_nothing)?;
         SigSet::all().thread_unblock()?;
         let thread = nix::unistd::gettid().as_raw();
         Ok(Self { thread })
@@ -97,9 +110,73 @@ pub fn survive_file_size_limit() -> io::Result<()> {
     Ok(())
 }
 
+/// Blocking calls are interrupted when a child ends, and again until that is heeded. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Children {
+    before: SigAction,
+}
+
+impl Children {
+    /// Begins it, for the whole process.
+    ///
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub fn notice() -> io::Result<Self> {
+        interrupt_at(Signal::SIGALRM, on_nothing)?;
+        let before = interrupt_at(Signal::SIGCHLD, on_child)?;
+        Ok(Self { before })
+    }
+
+    /// Ends the interruptions; whether a child has ended since the last time. What the signals were about, a request to
+    /// stop as well, is to be looked at after this, not before.
+    pub fn heed(&self) -> bool {
+        set_timer(0);
+        CHILD_ENDED.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        // SAFETY: what was in place before.
+        let _ = unsafe { sigaction(Signal::SIGCHLD, &self.before) };
+        set_timer(0);
+    }
+}
+
+/// Calls `handler`, and does not restart the call that the signal has interrupted; what
+/// was in place before.
+fn interrupt_at(signal: Signal, handler: extern "C" fn(libc::c_int)) -> io::Result<SigAction> {
+    let handler = SigHandler::Handler(handler);
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handlers of this file do nothing but async-signal-safe calls.
+    Ok(unsafe { sigaction(signal, &action)? })
+}
+
+/// Raises SIGALRM every so many microseconds from now on; 0 ends it.
+fn set_timer(every: libc::suseconds_t) {
+    let every = libc::timeval {
+        tv_sec: 0,
+        tv_usec: every,
+    };
+    let timer = libc::itimerval {
+        it_interval: every,
+        it_value: every,
+    };
+    // SAFETY: a system call that reads the value, which lives until it returns; in a signal handler it does no more.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+}
+
 extern "C" fn on_nothing(_: libc::c_int) {}
 
+extern "C" fn on_child(_: libc::c_int) {
+    CHILD_ENDED.store(true, Ordering::Relaxed);
+    set_timer(AGAIN);
+}
+
 extern "C" fn on_signal(_: libc::c_int) {
+    if INSISTING.load(Ordering::Relaxed) {
+        set_timer(AGAIN);
+    }
     if ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
         // SAFETY: `_exit` may be called from a signal handler and does not return.
         unsafe { libc::_exit(130) };

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Service, Visit};
-use crate::sockets::Event;
+use crate::sockets::{Event, Journal};
 
 /// What a plain server does with the bytes that come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,17 @@ pub struct Plain {
 }
 
 impl Plain {
+    /// Tells what one `recv` has brought; of what is only counted, nothing.
+    pub(super) fn tell(self, journal: &Journal, client: u64, bytes: &[u8]) {
+        if self.mode != Mode::Receive {
+            journal.tell(|| Event::Heard {
+                client,
+                bytes: bytes.to_vec(),
+                cut: false,
+            });
+        }
+    }
+
     /// The answer to what one `recv` has brought.
     pub(super) fn reply(self, bytes: &[u8]) -> &[u8] {
         match self.mode {
@@ -57,11 +68,7 @@ impl Service for Plain {
             }
             let bytes = &buffer[..len];
             visit.received += len as u64;
-            visit.journal.tell(|| Event::Heard {
-                client: visit.client,
-                bytes: bytes.to_vec(),
-                cut: false,
-            });
+            self.tell(visit.journal, visit.client, bytes);
             let reply = self.reply(bytes);
             visit.socket.send_all(reply)?;
             visit.sent += reply.len() as u64;

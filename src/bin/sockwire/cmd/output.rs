@@ -7,6 +7,7 @@ use std::{
     os::fd::AsFd,
 };
 
+use nix::errno::Errno;
 use sockwire::{
     render::{
         ladder::{LadderOptions, Layout},
@@ -68,7 +69,19 @@ impl Output {
 
 /// Writes all of `text` to standard output and says whether that worked.
 pub(crate) fn print(text: &str) -> io::Result<()> {
-    stdout()?.write_all(text.as_bytes())
+    print_bytes(text.as_bytes())
+}
+
+/// Writes bytes to standard output as they are. Needs no descriptor, and takes no lock that a forked child could wait for.
+pub(crate) fn print_bytes(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(io::stdout(), bytes) {
+            Ok(len) => bytes = &bytes[len.min(bytes.len())..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Says something on stderr. That it is closed or full is no reason to stop, and none to panic, as `eprintln!` would.

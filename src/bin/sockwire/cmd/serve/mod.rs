@@ -1,13 +1,33 @@
 //! `sockwire serve`: the ordinary server programs, one after the other, by fork, by thread or by poll.
 
+mod refusal;
 mod web;
+mod words;
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
+    time::Instant,
+};
 
+use anyhow::anyhow;
 use clap::ValueEnum;
-use sockwire::sockets::server::{Mode, Plain, Service, Style};
+use sockwire::{
+    call::{self, Address, Family},
+    lab::Host,
+    sockets::{
+        Journal,
+        server::{Mode, Options, Plain, Server, Service, Style},
+    },
+    sys::{process, signal::Stop},
+    text::Safe,
+};
 
-use super::{Exit, Failure, Global, Numeric, Outcome, number, talk::Watching};
+use super::{
+    Exit, Failure, Global, Numeric, Outcome, number,
+    talk::{self, Place, Program, Watching},
+};
+use words::Lines;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,7 +37,7 @@ Examples:
   sockwire serve --calls             with each socket call as it is made
   sockwire serve -u 5000             datagrams (means: serve udp 5000)
   sockwire serve -U /tmp/talk        a Unix stream socket; with -u as well Unix datagrams; @name is abstract
-  sockwire serve --receive > /dev/null   the patient receiver on port 4000: answers with the count of bytes
+  sockwire serve --receive           the patient receiver on port 4000: answers with the count of bytes
 Try it from another terminal with: sockwire connect 5000";
 
 /// Runs a server that shows who connects, what they send, and who leaves
@@ -39,7 +59,7 @@ pub(crate) struct Args {
     /// A Unix socket, at a path or an abstract @name
     #[arg(short = 'U', long)]
     unix: bool,
-    /// How several clients are served
+    /// How several clients are served; sequential unless said, http and ws by threads
     #[arg(long, value_enum, value_name = "STYLE")]
     style: Option<StyleWord>,
     /// Sends back what it gets
@@ -62,7 +82,7 @@ pub(crate) struct Args {
     no_reuseaddr: bool,
     /// The address to listen on, of all that this machine has
     #[arg(long, value_name = "ADDR")]
-    bind: Option<IpAddr>,
+    bind: Option<String>,
     /// IPv4 only; unless said, one socket takes IPv6 and IPv4
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
@@ -138,11 +158,239 @@ impl fmt::Display for Kind {
     }
 }
 
+/// What is to be served, and where.
+struct Plan {
+    kind: Kind,
+    style: Style,
+    address: Address,
+    /// An IPv6 socket takes IPv4 as well.
+    both: bool,
+}
+
+impl Kind {
+    /// The first word, or the letters that mean the same.
+    fn of(word: Option<&str>, args: &Args) -> Result<Self, Failure> {
+        let named = word.map_or(Self::Tcp, |word| {
+            let known = KINDS.iter().find(|(name, _)| *name == word);
+            known.map_or(Self::Tcp, |(_, kind)| *kind)
+        });
+        match (named, args.udp, args.unix) {
+            (kind, false, false) => Ok(kind),
+            (Self::Tcp | Self::Udp, true, false) => Ok(Self::Udp),
+            (Self::Tcp | Self::Unix, false, true) => Ok(Self::Unix),
+            (Self::Tcp | Self::Udp | Self::Unix, ..) => Ok(Self::UnixDatagram),
+            (kind @ (Self::Http | Self::Ws | Self::UnixDatagram), ..) => Err(usage(format!(
+                "{kind} is spoken over TCP: leave -u and -U out"
+            ))),
+        }
+    }
+
+    const fn is_datagram(self) -> bool {
+        matches!(self, Self::Udp | Self::UnixDatagram)
+    }
+
+    const fn is_unix(self) -> bool {
+        matches!(self, Self::Unix | Self::UnixDatagram)
+    }
+
+    const fn socket(self) -> call::Kind {
+        if self.is_datagram() {
+            call::Kind::Datagram
+        } else {
+            call::Kind::Stream
+        }
+    }
+}
+
+/// A word on the command line that cannot be.
+fn usage(message: impl fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, anyhow!("{message}"))
+}
+
+impl Plan {
+    fn new(args: &Args, global: &Global) -> Result<Self, Failure> {
+        let is_kind = |word: &&str| KINDS.iter().any(|(name, _)| name == word);
+        let (first, second) = (args.first.as_deref(), args.second.as_deref());
+        let (word, place) = match (first.filter(is_kind), second) {
+            (Some(kind), place) => (Some(kind), place),
+            (None, None) => (None, first),
+            (None, Some(_)) => {
+                let kinds = KINDS.map(|(name, _)| name).join(", ");
+                let word = first.unwrap_or_default();
+                return Err(usage(format!(
+                    "'{}' is not a kind of server; there are: {kinds}",
+                    Safe(word.as_bytes())
+                )));
+            }
+        };
+        let kind = Kind::of(word, args)?;
+        if kind.is_datagram() && args.style.is_some() {
+            return Err(usage(
+                "--style is for streams: a datagram server has one socket, which receives from all clients in turn",
+            ));
+        }
+        if kind.is_datagram() && args.receive {
+            return Err(usage(
+                "--receive is for streams: datagrams have no end after which a count could be sent",
+            ));
+        }
+        // A browser opens connections that it says nothing on: one after the other, they would hold up the page.
+        let style = match (args.style, kind) {
+            (Some(style), _) => style.into(),
+            (None, Kind::Http | Kind::Ws) => Style::Thread,
+            (None, _) => Style::Sequential,
+        };
+        let (address, both) = if kind.is_unix() {
+            (unix_address(place)?, false)
+        } else {
+            ip_address(place, args, global)?
+        };
+        Ok(Self {
+            kind,
+            style,
+            address,
+            both,
+        })
+    }
+
+    fn options(&self, args: &Args, stop: Stop) -> Options {
+        Options {
+            both: self.both,
+            reuse_address: !args.no_reuseaddr,
+            backlog: args.backlog,
+            no_delay: args.nodelay,
+            clients: args.once.then_some(1),
+            stop: Some(stop),
+            ..Options::new(self.address.clone(), self.kind.socket())
+        }
+    }
+}
+
+/// A path, or an abstract name.
+fn unix_address(place: Option<&str>) -> Result<Address, Failure> {
+    match place {
+        None | Some("" | "@") => Err(usage(
+            "a Unix socket needs a path or an abstract name: sockwire serve unix /tmp/talk, or @talk",
+        )),
+        Some(place) => Ok(match place.strip_prefix('@') {
+            Some(name) => Address::Abstract(name.into()),
+            None => Address::Path(place.into()),
+        }),
+    }
+}
+
+/// The port at the address to bind to; and whether IPv4 comes to an IPv6 socket.
+fn ip_address(
+    place: Option<&str>,
+    args: &Args,
+    global: &Global,
+) -> Result<(Address, bool), Failure> {
+    let port = match place {
+        Some(place) => place.parse().map_err(|_| {
+            let place = Safe(place.as_bytes());
+            let unix = "a path is for Unix sockets: sockwire serve unix PATH";
+            usage(format!("'{place}' is no port from 0 to 65535; {unix}"))
+        })?,
+        None => {
+            let port = match (args.echo, args.receive) {
+                (true, _) => 5005,
+                (_, true) => 4000,
+                _ => 5000,
+            };
+            global.talk(format_args!("port {port}, since none is given"));
+            port
+        }
+    };
+    let mut address: SocketAddr = match &args.bind {
+        Some(name) => bind_address(name, args)?,
+        None if args.ipv4 => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        None => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let both = address.is_ipv6() && address.ip().is_unspecified() && !args.ipv6;
+    address.set_port(port);
+    Ok((address.into(), both))
+}
+
+/// `--bind`: an address, with `%interface` where it needs one, or a name.
+fn bind_address(name: &str, args: &Args) -> Result<SocketAddr, Failure> {
+    let shown = Safe(name.as_bytes());
+    let found: Vec<SocketAddr> = (name, 0)
+        .to_socket_addrs()
+        .map_err(|error| Failure::new(Exit::NoSuch, anyhow!("no address {shown}: {error}")))?
+        .collect();
+    let fits = |address: &&SocketAddr| match (args.ipv4, args.ipv6) {
+        (true, _) => address.is_ipv4(),
+        (_, true) => address.is_ipv6(),
+        _ => true,
+    };
+    let wanted = if args.ipv4 { "IPv4" } else { "IPv6" };
+    let of_family = found.iter().find(fits).copied();
+    of_family.ok_or_else(|| usage(format!("--bind {shown} is no {wanted} address")))
+}
+
 /// Runs the server until Ctrl-C.
-pub(crate) fn run(args: Args, _global: &Global) -> Outcome {
-    let kind = Kind::Tcp;
-    let _service = service(kind, &args)?;
-    Ok(Exit::Done)
+pub(crate) fn run(args: Args, global: &Global) -> Outcome {
+    let plan = Plan::new(&args, global)?;
+    let service = service(plan.kind, &args)?;
+    if plan.style == Style::Poll && service.plain().is_none() {
+        return Err(usage(format!(
+            "--style poll serves all clients in turns, and {} waits for one of them: \
+             use thread, fork or sequential",
+            plan.kind
+        )));
+    }
+    let words = Lines {
+        style: plan.style,
+        kind: plan.kind,
+        both: plan.both,
+        print: args.print,
+        recv_size: args.recv_size,
+        ascii: global.ascii,
+    };
+    let (place, other) = in_lab(&plan);
+    let watching = args.watching.clone();
+    let quiet = global.clone();
+    let program = move |journal: &Journal| {
+        // More clients fit in; where it is refused, the limit stays.
+        let _ = process::raise_descriptors();
+        let stop = Stop::install().and_then(Stop::insist)?;
+        let server = Server::open(journal, plan.options(&args, stop))
+            .map_err(|error| refusal::failure(&error, plan.kind, &plan.address))?;
+        let start = Instant::now();
+        let totals = if plan.kind.is_datagram() {
+            server.run_datagrams(plain(&args))
+        } else {
+            server.run(plan.style, &*service)
+        };
+        let totals = totals.map_err(|error| Failure::new(Exit::NoMatch, error))?;
+        quiet.talk(words::totals(&totals, start.elapsed()));
+        Ok(Exit::Done)
+    };
+    watching.run(
+        global,
+        place,
+        Box::new(program),
+        other,
+        Box::new(move |told| words.put(told)),
+    )
+}
+
+/// Where the server is in a private network of its own, and the client that it gets there.
+fn in_lab(plan: &Plan) -> (Place, impl FnOnce() -> Program + use<>) {
+    let place = Place {
+        host: Host::Server,
+        family: match (plan.address.family(), plan.both) {
+            // One socket takes IPv4 as well: what the other labs speak.
+            (Family::Inet6, true) => Family::Inet,
+            (family, _) => family,
+        },
+    };
+    let mut address = plan.address.clone();
+    if let Address::Ip(ip) = &mut address {
+        ip.set_ip(place.addresses()[1]);
+    }
+    let kind = plan.kind.socket();
+    (place, move || talk::hello(kind, address))
 }
 
 /// What is done with each stream client.

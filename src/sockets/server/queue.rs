@@ -1,0 +1,171 @@
+//! Clients who wait: the accept queue while nobody accepts, and what the kernel ignores when it is full.
+
+use std::{
+    fs, io,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+use super::Server;
+use crate::{call::Address, sockets::Event, sys::queue::Queue};
+
+/// Between two looks. Who waits for less is not worth a line.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Runs `serve`, and meanwhile tells of clients who wait, if anybody listens. The looks are no calls of the server's, and
+/// are not told as such.
+pub(super) fn watched<T: Send>(
+    server: &Server,
+    serve: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    if server.socket.journal().is_silent() {
+        return serve();
+    }
+    thread::scope(|scope| {
+        let (_done, is_done) = mpsc::channel::<()>();
+        let mut watch = Watch::new();
+        thread::Builder::new().spawn_scoped(scope, move || {
+            while is_done.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                watch.look(server);
+            }
+        })?;
+        serve()
+    })
+}
+
+/// What was seen last.
+pub(super) struct Watch {
+    at: Instant,
+    waiting: u32,
+    told: u32,
+    overflows: Option<u64>,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self {
+            at: Instant::now(),
+            waiting: 0,
+            told: 0,
+            overflows: overflows(),
+        }
+    }
+
+    /// Looks, unless it has just done so, and tells what is new.
+    pub(super) fn look(&mut self, server: &Server) {
+        let journal = server.socket.journal();
+        if journal.is_silent() || self.at.elapsed() < EVERY {
+            return;
+        }
+        self.at = Instant::now();
+        let queue = look(server);
+        // Who was there at the look before as well, and has not been told.
+        let waiting = queue.waiting.min(self.waiting);
+        if waiting > self.told {
+            journal.tell(|| Event::Note(waiting_words(waiting, queue)));
+        }
+        self.told = waiting;
+        self.waiting = queue.waiting;
+        if !matches!(server.options.address, Address::Ip(_)) {
+            return;
+        }
+        let now = overflows();
+        if let (Some(before), Some(now)) = (self.overflows, now)
+            && now > before
+        {
+            journal.tell(|| Event::Note(overflow_words(now - before)));
+        }
+        self.overflows = now;
+    }
+}
+
+/// The queue; of Unix sockets only whether anybody waits is known.
+fn look(server: &Server) -> Queue {
+    let Ok(socket) = server.socket.open() else {
+        return Queue::default();
+    };
+    Queue::of(socket).unwrap_or_else(|_| {
+        use std::os::fd::AsFd as _;
+        let mut listener = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        let ready = nix::poll::poll(&mut listener, PollTimeout::ZERO).unwrap_or(0);
+        Queue {
+            waiting: ready.unsigned_abs(),
+            limit: u32::MAX,
+        }
+    })
+}
+
+fn waiting_words(waiting: u32, queue: Queue) -> String {
+    let who = match waiting {
+        1 => "1 client waits".to_owned(),
+        _ => format!("{waiting} clients wait"),
+    };
+    let state = "the kernel has completed the handshake, and accept has not come yet";
+    match queue.limit {
+        u32::MAX => format!("another client waits in the accept queue: {state}"),
+        _ if queue.is_full() => format!(
+            "{who} in the accept queue, which is full: {state}; whoever comes now gets no answer to its SYN"
+        ),
+        limit => {
+            let places = u64::from(limit) + 1;
+            format!("{who} in the accept queue ({waiting} of {places} places taken): {state}")
+        }
+    }
+}
+
+/// `ListenOverflows` of this thread's network namespace: handshakes that were ignored since an accept queue was full.
+fn overflows() -> Option<u64> {
+    listen_overflows(&fs::read_to_string("/proc/thread-self/net/netstat").ok()?)
+}
+
+/// Names stand in one line and numbers in the next, both behind `TcpExt:`.
+fn listen_overflows(netstat: &str) -> Option<u64> {
+    let mut lines = netstat
+        .lines()
+        .filter_map(|line| line.strip_prefix("TcpExt:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let mut both = names.split_whitespace().zip(numbers.split_whitespace());
+    both.find(|(name, _)| *name == "ListenOverflows")?
+        .1
+        .parse()
+        .ok()
+}
+
+fn overflow_words(ignored: u64) -> String {
+    let packets = if ignored == 1 {
+        "1 handshake packet"
+    } else {
+        &format!("{ignored} handshake packets")
+    };
+    format!(
+        "the kernel has ignored {packets} because an accept queue of this network namespace is full (ListenOverflows in \
+         /proc/net/netstat): no loss on the way, it arrived; the client tries again after 1 s, then 2 s, 4 s …"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_is_found_by_its_name() {
+        let netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 22 333\nIpExt: InNoRoutes\nIpExt: 4\n";
+        assert_eq!(listen_overflows(netstat), Some(22));
+        for other in ["", "TcpExt: ListenOverflows\n", "TcpExt: A\nTcpExt: 1\n"] {
+            assert_eq!(listen_overflows(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_is_said_to_be_full() {
+        let queue = |waiting, limit| waiting_words(waiting, Queue { waiting, limit });
+        assert!(
+            queue(1, 5).starts_with("1 client waits in the accept queue (1 of 6 places taken)")
+        );
+        assert!(queue(3, 2).contains("full"));
+        assert!(queue(1, u32::MAX).starts_with("another client waits in the accept queue: "));
+    }
+}

@@ -1,0 +1,654 @@
+//! `serve`: each style, mode and kind of socket, with ordinary clients in a network of their own.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod lan;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener, UnixStream},
+    },
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use lan::{Temporary, in_own_network, said, sockwire, testing};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// After this long a server is killed, and the test that waits for it fails.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A running server.
+struct Serving {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// Lines read so far.
+    seen: String,
+    /// Dropped when the server has ended, which calls its guard off.
+    _guard: mpsc::Sender<()>,
+}
+
+impl Serving {
+    /// Starts it, and waits until it listens.
+    fn start(words: &str) -> Self {
+        let mut serving = Self::spawn(Command::new(env!("CARGO_BIN_EXE_sockwire")), words);
+        serving.until("Ctrl-C ends");
+        serving
+    }
+
+    /// Starts it by `command`.
+    fn spawn(mut command: Command, words: &str) -> Self {
+        let mut child = command
+            .arg("serve")
+            .args(words.split_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (guard, is_over) = mpsc::channel::<()>();
+        let process = Pid::from_raw(child.id().cast_signed());
+        thread::spawn(move || {
+            if is_over.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = kill(process, Signal::SIGKILL);
+            }
+        });
+        Self {
+            stdout: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            seen: String::new(),
+            _guard: guard,
+        }
+    }
+
+    /// Reads lines up to the first with `text` in it, which it gives.
+    fn until(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let len = self.stdout.read_line(&mut line).unwrap();
+            assert_ne!(len, 0, "no line with {text:?} in:\n{}", self.seen);
+            self.seen.push_str(&line);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Ctrl-C, or just the end: the rest of standard output, and all of stderr.
+    fn end(mut self, interrupt: bool) -> (String, String) {
+        if interrupt {
+            kill(self.process(), Signal::SIGINT).unwrap();
+        }
+        let mut rest = Vec::new();
+        self.stdout.read_to_end(&mut rest).unwrap();
+        let mut stderr = String::new();
+        let told = self
+            .child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr);
+        told.unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{stderr}");
+        (String::from_utf8_lossy(&rest).into_owned(), stderr)
+    }
+
+    fn process(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Its descriptors, threads, and children that have not been waited for.
+    fn holds(&self) -> (usize, usize, usize) {
+        let list = |what| fs::read_dir(format!("/proc/{}/{what}", self.child.id())).unwrap();
+        // The kernel's counters are open for moments, again and again.
+        let is_kept = |link: &PathBuf| !link.starts_with("/proc");
+        let open = list("fd").flatten().flat_map(|fd| fs::read_link(fd.path()));
+        let children = children(self.child.id()).len();
+        (open.filter(is_kept).count(), list("task").count(), children)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The processes whose parent is `process`, zombies too.
+fn children(process: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(number) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The name is in parentheses and may hold anything; behind it are the state and the parent.
+        let parent = stat.rsplit(')').next().unwrap().split_whitespace().nth(1);
+        if parent == Some(&process.to_string()) {
+            found.push(number);
+        }
+    }
+    found
+}
+
+/// Waits for a state that nothing announces.
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < LIMIT, "never: {what}");
+        thread::yield_now();
+    }
+}
+
+fn connect(port: u16) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", port)).unwrap()
+}
+
+/// Sends, shuts down the writing side, and reads to the end.
+fn exchange<S: Read + Write>(mut stream: S, bytes: &[u8], shut: impl Fn(&S)) -> Vec<u8> {
+    stream.write_all(bytes).unwrap();
+    shut(&stream);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+fn exchange_tcp(port: u16, bytes: &[u8]) -> Vec<u8> {
+    exchange(connect(port), bytes, |stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+    })
+}
+
+const STYLES: [&str; 4] = ["sequential", "fork", "thread", "poll"];
+
+#[test]
+fn a_second_client_waits_for_the_first_at_sequential_only() {
+    in_own_network(|| {
+        for style in STYLES {
+            let mut server = Serving::start(&format!("--style {style}"));
+            let mut one = connect(5000);
+            one.write_all(b"one\n").unwrap();
+            let first = server.until("client 1 from 127.0.0.1:");
+            server.until("client 1: 4 bytes \"one\\n\"");
+            let mut two = connect(5000);
+            two.write_all(b"two\x1b\n").unwrap();
+            if style == "sequential" {
+                let waits = server.until("waits");
+                assert!(
+                    waits.contains("1 client waits in the accept queue (1 of 129"),
+                    "{waits}"
+                );
+                drop(one);
+                server.until("client 1 closed; 4 bytes received, 0 sent");
+                server.until("client 2: 5 bytes \"two\\x1b\\n\"");
+            } else {
+                let second = server.until("client 2 from 127.0.0.1:");
+                let number =
+                    |line: &str| line.trim().rsplit(' ').next().unwrap().parse().unwrap_or(0);
+                let by: [u32; 2] = [number(&first), number(&second)];
+                match style {
+                    "fork" => assert!(
+                        by.iter().all(|by| children(server.child.id()).contains(by))
+                            && first.contains(", process "),
+                        "{first}"
+                    ),
+                    "thread" => {
+                        let tasks = format!("/proc/{}/task", server.child.id());
+                        let exists = |by| fs::exists(format!("{tasks}/{by}")).unwrap();
+                        assert!(
+                            by.into_iter().all(exists) && first.contains(", thread "),
+                            "{first}"
+                        );
+                    }
+                    _ => assert_eq!(by, [0, 0], "{first}"),
+                }
+                assert_eq!(by[0] == by[1], style == "poll");
+                server.until("client 2: 5 bytes \"two\\x1b\\n\"");
+                drop(one);
+                server.until("client 1 closed; 4 bytes received, 0 sent");
+            }
+            drop(two);
+            server.until("client 2 closed; 5 bytes received, 0 sent");
+            let (_, told) = server.end(true);
+            assert!(told.contains("port 5000, since none is given"), "{told}");
+            assert!(
+                told.contains("2 clients, 9 bytes received, 0 sent, in "),
+                "{told}"
+            );
+        }
+    });
+}
+
+#[test]
+fn ctrl_c_ends_clients_processes_and_threads() {
+    in_own_network(|| {
+        for style in STYLES {
+            let mut server = Serving::start(&format!("5000 --echo --style {style}"));
+            let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(5000)).collect();
+            let served = if style == "sequential" { 1 } else { 3 };
+            for client in &mut clients[..served] {
+                client.write_all(b"x").unwrap();
+                client.read_exact(&mut [0]).unwrap();
+            }
+            server.until(&format!("client {served}"));
+            let (rest, told) = server.end(true);
+            let ended = rest
+                .matches("was ended by this server; 1 byte received, 1 sent")
+                .count();
+            assert_eq!(ended, served, "{style}: {rest}");
+            let totals = match served {
+                1 => "1 client, 1 byte received, 1 sent, in ",
+                _ => "3 clients, 3 bytes received, 3 sent, in ",
+            };
+            assert!(told.contains(totals), "{style}: {told}");
+        }
+    });
+}
+
+#[test]
+fn children_end_with_a_parent_that_is_killed() {
+    in_own_network(|| {
+        let mut server = Serving::start("5000 --style fork");
+        let mut client = connect(5000);
+        client.write_all(b"x").unwrap();
+        server.until("1 byte");
+        kill(server.process(), Signal::SIGKILL).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        // The child may still say so itself, and then nobody has standard output open any more.
+        server.stdout.read_to_end(&mut Vec::new()).unwrap();
+        // Nor does anybody listen.
+        let refused = TcpStream::connect("127.0.0.1:5000").unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::ECONNREFUSED));
+    });
+}
+
+#[test]
+fn the_modes_echo_print_and_count() {
+    in_own_network(|| {
+        let server = Serving::start("--echo --once");
+        assert_eq!(exchange_tcp(5005, b"back"), b"back");
+        let (rest, told) = server.end(false);
+        assert!(rest.contains("client 1: 4 bytes \"back\""), "{rest}");
+        assert!(told.contains("port 5005"), "{told}");
+
+        for style in STYLES {
+            let server = Serving::start(&format!(
+                "--receive --once --recv-size 1000 --style {style}"
+            ));
+            assert_eq!(exchange_tcp(4000, &vec![b'x'; 123_457]), b"123457");
+            let (rest, told) = server.end(false);
+            assert!(
+                rest.contains("client 1 closed; 123457 bytes received, 6 sent"),
+                "{rest}"
+            );
+            assert!(!rest.contains("xx"), "only counted");
+            assert!(told.contains("port 4000"), "{told}");
+        }
+
+        for style in STYLES {
+            let program = Command::new(env!("CARGO_BIN_EXE_sockwire"));
+            let mut server =
+                Serving::spawn(program, &format!("5000 --print --once --style {style}"));
+            wait_for("it listens", || {
+                TcpStream::connect("127.0.0.1:5000").is_ok_and(|stream| {
+                    exchange(stream, b"raw \x00\xff\x1b\n", |stream| {
+                        stream.shutdown(Shutdown::Write).unwrap();
+                    })
+                    .is_empty()
+                })
+            });
+            let mut raw = Vec::new();
+            server.stdout.read_to_end(&mut raw).unwrap();
+            assert_eq!(raw, b"raw \x00\xff\x1b\n");
+            let (_, told) = server.end(false);
+            assert!(told.contains("client 1 from 127.0.0.1:"), "{told}");
+            assert!(told.contains("client 1 closed; 8 bytes received"), "{told}");
+        }
+    });
+}
+
+#[test]
+fn a_reset_is_told_from_a_close() {
+    in_own_network(|| {
+        for style in STYLES {
+            let mut server = Serving::start(&format!("5000 --style {style}"));
+            let mut stream = socket2::Socket::from(connect(5000));
+            stream.write_all(b"x").unwrap();
+            server.until("1 byte");
+            stream.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(stream);
+            server.until("client 1 reset the connection (RST); 1 byte received, 0 sent");
+            server.end(true);
+        }
+    });
+}
+
+#[test]
+fn nothing_leaks_with_many_clients() {
+    in_own_network(|| {
+        for style in STYLES {
+            let mut server = Serving::start(&format!("5000 --echo --style {style}"));
+            let threads = if style == "fork" { 1 } else { 2 };
+            wait_for("it is idle", || server.holds().1 == threads);
+            let before = server.holds();
+            for number in 1..=200 {
+                assert_eq!(exchange_tcp(5000, b"hello"), b"hello", "{style}");
+                server.until(&format!("client {number} closed; 5 bytes received, 5 sent"));
+            }
+            let mut held = Vec::new();
+            thread::scope(|scope| {
+                let running: Vec<_> = (0..50)
+                    .map(|_| scope.spawn(|| exchange_tcp(5000, &[b'y'; 500])))
+                    .collect();
+                held.extend(running.into_iter().map(|client| client.join().unwrap()));
+            });
+            assert!(held.iter().all(|echo| echo[..] == [b'y'; 500]), "{style}");
+            wait_for("all is given back", || server.holds() == before);
+            let (_, told) = server.end(true);
+            assert!(
+                told.contains("250 clients, 26000 bytes received, 26000 sent"),
+                "{told}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_taken_port_names_its_owner() {
+    in_own_network(|| {
+        let first = Serving::start("5000");
+        for words in [
+            "serve 5000",
+            "serve 5000 -4",
+            "serve 5000 --no-reuseaddr",
+            "listen http 5000",
+        ] {
+            let second = sockwire(words);
+            if words.contains("http") && said(&second).contains("not in this version") {
+                continue;
+            }
+            assert_eq!(second.status.code(), Some(2), "{words}: {}", said(&second));
+            let owner = format!("taken by sockwire[{}] on [::]:5000", first.child.id());
+            assert!(said(&second).contains(&owner), "{}", said(&second));
+            assert!(
+                said(&second).contains("sockwire serve 5001"),
+                "{}",
+                said(&second)
+            );
+        }
+        first.end(true);
+
+        let first = Serving::start("-u 5000");
+        let second = sockwire("serve udp 5000");
+        assert_eq!(second.status.code(), Some(2));
+        assert!(
+            said(&second).contains("taken by sockwire["),
+            "{}",
+            said(&second)
+        );
+        first.end(true);
+    });
+}
+
+#[test]
+fn time_wait_is_explained_and_gone_round_only_by_both() {
+    in_own_network(|| {
+        for (first, second, works) in [
+            ("--no-reuseaddr", "--no-reuseaddr", false),
+            ("--no-reuseaddr", "", false),
+            ("", "--no-reuseaddr", false),
+            ("", "", true),
+        ] {
+            // Each with a port of its own, since the states stay.
+            let port = 5000 + u16::from(first.is_empty()) * 2 + u16::from(second.is_empty());
+            let mut server = Serving::start(&format!("{port} {first}"));
+            let mut client = connect(port);
+            client.write_all(b"x").unwrap();
+            server.until("1 byte");
+            // The server closes first: TIME-WAIT is on its side.
+            server.end(true);
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            drop(client);
+            let mut again = Command::new(env!("CARGO_BIN_EXE_sockwire"));
+            again.arg("--quiet");
+            if works {
+                let mut again = Serving::spawn(again, &format!("{port} {second}"));
+                again.until("Ctrl-C ends");
+                again.end(true);
+            } else {
+                let again = sockwire(&format!("serve {port} {second}"));
+                assert_eq!(again.status.code(), Some(2), "{first}, then {second}");
+                let told = said(&again);
+                assert!(
+                    told.contains("TIME-WAIT") && told.contains("SO_REUSEADDR"),
+                    "{told}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_low_port_needs_a_right() {
+    in_own_network(|| {
+        let without = Command::new("setpriv")
+            .args([
+                "--bounding-set",
+                "-net_bind_service",
+                "--inh-caps",
+                "-net_bind_service",
+            ])
+            .arg(env!("CARGO_BIN_EXE_sockwire"))
+            .args(["serve", "80"])
+            .output();
+        let Ok(output) = without else {
+            return testing::skipped("no setpriv command here");
+        };
+        let told = said(&output);
+        if told.starts_with("setpriv") {
+            return testing::skipped(told.trim());
+        }
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        for part in [
+            "ip_unprivileged_port_start = 1024",
+            "sudo ",
+            "setcap cap_net_bind_service+ep",
+            "sockwire serve 5000",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    });
+}
+
+#[test]
+fn one_socket_takes_both_versions_unless_told() {
+    in_own_network(|| {
+        if TcpStream::connect("[::1]:1")
+            .is_err_and(|error| error.raw_os_error() != Some(libc::ECONNREFUSED))
+        {
+            return testing::skipped("no IPv6 here");
+        }
+        for (words, four, six) in [
+            ("5000", true, true),
+            ("5000 -4", true, false),
+            ("5000 -6", false, true),
+            ("5000 --bind 127.0.0.1", true, false),
+            ("5000 --bind ::1", false, true),
+        ] {
+            let mut server = Serving::start(words);
+            for (address, works) in [("127.0.0.1:5000", four), ("[::1]:5000", six)] {
+                let client = TcpStream::connect(address);
+                assert_eq!(client.is_ok(), works, "{words}: {address}");
+                if works {
+                    server.until(&format!("from {}:", address.trim_end_matches(":5000")));
+                }
+            }
+            server.end(true);
+        }
+        let elsewhere = sockwire("serve --bind 192.0.2.1 5000");
+        assert_eq!(elsewhere.status.code(), Some(4), "{}", said(&elsewhere));
+        assert!(said(&elsewhere).contains("no address of this machine"));
+    });
+}
+
+#[test]
+fn datagrams_have_boundaries_and_no_disconnect() {
+    in_own_network(|| {
+        let mut server = Serving::start("-u --echo --recv-size 8");
+        let to: SocketAddr = ([127, 0, 0, 1], 5005).into();
+        let [one, two] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let echo = |socket: &UdpSocket, bytes: &[u8]| {
+            socket.send_to(bytes, to).unwrap();
+            let mut buffer = [0; 64];
+            let (len, from) = socket.recv_from(&mut buffer).unwrap();
+            assert_eq!(from, to);
+            buffer[..len].to_vec()
+        };
+        assert_eq!(echo(&one, b"first"), b"first");
+        assert_eq!(echo(&two, b""), b"");
+        assert_eq!(echo(&one, b"too long a datagram"), b"too long");
+        server.until(&format!("client 1 from {}", one.local_addr().unwrap()));
+        server.until("client 1: datagram of 5 bytes \"first\"");
+        server.until(&format!("client 2 from {}", two.local_addr().unwrap()));
+        server.until("client 2: empty datagram; it has no data, and is no disconnect");
+        server.until(
+            "client 1: datagram cut to 8 bytes \"too long\": it was longer than --recv-size 8",
+        );
+        let (_, told) = server.end(true);
+        assert!(
+            told.contains("2 clients, 13 bytes received, 13 sent"),
+            "{told}"
+        );
+        for words in ["serve -u --receive", "serve -u --style fork"] {
+            assert_eq!(sockwire(words).status.code(), Some(2), "{words}");
+        }
+    });
+}
+
+#[test]
+fn unix_sockets_are_at_paths_or_abstract() {
+    let path = Temporary::new("serve");
+    for style in STYLES {
+        let mut server = Serving::start(&format!("-U {} --echo --style {style}", path.path()));
+        let stream = UnixStream::connect(&path.0).unwrap();
+        let echo = exchange(stream, b"hello", |stream| {
+            stream.shutdown(Shutdown::Write).unwrap()
+        });
+        assert_eq!(echo, b"hello");
+        server.until("client 1 from unnamed");
+        server.until("client 1 closed; 5 bytes received, 5 sent");
+        server.end(true);
+        assert!(
+            !path.0.exists(),
+            "{style}: the path is gone with the server"
+        );
+    }
+    // What a dead server left behind is replaced; a live one's and other files are not.
+    drop(UnixListener::bind(&path.0).unwrap());
+    let server = Serving::start(&format!("unix {}", path.path()));
+    let second = sockwire(&format!("serve unix {}", path.path()));
+    assert_eq!(second.status.code(), Some(2));
+    assert!(
+        said(&second).contains("another process has it open"),
+        "{}",
+        said(&second)
+    );
+    server.end(true);
+    fs::write(&path.0, "precious").unwrap();
+    let third = sockwire(&format!("serve unix {}", path.path()));
+    assert_eq!(third.status.code(), Some(2));
+    assert!(said(&third).contains("no socket"), "{}", said(&third));
+    assert_eq!(fs::read(&path.0).unwrap(), b"precious");
+
+    let name = format!("sockwire-serve-{}", std::process::id());
+    let mut server = Serving::start(&format!("-uU @{name} --echo"));
+    let address = UnixAddress::from_abstract_name(&name).unwrap();
+    let anonymous = UnixDatagram::unbound().unwrap();
+    anonymous.send_to_addr(b"one", &address).unwrap();
+    server.until("client 1: datagram of 3 bytes \"one\"");
+    server.until("client 1 gets no answer: its socket is not bound to an address");
+    let named = UnixAddress::from_abstract_name(format!("{name}-client")).unwrap();
+    let named = UnixDatagram::bind_addr(&named).unwrap();
+    named.send_to_addr(b"two", &address).unwrap();
+    let mut buffer = [0; 8];
+    assert_eq!(named.recv(&mut buffer).unwrap(), 3);
+    server.until(&format!("client 2 from @{name}-client"));
+    server.end(true);
+}
+
+#[test]
+fn a_full_queue_is_told_from_loss() {
+    in_own_network(|| {
+        let mut server = Serving::start("5000 --backlog 1");
+        let one = connect(5000);
+        server.until("client 1 from");
+        let waiting = [connect(5000), connect(5000)];
+        let full = server.until("which is full");
+        assert!(
+            full.contains("2 clients wait in the accept queue"),
+            "{full}"
+        );
+        let late =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        late.set_nonblocking(true).unwrap();
+        let to: SocketAddr = ([127, 0, 0, 1], 5000).into();
+        assert!(late.connect(&to.into()).is_err(), "its SYN gets no answer");
+        let ignored = server.until("ignored");
+        assert!(
+            ignored.contains("ListenOverflows") && ignored.contains("no loss"),
+            "{ignored}"
+        );
+        drop((one, waiting, late));
+        server.until("client 3 closed");
+        server.end(true);
+    });
+}
+
+#[test]
+fn a_lack_of_descriptors_is_told_once_and_passes() {
+    in_own_network(|| {
+        for style in ["thread", "poll"] {
+            let mut limited = Command::new("prlimit");
+            limited.args(["--nofile=16:16", env!("CARGO_BIN_EXE_sockwire")]);
+            let mut server = Serving::spawn(limited, &format!("5000 --style {style}"));
+            server.until("Ctrl-C ends");
+            let clients: Vec<TcpStream> = (0..20).map(|_| connect(5000)).collect();
+            server.until("cannot accept the next client: this process has as many descriptors open as it may");
+            drop(clients);
+            server.until("client 20 ");
+            let (_, told) = server.end(true);
+            assert!(
+                told.contains("20 clients, 0 bytes received"),
+                "{style}: {told}"
+            );
+        }
+    });
+}
+
+#[test]
+fn words_that_cannot_be_are_refused() {
+    for (words, told) in [
+        ("serve tpc 5000", "there are: tcp, udp, unix, http, ws"),
+        ("serve 70000", "no port from 0 to 65535"),
+        ("serve /tmp/x", "sockwire serve unix PATH"),
+        ("serve -U", "needs a path"),
+        ("serve -u http 80", "spoken over TCP"),
+        ("serve --echo --print", "cannot be used with"),
+        ("serve -4 --bind ::1 5000", "no IPv4 address"),
+        ("serve --recv-size 0", "from 1 to 1048576"),
+    ] {
+        let output = sockwire(words);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(said(&output).contains(told), "{words}: {}", said(&output));
+    }
+}
