@@ -117,7 +117,7 @@ impl Cable {
     /// The wire as it is asked for.
     pub(super) fn link(&self) -> Link {
         Link {
-            delay: self.delay.unwrap_or(Link::default().delay),
+            delay: self.delay.unwrap_or_else(|| Link::default().delay),
             drops: self.drop.clone(),
             loss: self.loss,
             duplicate: self.duplicate,
