@@ -5,6 +5,7 @@ mod lan;
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Read as _},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -172,6 +173,20 @@ fn a_server_on_loopback_refuses_the_other_host_only() {
 }
 
 #[test]
+fn a_port_in_time_wait_is_taken() {
+    shows(
+        "address-in-use",
+        &[
+            "/proc/net/tcp: 1 in TIME-WAIT",
+            "EADDRINUSE",
+            "since the first server had not set it",
+            "# it does not start",
+        ],
+        &["bind works all the same"],
+    );
+}
+
+#[test]
 fn close_with_unread_data_resets_and_loses() {
     shows(
         "unread-data",
@@ -309,6 +324,24 @@ fn the_recording_holds_the_packets_of_both_versions() {
 }
 
 #[test]
+fn calls_are_told_in_the_words_of_a_language() {
+    if !private_network() {
+        return;
+    }
+    let shown = text(&run(&[
+        "lab",
+        "mistake",
+        "empty-datagram",
+        "--calls",
+        "python",
+    ]));
+    assert!(
+        shown.contains(".recvfrom(1024)") && !shown.contains("MSG_NOSIGNAL"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn it_is_drawn_in_ascii() {
     if !private_network() {
         return;
@@ -353,10 +386,7 @@ fn where_namespaces_are_refused_it_says_why() {
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains("cannot play no-break in a private network"),
-        "{said}"
-    );
+    assert!(said.contains("cannot make a private network"), "{said}");
     assert!(said.contains("max_user_namespaces"), "{said}");
 }
 
@@ -368,17 +398,22 @@ fn nobody_is_left_when_it_is_interrupted_or_killed() {
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
         // A program of its own name, so that its processes are told from those of other tests.
         let program = copy_of_program(&format!("mistake-{signal}"));
-        let child = Command::new(&program.0)
+        let mut child = Command::new(&program.0)
             .args(["lab", "mistake", "parent-keeps"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut shown = String::new();
+        // From now on it catches signals, and has nobody at work any more who tests what is allowed.
+        output.read_line(&mut shown).unwrap();
         // The program itself, and the child that its server has forked.
         until(|| processes_of(&program) == 2);
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
-        let output = child.wait_with_output().unwrap();
+        output.read_to_string(&mut shown).unwrap();
+        let status = child.wait().unwrap();
         if signal == Signal::SIGINT {
-            let shown = text(&output);
+            assert!(status.success(), "{status} {shown}");
             assert!(shown.contains("\nnext: "), "{shown}");
             assert!(!shown.contains("\nright: "), "{shown}");
         }

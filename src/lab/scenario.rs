@@ -114,7 +114,7 @@ impl fmt::Display for Call {
             Self::ConnectWithin(port, milliseconds) => {
                 write!(f, "connect to {port} within {milliseconds} ms")
             }
-            Self::ConnectNobody(port) => write!(f, "connect to {port} of an absent host"),
+            Self::ConnectNobody(port) => write!(f, "connect to {port} of nobody"),
             Self::Send(text) => write!(f, "send {text:?}"),
             Self::Receive(_) => f.write_str("recv"),
             Self::ReceiveEnd => f.write_str("recv the end"),
@@ -245,7 +245,7 @@ pub static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "filtered",
-        title: "every SYN is dropped without a word: connect times out",
+        title: "every SYN is dropped silently: connect times out",
         client: &[Call::ConnectWithin(5000, 4000), Call::Close],
         server: &[Call::Listen(5000)],
         drops: &[Drop {
@@ -261,7 +261,7 @@ pub static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "no-host",
-        title: "an address that nobody has: ARP asks, and connect fails",
+        title: "an address that nobody has: ARP is not answered",
         client: &[Call::ConnectNobody(5000), Call::Close],
         server: &[],
         drops: &[],

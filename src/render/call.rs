@@ -62,7 +62,7 @@ impl Language {
             (Self::Java, Ok(answer)) => gives(&java::answer(&called.call, answer)),
             (Self::Java, Err(error)) => format!(" throws {}", java::error(&called.call, *error)),
         };
-        if called.took >= WAITED {
+        if called.took >= WAITED && waits(&called.call) {
             text.push_str("  blocked ");
             text.push_str(&duration(called.took));
         }
@@ -92,6 +92,22 @@ pub fn sockaddr_of(address: &Address) -> String {
     let mut text = String::new();
     sockaddr::explain(address, &mut text);
     text
+}
+
+/// Calls that may wait for somebody else; that others take long is the machine's affair.
+const fn waits(call: &Call) -> bool {
+    !matches!(
+        call,
+        Call::Socket { .. }
+            | Call::SetSockOpt { .. }
+            | Call::Bind { .. }
+            | Call::Listen { .. }
+            | Call::Shutdown { .. }
+            | Call::Close { .. }
+            | Call::GetSockName { .. }
+            | Call::GetPeerName { .. }
+            | Call::Fork
+    )
 }
 
 /// Addresses that crossed the border to the kernel, either way.

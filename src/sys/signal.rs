@@ -79,13 +79,7 @@ impl Interruptible {
     /// # Errors
     /// When the kernel refuses the handler.
     pub fn this_thread() -> io::Result<Self> {
-        let action = SigAction::new(
-            SigHandler::Handler(on_nothing),
-            SaFlags::empty(),
-            SigSet::empty(),
-        );
-        // SAFETY: `on_nothing` does nothing.
-        unsafe { sigaction(Signal::SIGUSR1, &action)? };
+        interrupt_at(Signal::SIGUSR1, on_nothing)?;
         SigSet::all().thread_unblock()?;
         let thread = nix::unistd::gettid().as_raw();
         Ok(Self { thread })

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Mistake, Seen, Stage, Version, ms};
+use super::{Mistake, Seen, Stage, Version, closing::waits_for_the_end, ms};
 use crate::{
-    call::Call,
+    call::{Call, Choice},
     lab::{scenario::Host, wire::What},
     sockets::Socket,
     time::SECOND,
@@ -162,7 +162,7 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
         },
     },
     rule: "Give listen a generous backlog (128; the kernel's own limit is net.core.somaxconn), and accept without delay.",
-    next: "loopback-bind",
+    next: "address-in-use",
 };
 
 /// Three connections, one after the other; the server hears when the third one begins.
@@ -194,6 +194,106 @@ fn connects(seen: &Seen) -> Vec<i64> {
     });
     let took = calls.filter_map(|said| Some(said.called()?.took));
     took.collect()
+}
+
+pub(super) static ADDRESS_IN_USE: Mistake = Mistake {
+    name: "address-in-use",
+    title: "a server that cannot start again: its port is in TIME-WAIT",
+    habit: "sock.bind((\"\", 5000)), without SO_REUSEADDR, and the server is started again at once",
+    wrong: Version {
+        title: "the server closes first, ends, and binds again",
+        client: waits_for_the_end,
+        server: |stage| {
+            serve_and_end(stage, stage.stream()?)?;
+            let again = stage.stream()?;
+            let refused = again.bind(&stage.server()).is_err();
+            // Too late: the connection that is left is of a socket without it.
+            again.set(Choice::ReuseAddr, 1)?;
+            if refused && again.bind(&stage.server()).is_err() {
+                stage.note("it does not start");
+            }
+            Ok(())
+        },
+        see: |seen| {
+            let refused = seen.failed(Host::Server, libc::EADDRINUSE).count();
+            let fin = [Host::Server, Host::Client].map(|host| seen.packets(host, What::Fin).next());
+            let waits = seen.notes().any(|note| note.contains(TIME_WAIT));
+            let mut sentences = Vec::new();
+            if let [Some(server), Some(client)] = fin
+                && server.time < client.time
+                && waits
+            {
+                sentences.push(format!(
+                    "The server sent the first FIN (packet {}), so its kernel keeps the connection in TIME-WAIT for a \
+                     minute, though every descriptor is closed: a late segment of it must not reach a new connection.",
+                    server.number
+                ));
+            }
+            if refused == 2 {
+                sentences.push(
+                    "bind failed, EADDRINUSE; and again with SO_REUSEADDR, since the first server had not set it: both \
+                     must."
+                        .to_owned(),
+                );
+            }
+            sentences
+        },
+    },
+    right: Version {
+        title: "both servers set SO_REUSEADDR before bind",
+        client: waits_for_the_end,
+        server: |stage| {
+            let reusing = || {
+                let socket = stage.stream()?;
+                socket.set(Choice::ReuseAddr, 1)?;
+                io::Result::Ok(socket)
+            };
+            serve_and_end(stage, reusing()?)?;
+            reusing()?.bind(&stage.server())
+        },
+        see: |seen| {
+            let bound = seen.calls(Host::Server, |call| {
+                matches!(call.call, Call::Bind { .. }) && call.result.is_ok()
+            });
+            let waits = seen.notes().any(|note| note.contains(TIME_WAIT));
+            let sentence =
+                "The old connection is in TIME-WAIT as before, and bind works all the same.";
+            (bound.count() == 2 && waits)
+                .then(|| sentence.to_owned())
+                .into_iter()
+                .collect()
+        },
+    },
+    rule: "A server sets SO_REUSEADDR before it binds, always; a second server that listens is refused even so.",
+    next: "loopback-bind",
+};
+
+const TIME_WAIT: &str = "in TIME-WAIT";
+
+/// A server with one client, of which nothing is left but what its kernel keeps.
+fn serve_and_end(stage: &Stage, listener: Socket) -> io::Result<()> {
+    listener.bind(&stage.server())?;
+    listener.listen(5)?;
+    stage.cue();
+    drop(listener.accept()?);
+    drop(listener);
+    // The client closes in its turn, and the last segments travel.
+    stage.pause();
+    stage.pause();
+    let table = fs::read_to_string("/proc/thread-self/net/tcp")?;
+    let count = time_waits(&table);
+    stage.note(format!(
+        "the server has ended; /proc/net/tcp: {count} {TIME_WAIT}"
+    ));
+    Ok(())
+}
+
+/// Connections in TIME-WAIT, which is state 06 of `/proc/net/tcp`, in the fourth column.
+fn time_waits(table: &str) -> usize {
+    let states = table
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(3));
+    states.filter(|state| *state == "06").count()
 }
 
 /// What the kernel of this network has ignored because a queue was full.
@@ -241,6 +341,14 @@ impl Drops {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_in_time_wait_are_counted() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue\n   \
+                     0: 0200000A:1388 0100000A:A028 06 00000000:00000000\n   \
+                     1: 0200000A:1388 00000000:0000 0A 00000000:00000000\n";
+        assert_eq!((time_waits(table), time_waits("")), (1, 0));
+    }
 
     #[test]
     fn counters_are_found_by_their_names() {

@@ -81,6 +81,7 @@ pub static ALL: &[&Mistake] = &[
     &processes::ZOMBIES,
     &listening::FULL_QUEUE,
     &listening::LOOPBACK_BIND,
+    &listening::ADDRESS_IN_USE,
     &closing::UNREAD_DATA,
     &closing::SHUTDOWN_READ,
     &closing::MAKEFILE,

@@ -91,6 +91,7 @@ pub(super) fn answer(answer: &Answer) -> String {
             let cut = if *cut { " (the rest is cut)" } else { "" };
             format!("{} {}{cut} {}", data.len, text(data), spelled(from))
         }
+        Answer::Ready(fds) if fds.is_empty() => "0".to_owned(),
         Answer::Ready(fds) => format!("{} {{{}}}", fds.len(), list(fds, i32::to_string)),
         Answer::Address(address) => format!("0 {}", spelled(address)),
         Answer::Addresses(addresses) => format!("0 {{{}}}", list(addresses, ToString::to_string)),

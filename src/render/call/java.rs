@@ -91,6 +91,7 @@ pub(super) fn answer(call: &Call, answer: &Answer) -> String {
             let cut = if *cut { " (the rest is cut)" } else { "" };
             format!("{} {}{cut}", shown(from), text(data))
         }
+        Answer::Ready(fds) if fds.is_empty() => "0".to_owned(),
         Answer::Ready(fds) => format!("{} [{}]", fds.len(), list(fds, |fd| format!("s{fd}"))),
         Answer::Address(address) => shown(address),
         Answer::Addresses(addresses) => {

@@ -358,6 +358,9 @@ fn only_a_wait_is_told() {
     assert!(!Language::C.line(&accept).contains("blocked"));
     accept.took = 20_130_000;
     assert!(Language::C.line(&accept).ends_with("  blocked 20.13 ms"));
+    let mut fork = called(Call::Fork, Ok(Answer::Process(0)));
+    fork.took = SECOND;
+    assert_eq!(Language::C.line(&fork), "fork() = 0");
     accept.took = 2 * SECOND;
     assert!(Language::Python.line(&accept).ends_with("  blocked 2.00 s"));
 }

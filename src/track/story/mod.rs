@@ -152,6 +152,13 @@ impl Story {
         }
     }
 
+    /// A server listens from now on, where all of them are known.
+    pub fn listens(&mut self, socket: SocketAddr) {
+        if let Some(listening) = &mut self.options.listening {
+            listening.push(socket);
+        }
+    }
+
     /// A packet. Packets come in the order of their times; those that belong to no flow tell nothing. True for one that
     /// gets a row of its own, now or later.
     pub fn packet(&mut self, packet: &Packet<'_>, sight: Sight, out: &mut Vec<Item>) -> bool {

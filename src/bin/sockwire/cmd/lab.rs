@@ -17,7 +17,7 @@ use sockwire::{
     capture::{self, CaptureError},
     lab::{
         self, Drop, Event, Host, LabError, Link, Plan, Scenario, loopback, namespaces,
-        refusal::{self, Way},
+        refusal::{self, Refusal, Way},
         scenario, smoltcp,
     },
     sys::{machine::Machine, signal::Stop},
@@ -117,7 +117,7 @@ impl Cable {
     /// The wire as it is asked for.
     pub(super) fn link(&self) -> Link {
         Link {
-            delay: self.delay.unwrap_or(Link::default().delay),
+            delay: self.delay.unwrap_or_else(|| Link::default().delay),
             drops: self.drop.clone(),
             loss: self.loss,
             duplicate: self.duplicate,
@@ -295,50 +295,24 @@ fn choose(plan: &Plan, asked: Option<Ground>) -> Result<Chosen, Failure> {
         }
         Some(Ground::Namespaces) | None => {}
     }
-    match test() {
-        Ok(way) => Ok(Chosen::Namespaces(way)),
-        Err(no) if asked.is_none() && smoltcp::suits(plan).is_ok() => {
-            let why = Some(no.why);
-            Ok(Chosen::Smoltcp { why })
-        }
-        Err(no) => Err(no.failure(plan.scenario.name)),
+    let refusal: Result<Refusal, io::Error> = match refusal::test(&Machine::look()) {
+        Ok(Ok(way)) => return Ok(Chosen::Namespaces(way)),
+        Ok(Err(refusal)) => Ok(refusal),
+        Err(error) => Err(error),
+    };
+    let why = match &refusal {
+        Ok(refusal) => refusal.to_string(),
+        Err(error) => format!("private networks cannot be tested: {error}"),
+    };
+    if asked.is_none() && smoltcp::suits(plan).is_ok() {
+        return Ok(Chosen::Smoltcp { why: Some(why) });
     }
-}
-
-/// A private network is not to be had.
-struct No {
-    why: String,
-    cures: Vec<String>,
-}
-
-/// How this process may make a private network.
-fn test() -> Result<Way, No> {
-    match refusal::test(&Machine::look()) {
-        Ok(Ok(way)) => Ok(way),
-        Ok(Err(refusal)) => Err(No {
-            why: refusal.to_string(),
-            cures: refusal.cures(&machine::program()),
-        }),
-        Err(error) => Err(No {
-            why: format!("private networks cannot be tested: {error}"),
-            cures: Vec::new(),
-        }),
-    }
-}
-
-impl No {
-    fn failure(self, name: &str) -> Failure {
-        let Self { why, cures } = self;
-        let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-        not_permitted(anyhow!(
-            "cannot play {name} in a private network: {why}{cures}"
-        ))
-    }
-}
-
-/// How this process may make a private network in which `name` is played.
-fn private_network(name: &str) -> Result<Way, Failure> {
-    test().map_err(|no| no.failure(name))
+    let cures = refusal.map_or_else(|_| Vec::new(), |r| r.cures(&machine::program()));
+    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
+    let name = plan.scenario.name;
+    Err(not_permitted(anyhow!(
+        "cannot play {name} in a private network: {why}{cures}"
+    )))
 }
 
 /// The loopback ground watches a real interface.

@@ -13,6 +13,11 @@ use super::{Exit, Failure, machine};
 
 /// The failure that `error` asks for.
 pub(crate) fn failure(error: CaptureError) -> Failure {
+    failure_without_root(error, "sockwire lab")
+}
+
+/// The same, where `lab` does without the right.
+pub(crate) fn failure_without_root(error: CaptureError, lab: &str) -> Failure {
     let exit = match &error {
         CaptureError::NotPermitted {
             capability,
@@ -20,7 +25,7 @@ pub(crate) fn failure(error: CaptureError) -> Failure {
             ..
         } => {
             let final_rights = Marks::look().no_new_privileges;
-            let message = ways_out(&error, capability, *effective, final_rights);
+            let message = ways_out(&error, capability, *effective, final_rights, lab);
             return Failure::new(Exit::NotPermitted, anyhow!(message));
         }
         CaptureError::NoSuchInterface { .. } | CaptureError::NoSuchNamespace { .. } => Exit::NoSuch,
@@ -64,10 +69,16 @@ pub(crate) fn private_network() -> Result<Way, Failure> {
 
 /// The message: what is missing, then sudo, setcap and the lab, with the program's real path (sudo's own path hides
 /// `~/.cargo/bin`). With `final_rights` (no_new_privs), sudo and setcap have no effect.
-fn ways_out(error: &CaptureError, capability: &str, effective: bool, final_rights: bool) -> String {
-    const LAB: &str = "\n  without root:  sockwire lab";
+fn ways_out(
+    error: &CaptureError,
+    capability: &str,
+    effective: bool,
+    final_rights: bool,
+    lab: &str,
+) -> String {
+    let lab = format!("\n  without root:  {lab}");
     if final_rights {
-        return format!("{error}\n  no_new_privs:  {}{LAB}", machine::NO_NEW_PRIVS);
+        return format!("{error}\n  no_new_privs:  {}{lab}", machine::NO_NEW_PRIVS);
     }
     let program = machine::program();
     let mut message = format!("{error}\n  once:          sudo {}", again());
@@ -77,7 +88,7 @@ fn ways_out(error: &CaptureError, capability: &str, effective: bool, final_right
              \n                 (again after each rebuild; no effect on a nosuid mount)"
         ));
     }
-    message + LAB
+    message + &lab
 }
 
 /// This command line as a shell must be given it to run it again, with the program's real path.
@@ -116,6 +127,7 @@ mod tests {
             capability,
             effective,
             false,
+            "sockwire lab",
         )
     }
 
@@ -128,7 +140,8 @@ mod tests {
 
     #[test]
     fn no_way_is_offered_that_no_new_privs_closes() {
-        let text = ways_out(&refused("CAP_NET_RAW", false), "CAP_NET_RAW", false, true);
+        let error = refused("CAP_NET_RAW", false);
+        let text = ways_out(&error, "CAP_NET_RAW", false, true, "sockwire lab");
         assert!(text.contains("missing capability CAP_NET_RAW (effective)"));
         assert!(text.contains("no_new_privs") && text.contains("sockwire lab"));
         assert!(

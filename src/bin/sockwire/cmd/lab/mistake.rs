@@ -22,14 +22,15 @@ use sockwire::{
     time::Time,
 };
 
-use super::{Keeping, Recording, drawing::Drawing, failed, not_permitted, private_network};
-use crate::cmd::{Exit, Failure, Global, Outcome, output};
+use super::{Keeping, Recording, drawing::Drawing, failed, not_permitted};
+use crate::cmd::{Exit, Failure, Global, Outcome, output, permission, talk::LanguageWord};
 
 const EXAMPLES: &str = "\
 Examples:
   sockwire lab mistake                     what there is
   sockwire lab mistake parent-keeps        a forked child closes, and no FIN leaves
   sockwire lab mistake full-queue -w my.pcapng
+  sockwire lab mistake no-break --calls python
 ";
 
 /// What a sockets course warns of, played wrong and right, its calls beside its packets; no root needed
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// What to play; "list" says what there is
     #[arg(value_parser = PossibleValuesParser::new(names()), hide_possible_values = true)]
     name: Option<String>,
+    /// The calls in the spelling of this language
+    #[arg(long, value_name = "LANGUAGE", default_value = "c")]
+    calls: LanguageWord,
     #[command(flatten)]
     keeping: Keeping,
 }
@@ -66,7 +70,7 @@ fn list() -> Outcome {
 }
 
 fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
-    let mut way = private_network(mistake.name)?;
+    let mut way = permission::private_network()?;
     let stop = Stop::install()
         .context("cannot catch signals")
         .map_err(not_permitted)?;
@@ -75,8 +79,9 @@ fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
     let page = Page {
         columns: output::columns().clamp(60, 80),
         ascii: global.ascii,
+        language: args.calls.into(),
     };
-    page.line(&format!("{}: {}", mistake.name, mistake.title))?;
+    page.paragraph(&format!("{}: ", mistake.name), mistake.title)?;
     page.paragraph("people write: ", mistake.habit)?;
     page.paragraph(
         "ground: ",
@@ -130,6 +135,7 @@ fn observed(version: &Version, seen: &Seen) -> Vec<String> {
 struct Page {
     columns: usize,
     ascii: bool,
+    language: Language,
 }
 
 impl Page {
@@ -251,12 +257,53 @@ fn call_line(at: &str, said: &Said, times: &Times, page: &Page) -> String {
             let took = mistake::ms(times.end.since(said.time));
             format!(
                 "{}, {} times in {took}",
-                Language::C.line(call),
+                page.language.line(call),
                 times.count
             )
         }
-        Ok(call) => Language::C.line(call),
+        Ok(call) => page.language.line(call),
         Err(note) => format!("# {note}"),
     };
     page.wrapped(&format!("{at} {who:<6}  "), &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use sockwire::call::{Answer, Data};
+
+    use super::*;
+
+    fn recv(nanos: i64, by_child: bool, bytes: &[u8]) -> Said {
+        Said {
+            time: Time::from_nanos(nanos),
+            host: Host::Server,
+            by_child,
+            said: Ok(Called {
+                call: Call::Recv { fd: 4, size: 9 },
+                result: Ok(Answer::Data(Data::of(bytes))),
+                took: 5,
+            }),
+        }
+    }
+
+    #[test]
+    fn the_same_call_again_and_again_is_told_once() {
+        let said: Vec<_> = [
+            (10, false, "x"),
+            (20, false, ""),
+            (30, false, ""),
+            (35, true, ""),
+            (40, false, ""),
+        ]
+        .into_iter()
+        .map(|(nanos, by_child, text)| recv(nanos, by_child, text.as_bytes()))
+        .collect();
+        let folded = fold(&said);
+        let counts: Vec<_> = folded
+            .iter()
+            .map(|(said, times)| (said.time.nanos(), times.count))
+            .collect();
+        assert_eq!(counts, [(10, 1), (20, 3), (35, 1)]);
+        assert_eq!(folded[1].1.end, Time::from_nanos(45));
+    }
 }

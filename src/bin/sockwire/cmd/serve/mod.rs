@@ -25,7 +25,7 @@ use sockwire::{
 
 use super::{
     Exit, Failure, Global, Numeric, Outcome, number,
-    talk::{self, Place, Watching},
+    talk::{self, Place, Program, Watching},
 };
 use words::Lines;
 
@@ -351,8 +351,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         recv_size: args.recv_size,
         ascii: global.ascii,
     };
-    let (place, address) = in_lab(&plan);
-    let kind = plan.kind.socket();
+    let (place, other) = in_lab(&plan);
     let watching = args.watching.clone();
     let quiet = global.clone();
     let program = move |journal: &Journal| {
@@ -380,20 +379,22 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     )
 }
 
-/// Where a client in a private network finds the server, and which end the server is.
-fn in_lab(plan: &Plan) -> (Place, Address) {
+/// Where the server is in a private network of its own, and the client that it gets there.
+fn in_lab(plan: &Plan) -> (Place, impl FnOnce() -> Program + use<>) {
     let place = Place {
         host: Host::Server,
-        family: match (&plan.address, plan.both) {
-            (_, true) => Family::Inet,
-            (address, false) => address.family(),
+        family: match (plan.address.family(), plan.both) {
+            // One socket takes IPv4 as well: what the other labs speak.
+            (Family::Inet6, true) => Family::Inet,
+            (family, _) => family,
         },
     };
-    let address = match &plan.address {
-        Address::Ip(address) => SocketAddr::new(place.addresses()[1], address.port()).into(),
-        unix => unix.clone(),
-    };
-    (place, address)
+    let mut address = plan.address.clone();
+    if let Address::Ip(ip) = &mut address {
+        ip.set_ip(place.addresses()[1]);
+    }
+    let kind = plan.kind.socket();
+    (place, move || talk::hello(kind, address))
 }
 
 /// What is done with each stream client.

@@ -2,12 +2,15 @@
 
 use std::{
     io,
+    net::SocketAddr,
     ops::ControlFlow,
     sync::mpsc::{Receiver, Sender, channel as words_between},
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use nix::sys::signal::SigSet;
 use sockwire::{
+    call::Address,
     frame::{Batch, Direction, Record},
     lab::{
         Event as Happened, Host, LabError, Transit,
@@ -107,6 +110,8 @@ pub(super) fn run(
         active: now(),
         packets: [0; 2],
     };
+    // Signals are the program's: they end its blocking calls, as they do without a lab.
+    let _ = SigSet::all().thread_block();
     let played = hosts::run(
         &link,
         place.addresses(),
@@ -117,6 +122,7 @@ pub(super) fn run(
             Err(_) => ControlFlow::Break(()),
         },
     );
+    let _ = SigSet::all().thread_unblock();
     lab.close()?;
     match (lab.outcome, played) {
         (Some(outcome), _) => outcome,
@@ -208,16 +214,21 @@ impl Lab {
 
     /// Takes what both programs have told, and how they ended.
     fn hear(&mut self) {
-        let (ready, active) = (&mut self.ready, &mut self.active);
+        let active = &mut self.active;
+        let mut listening = None;
         self.timeline.hear(&mut self.hearer, |host, event| {
             *active = now();
-            if host == Host::Server
-                && let Event::Listening(_) = event
-                && let Some(ready) = ready.take()
-            {
-                let _ = ready.send(());
+            if let (Host::Server, Event::Listening(Address::Ip(address))) = (host, event) {
+                listening = Some(address.port());
             }
         });
+        if let Some(port) = listening {
+            let server = SocketAddr::new(self.place.addresses()[1], port);
+            self.timeline.story(|story, _| story.listens(server));
+            // A client that waits for this begins; one that has ended does not mind.
+            let ready = self.ready.take();
+            let _ = ready.map(|ready| ready.send(()));
+        }
         while let Ok(said) = self.said.try_recv() {
             match said {
                 Said::Began(thread) => self.thread = Some(thread),

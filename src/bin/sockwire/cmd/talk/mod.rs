@@ -57,7 +57,7 @@ pub(crate) struct Watching {
 
 /// The words for [`Language`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LanguageWord {
+pub(crate) enum LanguageWord {
     C,
     Python,
     Java,

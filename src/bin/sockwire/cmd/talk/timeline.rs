@@ -56,6 +56,8 @@ pub(super) struct Timeline {
     own: Option<Own>,
     /// The conversation that items are about, and whether it is shown.
     current: (Option<Label>, bool),
+    /// Titles of the row to come: what happened before it stands above them.
+    ahead: Vec<Item>,
     /// The conversation that the last row was about.
     shown: Option<Label>,
     /// Events whose turn has not come.
@@ -95,12 +97,17 @@ impl Timeline {
             decoder: Decoder::default(),
             decoded: Decoded::default(),
             tracker: Tracker::default(),
-            story: Story::new(StoryOptions::default()),
+            story: Story::new(StoryOptions {
+                // On an interface, packets must tell; of two hosts of our own, everything is known.
+                listening: options.two.then(Vec::new),
+                ..StoryOptions::default()
+            }),
             layout: options.ladder.layout,
             ladder: Ladder::new(options.ladder),
             items: Vec::new(),
             own: options.own_only.then(Own::default),
             current: (None, true),
+            ahead: Vec::new(),
             shown: None,
             waiting: BTreeMap::new(),
             begun: HashMap::new(),
@@ -199,6 +206,8 @@ impl Timeline {
         self.items.clear();
         let held = self.story.held_since().unwrap_or(seen);
         self.calls_before(held.min(seen))?;
+        // The program itself speaks as well, and not on a line that has begun.
+        self.interrupt();
         self.write()
     }
 
@@ -220,11 +229,18 @@ impl Timeline {
         if !self.current.1 {
             return Ok(());
         }
+        if let Item::Flow(_) | Item::Section(_) = item {
+            self.ahead.push(item.clone());
+            return Ok(());
+        }
         if let Item::Row(row) = item {
             self.calls_before(row.sent)?;
         }
         self.interrupt();
         self.write()?;
+        for title in self.ahead.drain(..) {
+            self.ladder.write(&title, &mut io::stderr())?;
+        }
         self.ladder.write(item, &mut io::stderr())
     }
 

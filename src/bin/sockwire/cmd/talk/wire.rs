@@ -6,7 +6,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::anyhow;
 use nix::sys::signal::SigSet;
 use sockwire::{
     capture::{self, CaptureError, Live, Purpose},
@@ -37,12 +36,13 @@ const FAREWELL: i64 = 50 * MILLISECOND;
 pub(super) fn run(watching: &Watching, global: &Global, program: Program, words: Words) -> Outcome {
     let live = open(global)?;
     let (teller, hearer) = channel::open().map_err(in_vain)?;
+    let origin = now();
     // The one that shows is nobody's child: a program that waits for its children does not meet it.
     match process::split().map_err(in_vain)? {
         Side::Child => {
             if let Ok(Side::Child) = process::split() {
                 drop(teller);
-                if let Err(failure) = show(watching, global, live, hearer, words) {
+                if let Err(failure) = show(watching, global, origin, (live, hearer), words) {
                     output::talk(format_args!("sockwire: {:#}", failure.error));
                 }
             }
@@ -80,26 +80,23 @@ fn open(global: &Global) -> Result<Live, Failure> {
     Ok(live)
 }
 
-/// The right is missing; beside the usual ways out there is one of this command's own.
+/// The right is missing.
 fn refused() -> Failure {
-    let failure = permission::failure(CaptureError::NotPermitted {
+    let error = CaptureError::NotPermitted {
         operation: "watch the packets of this program".to_owned(),
         capability: "CAP_NET_RAW",
         effective: false,
-    });
-    let error = anyhow!(
-        "{}\n  without root:  --lab instead of --wire: both ends in a private network",
-        failure.error
-    );
-    Failure::new(failure.exit, error)
+    };
+    let lab = "--lab instead of --wire, with both ends in a private network";
+    permission::failure_without_root(error, lab)
 }
 
 /// Shows everything until the program and its children have ended.
 fn show(
     watching: &Watching,
     global: &Global,
-    mut live: Live,
-    mut hearer: Hearer,
+    origin: Time,
+    (mut live, mut hearer): (Live, Hearer),
     words: Words,
 ) -> Result<(), Failure> {
     // Ctrl-C is the program's; this one ends after it.
@@ -107,7 +104,7 @@ fn show(
     privilege::give_up(global)?;
     let options = TimelineOptions {
         ladder: LadderOptions {
-            origin: Some(now()),
+            origin: Some(origin),
             ..output::ladder(Layout::Watch, false, global)
         },
         calls: watching.options(false),
