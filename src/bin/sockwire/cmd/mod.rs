@@ -2,6 +2,7 @@
 
 mod answer;
 mod capture;
+mod chart;
 mod check;
 mod craft;
 mod doctor;
@@ -227,6 +228,7 @@ enum Command {
     Respond(respond::Args),
     Echo(echo::Args),
     Lab(lab::Args),
+    Chart(chart::Args),
     Resolve(resolve::Args),
     Ports(ports::Args),
     Families(families::Args),
@@ -261,6 +263,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Respond(args)) => respond::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Chart(args)) => chart::run(args, global),
         Some(Command::Resolve(args)) => resolve::run(args, global),
         Some(Command::Ports(args)) => ports::run(args, global),
         Some(Command::Families(args)) => families::run(args, global),
