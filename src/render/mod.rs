@@ -5,6 +5,7 @@
 pub mod boxes;
 pub mod bpf;
 pub mod call;
+pub mod chart;
 pub mod explain;
 pub mod hex;
 pub mod ladder;

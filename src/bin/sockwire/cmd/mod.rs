@@ -2,6 +2,7 @@
 
 mod answer;
 mod capture;
+mod chart;
 mod check;
 mod compare;
 mod connect;
@@ -234,6 +235,7 @@ enum Command {
     Serve(serve::Args),
     Compare(compare::Args),
     Lab(lab::Args),
+    Chart(chart::Args),
     Resolve(resolve::Args),
     Ports(ports::Args),
     Families(families::Args),
@@ -271,6 +273,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(args, global),
         Some(Command::Compare(args)) => compare::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
+        Some(Command::Chart(args)) => chart::run(args, global),
         Some(Command::Resolve(args)) => resolve::run(args, global),
         Some(Command::Ports(args)) => ports::run(args, global),
         Some(Command::Families(args)) => families::run(args, global),
