@@ -374,7 +374,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         global,
         place,
         Box::new(program),
-        move || talk::hello(kind, address),
+        other,
         Box::new(move |told| words.put(told)),
     )
 }
