@@ -144,6 +144,12 @@ impl Side {
         }
     }
 
+    /// The next byte has this number, and a head begins there.
+    pub(super) fn expect(&mut self, next: u32) {
+        self.next = Some(next);
+        self.followed = Followed::Head;
+    }
+
     /// The other direction says what comes from now on.
     pub(super) fn turn(&mut self, followed: Followed) {
         self.lose();
