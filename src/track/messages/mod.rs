@@ -209,11 +209,17 @@ impl Talk {
 }
 
 impl Exchange {
-    /// Hears a head, in packet `now`: what is known of it, and what follows it.
-    fn hear(&mut self, head: &Head<'_>, now: (u64, Time)) -> (Told, Followed) {
+    /// Hears a head, in packet `now`: what is known of it, and what follows it. `anew`: messages of its direction may have
+    /// been missed before it.
+    fn hear(&mut self, head: &Head<'_>, now: (u64, Time), anew: bool) -> (Told, Followed) {
         match head.start() {
             Some(Start::Request(method, ..)) => self.request(head, method, now),
-            Some(Start::Response(_, code, _)) => self.response(head, code),
+            Some(Start::Response(_, code, _)) => {
+                // Most clients wait for a response before they ask again.
+                let missed = self.waiting.len().saturating_sub(1);
+                self.waiting.drain(..if anew { missed } else { 0 });
+                self.response(head, code)
+            }
             None => (Told::Nothing, Followed::Lost),
         }
     }

@@ -181,6 +181,22 @@ fn behind_a_hole_a_start_line_begins_anew() {
 }
 
 #[test]
+fn behind_a_hole_a_response_answers_the_last_request() {
+    let mut exchange = Exchange::default();
+    let mut hear = |text: &str, frame: u64, anew: bool| {
+        let now = (frame, Time::default());
+        exchange.hear(&Head(text.as_bytes()), now, anew).0
+    };
+    for frame in 1..4 {
+        hear(GET, frame, false);
+    }
+    let answers = |frame| Some((frame, Time::default()));
+    assert_eq!(hear(OK, 4, false), Told::Response(1, answers(1)));
+    assert_eq!(hear(OK, 5, true), Told::Response(2, answers(3)));
+    assert_eq!(hear(OK, 6, false), Told::Response(3, None));
+}
+
+#[test]
 fn a_head_that_the_capture_cut_is_shown_as_far_as_it_goes() {
     let segments = vec![(true, 0, GET.as_bytes()), (true, GET.len(), GET.as_bytes())];
     let found = cut_lines(&segments, 12);
