@@ -56,8 +56,7 @@ fn cut_lines(segments: &Segments<'_>, captured: usize) -> Vec<String> {
         let packet = decoded.packet(&batch, index).unwrap();
         let last = packet
             .views()
-            .filter(|view| matches!(view.layer.protocol.name, "http" | "websocket"))
-            .last();
+            .rfind(|view| matches!(view.layer.protocol.name, "http" | "websocket"));
         let mut line = Line::default();
         if let Some(view) = last {
             (view.layer.protocol.line)(&view, &mut line);
@@ -130,7 +129,7 @@ fn the_answer_to_head_has_no_body() {
     let head = "HEAD / HTTP/1.1\r\n\r\n";
     let segments = vec![
         (true, 0, head.as_bytes()),
-        (false, 0, OK[..OK.len() - 2].as_bytes()),
+        (false, 0, &OK.as_bytes()[..OK.len() - 2]),
         (false, OK.len() - 2, OK.as_bytes()),
     ];
     assert_eq!(lines(&segments)[2], "HTTP/1.1 200 OK");
