@@ -29,6 +29,8 @@ const EXPLAINED: &[(&str, &str, &str)] = &[
     ("udp-ipv6", "4 icmpv6 --checksum", "explain.4.icmpv6"),
     ("vlan", "1 vlan", "explain.1.vlan"),
     ("dns", "2 dns", "explain.2.dns"),
+    ("http", "9 http", "explain.9.http"),
+    ("websocket", "6 websocket", "explain.6.websocket"),
     ("fragments", "3", "explain.3"),
 ];
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     layer::{Layer, Packet, Problem, View},
     link::LinkType,
-    proto::data,
+    proto::{data, http, tcp, websocket},
     protocol::{Claim, Fill, Protocol, Slot},
 };
 use std::fmt::Write as _;
@@ -166,10 +166,29 @@ fn is_data(protocol: &Protocol) -> bool {
     std::ptr::eq(protocol, &data::PROTOCOL)
 }
 
-/// The layers of the frame itself. Of a header that was cut, decoding may show less than there is.
+/// The layers of the frame itself. Of a header that was cut, decoding may show less than there is; the messages that a
+/// segment of a stream brings, wherever they begin and end, are its data.
 fn whole_headers(layers: &[Layer]) -> Vec<Layer> {
     let own = layers.iter().filter(|layer| layer.buffer == 0);
     let mut own: Vec<Layer> = own.copied().collect();
+    let is = |layer: &Layer, protocol| std::ptr::eq(layer.protocol, protocol);
+    let message = own
+        .iter()
+        .position(|layer| is(layer, &http::PROTOCOL) || is(layer, &websocket::PROTOCOL));
+    let before = &own[..message.unwrap_or(0)];
+    if let Some(at) = before.iter().rposition(|layer| is(layer, &tcp::PROTOCOL)) {
+        let segment = own[at];
+        own.truncate(at + 1);
+        let start = segment.start + segment.header;
+        own.push(Layer {
+            protocol: &data::PROTOCOL,
+            start,
+            header: segment.end - start,
+            wire: segment.wire.saturating_sub(segment.header),
+            problem: None,
+            ..segment
+        });
+    }
     if let Some(last) = own
         .last_mut()
         .filter(|last| last.problem == Some(Problem::CUT))

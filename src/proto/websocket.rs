@@ -158,13 +158,8 @@ impl Frame {
 
     /// What is against the rules in it.
     fn fault(&self) -> Option<Problem> {
-        let least = match (
-            self.header - if self.key.is_some() { 4 } else { 0 },
-            self.payload,
-        ) {
-            (4, 0..126) | (10, 0..0x1_0000) => false,
-            _ => true,
-        };
+        let length = self.header - if self.key.is_some() { 4 } else { 0 };
+        let longer = matches!((length, self.payload), (4, 0..126) | (10, 0..0x1_0000));
         if OPCODE.value_name(self.opcode.into()).is_none() {
             return Some(Problem::malformed("the opcode is reserved"));
         }
@@ -172,7 +167,7 @@ impl Frame {
             let text = "a control frame has one frame and at most 125 bytes";
             return Some(Problem::malformed(text));
         }
-        (!least).then_some(Problem::odd("the length is written longer than needed"))
+        longer.then_some(Problem::odd("the length is written longer than needed"))
     }
 }
 

@@ -146,21 +146,21 @@ impl Messages {
         registry: &Registry,
     ) -> Option<Brought<'_>> {
         let payload = view.payload();
-        if payload.is_empty() || !is_plain(view) {
-            return None;
-        }
         let known = turn.talk.map(|talk| talk.get() - 1);
         let is_own = |place: &u32| self.talks.at(*place).is_some_and(|(s, _)| s == turn.stream);
         let known = known.filter(is_own);
-        let place = match known {
-            Some(place) => {
-                self.talks.heard(place);
-                place
-            }
-            None if is_of_http(turn, payload, registry) => self.begin(turn.stream),
-            None => return None,
-        };
+        if payload.is_empty() || known.is_none() && !is_of_http(turn, payload, registry) {
+            return None;
+        }
+        if !is_plain(view) {
+            return None;
+        }
+        let place = known.unwrap_or_else(|| self.begin(turn.stream));
+        self.talks.heard(place);
         let (_, talk) = self.talks.at(place)?;
+        if known.is_none() && turn.skipped > 0 {
+            talk.sides[turn.me].expect(turn.segment.seq.wrapping_sub(turn.skipped));
+        }
         let before = talk.held();
         self.parts.clear();
         let mut reading = Reading {
@@ -209,11 +209,17 @@ impl Talk {
 }
 
 impl Exchange {
-    /// Hears a head, in packet `now`: what is known of it, and what follows it.
-    fn hear(&mut self, head: &Head<'_>, now: (u64, Time)) -> (Told, Followed) {
+    /// Hears a head, in packet `now`: what is known of it, and what follows it. `anew`: messages of its direction may have
+    /// been missed before it.
+    fn hear(&mut self, head: &Head<'_>, now: (u64, Time), anew: bool) -> (Told, Followed) {
         match head.start() {
             Some(Start::Request(method, ..)) => self.request(head, method, now),
-            Some(Start::Response(_, code, _)) => self.response(head, code),
+            Some(Start::Response(_, code, _)) => {
+                // Most clients wait for a response before they ask again.
+                let missed = self.waiting.len().saturating_sub(1);
+                self.waiting.drain(..if anew { missed } else { 0 });
+                self.response(head, code)
+            }
             None => (Told::Nothing, Followed::Lost),
         }
     }
@@ -310,14 +316,14 @@ fn is_plain(view: &View<'_>) -> bool {
     }
 }
 
-/// A segment of a stream that is not followed begins with a start line, or on a port of HTTP with a part of one.
+/// A segment of a stream that is not followed begins with a start line, or on a port of HTTP with a part of one, or comes
+/// before what should.
 fn is_of_http(turn: &Turn, payload: &[u8], registry: &Registry) -> bool {
     let (source, destination) = turn.segment.ports;
+    let is_port = |port| registry.find(Claim::StreamPort(port)).is_some();
     match http::beginning(payload) {
         Beginning::Sure => true,
-        Beginning::Possible => [source, destination]
-            .into_iter()
-            .any(|port| registry.find(Claim::StreamPort(port)).is_some()),
-        Beginning::Other => false,
+        Beginning::Other if turn.skipped == 0 => false,
+        Beginning::Possible | Beginning::Other => is_port(source) || is_port(destination),
     }
 }

@@ -91,6 +91,8 @@ pub(super) struct Side {
     looked: usize,
     /// Segments that came before their turn: first sequence number and bytes.
     early: Vec<(u32, Vec<u8>)>,
+    /// Messages may have been missed before the next one.
+    anew: bool,
     message: Option<Message>,
 }
 
@@ -144,6 +146,12 @@ impl Side {
         }
     }
 
+    /// The next byte has this number, and a head begins there.
+    pub(super) fn expect(&mut self, next: u32) {
+        self.next = Some(next);
+        self.followed = Followed::Head;
+    }
+
     /// The other direction says what comes from now on.
     pub(super) fn turn(&mut self, followed: Followed) {
         self.lose();
@@ -155,6 +163,7 @@ impl Side {
         self.early = Vec::new();
         self.looked = 0;
         self.message = None;
+        self.anew = true;
         self.followed = Followed::Lost;
     }
 
@@ -363,11 +372,13 @@ impl Side {
                 return 0;
             }
             self.lose();
-            let (told, _) = reading.rest.hear(&Head(rest), reading.now);
+            let (told, _) = reading.rest.hear(&Head(rest), reading.now, true);
             reading.part(HTTP, (from, from + rest.len()), missing, told);
             return rest.len();
         };
-        let (told, followed) = reading.rest.hear(&Head(&rest[..length]), reading.now);
+        let anew = std::mem::take(&mut self.anew);
+        let head = Head(&rest[..length]);
+        let (told, followed) = reading.rest.hear(&head, reading.now, anew);
         self.followed = followed;
         reading.part(HTTP, (from, from + length), 0, told);
         length

@@ -56,8 +56,7 @@ fn cut_lines(segments: &Segments<'_>, captured: usize) -> Vec<String> {
         let packet = decoded.packet(&batch, index).unwrap();
         let last = packet
             .views()
-            .filter(|view| matches!(view.layer.protocol.name, "http" | "websocket"))
-            .last();
+            .rfind(|view| matches!(view.layer.protocol.name, "http" | "websocket"));
         let mut line = Line::default();
         if let Some(view) = last {
             (view.layer.protocol.line)(&view, &mut line);
@@ -130,7 +129,7 @@ fn the_answer_to_head_has_no_body() {
     let head = "HEAD / HTTP/1.1\r\n\r\n";
     let segments = vec![
         (true, 0, head.as_bytes()),
-        (false, 0, OK[..OK.len() - 2].as_bytes()),
+        (false, 0, &OK.as_bytes()[..OK.len() - 2]),
         (false, OK.len() - 2, OK.as_bytes()),
     ];
     assert_eq!(lines(&segments)[2], "HTTP/1.1 200 OK");
@@ -178,6 +177,22 @@ fn behind_a_hole_a_start_line_begins_anew() {
         (false, head.len() + 1000, OK.as_bytes()),
     ];
     assert_eq!(lines(&segments), ["HTTP/1.1 200 OK", "", "HTTP/1.1 200 OK"]);
+}
+
+#[test]
+fn behind_a_hole_a_response_answers_the_last_request() {
+    let mut exchange = Exchange::default();
+    let mut hear = |text: &str, frame: u64, anew: bool| {
+        let now = (frame, Time::default());
+        exchange.hear(&Head(text.as_bytes()), now, anew).0
+    };
+    for frame in 1..4 {
+        hear(GET, frame, false);
+    }
+    let answers = |frame| Some((frame, Time::default()));
+    assert_eq!(hear(OK, 4, false), Told::Response(1, answers(1)));
+    assert_eq!(hear(OK, 5, true), Told::Response(2, answers(3)));
+    assert_eq!(hear(OK, 6, false), Told::Response(3, None));
 }
 
 #[test]

@@ -108,6 +108,8 @@ pub(super) struct Turn {
     pub(super) stream: u32,
     /// Which of the two ends sends.
     pub(super) me: usize,
+    /// Bytes that should have come before this one, the first of the connection that has data.
+    pub(super) skipped: u32,
     /// What [`Connections::set_talk`] was told.
     pub(super) talk: Option<NonZeroU32>,
 }
@@ -187,7 +189,7 @@ impl Connections {
         }
     }
 
-    /// Tells what this segment means in its connection, by `fact`. Returns it where all of its data are its own.
+    /// Tells what this segment means in its connection, by `fact`. Returns it where it has data, all of them its own.
     pub(super) fn segment(
         &mut self,
         view: &View<'_>,
@@ -217,6 +219,7 @@ impl Connections {
             (Connection::new(streams, now), stage)
         });
         let partial = segment.partial;
+        let mut skipped = 0;
         let (me, other) = if forward { (0, 1) } else { (1, 0) };
         let syn = segment.has(flag::SYN);
         if !partial {
@@ -231,6 +234,7 @@ impl Connections {
             if syn {
                 connection.learn_scale(view, &segment, me, other);
             }
+            skipped = connection.skipped(&segment, me);
             connection.show(&segment, me, now, &mut fact);
             let seen = Seen {
                 segment: &segment,
@@ -255,6 +259,7 @@ impl Connections {
             segment,
             stream,
             me,
+            skipped,
             talk: connection.talk,
         };
         if segment.flags & (flag::SYN | flag::ACK | flag::RST) == flag::ACK {
@@ -293,7 +298,7 @@ impl Connections {
             };
             fact(&tcp::WINDOW_SIZE_SCALEFACTOR, Value::Int(factor));
         }
-        (!partial).then_some(turn)
+        (!partial && segment.len > 0).then_some(turn)
     }
 }
 
@@ -313,6 +318,16 @@ impl Connection {
             first_rtt: None,
             shown: 0,
             closed_first: None,
+        }
+    }
+
+    /// Bytes that should have come before those of `segment`, where they are the first after the SYN.
+    fn skipped(&self, segment: &Segment, me: usize) -> u32 {
+        match self.ends[me].base {
+            Some(base) if self.shown & (shown::SYN | shown::DATA) == shown::SYN => {
+                segment.seq.wrapping_sub(base).saturating_sub(1)
+            }
+            _ => 0,
         }
     }
 
