@@ -176,12 +176,14 @@ impl Running<'_, '_> {
     /// Sends what there is room for, and tells the end of it.
     fn send(&mut self) -> Result<Option<Over>, Error> {
         let socket = self.exchange.socket;
-        // Between datagrams it is looked whether the last one was refused.
+        // After each datagram it is looked whether it was refused.
         let is_stream = self.exchange.kind == Kind::Stream;
+        let mut has_sent = false;
         loop {
             if let Some(at) = self.at {
                 match socket.send_now(&self.piece[at..]) {
                     Ok(len) => {
+                        has_sent = true;
                         self.sent += len as u64;
                         let at = at + len;
                         self.at = (at < self.piece.len()).then_some(at);
@@ -189,7 +191,10 @@ impl Running<'_, '_> {
                     Err(error) if is_for_later(&error) => return Ok(None),
                     Err(error) => return Ok(Some(Over::Failed(Doing::Sending, error))),
                 }
-            } else if self.done.is_none() && is_stream && self.exchange.input.is_all_there() {
+            } else if self.done.is_none()
+                && (is_stream || !has_sent)
+                && self.exchange.input.is_all_there()
+            {
                 self.take()?;
             } else {
                 break;
@@ -242,59 +247,54 @@ impl Running<'_, '_> {
         if !wants_input && self.at.is_none() && self.until.is_none() {
             return self.receive();
         }
+        let ready = match self.ready(wants_input) {
+            Err(error) if is_for_later(&error) => return Ok(None),
+            ready => ready.map_err(Error::Wait)?,
+        };
+        if ready.socket
+            && let Some(over) = self.receive()?
+        {
+            return Ok(Some(over));
+        }
+        if ready.input {
+            self.take()?;
+        } else if self.is_closed && self.at.is_none() {
+            return Ok(Some(Over::Closed));
+        }
+        let is_late = self.until.is_some_and(|until| Instant::now() >= until);
+        Ok(is_late.then_some(Over::Waited))
+    }
+
+    /// Waits until there is something to receive, room to send, or input where that is wanted.
+    fn ready(&self, wants_input: bool) -> io::Result<Ready> {
         let Exchange { socket, input, .. } = &self.exchange;
         let waits_for = input.waits_for().filter(|_| wants_input);
         let is_there = wants_input && waits_for.is_none();
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, !self.is_closed);
         events.set(PollFlags::POLLOUT, self.at.is_some());
-        let open = socket.open().map_err(Error::Wait)?;
+        let open = socket.open()?;
         let mut waiting = Vec::with_capacity(2);
         waiting.extend(waits_for.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         // Asked for nothing, a socket that is done both ways would still be ready (POLLHUP).
         if !events.is_empty() {
             waiting.push(PollFd::new(open.as_fd(), events));
         }
-        let left = self
-            .until
-            .map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = match left {
-            _ if is_there || self.is_closed && self.at.is_none() => Some(0),
-            // Not a moment too early: what is left is rounded up.
-            Some(left) => Some(
-                left.as_micros()
-                    .div_ceil(1000)
-                    .try_into()
-                    .unwrap_or(i32::MAX as u32),
-            ),
-            None => None,
+        let timeout = if is_there || self.is_closed && self.at.is_none() {
+            Some(0)
+        } else {
+            self.until.map(millis_until)
         };
-        match poll_fds(
-            socket.journal(),
-            &mut waiting,
-            timeout,
-            self.exchange.stopped,
-        ) {
-            Err(error) if is_for_later(&error) => return Ok(None),
-            polled => polled.map_err(Error::Wait)?,
-        }
-        let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-        let has_input = is_there || waits_for.is_some() && waiting.first().is_some_and(is_ready);
-        let last = waiting.last().filter(|_| !events.is_empty());
-        let has_come = !self.is_closed
-            && last
-                .and_then(PollFd::revents)
-                .is_some_and(|found| found != PollFlags::POLLOUT && !found.is_empty());
-        if has_come && let Some(over) = self.receive()? {
-            return Ok(Some(over));
-        }
-        if has_input {
-            self.take()?;
-        } else if self.is_closed && self.at.is_none() {
-            return Ok(Some(Over::Closed));
-        }
-        let is_late = !has_come && left.is_some_and(|left| left.is_zero());
-        Ok(is_late.then_some(Over::Waited))
+        let stopped = self.exchange.stopped;
+        poll_fds(socket.journal(), &mut waiting, timeout, stopped)?;
+        let found = |fd: &PollFd<'_>| fd.revents().unwrap_or(PollFlags::POLLERR);
+        let of_input = waiting.first().filter(|_| waits_for.is_some()).map(found);
+        let of_socket = waiting.last().filter(|_| !self.is_closed).map(found);
+        Ok(Ready {
+            input: is_there || of_input.is_some_and(|found| !found.is_empty()),
+            // Room to send is no reason to receive; failures are.
+            socket: of_socket.is_some_and(|found| !(found - PollFlags::POLLOUT).is_empty()),
+        })
     }
 
     /// Receives once.
@@ -322,6 +322,19 @@ impl Running<'_, '_> {
             Err(error) => Ok(Some(Over::Failed(Doing::Receiving, error))),
         }
     }
+}
+
+/// What does not have to be waited for.
+struct Ready {
+    input: bool,
+    socket: bool,
+}
+
+/// Milliseconds until then, and not a moment too few: what is left is rounded up.
+fn millis_until(until: Instant) -> u32 {
+    let left = until.saturating_duration_since(Instant::now());
+    let millis = left.as_micros().div_ceil(1000);
+    millis.try_into().unwrap_or(i32::MAX as u32)
 }
 
 /// A signal came, or there is nothing yet.
