@@ -130,13 +130,23 @@ impl Timeline {
         self.ladder.interfaces(names);
     }
 
-    /// Takes all that there is to hear at the moment; `also` hears it too. False when nothing more is to come.
-    pub(super) fn hear(&mut self, hearer: &mut Hearer, mut also: impl FnMut(Host, &Event)) -> bool {
+    /// Takes what there is to hear at the moment, up to the first event after `until`: a program that tells without end
+    /// is no reason to leave the packets alone. `also` hears it too. False when nothing more is to come.
+    pub(super) fn hear(
+        &mut self,
+        hearer: &mut Hearer,
+        until: Time,
+        mut also: impl FnMut(Host, &Event),
+    ) -> bool {
         loop {
             match hearer.next() {
                 Heard::Told(host, told) => {
+                    let time = told.time;
                     also(host, &told.event);
                     self.told(host, told);
+                    if time > until {
+                        return true;
+                    }
                 }
                 Heard::Nothing => return true,
                 Heard::End => return false,
