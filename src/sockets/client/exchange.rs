@@ -26,8 +26,8 @@ pub struct Exchange<'a> {
     pub socket: &'a Socket,
     /// Of a datagram socket each piece is a datagram, and nothing received is the end.
     pub kind: Kind,
-    /// What is sent.
-    pub input: Input,
+    /// What is sent. A datagram that was refused is put back, for another address.
+    pub input: &'a mut Input,
     /// What is shut down at the end of the input.
     pub at_end: Option<How>,
     /// Told when it is.
@@ -81,23 +81,23 @@ pub enum Doing {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// What is sent could not be read.
-    #[error("cannot read what is to be sent: {0}")]
+    #[error("cannot read what is to be sent")]
     Input(#[source] io::Error),
     /// What was received could not be handed on.
-    #[error("{0}")]
+    #[error("cannot hand on what was received")]
     Output(#[source] io::Error),
     /// `poll` failed.
-    #[error("cannot wait: {0}")]
+    #[error("cannot wait for the socket and the input")]
     Wait(#[source] io::Error),
 }
 
 impl<'a> Exchange<'a> {
-    /// Sends nothing and prints what comes; the rest is for struct update.
-    pub fn new(socket: &'a Socket) -> Self {
+    /// A stream that is sent `input`, whose end is told; the rest is for struct update.
+    pub fn new(socket: &'a Socket, input: &'a mut Input) -> Self {
         Self {
             socket,
             kind: Kind::Stream,
-            input: Input::messages([], false),
+            input,
             at_end: Some(How::Write),
             note: None,
             wait: None,
@@ -125,6 +125,11 @@ impl<'a> Exchange<'a> {
             received: 0,
         };
         let over = running.run()?;
+        if let Over::Failed(_, error) = &over
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            running.exchange.input.put_back(running.piece);
+        }
         Ok(Finished {
             sent: running.sent,
             received: running.received,
@@ -171,6 +176,8 @@ impl Running<'_, '_> {
     /// Sends what there is room for, and tells the end of it.
     fn send(&mut self) -> Result<Option<Over>, Error> {
         let socket = self.exchange.socket;
+        // Between datagrams it is looked whether the last one was refused.
+        let is_stream = self.exchange.kind == Kind::Stream;
         loop {
             if let Some(at) = self.at {
                 match socket.send_now(&self.piece[at..]) {
@@ -182,7 +189,7 @@ impl Running<'_, '_> {
                     Err(error) if is_for_later(&error) => return Ok(None),
                     Err(error) => return Ok(Some(Over::Failed(Doing::Sending, error))),
                 }
-            } else if self.done.is_none() && self.exchange.input.is_all_there() {
+            } else if self.done.is_none() && is_stream && self.exchange.input.is_all_there() {
                 self.take()?;
             } else {
                 break;
@@ -203,8 +210,11 @@ impl Running<'_, '_> {
         self.is_told = true;
         self.until = wait.map(|wait| Instant::now() + wait);
         let how = self.exchange.at_end.filter(|_| kind == Kind::Stream)?;
-        if let Err(error) = socket.shutdown(how) {
-            return Some(Over::Failed(Doing::ShuttingDown, error));
+        match socket.shutdown(how) {
+            // The connection is over already: the next call on it says why.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return None,
+            Err(error) => return Some(Over::Failed(Doing::ShuttingDown, error)),
+            Ok(()) => {}
         }
         if let Some(note) = self.exchange.note {
             socket.journal().tell(|| Event::Note(note.to_owned()));
@@ -259,7 +269,12 @@ impl Running<'_, '_> {
             ),
             None => None,
         };
-        match poll_fds(socket.journal(), &mut waiting, timeout) {
+        match poll_fds(
+            socket.journal(),
+            &mut waiting,
+            timeout,
+            self.exchange.stopped,
+        ) {
             Err(error) if is_for_later(&error) => return Ok(None),
             polled => polled.map_err(Error::Wait)?,
         }

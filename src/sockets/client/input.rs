@@ -24,8 +24,10 @@ pub struct Input {
     from: From,
     /// Line ends become CR LF.
     crlf: bool,
-    /// The byte given out last; a line begins.
+    /// The byte given out last; a line end when a line begins.
     last: u8,
+    /// A piece that came back.
+    back: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -95,13 +97,21 @@ impl Input {
             from,
             crlf,
             last: b'\n',
+            back: None,
         }
+    }
+
+    /// Takes a piece back, which is then the next one.
+    pub fn put_back(&mut self, piece: Vec<u8>) {
+        self.back = Some(piece);
     }
 
     /// What to wait for before the next piece can be had; nothing when it is there.
     pub fn waits_for(&self) -> Option<BorrowedFd<'_>> {
         match &self.from {
-            From::Reader(reader) if reader.next().is_none() => Some(reader.file.as_fd()),
+            From::Reader(reader) if self.back.is_none() && reader.next().is_none() => {
+                Some(reader.file.as_fd())
+            }
             From::Reader(_) | From::Messages(_) => None,
         }
     }
@@ -116,6 +126,10 @@ impl Input {
     /// # Errors
     /// Those of reading.
     pub fn take(&mut self, out: &mut Vec<u8>) -> io::Result<Given> {
+        if let Some(piece) = self.back.take() {
+            *out = piece;
+            return Ok(Given::Piece);
+        }
         out.clear();
         match &mut self.from {
             From::Messages(messages) => {
@@ -236,6 +250,8 @@ mod tests {
 
     use std::io::Write as _;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A pipe of which each of `reads` is one read.
@@ -288,6 +304,30 @@ mod tests {
                 (vec![&b"one\n"[..]], Given::Quit),
                 "{reads:?}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn where_a_pipe_is_cut_changes_nothing(
+            bytes in prop::collection::vec(prop::sample::select(&b"a\n\r\x18"[..]), 0..60),
+            size in 1_usize..60,
+            one_by_one: bool,
+        ) {
+            let reads: Vec<&[u8]> = bytes.chunks(size).collect();
+            let taken = taken(|file| Input::lines(file, one_by_one, false), &reads);
+            let (pieces, end) = pieces(&taken);
+            let mut wanted = Vec::new();
+            let mut wanted_end = Given::End;
+            for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+                if matches!(line, b"\x18" | b"\x18\n" | b"\x18\r\n") {
+                    wanted_end = Given::Quit;
+                    break;
+                }
+                wanted.extend_from_slice(line);
+            }
+            prop_assert_eq!(pieces.concat(), wanted);
+            prop_assert_eq!(end, wanted_end);
         }
     }
 

@@ -169,7 +169,7 @@ const UNIX: [Entry; 8] = [
         libc::ECONNRESET,
         "reset",
         "the other side closed while bytes that it had not read were waiting",
-        "sockwire trace shows the calls of a program; there are no packets",
+        "what was on its way is lost; see in the other program why it closed",
     ),
     entry(
         libc::EPIPE,

@@ -1,7 +1,7 @@
 //! Clients: a connection over all addresses of a name, an exchange both ways at once, and the determined sender.
 //!
 //! ```
-//! use sockwire::{call::{Address, Family, How, Kind}, sockets::{Journal, Socket, client::{Dial, Exchange, Input}}};
+//! use sockwire::{call::{Address, Family, Kind}, sockets::{Journal, Socket, client::{Dial, Exchange, Input}}};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let silent = Journal::default();
 //! let server = Socket::new(&silent, Family::Inet, Kind::Stream)?;
@@ -17,12 +17,9 @@
 //!
 //! let connected = Dial::default().one(&silent, &address).map_err(|tried| tried.error)?;
 //! let mut answer = Vec::new();
-//! let finished = Exchange {
-//!     input: Input::messages([b"hello".to_vec()], false),
-//!     at_end: Some(How::Write),
-//!     ..Exchange::new(&connected.socket)
-//! }
-//! .run(&mut |bytes, _| Ok(answer.extend_from_slice(bytes)))?;
+//! let mut input = Input::messages([b"hello".to_vec()], false);
+//! let finished = Exchange::new(&connected.socket, &mut input)
+//!     .run(&mut |bytes, _| Ok(answer.extend_from_slice(bytes)))?;
 //! assert_eq!((answer.as_slice(), finished.sent), (&b"hello"[..], 5));
 //! # there.join().map_err(|_| "the server panicked")??;
 //! # Ok(())

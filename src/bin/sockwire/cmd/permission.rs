@@ -81,9 +81,7 @@ fn ways_out(
         return format!("{error}\n  no_new_privs:  {}{lab}", machine::NO_NEW_PRIVS);
     }
     let program = machine::program();
-    let words: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
-    let again = words.join(" ");
-    let mut message = format!("{error}\n  once:          sudo {program} {again}");
+    let mut message = format!("{error}\n  once:          sudo {}", again());
     if capability == "CAP_NET_RAW" && !effective {
         message.push_str(&format!(
             "\n  for good:      sudo setcap cap_net_raw+ep {program}\
@@ -91,6 +89,13 @@ fn ways_out(
         ));
     }
     message + &lab
+}
+
+/// This command line as a shell must be given it to run it again, with the program's real path.
+pub(crate) fn again() -> String {
+    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    let all: Vec<String> = [machine::program()].into_iter().chain(words).collect();
+    all.join(" ")
 }
 
 /// A word as a shell must be given it.

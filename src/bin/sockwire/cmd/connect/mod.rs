@@ -1,5 +1,6 @@
 //! `sockwire connect`: the ordinary clients, as a line client for people and a part of a pipe for programs.
 
+mod delivery;
 mod plain;
 mod screen;
 mod target;
@@ -19,7 +20,8 @@ use sockwire::{
 };
 
 use self::{
-    plain::{Line, Plain},
+    delivery::Line,
+    plain::Plain,
     target::{Kind, Target},
 };
 use super::{
@@ -29,7 +31,7 @@ use super::{
 
 const EXAMPLES: &str = "\
 Examples:
-  sockwire connect 5000                        lines to port 5000 of this host; Ctrl-X or Ctrl-D ends
+  sockwire connect 5000                        lines to port 5000 here; Ctrl-X or Ctrl-D ends
   sockwire connect example.org 80              every address of the name is tried
   printf hello | sockwire connect 5005         sends, says that it is done, prints the answer
   sockwire connect --send 'hello\\n' 5005       the same
@@ -56,7 +58,7 @@ Exit codes: 0 done; 1 --determined: the counts never agreed; 2 usage; 3 not perm
 #[command(before_help = EXAMPLES, after_help = END)]
 pub(crate) struct Args {
     /// [KIND] HOST PORT, HOST:PORT, [IPV6]:PORT, PORT of this host; a path or @NAME for Unix sockets; a URL for http and ws
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET")]
     words: Vec<String>,
     /// Datagrams instead of a stream: UDP, or a Unix datagram socket together with -U
     #[arg(short = 'u', long)]
@@ -73,10 +75,6 @@ pub(crate) struct Args {
     /// Numbers only: no name is looked up
     #[arg(short = 'n', action = clap::ArgAction::Count)]
     numeric: u8,
-    #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    ending: Ending,
     /// This end's address: ADDR:PORT, ADDR, or :PORT
     #[arg(long, value_name = "ADDR:PORT")]
     source: Option<String>,
@@ -90,7 +88,7 @@ pub(crate) struct Args {
     #[arg(long)]
     hex: bool,
     /// Only connects, and says whether it could; PORT may be a range such as 20-25
-    #[arg(short = 'z')]
+    #[arg(short = 'z', conflicts_with_all = ["send", "file", "determined", "shutdown", "half_close", "hex"])]
     scan: bool,
     /// Sends the file again and again until the receiver has counted all of it (sockwire serve --receive)
     #[arg(long, requires = "file")]
@@ -98,6 +96,10 @@ pub(crate) struct Args {
     /// With --determined: gives up after so many times
     #[arg(long, value_name = "N", requires = "determined", value_parser = number::<u64>(1..=u64::MAX, "--tries 5"))]
     tries: Option<u64>,
+    #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
+    ending: Ending,
     #[command(flatten)]
     watching: Watching,
     #[command(flatten)]

@@ -1,30 +1,23 @@
 //! The client of plain bytes: it finds the server, connects, and exchanges lines, messages or a file.
 
-use std::{
-    fs::File,
-    io::{self, Seek as _, Write as _},
-    os::fd::AsFd as _,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{fs::File, io, os::fd::AsFd as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use sockwire::{
-    call::{Address, How},
+    call::{self, Address, How},
     sockets::{
         Event, Journal,
-        client::{Determined, Dial, Error, Exchange, Fault, Input, Over, Progress, Source, Spoken},
+        client::{Connected, Dial, Error, Exchange, Finished, Input, Over, Source, Spoken},
         resolve::{Trouble, Wanted, lookup},
     },
     sys::signal::Stop,
+    text::Safe,
 };
 
 use super::{
-    Args, Exit, Failure, Outcome, output,
+    Args, Exit, Failure, Outcome,
+    delivery::{Delivery, Line},
+    output,
     screen::Screen,
     target::{self, Kind, Ports, Target},
     telling, usage,
@@ -37,14 +30,11 @@ const SCAN: Duration = Duration::from_secs(3);
 
 /// What the words asked for, checked, and ready to run.
 pub(super) struct Plain {
-    kind: Kind,
     target: Target,
     dial: Dial,
     wanted: Wanted,
     input: Option<Input>,
-    /// The file of `--determined`.
-    file: Option<File>,
-    tries: Option<u64>,
+    delivery: Option<Delivery>,
     at_end: How,
     /// Says what the shutdown does.
     tells_shutdown: bool,
@@ -53,19 +43,6 @@ pub(super) struct Plain {
     scan: bool,
     hex: bool,
     ascii: bool,
-    progress: Option<Line>,
-}
-
-/// The line of progress on stderr: whoever says something else there ends it first.
-#[derive(Clone, Default)]
-pub(super) struct Line(Arc<AtomicBool>);
-
-impl Line {
-    pub(super) fn end(&self) {
-        if self.0.swap(false, Ordering::Relaxed) {
-            output::talk("");
-        }
-    }
 }
 
 impl Plain {
@@ -78,20 +55,22 @@ impl Plain {
         line: Option<Line>,
     ) -> Result<Self, Failure> {
         fits(kind, &target, args)?;
-        let is_stream = kind.socket() == sockwire::call::Kind::Stream;
+        let is_stream = kind.socket() == call::Kind::Stream;
         let nanos = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs());
         let given = args.ending.wait.map(nanos);
-        let file = match &args.sending.file {
-            Some(path) if args.determined => Some(again(path)?),
+        let delivery = match &args.sending.file {
+            Some(path) if args.determined => Some(Delivery::new(path, args.tries, line)?),
             _ => None,
         };
         Ok(Self {
-            kind,
             dial: Dial {
                 kind: kind.socket(),
                 source: args.source.as_deref().map(source).transpose()?,
                 nodelay: args.nodelay,
-                wait: given.or(args.scan.then_some(SCAN)),
+                // That nothing is waited for at the end is no reason not to connect.
+                wait: given
+                    .filter(|wait| !wait.is_zero())
+                    .or_else(|| args.scan.then_some(SCAN)),
             },
             wanted: Wanted {
                 family: target::family(args.ipv4, args.ipv6),
@@ -104,16 +83,14 @@ impl Plain {
                 true => None,
                 false => Some(input(args, !is_stream)?),
             },
-            file,
-            tries: args.tries,
+            delivery,
             at_end: args.ending.shutdown.map_or(How::Write, How::from),
             tells_shutdown: args.ending.half_close || args.ending.shutdown.is_some(),
-            wait: given.or((!is_stream).then_some(DATAGRAMS)),
+            wait: given.or_else(|| (!is_stream).then_some(DATAGRAMS)),
             recv_size: args.recv_size,
             scan: args.scan,
             hex: args.hex,
             ascii,
-            progress: line,
         })
     }
 
@@ -125,33 +102,70 @@ impl Plain {
             return self.scan(journal, stop);
         }
         let (addresses, whom) = self.addresses(journal)?;
-        if let Some(file) = self.file.take() {
-            return self.deliver(journal, stop, &addresses, file);
+        if let Some(delivery) = self.delivery.take() {
+            return delivery.run(journal, stop, &self.dial, &addresses);
         }
-        let connected = match self.dial.all(journal, &addresses) {
-            Ok(connected) => connected,
-            Err(_) if stop.asked() => return Ok(Exit::Done),
-            Err(tried) => return Err(telling::unreachable(&whom, self.kind.socket(), &tried)),
-        };
-        let family = connected.peer.family();
         let mut screen = Screen::new(self.hex, self.ascii, stop)?;
-        let recv_size = self.recv_size;
+        let mut input = self
+            .input
+            .take()
+            .unwrap_or_else(|| Input::messages([], false));
+        let mut left = addresses.into_iter();
+        loop {
+            let rest: Vec<Address> = left.clone().collect();
+            let connected = match self.dial.all(journal, &rest) {
+                Ok(connected) => connected,
+                Err(_) if stop.asked() => return Ok(Exit::Done),
+                Err(tried) => return Err(telling::unreachable(&whom, self.dial.kind, &tried)),
+            };
+            left.find(|address| *address == connected.peer);
+            let finished = self.exchange(journal, stop, &connected, &mut input, &mut screen)?;
+            let Over::Failed(doing, error) = &finished.over else {
+                note(journal, || {
+                    telling::ended(&finished, self.at_end, self.wait)
+                });
+                return Ok(Exit::Done);
+            };
+            let peer = Spoken(&connected.peer);
+            let was_refused =
+                error.kind() == io::ErrorKind::ConnectionRefused && finished.received == 0;
+            // Of datagrams a refusal is heard of only now.
+            if was_refused && left.len() > 0 {
+                note(journal, || format!("trying {peer}: refused"));
+                continue;
+            }
+            let family = connected.peer.family();
+            let text = telling::broken(&peer.to_string(), family, self.dial.kind, *doing, error);
+            if was_refused {
+                return Err(Failure::new(Exit::NoSuch, anyhow!(text)));
+            }
+            output::talk(format_args!("sockwire: {text}"));
+            return Ok(Exit::Done);
+        }
+    }
+
+    fn exchange(
+        &self,
+        journal: &Journal,
+        stop: Stop,
+        connected: &Connected,
+        input: &mut Input,
+        screen: &mut Screen,
+    ) -> Result<Finished, Failure> {
         let mut heard = |bytes: &[u8], cut| {
             if cut {
                 note(journal, || {
                     format!(
-                        "the datagram was longer than --recv-size {recv_size}: the rest is lost"
+                        "the datagram was longer than --recv-size {}: the rest is lost",
+                        self.recv_size
                     )
                 });
             }
             screen.show(bytes)
         };
+        let family = connected.peer.family();
         let exchange = Exchange {
-            kind: self.kind.socket(),
-            input: self
-                .input
-                .take()
-                .unwrap_or_else(|| Input::messages([], false)),
+            kind: self.dial.kind,
             at_end: Some(self.at_end),
             note: self
                 .tells_shutdown
@@ -159,29 +173,14 @@ impl Plain {
             wait: self.wait,
             recv_size: self.recv_size,
             stopped: &|| stop.asked(),
-            ..Exchange::new(&connected.socket)
+            ..Exchange::new(&connected.socket, input)
         };
-        let finished = match exchange.run(&mut heard) {
-            Err(Error::Output(_)) if stop.asked() => return Ok(Exit::Done),
-            Err(Error::Output(error)) => return Err(error.into()),
-            Err(error) => return Err(Failure::new(Exit::Damaged, error)),
-            Ok(finished) => finished,
-        };
+        let finished = exchange.run(&mut heard).map_err(|error| match error {
+            Error::Output(error) => error.into(),
+            error => Failure::new(Exit::Damaged, error),
+        })?;
         screen.finish()?;
-        let Over::Failed(doing, error) = &finished.over else {
-            note(journal, || {
-                telling::ended(&finished, self.at_end, self.wait)
-            });
-            return Ok(Exit::Done);
-        };
-        let spoken = Spoken(&connected.peer).to_string();
-        let text = telling::broken(&spoken, family, self.kind.socket(), *doing, error);
-        let was_refused = error.raw_os_error() == Some(libc::ECONNREFUSED);
-        if was_refused && finished.received == 0 {
-            return Err(Failure::new(Exit::NoSuch, anyhow!(text)));
-        }
-        output::talk(format_args!("sockwire: {text}"));
-        Ok(Exit::Done)
+        Ok(finished)
     }
 
     /// Where to, in the order in which it is tried, and in words.
@@ -199,7 +198,8 @@ impl Plain {
                         Trouble::NoService => Exit::Usage,
                         _ => Exit::NoSuch,
                     };
-                    Failure::new(exit, error)
+                    // The library's own error behind it says the same.
+                    Failure::new(exit, anyhow!("{error}"))
                 })?;
                 let wanted = self.dial.source.and_then(|source| source.ip);
                 let addresses: Vec<Address> = found
@@ -207,7 +207,8 @@ impl Plain {
                     .filter(|found| wanted.is_none_or(|ip| ip.is_ipv4() == found.address.is_ipv4()))
                     .map(|found| Address::Ip(found.address))
                     .collect();
-                let whom = format!("{} port {service}", node.unwrap_or("this host"));
+                let whom = Safe(node.unwrap_or("this host").as_bytes());
+                let whom = format!("{whom} port {service}");
                 if addresses.is_empty() {
                     let error = anyhow!("{whom} has no address of the family that --source has");
                     return Err(Failure::new(Exit::NoSuch, error));
@@ -220,15 +221,16 @@ impl Plain {
     /// `-z`: connects to one port after the other, and says what became of it.
     fn scan(&self, journal: &Journal, stop: Stop) -> Outcome {
         let (addresses, _) = self.addresses(journal)?;
-        let range = match &self.target {
+        // Without a range the port is in the addresses already.
+        let ports = match &self.target {
             Target::Host {
                 ports: Ports::Range(range),
                 ..
-            } => Some(range.clone()),
-            _ => None,
+            } => range.clone().map(Some).collect(),
+            _ => vec![None],
         };
         let (mut open, mut all) = (0, 0);
-        for port in range.map_or(vec![None], |range| range.map(Some).collect()) {
+        for port in ports {
             all += 1;
             for address in &addresses {
                 let address = with_port(address, port);
@@ -250,85 +252,10 @@ impl Plain {
         note(journal, || format!("{open} of {all} open"));
         Ok(if open > 0 { Exit::Done } else { Exit::NoSuch })
     }
-
-    /// `--determined`: sends the file until the counts agree.
-    fn deliver(
-        &self,
-        journal: &Journal,
-        stop: Stop,
-        addresses: &[Address],
-        mut file: File,
-    ) -> Outcome {
-        let size = file.metadata().map_or(0, |about| about.len());
-        let determined = Determined {
-            dial: &self.dial,
-            addresses,
-            tries: self.tries,
-            stopped: &|| stop.asked(),
-        };
-        let mut shown = Instant::now();
-        let mut began = (0, shown);
-        let delivery = determined.deliver(journal, &mut file, &mut |progress| {
-            let now = Instant::now();
-            if began.0 != progress.attempt {
-                began = (progress.attempt, now);
-            }
-            if let Some(line) = &self.progress
-                && now - shown >= PROGRESS
-            {
-                show_progress(progress, size, now - began.1);
-                line.0.store(true, Ordering::Relaxed);
-                shown = now;
-            }
-        });
-        let delivery = delivery.map_err(|error| {
-            Failure::new(
-                Exit::Damaged,
-                anyhow!("cannot read the file that is sent: {error}"),
-            )
-        })?;
-        match delivery.fault {
-            None => Ok(Exit::Done),
-            Some(_) if stop.asked() => {
-                note(journal, || {
-                    format!("stopped after {} tries", delivery.tries)
-                });
-                Ok(Exit::NoMatch)
-            }
-            Some(Fault::Unreachable(tried)) => {
-                let whom = format!("the receiver, {} times", delivery.tries);
-                Err(telling::unreachable(&whom, self.dial.kind, &tried))
-            }
-            Some(fault) => {
-                let (tries, bytes) = (delivery.tries, delivery.bytes);
-                let error = anyhow!("not delivered in {tries} tries: {bytes} bytes sent, {fault}");
-                Err(Failure::new(Exit::NoMatch, error))
-            }
-        }
-    }
 }
 
-/// Between two looks at the progress.
-const PROGRESS: Duration = Duration::from_millis(200);
-
-fn show_progress(progress: Progress, size: u64, took: Duration) {
-    const MEGA: f64 = 1e6;
-    let (sent, size) = (progress.sent as f64, size as f64);
-    let rate = sent / took.as_secs_f64().max(0.001);
-    let left = (size - sent).max(0.0) / rate.max(1.0);
-    let percent = 100.0 * sent / size.max(1.0);
-    // As in all talk, that stderr is closed or full is no reason to stop.
-    let _ = write!(
-        io::stderr(),
-        "\rtry {}: {:.1} of {:.1} MB ({percent:.0} %), {:.1} MB/s, {left:.0} s left  ",
-        progress.attempt,
-        sent / MEGA,
-        size / MEGA,
-        rate / MEGA,
-    );
-}
-
-fn note(journal: &Journal, words: impl FnOnce() -> String) {
+/// Says something on stderr.
+pub(super) fn note(journal: &Journal, words: impl FnOnce() -> String) {
     journal.tell(|| Event::Note(words()));
 }
 
@@ -343,7 +270,7 @@ fn with_port(address: &Address, port: Option<u16>) -> Address {
 /// Options that have no meaning for the kind of socket.
 fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
     let is_unix = matches!(target, Target::Unix(_));
-    let is_stream = kind.socket() == sockwire::call::Kind::Stream;
+    let is_stream = kind.socket() == call::Kind::Stream;
     let shuts_down = args.ending.shutdown.is_some() || args.ending.half_close;
     let faults = [
         (
@@ -378,7 +305,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
 }
 
 /// What is sent.
-fn input(args: &Args, datagrams: bool) -> Result<Input, Failure> {
+pub(super) fn input(args: &Args, datagrams: bool) -> Result<Input, Failure> {
     let sending = &args.sending;
     let crlf = sending.crlf;
     if !sending.send.is_empty() {
@@ -393,30 +320,13 @@ fn input(args: &Args, datagrams: bool) -> Result<Input, Failure> {
     })
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
+pub(super) fn open(path: &Path) -> Result<File, Failure> {
     let opened = File::open(path).with_context(|| format!("cannot read {}", path.display()));
     opened.map_err(|error| Failure::new(Exit::NoSuch, error))
 }
 
-/// A file that can be read again from its beginning.
-fn again(path: &Path) -> Result<File, Failure> {
-    if path == Path::new("-") {
-        return Err(usage(
-            "--determined reads the file again for each try: standard input cannot be, so name a file",
-        ));
-    }
-    let mut file = open(path)?;
-    match file.rewind() {
-        Ok(()) => Ok(file),
-        Err(_) => Err(usage(format!(
-            "--determined reads the file again for each try, which {} does not allow",
-            path.display()
-        ))),
-    }
-}
-
 /// `ADDR:PORT`, `[ADDR]:PORT`, `ADDR`, `:PORT`, `PORT`.
-fn source(word: &str) -> Result<Source, Failure> {
+pub(super) fn source(word: &str) -> Result<Source, Failure> {
     let wrong = || {
         usage(format!(
             "--source is ADDR:PORT, ADDR, or :PORT, such as 127.0.0.1:4000, not {word}"

@@ -86,13 +86,17 @@ impl Screen {
         written
     }
 
-    /// Writes all of it, unless the user stops it while the reader takes nothing.
+    /// Writes all of it. When the user stops it while the reader takes nothing, that is as good as a reader who has gone.
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.file.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => bytes = &bytes[len..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted && !self.stop.asked() => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    if self.stop.asked() {
+                        return Err(io::ErrorKind::BrokenPipe.into());
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -5,38 +5,34 @@ use std::{io, time::Duration};
 use anyhow::anyhow;
 use sockwire::{
     call::{self, Family, How},
-    sockets::client::{Doing, Finished, Over, Spoken, Step, Tried, meaning},
+    sockets::client::{Doing, Finished, Meaning, Over, Step, Tried, meaning},
 };
 
 use super::{Exit, Failure};
 
 /// Why there is no connection; `whom` is what was asked for.
 pub(super) fn unreachable(whom: &str, kind: call::Kind, tried: &[Tried]) -> Failure {
-    let mut text = format!("cannot connect to {whom}");
+    let mut words: Vec<String> = tried.iter().map(|one| word(one, kind)).collect();
+    words.dedup();
+    let mut text = format!("cannot connect to {whom}: {}", words.join(", "));
+    let meanings = tried
+        .iter()
+        .filter_map(|one| meaning(one.address.family(), kind, &one.error));
     let mut explained = Vec::new();
-    for one in tried {
-        let family = one.address.family();
-        let spoken = match tried {
-            [_] => String::new(),
-            _ => format!(" {}:", Spoken(&one.address)),
-        };
-        let lead = if text.contains('\n') { "\n " } else { ":" };
-        match meaning(family, kind, &one.error) {
-            Some(known) if explained.contains(&known) => {
-                text += &format!("{lead}{spoken} {} as well", known.word);
-            }
-            Some(known) => {
-                explained.push(known);
-                text += &format!(
-                    "{lead}{spoken} {}\n  on the wire: {}\n  what next: {}",
-                    known.word, known.wire, known.next
-                );
-            }
-            None => text += &format!("{lead}{spoken} {}", one.error),
+    for known in meanings {
+        if !explained.contains(&known) {
+            text += &explain(known);
+            explained.push(known);
         }
     }
     let exit = tried.last().map_or(Exit::NoSuch, exit);
     Failure::new(exit, anyhow!(text))
+}
+
+/// Two lines for below an error.
+fn explain(known: &Meaning) -> String {
+    let Meaning { wire, next, .. } = known;
+    format!("\n  on the wire: {wire}\n  what next: {next}")
 }
 
 /// What became of one address, in a word or two.
@@ -62,7 +58,10 @@ pub(super) fn ended(finished: &Finished, at_end: How, wait: Option<Duration>) ->
         Over::Closed if at_end == How::Write => "the other side has ended".to_owned(),
         Over::Closed => "recv() returned 0".to_owned(),
         Over::Quit => "closed".to_owned(),
-        Over::Waited => format!("no end after {} s", wait.unwrap_or_default().as_secs_f64()),
+        Over::Waited => format!(
+            "waited {} s for more",
+            wait.unwrap_or_default().as_secs_f64()
+        ),
         Over::Stopped => "stopped".to_owned(),
         Over::Failed(doing, error) => return format!("{}: {error}", called(*doing)),
     };
@@ -88,10 +87,7 @@ pub(super) fn broken(
 ) -> String {
     let called = called(doing);
     match meaning(family, kind, error) {
-        Some(known) => format!(
-            "{whom}: {called}: {}\n  on the wire: {}\n  what next: {}",
-            known.word, known.wire, known.next
-        ),
+        Some(known) => format!("{whom}: {called}: {}{}", known.word, explain(known)),
         None => format!("{whom}: {called}: {error}"),
     }
 }

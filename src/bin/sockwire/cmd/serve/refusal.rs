@@ -10,7 +10,7 @@ use sockwire::{
 };
 
 use super::{
-    super::{Exit, Failure, machine},
+    super::{Exit, Failure, machine, permission},
     Kind,
 };
 
@@ -141,9 +141,10 @@ fn low(port: u16) -> String {
     let program = machine::program();
     format!(
         "ports below {first} need a right, CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start = {first})\n  \
-         once:          sudo {program} serve {port}\n  \
+         once:          sudo {}\n  \
          for good:      sudo setcap cap_net_bind_service+ep {program}\n  \
          without:       sockwire serve {}",
+        permission::again(),
         first.max(5000)
     )
 }
