@@ -169,13 +169,16 @@ impl Timeline {
             }
             Event::Called(called) => {
                 let begun = self.begun.remove(&by);
-                let waits = waits_for_others(&called.call);
-                let time = if called.took < MOMENT {
+                let returned = time.plus(called.took);
+                // A call that cannot wait is told of once; how long it was kept from running says nothing.
+                let is_moment = called.took < MOMENT || begun.is_none();
+                if is_moment {
                     // Its beginning need not be seen, unless it has been already.
                     begun.map(|begun| self.waiting.remove(&begun));
-                    if waits { time.plus(called.took) } else { time }
-                } else {
-                    time.plus(called.took)
+                }
+                let time = match is_moment && !waits_for_others(&called.call) {
+                    true => time,
+                    false => returned,
                 };
                 ((time, self.events), Entry::Returned(called))
             }
