@@ -63,6 +63,17 @@ fn connect(options: &str, port: u16) -> Output {
     output.unwrap()
 }
 
+/// The number that the first socket got; which one depends on what else the program holds open.
+fn descriptor(text: &str) -> String {
+    let line = text
+        .lines()
+        .find(|line| line.contains("AF_INET, SOCK_STREAM") || line.contains("open(INET)"));
+    let digits = line
+        .unwrap_or_default()
+        .rsplit(|c: char| !c.is_ascii_digit());
+    digits.map(str::to_owned).next().unwrap_or_default()
+}
+
 #[test]
 fn the_calls_of_a_client_in_three_spellings() {
     in_own_network(|| {
@@ -70,43 +81,43 @@ fn the_calls_of_a_client_in_three_spellings() {
             (
                 "--calls",
                 &[
-                    "socket(AF_INET, SOCK_STREAM, 0) = 3\n",
-                    "connect(3, {AF_INET, 127.0.0.1:PORT}, 16) = 0",
-                    "send(3, \"hello\", 5, MSG_NOSIGNAL) = 5\n",
-                    "shutdown(3, SHUT_WR) = 0\n",
-                    "recv(3, buffer, 65536, 0) = 5 \"HELLO\"",
-                    "recv(3, buffer, 65536, 0) = 0",
-                    "close(3) = 0\n",
+                    "socket(AF_INET, SOCK_STREAM, 0) = FD\n",
+                    "connect(FD, {AF_INET, 127.0.0.1:PORT}, 16) = 0",
+                    "send(FD, \"hello\", 5, MSG_NOSIGNAL) = 5\n",
+                    "shutdown(FD, SHUT_WR) = 0\n",
+                    "recv(FD, buffer, 65536, 0) = 5 \"HELLO\"",
+                    "recv(FD, buffer, 65536, 0) = 0",
+                    "close(FD) = 0\n",
                 ][..],
             ),
             (
                 "--calls python",
                 &[
-                    "socket(AF_INET, SOCK_STREAM) -> s3\n",
-                    "s3.connect((\"127.0.0.1\", PORT))",
-                    "s3.send(b\"hello\") -> 5\n",
-                    "s3.shutdown(SHUT_WR)\n",
-                    "s3.recv(65536) -> b\"HELLO\"",
-                    "s3.recv(65536) -> b\"\"",
-                    "s3.close()\n",
+                    "socket(AF_INET, SOCK_STREAM) -> sFD\n",
+                    "sFD.connect((\"127.0.0.1\", PORT))",
+                    "sFD.send(b\"hello\") -> 5\n",
+                    "sFD.shutdown(SHUT_WR)\n",
+                    "sFD.recv(65536) -> b\"HELLO\"",
+                    "sFD.recv(65536) -> b\"\"",
+                    "sFD.close()\n",
                 ],
             ),
             (
                 "--calls=java",
                 &[
-                    "[Server]SocketChannel.open(INET) -> s3\n",
-                    "s3.connect(new InetSocketAddress(\"127.0.0.1\", PORT)) -> true",
-                    "s3.write(ByteBuffer.wrap(\"hello\".getBytes())) -> 5\n",
-                    "s3.shutdownOutput()\n",
-                    "s3.read(ByteBuffer.allocate(65536)) -> 5 \"HELLO\"",
-                    "s3.read(ByteBuffer.allocate(65536)) -> -1",
-                    "s3.close()\n",
+                    "[Server]SocketChannel.open(INET) -> sFD\n",
+                    "sFD.connect(new InetSocketAddress(\"127.0.0.1\", PORT)) -> true",
+                    "sFD.write(ByteBuffer.wrap(\"hello\".getBytes())) -> 5\n",
+                    "sFD.shutdownOutput()\n",
+                    "sFD.read(ByteBuffer.allocate(65536)) -> 5 \"HELLO\"",
+                    "sFD.read(ByteBuffer.allocate(65536)) -> -1",
+                    "sFD.close()\n",
                 ],
             ),
             (
                 "-x",
                 &[
-                    "connect(3, {AF_INET, 127.0.0.1:PORT}, 16) = 0",
+                    "connect(FD, {AF_INET, 127.0.0.1:PORT}, 16) = 0",
                     " | 7f 00 00 01 | 00 00 00 00 00 00 00 00\n",
                     "    family AF_INET (host order), port PORT, 127.0.0.1, padding\n",
                 ],
@@ -114,9 +125,10 @@ fn the_calls_of_a_client_in_three_spellings() {
         ] {
             let port = server();
             let output = connect(options, port);
+            let fd = descriptor(&said(&output));
             let wanted: Vec<String> = wanted
                 .iter()
-                .map(|line| line.replace("PORT", &port.to_string()))
+                .map(|line| line.replace("PORT", &port.to_string()).replace("FD", &fd))
                 .collect();
             let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
             in_order(&said(&output), &wanted);
@@ -130,7 +142,7 @@ fn the_calls_of_a_client_in_three_spellings() {
             &said(&refused),
             &[
                 "= -1 ECONNREFUSED (connection refused)\n",
-                "close(3) = 0\n",
+                "close(",
                 "cannot connect",
             ],
         );
@@ -187,18 +199,21 @@ fn rest(mut server: Child) -> String {
 fn a_call_that_waits_is_seen_before_it_returns() {
     in_own_network(|| {
         let mut server = serve("--calls");
-        let waiting = "accept(3, &from, &size)";
+        let waiting = ", &from, &size)";
         let before = read_until(server.stderr.as_mut().unwrap(), waiting);
         in_order(
             &before,
-            &["bind(3, {AF_INET, 0.0.0.0:5000}, 16) = 0\n", "listen(3, "],
+            &[", {AF_INET, 0.0.0.0:5000}, 16) = 0\n", "listen(", "accept("],
         );
         hello();
         let after = rest(server);
-        assert!(after.starts_with(" = 4 {AF_INET, 127.0.0.1:"), "{after}");
+        assert!(
+            after.starts_with(" = ") && after.contains(" {AF_INET, 127.0.0.1:"),
+            "{after}"
+        );
         in_order(
             &after,
-            &["recv(4, buffer, 1024, 0) = 5 \"hello\"", "close(4) = 0\n"],
+            &["recv(", ", buffer, 1024, 0) = 5 \"hello\"", "close("],
         );
     });
 }
@@ -207,17 +222,19 @@ fn a_call_that_waits_is_seen_before_it_returns() {
 fn each_process_of_a_forking_server_is_named() {
     in_own_network(|| {
         let mut server = serve("--calls --style fork");
-        let _ = read_until(server.stderr.as_mut().unwrap(), "accept(3, &from, &size)");
+        let _ = read_until(server.stderr.as_mut().unwrap(), "accept(");
         hello();
         let text = rest(server);
-        let parent = text.lines().find(|line| line.contains("] fork() = "));
-        let child = parent.unwrap().rsplit("= ").next().unwrap();
-        assert_ne!(child, "0", "{text}");
+        // Parent and child speak in any order.
+        let mut forks = text
+            .lines()
+            .filter_map(|line| line.split("] fork() = ").nth(1));
+        let child = forks.find(|process| *process != "0").expect(&text);
         in_order(
             &text,
             &[
                 &format!("[{child}] fork() = 0\n"),
-                &format!("[{child}] recv(4, buffer, 1024, 0) <unfinished ...>\n"),
+                &format!("[{child}] recv("),
                 &format!("[{child}] <... recv resumed> = 5 \"hello\""),
             ],
         );
@@ -358,8 +375,9 @@ fn unix_sockets_have_no_packets() {
         in_order(
             &text,
             &[
-                "socket(AF_UNIX, SOCK_STREAM, 0) = 3\n    Unix socket: no packets\n",
-                "connect(3, {AF_UNIX, @\"no-such-socket\"}, 17) = -1 ECONNREFUSED",
+                "socket(AF_UNIX, SOCK_STREAM, 0) = ",
+                "\n    Unix socket: no packets\n",
+                ", {AF_UNIX, @\"no-such-socket\"}, 17) = -1 ECONNREFUSED",
             ],
         );
     }

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{Language, sockaddrs};
-use crate::call::{Call, Called, Caller, Family};
+use crate::{
+    call::{Call, Called, Caller, Family},
+    text::ascii,
+};
 
 /// How calls are shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +16,8 @@ pub struct Options {
     pub language: Language,
     /// With the bytes of each `sockaddr`.
     pub bytes: bool,
+    /// ASCII characters only.
+    pub ascii: bool,
     /// The text goes to a terminal piece by piece: a line that goes on is written anew, since keys may have been echoed
     /// behind its first piece.
     pub rewrite: bool,
@@ -60,7 +65,7 @@ impl Lines {
     pub fn began(&mut self, before: &str, by: Caller, call: &Call, out: &mut String) {
         self.interrupt(out);
         self.meet(by);
-        let asked = self.options.language.asked(call);
+        let asked = self.spelled(self.options.language.asked(call));
         out.push_str(&format!("{before}{}{asked}", self.name(by)));
         if self.apart {
             out.push_str(UNFINISHED);
@@ -74,28 +79,25 @@ impl Lines {
     /// A call has returned.
     pub fn returned(&mut self, before: &str, by: Caller, called: &Called, out: &mut String) {
         let language = self.options.language;
+        let asked = self.spelled(language.asked(&called.call));
         let is_open = matches!(&self.open, Some((caller, _)) if *caller == by);
         if is_open {
             self.open = None;
             if self.options.rewrite {
                 // To the line's beginning, and away with what is there.
                 out.push_str("\r\x1b[K");
-                out.push_str(&format!(
-                    "{before}{}{}",
-                    self.name(by),
-                    language.asked(&called.call)
-                ));
+                out.push_str(&format!("{before}{}{asked}", self.name(by)));
             }
         } else {
             self.interrupt(out);
             self.meet(by);
             let begins = match self.unfinished.remove(&by.thread) {
                 Some(name) => format!("<... {name} resumed>"),
-                None => language.asked(&called.call),
+                None => asked,
             };
             out.push_str(&format!("{before}{}{begins}", self.name(by)));
         }
-        out.push_str(&language.answered(called));
+        out.push_str(&self.spelled(language.answered(called)));
         out.push('\n');
         if self.options.bytes {
             out.push_str(&sockaddrs(called));
@@ -118,6 +120,13 @@ impl Lines {
         if let Some((by, name)) = self.open.take() {
             out.push_str(UNFINISHED);
             self.unfinished.insert(by.thread, name);
+        }
+    }
+
+    fn spelled(&self, text: String) -> String {
+        match self.options.ascii {
+            true => ascii(&text),
+            false => text,
         }
     }
 
@@ -149,19 +158,32 @@ mod tests {
         thread: 8,
     };
 
-    fn recv(fd: i32) -> Called {
+    fn recv() -> Called {
         Called {
-            call: Call::Recv { fd, size: 9 },
+            call: Call::Recv { fd: 3, size: 9 },
             result: Ok(Answer::Data(Data::of(b"x"))),
             took: 0,
         }
     }
 
+    /// What happens to one caller's `recv`.
+    #[derive(Clone, Copy)]
+    enum Step {
+        Begins(Caller),
+        Returns(Caller),
+        SomethingElse,
+    }
+    use Step::{Begins, Returns, SomethingElse};
+
     /// Each piece as it is written.
-    fn pieces(lines: &mut Lines, steps: &[&dyn Fn(&mut Lines, &mut String)]) -> Vec<String> {
-        let piece = |step: &&dyn Fn(&mut Lines, &mut String)| {
+    fn pieces(lines: &mut Lines, steps: &[Step]) -> Vec<String> {
+        let piece = |step: &Step| {
             let mut out = String::new();
-            step(lines, &mut out);
+            match *step {
+                Begins(by) => lines.began("", by, &recv().call, &mut out),
+                Returns(by) => lines.returned("", by, &recv(), &mut out),
+                SomethingElse => lines.interrupt(&mut out),
+            }
             out
         };
         steps.iter().map(piece).collect()
@@ -170,33 +192,24 @@ mod tests {
     #[test]
     fn a_call_is_seen_at_once_and_its_line_goes_on() {
         let mut lines = Lines::new(Options::default());
-        let said = pieces(
-            &mut lines,
-            &[
-                &|lines, out| lines.began("", ONE, &recv(3).call, out),
-                &|lines, out| lines.returned("", ONE, &recv(3), out),
-            ],
-        );
+        let said = pieces(&mut lines, &[Begins(ONE), Returns(ONE)]);
         assert_eq!(said, ["recv(3, buffer, 9, 0)", " = 1 \"x\"\n"]);
     }
 
     #[test]
     fn others_in_between_leave_it_unfinished() {
         let mut lines = Lines::new(Options::default());
-        let said = pieces(
-            &mut lines,
-            &[
-                &|lines, out| lines.began("", ONE, &recv(3).call, out),
-                &|lines, out| lines.began("", OTHER, &recv(4).call, out),
-                &|lines, out| lines.returned("", ONE, &recv(3), out),
-                &|lines, out| lines.interrupt(out),
-                &|lines, out| lines.returned("", OTHER, &recv(4), out),
-            ],
-        );
+        let steps = [
+            Begins(ONE),
+            Begins(OTHER),
+            Returns(ONE),
+            SomethingElse,
+            Returns(OTHER),
+        ];
         assert_eq!(
-            said.concat(),
+            pieces(&mut lines, &steps).concat(),
             "recv(3, buffer, 9, 0) <unfinished ...>\n\
-             [8] recv(4, buffer, 9, 0) <unfinished ...>\n\
+             [8] recv(3, buffer, 9, 0) <unfinished ...>\n\
              [7] <... recv resumed> = 1 \"x\"\n\
              [8] <... recv resumed> = 1 \"x\"\n"
         );
@@ -206,15 +219,8 @@ mod tests {
     fn where_others_write_unseen_every_line_is_whole() {
         let mut lines = Lines::new(Options::default());
         lines.share();
-        let said = pieces(
-            &mut lines,
-            &[
-                &|lines, out| lines.began("", ONE, &recv(3).call, out),
-                &|lines, out| lines.returned("", ONE, &recv(3), out),
-            ],
-        );
         assert_eq!(
-            said,
+            pieces(&mut lines, &[Begins(ONE), Returns(ONE)]),
             [
                 "[7] recv(3, buffer, 9, 0) <unfinished ...>\n",
                 "[7] <... recv resumed> = 1 \"x\"\n"
@@ -229,10 +235,29 @@ mod tests {
             ..Options::default()
         });
         let mut out = String::new();
-        lines.began("", ONE, &recv(3).call, &mut out);
-        lines.returned("", ONE, &recv(3), &mut out);
+        lines.began("", ONE, &recv().call, &mut out);
+        lines.returned("", ONE, &recv(), &mut out);
         let whole = "recv(3, buffer, 9, 0) = 1 \"x\"\n";
         assert!(out.ends_with(&format!("\r\x1b[K{whole}")), "{out:?}");
+    }
+
+    #[test]
+    fn ascii_is_all_there_is_where_it_is_asked_for() {
+        let mut lines = Lines::new(Options {
+            ascii: true,
+            ..Options::default()
+        });
+        let send = Called {
+            call: Call::Send {
+                fd: 3,
+                data: Data::of("é".as_bytes()),
+            },
+            result: Ok(Answer::Count(2)),
+            took: 0,
+        };
+        let mut out = String::new();
+        lines.returned("", ONE, &send, &mut out);
+        assert_eq!(out, "send(3, \"\\u{e9}\", 2, MSG_NOSIGNAL) = 2\n");
     }
 
     #[test]

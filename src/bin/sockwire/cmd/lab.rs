@@ -116,13 +116,14 @@ impl Cable {
 
     /// The wire as it is asked for.
     pub(super) fn link(&self) -> Link {
+        let usual = Link::default();
         Link {
-            delay: self.delay.unwrap_or_else(|| Link::default().delay),
+            delay: self.delay.unwrap_or(usual.delay),
             drops: self.drop.clone(),
             loss: self.loss,
             duplicate: self.duplicate,
             seed: self.seed,
-            vlan: None,
+            ..usual
         }
     }
 }

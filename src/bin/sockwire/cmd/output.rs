@@ -127,9 +127,23 @@ pub(crate) fn ladder(layout: Layout, absolute: bool, global: &Global) -> LadderO
     }
 }
 
+/// The same on stderr.
+pub(crate) fn ladder_beside(layout: Layout, global: &Global) -> LadderOptions {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    LadderOptions {
+        width: size.map_or(80, |(columns, _)| columns.0.into()),
+        colour: colours(global, io::stderr().is_terminal()).on,
+        ..ladder(layout, false, global)
+    }
+}
+
 /// Colour for standard output.
 pub(crate) fn palette(global: &Global) -> Palette {
-    let is_terminal = io::stdout().is_terminal();
+    colours(global, io::stdout().is_terminal())
+}
+
+/// Colour for what may be a terminal.
+fn colours(global: &Global, is_terminal: bool) -> Palette {
     Palette {
         on: wants_color(global.color, is_terminal, |name| {
             env::var(name).unwrap_or_default()

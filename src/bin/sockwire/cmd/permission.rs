@@ -156,7 +156,7 @@ mod tests {
         let path = std::env::current_exe().unwrap();
         let path = path.to_str().unwrap();
         assert!(text.contains("missing capability CAP_NET_RAW (effective)"));
-        assert!(text.contains(&format!("sudo {path} ")));
+        assert!(text.contains(&format!("once:          sudo {path}")));
         assert!(text.contains(&format!("sudo setcap cap_net_raw+ep {path}")));
         assert!(text.contains("sockwire lab"));
     }

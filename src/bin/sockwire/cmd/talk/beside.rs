@@ -11,11 +11,11 @@ use sockwire::{
     sockets::{Event, Journal},
 };
 
-use super::{super::output, Outcome, Program, Watching, Words};
+use super::{super::output, Global, Outcome, Program, Watching, Words};
 
 /// Runs `program` in this thread.
-pub(super) fn run(watching: &Watching, program: Program, words: Words) -> Outcome {
-    let lines = Lines::new(watching.options(true));
+pub(super) fn run(watching: &Watching, global: &Global, program: Program, words: Words) -> Outcome {
+    let lines = Lines::new(watching.options(global, true));
     // A child of fork has a copy: it was forked by the thread that speaks, when that had nothing to say.
     let state = Mutex::new((lines, words));
     let journal = Journal::new(watching.shows_calls(), move |told| {

@@ -85,9 +85,9 @@ pub(super) fn run(
     let options = TimelineOptions {
         ladder: LadderOptions {
             origin: Some(now()),
-            ..output::ladder(Layout::Lab, false, global)
+            ..output::ladder_beside(Layout::Lab, global)
         },
-        calls: watching.options(false),
+        calls: watching.options(global, false),
         own_only: false,
         two: true,
         speaker: place.host,
@@ -123,7 +123,7 @@ pub(super) fn run(
         },
     );
     let _ = SigSet::all().thread_unblock();
-    lab.close()?;
+    lab.close(global)?;
     match (lab.outcome, played) {
         (Some(outcome), _) => outcome,
         (None, Err(error)) => Err(Failure::new(Exit::NotPermitted, error)),
@@ -182,10 +182,15 @@ struct Lab {
 
 impl Lab {
     fn happened(&mut self, event: Happened) -> io::Result<ControlFlow<()>> {
-        self.hear();
+        if let Happened::Sent(Transit { time, .. })
+        | Happened::Delivered { time, .. }
+        | Happened::Quiet(time) = &event
+        {
+            self.seen = self.seen.max(*time);
+        }
+        self.hear(self.seen);
         match event {
             Happened::Sent(transit) => {
-                self.seen = self.seen.max(transit.time);
                 self.active = transit.time;
                 self.sent(&transit);
             }
@@ -195,7 +200,6 @@ impl Lab {
                 again,
                 ..
             } => {
-                self.seen = self.seen.max(time);
                 self.active = time;
                 if !again {
                     self.timeline
@@ -203,7 +207,6 @@ impl Lab {
                 }
             }
             Happened::Quiet(time) => {
-                self.seen = self.seen.max(time);
                 self.timeline.story(|story, items| story.quiet(time, items));
             }
             Happened::Up(_) | Happened::Called { .. } => {}
@@ -213,10 +216,10 @@ impl Lab {
     }
 
     /// Takes what both programs have told, and how they ended.
-    fn hear(&mut self) {
+    fn hear(&mut self, until: Time) {
         let active = &mut self.active;
         let mut listening = None;
-        self.timeline.hear(&mut self.hearer, |host, event| {
+        self.timeline.hear(&mut self.hearer, until, |host, event| {
             *active = now();
             if let (Host::Server, Event::Listening(Address::Ip(address))) = (host, event) {
                 listening = Some(address.port());
@@ -300,8 +303,9 @@ impl Lab {
         }
     }
 
-    fn close(&mut self) -> Result<(), Failure> {
-        self.hear();
+    fn close(&mut self, global: &Global) -> Result<(), Failure> {
+        // Both programs are done, or left alone.
+        self.hear(now());
         self.timeline.finish()?;
         let [sent, lost] = self.packets;
         let noun = if sent == 1 { "packet" } else { "packets" };
@@ -309,7 +313,7 @@ impl Lab {
             0 => "none lost".to_owned(),
             lost => format!("{lost} lost"),
         };
-        output::talk(format_args!("{sent} {noun}, {lost}"));
+        global.talk(format_args!("{sent} {noun}, {lost}"));
         Ok(())
     }
 }

@@ -115,7 +115,7 @@ impl Watching {
         }
         // The programs of Unix sockets are on one host in any case, and what they send is no packet.
         match (place.family, self.lab, self.wire) {
-            (Family::Unix, ..) | (_, false, false) => beside::run(self, program, words),
+            (Family::Unix, ..) | (_, false, false) => beside::run(self, global, program, words),
             (_, true, _) => lab::run(self, global, place, [program, other()], words),
             (_, false, true) => wire::run(self, global, program, words),
         }
@@ -127,10 +127,11 @@ impl Watching {
     }
 
     /// How calls are shown; `live` piece by piece, as they are made.
-    fn options(&self, live: bool) -> Options {
+    fn options(&self, global: &Global, live: bool) -> Options {
         Options {
             language: self.calls.map(Language::from).unwrap_or_default(),
             bytes: self.bytes,
+            ascii: global.ascii,
             rewrite: live && std::io::stderr().is_terminal(),
         }
     }

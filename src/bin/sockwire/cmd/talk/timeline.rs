@@ -130,13 +130,23 @@ impl Timeline {
         self.ladder.interfaces(names);
     }
 
-    /// Takes all that there is to hear at the moment; `also` hears it too. False when nothing more is to come.
-    pub(super) fn hear(&mut self, hearer: &mut Hearer, mut also: impl FnMut(Host, &Event)) -> bool {
+    /// Takes what there is to hear at the moment, up to the first event after `until`: a program that tells without end
+    /// is no reason to leave the packets alone. `also` hears it too. False when nothing more is to come.
+    pub(super) fn hear(
+        &mut self,
+        hearer: &mut Hearer,
+        until: Time,
+        mut also: impl FnMut(Host, &Event),
+    ) -> bool {
         loop {
             match hearer.next() {
                 Heard::Told(host, told) => {
+                    let time = told.time;
                     also(host, &told.event);
                     self.told(host, told);
+                    if time > until {
+                        return true;
+                    }
                 }
                 Heard::Nothing => return true,
                 Heard::End => return false,
@@ -159,13 +169,16 @@ impl Timeline {
             }
             Event::Called(called) => {
                 let begun = self.begun.remove(&by);
-                let waits = waits_for_others(&called.call);
-                let time = if called.took < MOMENT {
+                let returned = time.plus(called.took);
+                // A call that cannot wait is told of once; how long it was kept from running says nothing.
+                let is_moment = called.took < MOMENT || begun.is_none();
+                if is_moment {
                     // Its beginning need not be seen, unless it has been already.
                     begun.map(|begun| self.waiting.remove(&begun));
-                    if waits { time.plus(called.took) } else { time }
-                } else {
-                    time.plus(called.took)
+                }
+                let time = match is_moment && !waits_for_others(&called.call) {
+                    true => time,
+                    false => returned,
                 };
                 ((time, self.events), Entry::Returned(called))
             }

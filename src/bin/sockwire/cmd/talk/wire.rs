@@ -105,9 +105,9 @@ fn show(
     let options = TimelineOptions {
         ladder: LadderOptions {
             origin: Some(origin),
-            ..output::ladder(Layout::Watch, false, global)
+            ..output::ladder_beside(Layout::Watch, global)
         },
-        calls: watching.options(false),
+        calls: watching.options(global, false),
         own_only: true,
         two: false,
         speaker: Host::Client,
@@ -115,7 +115,7 @@ fn show(
     let mut timeline = Timeline::new(options, words);
     let counters = follow(&mut live, &mut hearer, &mut timeline);
     // Who has told last is heard to the end, also where the interface is gone.
-    while timeline.hear(&mut hearer, |_, _| {}) {
+    while timeline.hear(&mut hearer, now(), |_, _| {}) {
         let _ = timeline.draw(now().plus(-LATE));
         hearer.wait();
     }
@@ -135,8 +135,13 @@ fn follow(live: &mut Live, hearer: &mut Hearer, timeline: &mut Timeline) -> Coun
     let mut seen = now();
     loop {
         let step = live.next(now().plus(LOOK));
+        seen = match &step {
+            Ok(Step::Batch(batch)) => batch.records.last().map_or(seen, |last| last.time),
+            Ok(Step::Quiet(until)) => *until,
+            _ => seen,
+        };
         // What was told before a packet left is here by now.
-        if !timeline.hear(hearer, |_, _| {}) {
+        if !timeline.hear(hearer, seen, |_, _| {}) {
             ended.get_or_insert_with(now);
         }
         match step {
@@ -147,12 +152,10 @@ fn follow(live: &mut Live, hearer: &mut Hearer, timeline: &mut Timeline) -> Coun
                 for index in 0..batch.len() {
                     timeline.packet(&batch, index, Sight::Tap, false);
                 }
-                seen = batch.records.last().map_or(seen, |last| last.time);
                 live.recycle(batch);
             }
             Ok(Step::Quiet(until)) => {
                 timeline.story(|story, items| story.quiet(until, items));
-                seen = until;
             }
             Ok(Step::Link(_)) => {}
             Ok(Step::End(counters)) => return counters,
