@@ -7,6 +7,7 @@ mod words;
 use std::{
     fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
+    os::unix::fs::lchown,
     time::Instant,
 };
 
@@ -24,7 +25,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Numeric, Outcome, number,
+    Exit, Failure, Global, Numeric, Outcome, number, output, privilege,
     talk::{self, Place, Program, Watching},
 };
 use words::Lines;
@@ -67,7 +68,7 @@ pub(crate) struct Args {
     /// Sends back what it gets
     #[arg(long, group = "mode")]
     echo: bool,
-    /// Writes what it gets to standard output, byte by byte; who comes and leaves is told on stderr
+    /// Writes what it gets to standard output, byte by byte, made safe when that is a terminal; the rest is told on stderr
     #[arg(long, group = "mode")]
     print: bool,
     /// Counts what it gets, and answers with the count once the sender has shut down its writing side
@@ -361,6 +362,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         let stop = Stop::install().and_then(Stop::insist)?;
         let server = Server::open(journal, plan.options(&args, stop))
             .map_err(|error| refusal::failure(&error, plan.kind, &plan.address))?;
+        hand_over(&plan.address);
+        // A lab's rights are only its own; Unix sockets go by files, and a datagram may have to be answered at any path.
+        if !args.watching.lab() && !plan.kind.is_unix() {
+            privilege::give_up(&quiet)?;
+        }
         let start = Instant::now();
         let totals = if plan.kind.is_datagram() {
             server.run_datagrams(plain(&args))
@@ -378,6 +384,14 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         other,
         Box::new(move |told| words.put(told)),
     )
+}
+
+/// Under sudo, the file of a Unix socket belongs to the user who called, whose clients can connect to it then. In a user
+/// namespace that user may not exist.
+fn hand_over(address: &Address) {
+    if let (Address::Path(path), Some((user, group))) = (address, output::caller()) {
+        let _ = lchown(path, Some(user), Some(group));
+    }
 }
 
 /// Where the server is in a private network of its own, and the client that it gets there.
