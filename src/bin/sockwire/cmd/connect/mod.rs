@@ -280,7 +280,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         // Standard output is for what the server sends.
         String::new()
     };
-    let other = move || talk::echo(kind.socket(), server);
+    let other = move || match args.determined {
+        true => talk::receive(server),
+        false => talk::echo(kind.socket(), server),
+    };
     args.watching
         .run(global, place, program, other, Box::new(words))
 }

@@ -92,9 +92,10 @@ pub(crate) struct Args {
     /// IPv6 only
     #[arg(short = '6', long)]
     ipv6: bool,
-    /// Bytes that one recv takes at most
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = number::<usize>(1..=1 << 20, "--recv-size 1024"))]
-    recv_size: usize,
+    /// Bytes that one recv takes at most; 1024 where what came is shown, for what is larger to be seen in pieces or cut, and
+    /// 65536 with --echo, --print and --receive
+    #[arg(long, value_name = "N", value_parser = number::<usize>(1..=1 << 20, "--recv-size 1024"))]
+    recv_size: Option<usize>,
     /// Sends small segments at once (TCP_NODELAY)
     #[arg(long)]
     nodelay: bool,
@@ -349,7 +350,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         kind: plan.kind,
         both: plan.both,
         print: args.print,
-        recv_size: args.recv_size,
+        recv_size: plain(&args).size,
         ascii: global.ascii,
     };
     let (place, other) = in_lab(&plan);
@@ -426,6 +427,7 @@ fn plain(args: &Args) -> Plain {
         (_, true) => Mode::Receive,
         _ => Mode::Show,
     };
-    let size = args.recv_size;
+    let shows = mode == Mode::Show && !args.print;
+    let size = args.recv_size.unwrap_or(if shows { 1024 } else { 65_536 });
     Plain { mode, size }
 }
