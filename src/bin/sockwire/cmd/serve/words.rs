@@ -2,7 +2,6 @@
 
 use std::{io, time::Duration};
 
-use nix::sys::signal::{Signal, raise};
 use sockwire::{
     call::Address,
     sockets::{
@@ -27,29 +26,26 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Lines for standard output. With `print` they are written to stderr here, and received bytes to standard output.
-    pub(super) fn put(&self, told: &Told) -> String {
-        if self.print
-            && let Event::Heard { bytes, cut, .. } = &told.event
-        {
-            write(bytes);
-            // What the bytes do not show.
-            if !bytes.is_empty() && !cut {
-                return String::new();
+    /// Lines for standard output. With `print` they are written to stderr here, and received bytes are for it.
+    pub(super) fn put(&self, told: &Told) -> Vec<u8> {
+        let (printed, says_all) = match &told.event {
+            Event::Heard { bytes, cut, .. } if self.print => {
+                (bytes.clone(), !bytes.is_empty() && !cut)
             }
-        }
-        let Some(mut line) = self.line(told) else {
-            return String::new();
+            _ => (Vec::new(), false),
+        };
+        let Some(mut line) = self.line(told).filter(|_| !says_all) else {
+            return printed;
         };
         if self.ascii {
             line = ascii(&line);
         }
         if self.print {
             output::talk(line);
-            return String::new();
+            return printed;
         }
         line.push('\n');
-        line
+        line.into_bytes()
     }
 
     fn line(&self, told: &Told) -> Option<String> {
@@ -129,16 +125,6 @@ fn bytes_word(count: u64) -> String {
     match count {
         1 => "1 byte".to_owned(),
         count => format!("{count} bytes"),
-    }
-}
-
-/// Received bytes, as they are. Nobody can be told of what cannot be written: it ends the server.
-fn write(bytes: &[u8]) {
-    if let Err(error) = output::print_bytes(bytes) {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            output::talk(format_args!("sockwire: cannot write the output: {error}"));
-        }
-        let _ = raise(Signal::SIGTERM);
     }
 }
 
