@@ -172,9 +172,11 @@ pub enum Call {
         fd: Fd,
         address: Address,
     },
+    /// `now` sends only what there is room for (`MSG_DONTWAIT`).
     Send {
         fd: Fd,
         data: Data,
+        now: bool,
     },
     SendTo {
         fd: Fd,

@@ -83,7 +83,7 @@ fn the_calls_of_a_client_in_three_spellings() {
                 &[
                     "socket(AF_INET, SOCK_STREAM, 0) = FD\n",
                     "connect(FD, {AF_INET, 127.0.0.1:PORT}, 16) = 0",
-                    "send(FD, \"hello\", 5, MSG_NOSIGNAL) = 5\n",
+                    "send(FD, \"hello\", 5, MSG_DONTWAIT|MSG_NOSIGNAL) = 5\n",
                     "shutdown(FD, SHUT_WR) = 0\n",
                     "recv(FD, buffer, 65536, 0) = 5 \"HELLO\"",
                     "recv(FD, buffer, 65536, 0) = 0",
@@ -389,5 +389,45 @@ fn what_is_about_a_private_network_asks_for_one() {
         let output = sockwire(&format!("connect {option} 5000"));
         assert_eq!(output.status.code(), Some(2));
         in_order(&said(&output), &["add --lab"]);
+    }
+}
+
+#[test]
+fn the_web_s_other_end_speaks_its_language() {
+    let Ok(Ok(_)) = refusal::test(&Machine::look()) else {
+        return testing::skipped("no private network here");
+    };
+    for (words, wanted) in [
+        (
+            "serve http --lab",
+            &["GET / → 200 OK", "\"GET / HTTP/1.0"][..],
+        ),
+        (
+            "serve ws --lab",
+            &["101 Switching Protocols", "5 bytes \"hello\"", "close 1000"],
+        ),
+        (
+            "connect http http://example.org/ip --lab",
+            &["Host: example.org", "\"origin\": \"10.0.0.1\""],
+        ),
+        (
+            "connect ws 80 --lab --send hi",
+            &["101 Switching Protocols", "the server sent: close 1000"],
+        ),
+        (
+            "serve --style fork --lab",
+            &["fork() = 0", "LAST-ACK", "client 1 closed"],
+        ),
+    ] {
+        let output = as_user(words, false);
+        let all = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            said(&output)
+        );
+        assert!(output.status.success(), "{words}: {all}");
+        for part in wanted {
+            assert!(all.contains(part), "{words}: {part}: {all}");
+        }
     }
 }

@@ -619,6 +619,7 @@ fn wrong_words_are_told_what_to_write() {
     for (words, says) in [
         ("", "to which port?"),
         ("example.org", "which port of example.org?"),
+        ("--head 5000", "connect http URL"),
         ("-w 3 5000", "--wait SECONDS"),
         ("-q 1 5000", "--wait SECONDS"),
         ("-p 4000 5000", "--source :PORT"),

@@ -1,10 +1,15 @@
 //! Two hosts in private networks with a wire between them, and in each a function of the caller's, instead of a scenario.
 
-use std::{net::IpAddr, ops::ControlFlow, time::Instant};
+use std::{io, net::IpAddr, ops::ControlFlow, time::Instant};
 
-use super::{Event, LabError, Link, Listener, namespaces, refusal::Way, scenario::Host};
+use nix::sched::{CloneFlags, unshare};
 
-/// What a host does, in a thread of its own inside its network: sockets that it opens are this host's.
+use super::{
+    Event, LabError, Link, Listener, Trying as _, namespaces, refusal::Way, scenario::Host,
+};
+
+/// What a host does, in a thread of its own inside its network: sockets that it opens are this host's. So are all its
+/// descriptors: what it has closed may still be open in the rest of the process.
 pub type Body = Box<dyn FnOnce() -> Result<(), LabError> + Send>;
 
 /// Brings two hosts up, with `addresses` on their `eth0`, and runs `bodies` in them, client and server, both at once; a
@@ -33,6 +38,10 @@ pub fn run(
     }
     for ((host, enter), body) in Host::BOTH.into_iter().zip(enter).zip(bodies) {
         threads.spawn(host.name(), move |voice| {
+            // Descriptors of its own, as two machines have them: what a server forks inherits none of the client's.
+            unshare(CloneFlags::CLONE_FILES)
+                .map_err(io::Error::from)
+                .trying("give a host descriptors of its own")?;
             enter()?;
             body()?;
             voice.done(host);

@@ -382,6 +382,7 @@ mod tests {
             Call::Send {
                 fd,
                 data: data.clone(),
+                now: false,
             },
             Call::SendTo {
                 fd,

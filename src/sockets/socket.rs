@@ -146,26 +146,28 @@ impl Socket {
 
     /// `send(2)`, without a signal when the connection is gone; the count may be less than the whole.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.send_with(bytes, true, 0)
+        self.send_with(bytes, false)
     }
 
     /// `send(2)` of what there is room for now; `WouldBlock` when there is none.
     pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.send_with(bytes, false, libc::MSG_DONTWAIT)
+        self.send_with(bytes, true)
     }
 
-    fn send_with(&self, bytes: &[u8], blocks: bool, flags: i32) -> io::Result<usize> {
+    fn send_with(&self, bytes: &[u8], now: bool) -> io::Result<usize> {
         let fd = self.fd;
         let asked = || Call::Send {
             fd,
             data: Data::of(bytes),
+            now,
         };
         let make = || {
-            let flags = flags | libc::MSG_NOSIGNAL;
-            self.open()?.send_with_flags(bytes, flags)
+            let wait = if now { libc::MSG_DONTWAIT } else { 0 };
+            self.open()?
+                .send_with_flags(bytes, libc::MSG_NOSIGNAL | wait)
         };
         self.journal
-            .call(blocks, asked, make, |&len| Answer::Count(len))
+            .call(!now, asked, make, |&len| Answer::Count(len))
     }
 
     /// Sends until all of `bytes` are with the kernel.

@@ -8,12 +8,18 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::{
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction},
+    unistd::Pid,
+};
 
 static ASKED: AtomicU8 = AtomicU8::new(0);
 /// Signals set off the timer.
 static INSISTING: AtomicBool = AtomicBool::new(false);
 static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// What a process sends to one of its own that is to stop.
+const ASK: Signal = Signal::SIGUSR2;
 
 /// Microseconds between two interruptions.
 const AGAIN: libc::suseconds_t = 50_000;
@@ -23,7 +29,8 @@ const AGAIN: libc::suseconds_t = 50_000;
 pub struct Stop(());
 
 impl Stop {
-    /// Catches SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on, even where they were inherited as ignored.
+    /// Catches SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on, even where they were inherited as ignored, and what
+    /// [`ask`] sends.
     /// Blocking calls are interrupted (`EINTR`), not restarted.
     ///
     /// # Errors
@@ -43,6 +50,7 @@ impl Stop {
             // SAFETY: `on_signal` only touches an atomic and calls `_exit`, both async-signal-safe.
             unsafe { sigaction(signal, &action)? };
         }
+        interrupt_at(ASK, on_asked)?;
         Ok(Self(()))
     }
 
@@ -65,6 +73,12 @@ impl Stop {
     pub fn asked(self) -> bool {
         ASKED.load(Ordering::Relaxed) > 0
     }
+}
+
+/// Asks a process that has installed a [`Stop`] to stop, as often as one likes: it is no second Ctrl-C. That it has ended
+/// already is no error.
+pub fn ask(process: u32) {
+    let _ = kill(Pid::from_raw(process.cast_signed()), ASK);
 }
 
 /// A thread whose blocking calls can be ended from another one.
@@ -173,10 +187,20 @@ extern "C" fn on_child(_: libc::c_int) {
     set_timer(AGAIN);
 }
 
-extern "C" fn on_signal(_: libc::c_int) {
+extern "C" fn on_asked(_: libc::c_int) {
+    insist_again();
+    Stop(()).ask();
+}
+
+/// In a handler: whoever insists is interrupted again and again from now on.
+fn insist_again() {
     if INSISTING.load(Ordering::Relaxed) {
         set_timer(AGAIN);
     }
+}
+
+extern "C" fn on_signal(_: libc::c_int) {
+    insist_again();
     if ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
         // SAFETY: `_exit` may be called from a signal handler and does not return.
         unsafe { libc::_exit(130) };

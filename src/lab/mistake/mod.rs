@@ -20,10 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use nix::{
-    fcntl::{FcntlArg, OFlag, fcntl},
-    sched::{CloneFlags, unshare},
-};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 pub use seen::{Packet, Said, Seen, ms};
 pub use stage::{PORT, Stage};
@@ -174,10 +171,6 @@ fn set_up_pipe(pipe: &impl AsFd) -> io::Result<()> {
 
 /// A host's thread.
 fn run(stage: &Stage, program: Program, host: Host) -> Result<(), LabError> {
-    // Descriptors of its own, as two processes have them: what the server forks inherits none of the client's.
-    unshare(CloneFlags::CLONE_FILES)
-        .map_err(io::Error::from)
-        .trying("give a host's program descriptors of its own")?;
     if host == Host::Client {
         stage.wait();
     }

@@ -39,8 +39,10 @@ pub(super) fn asked(call: &Call) -> String {
                 sockaddr::size(address)
             )
         }
-        Call::Send { fd, data } => {
-            format!("send({fd}, {}, {}, MSG_NOSIGNAL)", text(data), data.len)
+        Call::Send { fd, data, now } => {
+            let wait = if *now { "MSG_DONTWAIT|" } else { "" };
+            let (text, len) = (text(data), data.len);
+            format!("send({fd}, {text}, {len}, {wait}MSG_NOSIGNAL)")
         }
         Call::SendTo { fd, data, to } => format!(
             "sendto({fd}, {}, {}, MSG_NOSIGNAL, {}, {})",

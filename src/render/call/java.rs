@@ -55,7 +55,7 @@ pub(super) fn asked(call: &Call) -> String {
         }
         Call::Accept { fd } => format!("s{fd}.accept()"),
         Call::Connect { fd, address } => format!("s{fd}.connect({})", spelled(address)),
-        Call::Send { fd, data } => format!("s{fd}.write({})", wrapped(data)),
+        Call::Send { fd, data, .. } => format!("s{fd}.write({})", wrapped(data)),
         Call::SendTo { fd, data, to } => format!("s{fd}.send({}, {})", wrapped(data), spelled(to)),
         Call::Recv { fd, size } => format!("s{fd}.read(ByteBuffer.allocate({size}))"),
         Call::RecvFrom { fd, size } => format!("s{fd}.receive(ByteBuffer.allocate({size}))"),

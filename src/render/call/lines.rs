@@ -251,6 +251,7 @@ mod tests {
             call: Call::Send {
                 fd: 3,
                 data: Data::of("é".as_bytes()),
+                now: false,
             },
             result: Ok(Answer::Count(2)),
             took: 0,

@@ -53,7 +53,7 @@ pub(super) fn asked(call: &Call) -> String {
         Call::Listen { fd, backlog } => format!("s{fd}.listen({backlog})"),
         Call::Accept { fd } => format!("s{fd}.accept()"),
         Call::Connect { fd, address } => format!("s{fd}.connect({})", spelled(address)),
-        Call::Send { fd, data } => format!("s{fd}.send({})", text(data)),
+        Call::Send { fd, data, .. } => format!("s{fd}.send({})", text(data)),
         Call::SendTo { fd, data, to } => format!("s{fd}.sendto({}, {})", text(data), spelled(to)),
         Call::Recv { fd, size } => format!("s{fd}.recv({size})"),
         Call::RecvFrom { fd, size } => format!("s{fd}.recvfrom({size})"),

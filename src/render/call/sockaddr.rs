@@ -55,7 +55,11 @@ fn members(address: &Address) -> Vec<Member> {
                 SocketAddr::V6(v6) => {
                     let (flow, scope) = (v6.flowinfo(), v6.scope_id());
                     members.push((flow.to_ne_bytes().to_vec(), format!("flow {flow}")));
-                    members.push((v6.ip().octets().to_vec(), v6.ip().to_string()));
+                    let mut words = v6.ip().to_string();
+                    if v6.ip().to_ipv4_mapped().is_some() {
+                        words.push_str(" (IPv4 as an IPv6 socket sees it)");
+                    }
+                    members.push((v6.ip().octets().to_vec(), words));
                     let words = format!("scope {scope} (host order)");
                     members.push((scope.to_ne_bytes().to_vec(), words));
                 }

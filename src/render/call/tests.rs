@@ -194,6 +194,7 @@ fn a_client_in_three_languages() {
         Call::Send {
             fd: 3,
             data: data("say \"hi\"\n"),
+            now: false,
         },
         Err(libc::EPIPE),
         [
@@ -385,12 +386,16 @@ fn data_is_cut_and_no_control_byte_gets_through() {
         let send = Call::Send {
             fd: 3,
             data: Data::of(bytes),
+            now: true,
         };
         (Language::C.asked(&send), Language::Python.asked(&send))
     };
     let (c, python) = send(&[b'a'; 1000]);
     let cut = format!("\"{}\"...", "a".repeat(DATA));
-    assert_eq!(c, format!("send(3, {cut}, 1000, MSG_NOSIGNAL)"));
+    assert_eq!(
+        c,
+        format!("send(3, {cut}, 1000, MSG_DONTWAIT|MSG_NOSIGNAL)")
+    );
     assert_eq!(python, format!("s3.send(b{cut})"));
     // Three bytes a letter, two columns; the sixteenth would not fit beside the first.
     let (c, python) = send(format!("a{}", "漢".repeat(20)).as_bytes());

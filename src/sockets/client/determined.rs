@@ -117,7 +117,7 @@ impl Determined<'_> {
                 let attempt = tries;
                 progress(Progress { attempt, sent });
             })?;
-            let is_last = self.tries.is_some_and(|most| tries >= most);
+            let is_last = self.tries.is_some_and(|most| tries >= most) || (self.stopped)();
             let wait = (STEP * u32::try_from(tries).unwrap_or(u32::MAX).min(100)).min(LONGEST);
             journal.tell(|| {
                 Event::Note(said(
@@ -127,7 +127,7 @@ impl Determined<'_> {
                     (!is_last).then_some(wait),
                 ))
             });
-            if is_last || outcome.is_none() || (self.stopped)() {
+            if is_last || outcome.is_none() {
                 let fault = outcome;
                 return Ok(Delivery {
                     tries,

@@ -181,6 +181,9 @@ impl Dial {
                 Kind::Datagram => format!("datagrams go to {spoken}; nothing is sent yet"),
             };
         };
+        if error.kind() == io::ErrorKind::Interrupted {
+            return format!("trying {spoken}: stopped");
+        }
         match meaning(address.family(), self.kind, error) {
             Some(meaning) => format!("trying {spoken}: {}", meaning.word),
             None => format!("trying {spoken}: {error}"),

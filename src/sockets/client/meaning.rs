@@ -45,7 +45,7 @@ const INTERNET: [Entry; 11] = [
     entry(
         libc::EADDRNOTAVAIL,
         "address not available",
-        "nothing was sent: the source is no address of this host, the same pair of ports was in use a moment ago, or no port is free",
+        "nothing was sent: the source is no address of this host, or it has none of this family (IPv6 may be off), the same pair of ports was in use a moment ago, or no port is free",
         "sockwire interfaces shows this host's addresses; without --source the kernel takes one that fits",
     ),
     entry(

@@ -43,6 +43,8 @@ pub(super) struct Watch {
     waiting: u32,
     told: u32,
     overflows: Option<u64>,
+    /// What overflows are has been told.
+    is_explained: bool,
 }
 
 impl Watch {
@@ -52,6 +54,7 @@ impl Watch {
             waiting: 0,
             told: 0,
             overflows: overflows(),
+            is_explained: false,
         }
     }
 
@@ -77,7 +80,8 @@ impl Watch {
         if let (Some(before), Some(now)) = (self.overflows, now)
             && now > before
         {
-            journal.tell(|| Event::Note(overflow_words(now - before)));
+            journal.tell(|| Event::Note(overflow_words(now - before, self.is_explained)));
+            self.is_explained = true;
         }
         self.overflows = now;
     }
@@ -135,12 +139,15 @@ fn listen_overflows(netstat: &str) -> Option<u64> {
         .ok()
 }
 
-fn overflow_words(ignored: u64) -> String {
-    let packets = if ignored == 1 {
-        "1 handshake packet"
-    } else {
-        &format!("{ignored} handshake packets")
+fn overflow_words(ignored: u64, is_explained: bool) -> String {
+    let more = if is_explained { "more " } else { "" };
+    let packets = match ignored {
+        1 => format!("1 {more}handshake packet"),
+        _ => format!("{ignored} {more}handshake packets"),
     };
+    if is_explained {
+        return format!("the kernel has ignored {packets}: an accept queue is full");
+    }
     format!(
         "the kernel has ignored {packets} because an accept queue of this network namespace is full (ListenOverflows in \
          /proc/net/netstat): no loss on the way, since they have arrived; a client tries again after 1 s, 2 s, 4 s …"
@@ -158,6 +165,13 @@ mod tests {
         for other in ["", "TcpExt: ListenOverflows\n", "TcpExt: A\nTcpExt: 1\n"] {
             assert_eq!(listen_overflows(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn an_overflow_is_explained_once() {
+        assert!(overflow_words(1, false).contains("1 handshake packet because"));
+        let again = overflow_words(2, true);
+        assert!(again.contains("2 more handshake packets: ") && again.len() < 80);
     }
 
     #[test]

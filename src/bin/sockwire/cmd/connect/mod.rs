@@ -16,7 +16,7 @@ use anyhow::anyhow;
 use sockwire::{
     call::{Address, Family, How},
     lab::Host,
-    sockets::{Event, Told},
+    sockets::{Event, Told, http::Pages, websocket::Echo},
 };
 
 use self::{
@@ -31,17 +31,18 @@ use super::{
 
 const EXAMPLES: &str = "\
 Examples:
-  sockwire connect 5000                        lines to port 5000 here; Ctrl-X or Ctrl-D ends
-  sockwire connect example.org 80              every address of the name is tried
-  printf hello | sockwire connect 5005         sends, says that it is done, prints the answer
-  sockwire connect --send 'hello\\n' 5005       the same
-  sockwire connect -u 5000                     datagrams: each line is one
-  sockwire connect -U /tmp/chat                a Unix socket; @chat is one without a file
-  sockwire connect -z example.org 20-25        which ports are open?
-  sockwire connect --calls --send hi 5005      with each socket call that it makes
-  sockwire connect http http://example.org/    one GET, by hand
-  sockwire connect ws ws://localhost:5000/     a WebSocket
-  sockwire connect tcp --determined --file F HOST 4000   again and again until all of it has arrived";
+  sockwire connect 5000                     lines to port 5000 here; Ctrl-D ends
+  sockwire connect example.org 80           every address of the name is tried
+  printf hi | sockwire connect 5005         sends, ends, prints the answer
+  sockwire connect --send 'hi\\n' 5005      the same
+  sockwire connect -u 5000                  datagrams: each line is one
+  sockwire connect -U /tmp/chat             a Unix socket; @chat has no file
+  sockwire connect -z example.org 20-25     which ports are open?
+  sockwire connect --calls --send hi 5005   with each socket call that it makes
+  sockwire connect http http://localhost/   one GET, by hand
+  sockwire connect ws ws://localhost:8080/  a WebSocket
+  sockwire connect --determined --file F HOST 4000
+                                            again until all of it has arrived";
 
 const END: &str = "\
 The end: when the input ends, shutdown(SHUT_WR) tells the other side so (FIN), and what it still sends is printed until it \
@@ -50,6 +51,9 @@ is only Ctrl-X closes at once; in input with zero bytes, which nobody types, it 
 
 Exit codes: 0 done; 1 --determined: the counts never agreed; 2 usage; 3 not permitted; 4 no such name, refused, timed out; \
 5 http and ws: a damaged answer. What a web server answers, 404 too, is shown, and is no failure.";
+
+/// A group of options.
+const SOCKET: &str = "Its socket and address";
 
 /// Connects to a server, sends lines, and prints what comes back
 ///
@@ -68,22 +72,22 @@ pub(crate) struct Args {
     #[arg(short = 'U', long)]
     unix: bool,
     /// IPv4 only
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = SOCKET)]
     ipv4: bool,
     /// IPv6 only
-    #[arg(short = '6', long)]
+    #[arg(short = '6', long, help_heading = SOCKET)]
     ipv6: bool,
     /// Numbers only: no name is looked up
-    #[arg(short = 'n', action = clap::ArgAction::Count)]
+    #[arg(short = 'n', action = clap::ArgAction::Count, help_heading = SOCKET)]
     numeric: u8,
     /// This end's address: ADDR:PORT, ADDR, or :PORT
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = SOCKET)]
     source: Option<String>,
     /// Small pieces leave at once (TCP_NODELAY)
-    #[arg(long)]
+    #[arg(long, help_heading = SOCKET)]
     nodelay: bool,
     /// The most bytes that one recv() takes; what is longer than this of a datagram is lost
-    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = number::<usize>(1..=16_777_216, "--recv-size 1024"))]
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = number::<usize>(1..=16_777_216, "--recv-size 1024"), help_heading = SOCKET)]
     recv_size: usize,
     /// Received bytes as a hex dump, one for each recv()
     #[arg(long)]
@@ -257,13 +261,21 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             _ => target::family(args.ipv4, args.ipv6).unwrap_or(Family::Inet),
         },
     };
+    let lab = args.watching.lab().then(|| place.addresses()[1]);
     let mut server = Address::Unnamed;
     let program: Program = match kind {
-        Kind::Http | Kind::WebSocket => web::program(kind, words, &args, global)?,
+        Kind::Http | Kind::WebSocket => {
+            let mut url = web::url(kind, words)?;
+            if let Some(ip) = lab {
+                url.host = ip.to_string();
+                server = Address::Ip((ip, url.port).into());
+            }
+            web::program(kind, url, &args, global)?
+        }
         Kind::Tcp | Kind::Udp | Kind::Unix | Kind::UnixDatagram => {
             let mut target = Target::parse(kind, words, args.scan)?;
-            if args.watching.lab() {
-                server = target.in_lab(place.addresses()[1])?;
+            if let Some(ip) = lab {
+                server = target.in_lab(ip)?;
             }
             let line = shows_progress.then(|| line.clone());
             let plain = Plain::new(kind, target, &args, global.ascii, line)?;
@@ -278,11 +290,14 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             global_too.talk(note);
         }
         // Standard output is for what the server sends.
-        String::new()
+        Vec::new()
     };
-    let other = move || match args.determined {
-        true => talk::receive(server),
-        false => talk::echo(kind.socket(), server),
+    let determined = args.determined;
+    let other = move || match kind {
+        Kind::Http => talk::web(Pages, server),
+        Kind::WebSocket => talk::web(Echo, server),
+        _ if determined => talk::receive(server),
+        _ => talk::echo(kind.socket(), server),
     };
     args.watching
         .run(global, place, program, other, Box::new(words))

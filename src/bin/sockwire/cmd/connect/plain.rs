@@ -21,6 +21,7 @@ use super::{
     screen::Screen,
     target::{self, Kind, Ports, Target},
     telling, usage,
+    web::ONLY_HTTP,
 };
 
 /// How long to wait for datagrams after the last was sent: they have no end.
@@ -96,8 +97,7 @@ impl Plain {
 
     /// Runs it.
     pub(super) fn run(mut self, journal: &Journal) -> Outcome {
-        let stop = Stop::install().map_err(anyhow::Error::from);
-        let stop = stop.map_err(|error| Failure::new(Exit::NotPermitted, error))?;
+        let stop = installed()?;
         if self.scan {
             return self.scan(journal, stop);
         }
@@ -254,6 +254,12 @@ impl Plain {
     }
 }
 
+/// Ctrl-C ends a client, also when it comes just before a blocking call.
+pub(super) fn installed() -> Result<Stop, Failure> {
+    let stop = Stop::install().and_then(Stop::insist);
+    stop.map_err(|error| Failure::new(Exit::NotPermitted, error))
+}
+
 /// Says something on stderr.
 pub(super) fn note(journal: &Journal, words: impl FnOnce() -> String) {
     journal.tell(|| Event::Note(words()));
@@ -273,6 +279,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
     let is_stream = kind.socket() == call::Kind::Stream;
     let shuts_down = args.ending.shutdown.is_some() || args.ending.half_close;
     let faults = [
+        (args.web.is_asked(), ONLY_HTTP),
         (
             args.determined && kind != Kind::Tcp,
             "--determined is for TCP: it shuts down its writing side, and reads the count that comes back",

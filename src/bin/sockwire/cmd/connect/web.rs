@@ -18,7 +18,7 @@ use sockwire::{
 
 use super::{
     Args, Exit, Failure, Global, Kind, Outcome, Program, output,
-    plain::{input, note, source},
+    plain::{input, installed, note, source},
     screen::Screen,
     target, telling, usage,
 };
@@ -30,9 +30,18 @@ pub(super) struct Web {
     /// Asks with HEAD instead of GET: only the head of the answer comes, and goes to standard output
     #[arg(long)]
     head: bool,
-    /// The version that is spoken; servers may answer with another one
-    #[arg(long, value_name = "VERSION", value_enum, default_value_t = Version::Old)]
-    http: Version,
+    /// The version that is spoken, 1.0 unless said; servers may answer with another one
+    #[arg(long, value_name = "VERSION", value_enum)]
+    http: Option<Version>,
+}
+
+/// For whoever asks for [`Web`] elsewhere.
+pub(super) const ONLY_HTTP: &str = "--head and --http are for: sockwire connect http URL";
+
+impl Web {
+    pub(super) const fn is_asked(&self) -> bool {
+        self.head || self.http.is_some()
+    }
 }
 
 /// Versions of HTTP that are lines of text.
@@ -44,16 +53,15 @@ enum Version {
     New,
 }
 
-/// The program for `kind`, which is `Http` or `WebSocket`; `words` are those behind it: the URL.
+/// The program for `kind`, which is `Http` or `WebSocket`.
 pub(super) fn program(
     kind: Kind,
-    words: &[String],
+    url: Url,
     args: &Args,
     global: &Global,
 ) -> Result<Program, Failure> {
     fits(kind, args)?;
     let is_http = kind == Kind::Http;
-    let url = url(words, if is_http { "http" } else { "ws" })?;
     let wait = args.ending.wait;
     let wait = wait.map(|nanos| Duration::from_nanos(nanos.unsigned_abs()));
     let client = Client {
@@ -74,7 +82,7 @@ pub(super) fn program(
         ascii: global.ascii,
     };
     if is_http {
-        let (head_only, minor) = (args.web.head, args.web.http as u8);
+        let (head_only, minor) = (args.web.head, args.web.http.unwrap_or(Version::Old) as u8);
         return Ok(Box::new(move |journal| {
             client.get(journal, head_only, minor)
         }));
@@ -112,7 +120,7 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
             args.sending.crlf,
             "--crlf is for lines on a stream: the end of a line is not sent here",
         ),
-        (!is_http && args.web.head, "--head is for connect http"),
+        (!is_http && args.web.is_asked(), ONLY_HTTP),
     ];
     match faults.iter().find(|(is_so, _)| *is_so) {
         Some((_, what)) => Err(usage(what)),
@@ -121,7 +129,8 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
 }
 
 /// A URL, or a host and a port, or a port of this host.
-fn url(words: &[String], scheme: &'static str) -> Result<Url, Failure> {
+pub(super) fn url(kind: Kind, words: &[String]) -> Result<Url, Failure> {
+    let scheme = if kind == Kind::Http { "http" } else { "ws" };
     let is_port = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
     let text = match words {
         [port] if is_port(port) => format!("localhost:{port}"),
@@ -276,11 +285,6 @@ impl Client {
     }
 }
 
-fn installed() -> Result<Stop, Failure> {
-    let stop = Stop::install().and_then(Stop::insist);
-    stop.map_err(|error| Failure::new(Exit::NotPermitted, error))
-}
-
 /// Tells a head line by line.
 fn told(journal: &Journal, part: Part<'_>) -> io::Result<()> {
     let (mark, head) = match part {
@@ -348,7 +352,8 @@ mod tests {
     fn a_url_may_be_a_host_and_a_port() {
         let told = |words: &str| {
             let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-            url(&words, "ws").map(|url| format!("{} {} {}", url.host, url.port, url.target))
+            url(Kind::WebSocket, &words)
+                .map(|url| format!("{} {} {}", url.host, url.port, url.target))
         };
         for (words, wanted) in [
             ("8080", "localhost 8080 /"),

@@ -32,16 +32,25 @@ use words::Lines;
 
 const EXAMPLES: &str = "\
 Examples:
-  sockwire serve                     TCP port 5000: who comes, what they send, who leaves
-  sockwire serve 8000 --style fork   the same on port 8000, with a process for each client
-  sockwire serve --echo              sends back what it gets, on port 5005
-  sockwire serve --calls             with each socket call as it is made
-  sockwire serve -u 5000             datagrams (means: serve udp 5000)
-  sockwire serve -U /tmp/talk        a Unix socket; @talk is an abstract one, -uU takes datagrams
-  sockwire serve --receive           the patient receiver: counts, and answers with the count
-  sockwire serve http                a web server: / and /ip, on port 8080
-  sockwire serve ws                  a WebSocket echo, with a page to try it, on port 8080
+  sockwire serve                    TCP port 5000: who comes, says what, leaves
+  sockwire serve 80 --style fork    on port 80, with a process for each client
+  sockwire serve --echo             sends back what it gets, on port 5005
+  sockwire serve --calls            with each socket call as it is made
+  sockwire serve --lab              and the packets, from a client in a lab
+  sockwire serve -u 5000            datagrams (means: serve udp 5000)
+  sockwire serve -U /tmp/talk       a Unix socket; @talk is an abstract one
+  sockwire serve -uU /tmp/talk      Unix datagrams
+  sockwire serve --receive          counts, and answers with the count
+  sockwire serve http               a web server: / and /ip, on port 8080
+  sockwire serve ws                 a WebSocket echo with a page to try it
 Try it from another terminal with: sockwire connect 5000";
+
+/// Groups of options.
+const DOES: &str = "What it does";
+const SOCKET: &str = "Its socket";
+
+/// How many connections may wait unless said.
+const BACKLOG: i32 = 128;
 
 /// Runs a server that shows who connects, what they send, and who leaves
 ///
@@ -63,41 +72,41 @@ pub(crate) struct Args {
     #[arg(short = 'U', long)]
     unix: bool,
     /// How several clients are served; sequential unless said, http and ws by threads
-    #[arg(long, value_enum, value_name = "STYLE")]
+    #[arg(long, value_enum, value_name = "STYLE", help_heading = DOES)]
     style: Option<StyleWord>,
     /// Sends back what it gets
-    #[arg(long, group = "mode")]
+    #[arg(long, group = "mode", help_heading = DOES)]
     echo: bool,
     /// Writes what it gets to standard output, byte by byte, made safe when that is a terminal; the rest is told on stderr
-    #[arg(long, group = "mode")]
+    #[arg(long, group = "mode", help_heading = DOES)]
     print: bool,
     /// Counts what it gets, and answers with the count once the sender has shut down its writing side
-    #[arg(long, group = "mode")]
+    #[arg(long, group = "mode", help_heading = DOES)]
     receive: bool,
     /// Ends after one client; with datagrams after one of them
-    #[arg(long)]
+    #[arg(long, help_heading = DOES)]
     once: bool,
-    /// How many connections may wait to be accepted; the kernel takes one more, and caps it at net.core.somaxconn
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = number::<i32>(0..=65535, "--backlog 5"))]
-    backlog: i32,
+    /// How many connections may wait to be accepted (128); the kernel takes one more, and caps it at net.core.somaxconn
+    #[arg(long, value_name = "N", value_parser = number::<i32>(0..=65535, "--backlog 5"), help_heading = SOCKET)]
+    backlog: Option<i32>,
     /// Leaves SO_REUSEADDR off: then a port is taken for a minute after its server has closed a connection
-    #[arg(long)]
+    #[arg(long, help_heading = SOCKET)]
     no_reuseaddr: bool,
     /// The address to listen on, of all that this machine has
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", help_heading = SOCKET)]
     bind: Option<String>,
     /// IPv4 only; unless said, one socket takes IPv6 and IPv4
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = SOCKET)]
     ipv4: bool,
     /// IPv6 only
-    #[arg(short = '6', long)]
+    #[arg(short = '6', long, help_heading = SOCKET)]
     ipv6: bool,
     /// Bytes that one recv takes at most; 1024 where what came is shown, for what is larger to be seen in pieces or cut, and
     /// 65536 with --echo, --print and --receive
-    #[arg(long, value_name = "N", value_parser = number::<usize>(1..=1 << 20, "--recv-size 1024"))]
+    #[arg(long, value_name = "N", value_parser = number::<usize>(1..=1 << 20, "--recv-size 1024"), help_heading = SOCKET)]
     recv_size: Option<usize>,
     /// Sends small segments at once (TCP_NODELAY)
-    #[arg(long)]
+    #[arg(long, help_heading = SOCKET)]
     nodelay: bool,
     #[command(flatten)]
     numeric: Numeric,
@@ -189,6 +198,23 @@ impl Kind {
         }
     }
 
+    /// The port where none is said.
+    const fn usual_port(self) -> u16 {
+        match self {
+            Self::Http | Self::Ws => 8080,
+            _ => 5000,
+        }
+    }
+
+    /// The command that serves this at another port.
+    fn at(self, port: u16) -> String {
+        let known = KINDS.iter().find(|(_, kind)| *kind == self);
+        match known {
+            Some((word, kind)) if *kind != Self::Tcp => format!("sockwire serve {word} {port}"),
+            _ => format!("sockwire serve {port}"),
+        }
+    }
+
     const fn is_datagram(self) -> bool {
         matches!(self, Self::Udp | Self::UnixDatagram)
     }
@@ -228,16 +254,7 @@ impl Plan {
             }
         };
         let kind = Kind::of(word, args)?;
-        if kind.is_datagram() && args.style.is_some() {
-            return Err(usage(
-                "--style is for streams: a datagram server has one socket, which receives from all clients in turn",
-            ));
-        }
-        if kind.is_datagram() && args.receive {
-            return Err(usage(
-                "--receive is for streams: datagrams have no end after which a count could be sent",
-            ));
-        }
+        fits(kind, args)?;
         // A browser opens connections that it says nothing on: one after the other, they would hold up the page.
         let style = match (args.style, kind) {
             (Some(style), _) => style.into(),
@@ -261,12 +278,52 @@ impl Plan {
         Options {
             both: self.both,
             reuse_address: !args.no_reuseaddr,
-            backlog: args.backlog,
+            backlog: args.backlog.unwrap_or(BACKLOG),
             no_delay: args.nodelay,
             clients: args.once.then_some(1),
             stop: Some(stop),
             ..Options::new(self.address.clone(), self.kind.socket())
         }
+    }
+}
+
+/// Options that have no meaning for the kind of server.
+fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
+    let is_tcp = !kind.is_datagram() && !kind.is_unix();
+    let faults = [
+        (
+            kind.is_datagram() && args.style.is_some(),
+            "--style is for streams: a datagram server has one socket, which receives from all clients in turn",
+        ),
+        (
+            kind.is_datagram() && args.receive,
+            "--receive is for streams: datagrams have no end after which a count could be sent",
+        ),
+        (
+            kind.is_datagram() && args.backlog.is_some(),
+            "--backlog is for streams: datagrams wait in the socket's receive buffer",
+        ),
+        (
+            kind.is_unix() && (args.bind.is_some() || args.ipv4 || args.ipv6),
+            "--bind, -4 and -6 are for IP sockets: a Unix socket has a path",
+        ),
+        (
+            !is_tcp && args.nodelay,
+            "--nodelay is for TCP: TCP_NODELAY sends small segments at once",
+        ),
+        (
+            !is_tcp && args.no_reuseaddr,
+            "--no-reuseaddr is for TCP: other sockets have no TIME-WAIT, and are opened without SO_REUSEADDR anyway",
+        ),
+        (
+            args.watching.lab() && args.bind.is_some(),
+            "--lab gives the server an address of its own: leave --bind out; a loopback-only bind is shown by: \
+             sockwire lab mistake loopback-bind",
+        ),
+    ];
+    match faults.iter().find(|(is_so, _)| *is_so) {
+        Some((_, what)) => Err(usage(what)),
+        None => Ok(()),
     }
 }
 
@@ -297,11 +354,10 @@ fn ip_address(
             usage(format!("'{place}' is no port from 0 to 65535; {unix}"))
         })?,
         None => {
-            let port = match (kind, args.echo, args.receive) {
-                (Kind::Http | Kind::Ws, ..) => 8080,
-                (_, true, _) => 5005,
-                (_, _, true) => 4000,
-                _ => 5000,
+            let port = match (args.echo, args.receive) {
+                (true, _) => 5005,
+                (_, true) => 4000,
+                _ => kind.usual_port(),
             };
             global.talk(format_args!("port {port}, since none is given"));
             port
@@ -408,8 +464,12 @@ fn in_lab(plan: &Plan) -> (Place, impl FnOnce() -> Program + use<>) {
     if let Address::Ip(ip) = &mut address {
         ip.set_ip(place.addresses()[1]);
     }
-    let kind = plan.kind.socket();
-    (place, move || talk::hello(kind, address))
+    let kind = plan.kind;
+    (place, move || match kind {
+        Kind::Http => talk::get(address),
+        Kind::Ws => talk::chat(address),
+        _ => talk::hello(kind.socket(), address),
+    })
 }
 
 /// What is done with each stream client.

@@ -24,7 +24,9 @@ pub(super) fn failure(error: &io::Error, kind: Kind, address: &Address) -> Failu
         (Some(libc::EADDRINUSE), Address::Ip(ip)) => (Exit::Usage, taken(*ip, kind)),
         (Some(libc::EADDRINUSE), Address::Path(path)) => (Exit::Usage, path_taken(path)),
         (Some(libc::EADDRINUSE), _) => (Exit::Usage, "another process has this name".to_owned()),
-        (Some(libc::EACCES | libc::EPERM), Address::Ip(ip)) => (Exit::NotPermitted, low(ip.port())),
+        (Some(libc::EACCES | libc::EPERM), Address::Ip(ip)) => {
+            (Exit::NotPermitted, low(ip.port(), kind))
+        }
         (Some(libc::EACCES | libc::EPERM), _) => {
             let right = "this user may not make a file in that directory";
             (Exit::NotPermitted, right.to_owned())
@@ -68,10 +70,8 @@ fn taken(address: SocketAddr, kind: Kind) -> String {
     let port = address.port();
     let mut there = listeners(port);
     there.retain(|listener| listener.transport == transport);
-    let another = format!(
-        "end it, or take another port: sockwire serve {}",
-        port.checked_add(1).unwrap_or(5000)
-    );
+    let next = kind.at(port.checked_add(1).unwrap_or(5000));
+    let another = format!("end it, or take another port: {next}");
     if !there.is_empty() {
         let who: Vec<String> = there.iter().map(holder).collect();
         return format!("the port is taken by {}\n  {another}", who.join(" and "));
@@ -83,7 +83,7 @@ fn taken(address: SocketAddr, kind: Kind) -> String {
         .map(|table| connections(table, port))
         .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
     if transport == Transport::Tcp && time_wait + other > 0 {
-        return lingering(time_wait, other, port);
+        return lingering(time_wait, other, &next);
     }
     format!("a socket is bound to it that does not listen\n  {another}")
 }
@@ -111,11 +111,16 @@ fn connections(table: &str, port: u16) -> (usize, usize) {
 }
 
 /// Connections outlive their server, and hold the port where one of both servers does without SO_REUSEADDR.
-fn lingering(time_wait: usize, other: usize, port: u16) -> String {
+fn lingering(time_wait: usize, other: usize, next: &str) -> String {
     let held = match (time_wait, other) {
+        (1, 0) => {
+            "a connection of it is in TIME-WAIT, which lasts 60 s after this side closed first"
+                .to_owned()
+        }
         (waiting, 0) => format!(
             "{waiting} of its connections are in TIME-WAIT, which lasts 60 s after this side closed first"
         ),
+        (0, 1) => "a connection of an earlier server is still open".to_owned(),
         (0, open) => format!("{open} connections of an earlier server are still open"),
         (waiting, open) => format!(
             "of an earlier server {open} connections are still open, and {waiting} in TIME-WAIT for up to 60 s"
@@ -125,13 +130,12 @@ fn lingering(time_wait: usize, other: usize, port: u16) -> String {
         "nobody listens there, but {held}\n  \
          a port can be bound again at once only if the first server had set SO_REUSEADDR, and the second does too: \
          leave --no-reuseaddr out on both\n  \
-         now: wait, or take another port: sockwire serve {}",
-        port.checked_add(1).unwrap_or(5000)
+         now: wait, or take another port: {next}"
     )
 }
 
 /// A port that needs a right.
-fn low(port: u16) -> String {
+fn low(port: u16, kind: Kind) -> String {
     let first = fs::read_to_string(FIRST_FREE).unwrap_or_default();
     let first = first.trim().parse().unwrap_or(1024_u16);
     if port >= first {
@@ -143,9 +147,9 @@ fn low(port: u16) -> String {
         "ports below {first} need a right, CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start = {first})\n  \
          once:          sudo {}\n  \
          for good:      sudo setcap cap_net_bind_service+ep {program}\n  \
-         without:       sockwire serve {}",
+         without:       {}",
         permission::again(),
-        first.max(5000)
+        kind.at(first.max(kind.usual_port()))
     )
 }
 
@@ -161,7 +165,7 @@ mod tests {
                      2: 0100007F:A001 0100007F:1388 01 0\n";
         assert_eq!(connections(table, 5000), (1, 1));
         assert_eq!(connections(table, 80), (0, 0));
-        assert!(lingering(1, 0, 5000).contains("TIME-WAIT"));
-        assert!(lingering(0, 2, 65535).contains("2 connections"));
+        assert!(lingering(1, 0, "").contains("TIME-WAIT"));
+        assert!(lingering(0, 2, "").contains("2 connections"));
     }
 }

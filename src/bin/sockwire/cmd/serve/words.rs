@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::{Signal, raise};
 use sockwire::{
     call::Address,
     sockets::{
@@ -30,29 +29,26 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Lines for standard output. With `print` they are written to stderr here, and received bytes to standard output.
-    pub(super) fn put(&self, told: &Told) -> String {
-        if self.print
-            && let Event::Heard { bytes, cut, .. } = &told.event
-        {
-            write(bytes, self.ascii);
-            // What the bytes do not show.
-            if !bytes.is_empty() && !cut {
-                return String::new();
+    /// Lines for standard output. With `print` they are written to stderr here, and received bytes are for it.
+    pub(super) fn put(&self, told: &Told) -> Vec<u8> {
+        let (printed, says_all) = match &told.event {
+            Event::Heard { bytes, cut, .. } if self.print => {
+                (printed(bytes, self.ascii), !bytes.is_empty() && !cut)
             }
-        }
-        let Some(mut line) = self.line(told) else {
-            return String::new();
+            _ => (Vec::new(), false),
+        };
+        let Some(mut line) = self.line(told).filter(|_| !says_all) else {
+            return printed;
         };
         if self.ascii {
             line = ascii(&line);
         }
         if self.print {
             output::talk(line);
-            return String::new();
+            return printed;
         }
         line.push('\n');
-        line
+        line.into_bytes()
     }
 
     fn line(&self, told: &Told) -> Option<String> {
@@ -135,26 +131,19 @@ fn bytes_word(count: u64) -> String {
     }
 }
 
-/// Received bytes, as they are; made safe for a terminal, where a character that goes on in the next piece is shown in
-/// two halves. Nobody can be told of what cannot be written: it ends the server.
-fn write(bytes: &[u8], ascii_only: bool) {
-    let written = if io::stdout().is_terminal() {
-        let mut text = String::new();
-        let left = push_lines(bytes, &mut text);
-        text += &Safe(&bytes[bytes.len() - left..]).to_string();
-        if ascii_only {
-            text = ascii(&text);
-        }
-        output::print(&text)
-    } else {
-        output::print_bytes(bytes)
-    };
-    if let Err(error) = written {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            output::talk(format_args!("sockwire: cannot write the output: {error}"));
-        }
-        let _ = raise(Signal::SIGTERM);
+/// Received bytes as they are; made safe for a terminal, where a character that goes on in the next piece is shown in two
+/// halves.
+fn printed(bytes: &[u8], ascii_only: bool) -> Vec<u8> {
+    if !io::stdout().is_terminal() {
+        return bytes.to_vec();
     }
+    let mut text = String::new();
+    let left = push_lines(bytes, &mut text);
+    text += &Safe(&bytes[bytes.len() - left..]).to_string();
+    if ascii_only {
+        text = ascii(&text);
+    }
+    text.into_bytes()
 }
 
 /// The last line.

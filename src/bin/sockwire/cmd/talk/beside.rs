@@ -11,17 +11,22 @@ use sockwire::{
     sockets::{Event, Journal},
 };
 
-use super::{super::output, Global, Outcome, Program, Watching, Words};
+use super::{Global, Outcome, Program, Watching, speech::Speech};
 
 /// Runs `program` in this thread.
-pub(super) fn run(watching: &Watching, global: &Global, program: Program, words: Words) -> Outcome {
+pub(super) fn run(
+    watching: &Watching,
+    global: &Global,
+    program: Program,
+    speech: Speech,
+) -> Outcome {
     let lines = Lines::new(watching.options(global, true));
     // A child of fork has a copy: it was forked by the thread that speaks, when that had nothing to say.
-    let state = Mutex::new((lines, words));
+    let state = Mutex::new((lines, speech));
     let journal = Journal::new(watching.shows_calls(), move |told| {
         // A program that panicked while it spoke has ended.
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (lines, words) = &mut *state;
+        let (lines, speech) = &mut *state;
         let mut text = String::new();
         match &told.event {
             Event::Calling(call) => lines.began("", told.by, call, &mut text),
@@ -35,7 +40,7 @@ pub(super) fn run(watching: &Watching, global: &Global, program: Program, words:
             _ => {
                 lines.interrupt(&mut text);
                 say(&text);
-                let _ = output::print(&words(&told));
+                speech.say(&told);
                 return;
             }
         }

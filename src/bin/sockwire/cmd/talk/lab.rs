@@ -26,8 +26,9 @@ use sockwire::{
 
 use super::{
     super::{lab::effects, output, permission},
-    Exit, Failure, Global, Outcome, Place, Program, Watching, Words,
+    Exit, Failure, Global, Outcome, Place, Program, Watching,
     channel::{self, Hearer, Teller},
+    speech::Speech,
     timeline::{Timeline, TimelineOptions},
 };
 
@@ -52,7 +53,7 @@ pub(super) fn run(
     global: &Global,
     place: Place,
     [program, other]: [Program; 2],
-    words: Words,
+    speech: Speech,
 ) -> Outcome {
     let way = permission::private_network()?;
     let stop = Stop::install()?;
@@ -93,7 +94,7 @@ pub(super) fn run(
         speaker: place.host,
     };
     let mut lab = Lab {
-        timeline: Timeline::new(options, words),
+        timeline: Timeline::new(options, speech),
         hearer,
         said,
         ready: Some(ready),
@@ -110,8 +111,6 @@ pub(super) fn run(
         active: now(),
         packets: [0; 2],
     };
-    // Signals are the program's: they end its blocking calls, as they do without a lab.
-    let _ = SigSet::all().thread_block();
     let played = hosts::run(
         &link,
         place.addresses(),
@@ -234,7 +233,11 @@ impl Lab {
         }
         while let Ok(said) = self.said.try_recv() {
             match said {
-                Said::Began(thread) => self.thread = Some(thread),
+                Said::Began(thread) => {
+                    // Signals are the program's from now on: they end its blocking calls, as they do without a lab.
+                    let _ = SigSet::all().thread_block();
+                    self.thread = Some(thread);
+                }
                 Said::Over(host, outcome) => {
                     self.active = now();
                     if host == Host::Server {

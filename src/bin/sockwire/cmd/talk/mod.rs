@@ -4,7 +4,7 @@
 //!  beside    calls alone, as the program makes them        channel   what a program tells another process or thread
 //!  wire      calls and the packets of an interface         timeline  calls, packets and words in order of time
 //!  lab       both ends in a private network                own       which conversations are the program's
-//!  peer      the other end there
+//!  peer      the other end there                            speech    the program's own words
 //! ```
 
 mod beside;
@@ -12,6 +12,7 @@ mod channel;
 mod lab;
 mod own;
 mod peer;
+mod speech;
 mod timeline;
 mod wire;
 
@@ -26,14 +27,16 @@ use sockwire::{
     sockets::{Journal, Told},
 };
 
-pub(crate) use self::peer::{echo, hello, receive};
+pub(crate) use self::peer::{chat, echo, get, hello, receive, web};
+use self::speech::Speech;
 use super::{Exit, Failure, Global, Outcome, lab::Cable};
 
 /// A server or client as a command runs it. It opens its sockets with the journal.
 pub(crate) type Program = Box<dyn FnOnce(&Journal) -> Outcome + Send>;
 
-/// Puts what a program tells, calls aside, into lines for standard output. It may run in another process than the program.
-pub(crate) type Words = Box<dyn FnMut(&Told) -> String + Send>;
+/// Puts what a program tells, calls aside, into lines or bytes for standard output. It may run in another process than the
+/// program.
+pub(crate) type Words = Box<dyn FnMut(&Told) -> Vec<u8> + Send>;
 
 /// What to show beside a program. Everything of it goes to stderr.
 #[derive(clap::Args, Clone, Debug)]
@@ -114,11 +117,13 @@ impl Watching {
             return Err(Failure::new(Exit::Usage, error));
         }
         // The programs of Unix sockets are on one host in any case, and what they send is no packet.
-        match (place.family, self.lab, self.wire) {
-            (Family::Unix, ..) | (_, false, false) => beside::run(self, global, program, words),
-            (_, true, _) => lab::run(self, global, place, [program, other()], words),
-            (_, false, true) => wire::run(self, global, program, words),
-        }
+        let speech = Speech::new(words)?;
+        let fault = speech.fault();
+        fault.or(match (place.family, self.lab, self.wire) {
+            (Family::Unix, ..) | (_, false, false) => beside::run(self, global, program, speech),
+            (_, true, _) => lab::run(self, global, place, [program, other()], speech),
+            (_, false, true) => wire::run(self, global, program, speech),
+        })
     }
 
     /// Calls are to be shown.

@@ -1,10 +1,18 @@
-//! The other end in a private network: a client that says hello, a server that sends back what it gets, or one that counts it.
+//! The other end in a private network: a client that says hello, a server that sends back what it gets or counts it; and the
+//! same on the web.
 
 use std::io;
 
 use sockwire::{
     call::{Address, How, Kind},
-    sockets::{Event, Journal, Socket, poll},
+    sockets::{
+        Event, Journal, Socket,
+        client::Input,
+        http::{self, Asking, Url},
+        poll,
+        server::{Options, Server, Service, Style},
+        websocket::{self, Chat},
+    },
 };
 
 use super::{Exit, Failure, Program};
@@ -82,6 +90,52 @@ fn each_client(
         // That one client is gone is no reason to leave the next one alone.
         let _ = serve(&client, &mut buffer);
     }
+}
+
+/// A client that gets `/` from a web server, by hand.
+pub(crate) fn get(server: Address) -> Program {
+    program("get / from the server", move |journal| {
+        let (socket, url) = at(journal, &server, "http")?;
+        let asking = Asking {
+            url: &url,
+            head_only: false,
+            minor: 0,
+        };
+        let got = http::get(&socket, &asking, &mut |_| Ok(()));
+        got.map(drop).map_err(io::Error::other)
+    })
+}
+
+/// A WebSocket client that says hello, and closes.
+pub(crate) fn chat(server: Address) -> Program {
+    program("talk with the server", move |journal| {
+        let (socket, url) = at(journal, &server, "ws")?;
+        let talk = websocket::open(&socket, &url, &mut |_| Ok(())).map_err(io::Error::other)?;
+        let chat = Chat {
+            socket: &socket,
+            talk,
+            input: Input::messages([HELLO.trim_ascii().to_vec()], false),
+            wait: None,
+            stopped: &|| false,
+        };
+        chat.run(&mut |_| Ok(())).map_err(io::Error::other)
+    })
+}
+
+/// A connection to `server`, and the URL of what is there.
+fn at(journal: &Journal, server: &Address, scheme: &'static str) -> io::Result<(Socket, Url)> {
+    let url = Url::parse(&format!("{scheme}://{server}/"), scheme).map_err(io::Error::other)?;
+    let socket = Socket::new(journal, server.family(), Kind::Stream)?;
+    socket.connect(server)?;
+    Ok((socket, url))
+}
+
+/// A server at `server` for the web, to one client after the other.
+pub(crate) fn web(service: impl Service + 'static, server: Address) -> Program {
+    program("serve", move |journal| {
+        let server = Server::open(journal, Options::new(server, Kind::Stream))?;
+        server.run(Style::Sequential, &service).map(drop)
+    })
 }
 
 fn send_back(client: &Socket, buffer: &mut [u8]) -> io::Result<()> {

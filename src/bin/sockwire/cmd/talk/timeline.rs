@@ -23,10 +23,9 @@ use sockwire::{
 };
 
 use super::{
-    super::output,
-    Words,
     channel::{Heard, Hearer},
     own::Own,
+    speech::Speech,
 };
 
 /// A call shorter than this is one moment, in nanoseconds: its packets stand below it.
@@ -68,7 +67,7 @@ pub(super) struct Timeline {
     /// Calls of client and server; the names of the hosts stand before them where there are two.
     lines: [Lines; 2],
     names: [&'static str; 2],
-    words: Words,
+    speech: Speech,
     /// Whose words are said: the program's.
     speaker: Host,
     /// What times count from.
@@ -91,7 +90,7 @@ pub(super) struct TimelineOptions {
 }
 
 impl Timeline {
-    pub(super) fn new(options: TimelineOptions, words: Words) -> Self {
+    pub(super) fn new(options: TimelineOptions, speech: Speech) -> Self {
         let origin = options.ladder.origin.unwrap_or_default();
         Self {
             decoder: Decoder::default(),
@@ -118,7 +117,7 @@ impl Timeline {
             } else {
                 [""; 2]
             },
-            words,
+            speech,
             speaker: options.speaker,
             origin,
             text: String::new(),
@@ -278,7 +277,7 @@ impl Timeline {
                 Entry::Said(told) => {
                     lines.interrupt(&mut self.text);
                     self.write()?;
-                    output::print(&(self.words)(&told))?;
+                    self.speech.say(&told);
                 }
             }
         }

@@ -19,8 +19,9 @@ use sockwire::{
 
 use super::{
     super::{output, permission, privilege},
-    Exit, Failure, Global, Outcome, Program, Watching, Words,
+    Exit, Failure, Global, Outcome, Program, Watching,
     channel::{self, Hearer},
+    speech::Speech,
     timeline::{Timeline, TimelineOptions},
 };
 
@@ -33,7 +34,12 @@ const LATE: i64 = 2 * MILLISECOND;
 const FAREWELL: i64 = 50 * MILLISECOND;
 
 /// Runs `program` in this process, which keeps its number, its terminal and its exit code.
-pub(super) fn run(watching: &Watching, global: &Global, program: Program, words: Words) -> Outcome {
+pub(super) fn run(
+    watching: &Watching,
+    global: &Global,
+    program: Program,
+    speech: Speech,
+) -> Outcome {
     let live = open(global)?;
     let (teller, hearer) = channel::open().map_err(in_vain)?;
     let origin = now();
@@ -42,7 +48,7 @@ pub(super) fn run(watching: &Watching, global: &Global, program: Program, words:
         Side::Child => {
             if let Ok(Side::Child) = process::split() {
                 drop(teller);
-                if let Err(failure) = show(watching, global, origin, (live, hearer), words) {
+                if let Err(failure) = show(watching, global, origin, (live, hearer), speech) {
                     output::talk(format_args!("sockwire: {:#}", failure.error));
                 }
             }
@@ -97,7 +103,7 @@ fn show(
     global: &Global,
     origin: Time,
     (mut live, mut hearer): (Live, Hearer),
-    words: Words,
+    speech: Speech,
 ) -> Result<(), Failure> {
     // Ctrl-C is the program's; this one ends after it.
     let _ = SigSet::all().thread_block();
@@ -112,7 +118,7 @@ fn show(
         two: false,
         speaker: Host::Client,
     };
-    let mut timeline = Timeline::new(options, words);
+    let mut timeline = Timeline::new(options, speech);
     let counters = follow(&mut live, &mut hearer, &mut timeline);
     // Who has told last is heard to the end, also where the interface is gone.
     while timeline.hear(&mut hearer, now(), |_, _| {}) {
