@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use lan::{in_own_network, said, sockwire, testing};
+use lan::{Temporary, in_own_network, said, sockwire, testing};
 use sockwire::{lab::refusal, sys::machine::Machine};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockwire");
@@ -329,6 +329,34 @@ fn both_ends_in_a_private_network() {
         &["the wire dropped packet 1: first SYN", "again", "1 lost\n"],
     );
     assert_eq!(lossy.stdout, b"hello");
+}
+
+#[test]
+fn a_long_file_reaches_a_patient_receiver_and_is_told_in_runs() {
+    let Ok(Ok(_)) = refusal::test(&Machine::look()) else {
+        return testing::skipped("no private network here");
+    };
+    let file = Temporary::new("long");
+    std::fs::write(&file.0, vec![7; 6 << 20]).unwrap();
+    let path = file.path();
+    let words = format!("connect --lab --delay 0.2 --determined --file {path} 4000");
+    let output = as_user(&words, true);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    in_order(
+        &text,
+        &[
+            "1000 packets: from here on",
+            "server ... ",
+            " more send and recv, ",
+            "\"6291456\"",
+            "try 1: 6291456 bytes sent, and all of them counted",
+        ],
+    );
+    let last = text.lines().last().unwrap();
+    let packets: usize = last.split(' ').next().unwrap().parse().unwrap();
+    let lines = text.lines().count();
+    assert!(packets > 4345 && lines < packets, "{lines} of {last}");
 }
 
 #[test]

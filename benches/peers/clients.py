@@ -98,6 +98,7 @@ def main():
         server.stdout.close()
         try:
             one(kind)
+            time.sleep(1)
             first = held(server.pid)
             begin = time.perf_counter()
             for _ in range(a.sequential):
@@ -113,7 +114,7 @@ def main():
             code = server.wait(timeout=30)
             drain.wait(timeout=30)
         is_clean &= code == 0 and all(now[:3] == first[:3] and now[3] - first[3] <= MEMORY for now in (second, third))
-        print(f"{kind} {style:<10} before {first}  after {a.sequential} in {took:.1f} s {second}  "
+        print(f"{kind:<4} {style:<10} before {first}  after {a.sequential} in {took:.1f} s {second}  "
               f"after {a.concurrent} at once in {took_at_once:.1f} s {third}", flush=True)
     sys.exit(0 if is_clean else 1)
 

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::IpAddr,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -20,6 +20,9 @@ use crate::sys::clock::Clock;
 /// After such a time without a frame a wire says that nothing happened; so it learns whether anybody still listens.
 pub(super) const TICK: Duration = Duration::from_millis(20);
 
+/// Events that may wait for the listener: a wire that is faster than it waits in turn, and memory stays small.
+const WAITING: usize = 4096;
+
 /// What the threads say to the one that listens.
 pub(super) enum Said {
     Event(Event),
@@ -29,7 +32,7 @@ pub(super) enum Said {
 }
 
 /// A thread's way to say something.
-pub(super) struct Voice(Sender<Said>);
+pub(super) struct Voice(SyncSender<Said>);
 
 impl Voice {
     /// Tells the listener. False when there is none any more: then the thread may end.
@@ -45,7 +48,7 @@ impl Voice {
 
 /// The threads of a lab.
 pub(super) struct Threads {
-    say: Sender<Said>,
+    say: SyncSender<Said>,
     said: Receiver<Said>,
     /// The clock of all of them.
     pub(super) clock: Clock,
@@ -53,7 +56,7 @@ pub(super) struct Threads {
 
 impl Threads {
     pub(super) fn new() -> Self {
-        let (say, said) = channel();
+        let (say, said) = sync_channel(WAITING);
         let clock = Clock::start();
         Self { say, said, clock }
     }

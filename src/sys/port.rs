@@ -19,6 +19,9 @@ use super::{
 };
 use crate::time::Time;
 
+/// Bytes of frames that may wait for the wire: more than TCP has under way.
+const BUFFER: usize = 32 << 20;
+
 /// A packet socket that receives what arrives at one interface, never what it sends itself.
 #[derive(Debug)]
 pub struct Port(PacketSocket);
@@ -34,6 +37,9 @@ impl Port {
         let on: libc::c_int = 1;
         let name = libc::PACKET_IGNORE_OUTGOING;
         option::set(socket.as_fd(), libc::SOL_PACKET, name, on)?;
+        // A burst must not be lost where nobody decided so. More than the kernel's limit needs a right outside of user
+        // namespaces; without it, the usual buffer has to do.
+        let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER);
         socket.bind(index)?;
         Ok(Self(socket))
     }

@@ -101,8 +101,8 @@ pub(crate) struct Args {
     /// IPv6 only
     #[arg(short = '6', long, help_heading = SOCKET)]
     ipv6: bool,
-    /// Bytes that one recv takes at most; 1024 where what came is shown, for what is larger to be seen in pieces or cut, and
-    /// 65536 with --echo, --print and --receive
+    /// Bytes that one recv takes at most: 1024 unless said, so that longer messages are seen to come in pieces or to be
+    /// cut, and 65536 with --print and --receive
     #[arg(long, value_name = "N", value_parser = number::<usize>(1..=1 << 20, "--recv-size 1024"), help_heading = SOCKET)]
     recv_size: Option<usize>,
     /// Sends small segments at once (TCP_NODELAY)
@@ -487,7 +487,9 @@ fn plain(args: &Args) -> Plain {
         (_, true) => Mode::Receive,
         _ => Mode::Show,
     };
-    let shows = mode == Mode::Show && !args.print;
-    let size = args.recv_size.unwrap_or(if shows { 1024 } else { 65_536 });
+    let is_bulk = args.print || args.receive;
+    let size = args
+        .recv_size
+        .unwrap_or(if is_bulk { 65_536 } else { 1024 });
     Plain { mode, size }
 }

@@ -39,6 +39,9 @@ const REPETITION: i64 = SECOND;
 /// So much later than it happened, an event has been heard, in nanoseconds.
 const LATE: i64 = 2 * MILLISECOND;
 
+/// So many packets are shown one by one: of a long transfer they would bury what happens.
+const SINGLE: u64 = 1000;
+
 /// What the threads of both programs say besides what they tell.
 enum Said {
     /// The program's thread can be woken so.
@@ -296,7 +299,17 @@ impl Lab {
         };
         let batch = Batch::owned(transit.bytes.to_vec(), vec![record], transit.number);
         let is_lost = transit.dropped.is_some();
-        self.timeline.packet(&batch, 0, Sight::Sent, is_lost);
+        if transit.number == SINGLE {
+            self.timeline.shorten(&format!(
+                "        {SINGLE} packets: from here on, data in a row is one line, and the calls that move it are counted\n"
+            ));
+        }
+        // Rows of which nothing more is to be told are put together, as those of a capture are.
+        let sight = match transit.number > SINGLE && !is_lost && !transit.twice {
+            true => Sight::Tap,
+            false => Sight::Sent,
+        };
+        self.timeline.packet(&batch, 0, sight, is_lost);
         if let Some(rule) = &transit.dropped {
             self.timeline
                 .story(|story, items| story.dropped(transit.number, rule, items));

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io::{self, Write as _},
+    mem,
 };
 
 use sockwire::{
-    call::{Call, Called, Caller},
+    call::{Answer, Call, Called, Caller},
     decode::{Decoded, Decoder},
     frame::Batch,
     lab::Host,
@@ -35,8 +36,17 @@ const MOMENT: i64 = MILLISECOND;
 enum Entry {
     Began(Call),
     Returned(Called),
+    /// Calls that have moved data, not shown one by one.
+    Moved(Moved),
     /// Something that the program's own words are about.
     Said(Told),
+}
+
+/// Calls that moved data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Moved {
+    calls: u64,
+    bytes: u64,
 }
 
 /// A call's place among the events: its time, and a number that tells it from others of that time.
@@ -64,6 +74,8 @@ pub(super) struct Timeline {
     /// Of those, the beginnings of calls that have not returned.
     begun: HashMap<Caller, Place>,
     events: u64,
+    /// Of client and server, calls that are counted only; nothing before [`Timeline::shorten`].
+    moved: Option<[Moved; 2]>,
     /// Calls of client and server; the names of the hosts stand before them where there are two.
     lines: [Lines; 2],
     names: [&'static str; 2],
@@ -111,6 +123,7 @@ impl Timeline {
             waiting: BTreeMap::new(),
             begun: HashMap::new(),
             events: 0,
+            moved: None,
             lines: [Lines::new(options.calls), Lines::new(options.calls)],
             names: if options.two {
                 ["client ", "server "]
@@ -127,6 +140,13 @@ impl Timeline {
     /// Names of the interfaces, by index.
     pub(super) fn interfaces(&mut self, names: Vec<String>) {
         self.ladder.interfaces(names);
+    }
+
+    /// From now on runs of data are one row, and the calls that move them are counted; `words` say so.
+    pub(super) fn shorten(&mut self, words: &str) {
+        self.interrupt();
+        self.text.push_str(words);
+        self.moved = Some([Moved::default(); 2]);
     }
 
     /// Takes what there is to hear at the moment, up to the first event after `until`: a program that tells without end
@@ -158,6 +178,9 @@ impl Timeline {
         if let Some(own) = &mut self.own {
             own.event(&told.event);
         }
+        if self.is_counted(host, &told) {
+            return;
+        }
         self.events += 1;
         let Told { time, by, event } = told;
         let place = (time, self.events);
@@ -187,6 +210,33 @@ impl Timeline {
         self.waiting.insert(place, (host, by, entry));
     }
 
+    /// Counts a call that moves a run's data. The count is shown before the next other call of its host.
+    fn is_counted(&mut self, host: Host, told: &Told) -> bool {
+        let Some(moved) = &mut self.moved else {
+            return false;
+        };
+        let moved = &mut moved[host as usize];
+        match &told.event {
+            Event::Calling(Call::Send { .. } | Call::Recv { .. }) => return true,
+            // One that was seen to begin is seen to return.
+            Event::Called(called) if !self.begun.contains_key(&told.by) => {
+                if let Some(bytes) = data(called) {
+                    moved.calls += 1;
+                    moved.bytes += bytes;
+                    return true;
+                }
+            }
+            _ => return false,
+        }
+        let moved = mem::take(moved);
+        if moved.calls > 0 {
+            self.events += 1;
+            let entry = (host, told.by, Entry::Moved(moved));
+            self.waiting.insert((told.time, self.events), entry);
+        }
+        false
+    }
+
     /// Packet `index` of `batch`, which begins a row now or later.
     pub(super) fn packet(&mut self, batch: &Batch, index: usize, sight: Sight, is_lost: bool) {
         if index == 0 {
@@ -210,7 +260,7 @@ impl Timeline {
     /// Writes what is known to come before everything that is not here yet: no event and no packet older than `seen` is
     /// to come.
     pub(super) fn draw(&mut self, seen: Time) -> io::Result<()> {
-        let items = std::mem::take(&mut self.items);
+        let items = mem::take(&mut self.items);
         for item in &items {
             self.item(item)?;
         }
@@ -274,6 +324,11 @@ impl Timeline {
             match entry {
                 Entry::Began(call) => lines.began(&before, by, &call, &mut self.text),
                 Entry::Returned(called) => lines.returned(&before, by, &called, &mut self.text),
+                Entry::Moved(Moved { calls, bytes }) => {
+                    lines.interrupt(&mut self.text);
+                    let words = format!("{before}... {calls} more send and recv, {bytes} bytes\n");
+                    self.text.push_str(&words);
+                }
                 Entry::Said(told) => {
                     lines.interrupt(&mut self.text);
                     self.write()?;
@@ -304,6 +359,18 @@ impl Timeline {
         self.text.clear();
         written
     }
+}
+
+/// The bytes that a call has moved, where they are many.
+fn data(called: &Called) -> Option<u64> {
+    /// Shorter ones have something to say.
+    const MANY: usize = 1000;
+    let len = match (&called.call, &called.result) {
+        (Call::Send { .. }, Ok(Answer::Count(len))) => *len,
+        (Call::Recv { .. }, Ok(Answer::Data(data))) => data.len,
+        _ => return None,
+    };
+    (len >= MANY).then_some(len as u64)
 }
 
 /// Calls that return because of what another one did; the others are causes themselves.
