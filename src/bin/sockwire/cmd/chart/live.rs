@@ -10,24 +10,21 @@ use std::{
     time::Duration,
 };
 
-use anyhow::anyhow;
 use sockwire::{
     call::Called,
     lab::{
         LabError, Link, PRIVATE_IPV4,
         hosts::{self, Body},
-        refusal,
     },
     render::{
         call::Language,
         chart::{Chart, Options},
     },
     sockets::{Event, Journal, Told},
-    sys::machine::Machine,
 };
 
 use super::{Args, programs};
-use crate::cmd::{Exit, Failure, Global, Outcome, machine, output};
+use crate::cmd::{Exit, Failure, Global, Outcome, output, permission};
 
 /// The server's port.
 const PORT: u16 = 5000;
@@ -41,10 +38,8 @@ pub(super) fn run(args: &Args, options: Options, global: &Global) -> Outcome {
     let failed = |error: io::Error| Failure::new(Exit::NotPermitted, error);
     let which = args.chart;
     let chart = which.chart();
-    let way = match refusal::test(&Machine::look()).map_err(failed)? {
-        Ok(way) => way,
-        Err(refusal) => return Err(refused(&refusal)),
-    };
+    let drawn = "without playing: leave out --live";
+    let way = permission::private_network().map_err(|no| no.or(drawn))?;
     let lanes = (0..chart.lanes.len()).map(|_| UnixDatagram::pair());
     let lanes: Vec<_> = lanes.collect::<io::Result<_>>().map_err(failed)?;
     let (mut seats, mut ends) = (Vec::new(), Vec::new());
@@ -105,16 +100,6 @@ pub(super) fn run(args: &Args, options: Options, global: &Global) -> Outcome {
         output::print(&format!("\n{}", chart.notes(options)))?;
     }
     Ok(Exit::Done)
-}
-
-/// Why there is no private network here, and what to do about it.
-fn refused(refusal: &refusal::Refusal) -> Failure {
-    let cures = refusal.cures(&machine::program());
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let error = anyhow!(
-        "cannot play it in a private network: {refusal}{cures}\n  without playing: leave out --live"
-    );
-    Failure::new(Exit::NotPermitted, error)
 }
 
 /// A program's journal: each of its events is taken before the program goes on. `ends` are those of the program's own lane

@@ -22,8 +22,10 @@ use sockwire::{
     time::Time,
 };
 
-use super::{Keeping, Recording, drawing::Drawing, failed, not_permitted};
-use crate::cmd::{Exit, Failure, Global, Outcome, output, permission, talk::LanguageWord};
+use super::{Keeping, Recording, WIRE, failed, not_permitted};
+use crate::cmd::{
+    Exit, Failure, Global, Outcome, drawing::Drawing, output, permission, talk::LanguageWord,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,7 +77,7 @@ fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
         .context("cannot catch signals")
         .map_err(not_permitted)?;
     // The file is opened before the process enters a user namespace.
-    let mut recording = Recording::open(&args.keeping, false)?;
+    let mut recording = Recording::open(&args.keeping, false, &[WIRE])?;
     let page = Page {
         columns: output::columns().clamp(60, 80),
         ascii: global.ascii,

@@ -12,8 +12,8 @@ use sockwire::{
     track::story::Summary,
 };
 
-use super::{Args, Recording, drawing::Drawing};
-use crate::cmd::{Failure, Global, output};
+use super::{Args, Recording};
+use crate::cmd::{Failure, Global, drawing::Drawing, output};
 
 /// Turns events into the ladder, the recording and the closing lines.
 pub(super) struct Telling {

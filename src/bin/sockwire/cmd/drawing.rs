@@ -24,8 +24,7 @@ use sockwire::{
 
 use unicode_width::UnicodeWidthStr;
 
-use super::Recording;
-use crate::cmd::{Failure, Global, output};
+use super::{Failure, Global, output, recording::Recording};
 
 /// Packets in a row that are no rows and are shown one by one; more of them are counted.
 const ASIDES: u64 = 4;
@@ -125,7 +124,7 @@ impl Drawing {
                 self.packets += 1;
                 self.lost += u64::from(transit.dropped.is_some());
                 self.sent(&transit)?;
-                self.recording.sent(transit)?;
+                self.recording.sent(transit, 0)?;
             }
             Event::Delivered {
                 number,
