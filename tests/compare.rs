@@ -218,7 +218,7 @@ fn the_keys_of_json_stay() {
         return;
     };
     let expected: BTreeSet<&str> = "answers boundaries_kept burst by_hand bytes_on_wire bytes_received calls count \
-        delay_ms drops ended handshake_ms ip_version kind loss_percent lost messages overhead_percent packets payload \
+        delay_ms drops duplicate_percent ended handshake_ms ip_version kind loss_percent lost messages overhead_percent packets payload \
         repaired_by round_trip_ms schema seed sent_again timeouts total_ms"
         .split_whitespace()
         .collect();

@@ -14,6 +14,7 @@ use sockwire::{
     frame::{Batch, Direction, Record},
     lab::{
         Event as Happened, Host, LabError, Transit,
+        channel::{self, Hearer, Teller},
         hosts::{self, Body},
     },
     link::LinkType,
@@ -27,7 +28,6 @@ use sockwire::{
 use super::{
     super::{lab::effects, output, permission},
     Exit, Failure, Global, Outcome, Place, Program, Watching, Words,
-    channel::{self, Hearer, Teller},
     timeline::{Timeline, TimelineOptions},
 };
 

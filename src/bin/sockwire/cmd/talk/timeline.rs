@@ -9,7 +9,10 @@ use sockwire::{
     call::{Call, Called, Caller},
     decode::{Decoded, Decoder},
     frame::Batch,
-    lab::Host,
+    lab::{
+        Host,
+        channel::{Heard, Hearer},
+    },
     render::{
         call::{Lines, Options},
         ladder::{Ladder, LadderOptions, Layout},
@@ -22,12 +25,7 @@ use sockwire::{
     },
 };
 
-use super::{
-    super::output,
-    Words,
-    channel::{Heard, Hearer},
-    own::Own,
-};
+use super::{super::output, Words, own::Own};
 
 /// A call shorter than this is one moment, in nanoseconds: its packets stand below it.
 const MOMENT: i64 = MILLISECOND;

@@ -10,7 +10,10 @@ use nix::sys::signal::SigSet;
 use sockwire::{
     capture::{self, CaptureError, Live, Purpose},
     frame::{Counters, Source, Step},
-    lab::Host,
+    lab::{
+        Host,
+        channel::{self, Hearer},
+    },
     render::ladder::{LadderOptions, Layout},
     sys::process::{self, Side},
     time::{MILLISECOND, Time},
@@ -20,7 +23,6 @@ use sockwire::{
 use super::{
     super::{output, permission, privilege},
     Exit, Failure, Global, Outcome, Program, Watching, Words,
-    channel::{self, Hearer},
     timeline::{Timeline, TimelineOptions},
 };
 
@@ -52,7 +54,9 @@ pub(super) fn run(watching: &Watching, global: &Global, program: Program, words:
     };
     drop((live, hearer));
     let outcome = program(&teller.journal(Host::Client));
-    teller.finish();
+    teller.end();
+    // Everything is shown before this program ends.
+    teller.wait();
     outcome
 }
 
