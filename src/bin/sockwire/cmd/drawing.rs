@@ -1,7 +1,7 @@
-//! Draws what happens in a lab: the ladder while packets travel, and between its rows the calls, in order of time.
+//! Packets as the rows of a ladder while they travel, and between the rows what else happened, in order of time.
 
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     io::{self, Write},
     net::SocketAddr,
 };
@@ -14,161 +14,233 @@ use sockwire::{
     render::{
         ladder::{Ladder, LadderOptions, Layout},
         line::{self, Lines, TimeForm},
+        style::Palette,
     },
-    time::{MILLISECOND, Time},
+    time::{MILLISECOND, SECOND, Time},
     track::{
         Tracker,
         story::{About, Header, Item, Label, Sight, Story, StoryOptions, Summary},
     },
 };
-
 use unicode_width::UnicodeWidthStr;
 
-use super::{Failure, Global, output, recording::Recording};
+use super::{Global, output};
 
 /// Packets in a row that are no rows and are shown one by one; more of them are counted.
 const ASIDES: u64 = 4;
 
-/// Turns events into the ladder and the recording.
-pub(super) struct Drawing {
+/// Writes what a drawing consists of.
+pub(super) trait Pen {
+    /// What stands between rows.
+    type Line;
+
+    /// This conversation is shown.
+    fn wants(&mut self, _: &Header) -> bool {
+        true
+    }
+
+    /// What happened at a time, which `at` writes as rows do.
+    fn line(&mut self, at: &str, line: Self::Line) -> io::Result<()>;
+
+    /// Rows, and what the ladder says about them.
+    fn rows(&mut self, text: &str) -> io::Result<()>;
+}
+
+/// Lines as they are.
+impl<W: Write> Pen for W {
+    type Line = String;
+
+    fn line(&mut self, _: &str, line: String) -> io::Result<()> {
+        writeln!(self, "{line}")
+    }
+
+    fn rows(&mut self, text: &str) -> io::Result<()> {
+        self.write_all(text.as_bytes())
+    }
+}
+
+/// A line's place: its time, and a number that tells it from others of that time.
+pub(super) type Place = (Time, u64);
+
+/// Brings packets and lines into order.
+pub(super) struct Drawing<L> {
     decoder: Decoder,
     decoded: Decoded,
     tracker: Tracker,
     story: Story,
     ladder: Ladder,
+    layout: Layout,
     items: Vec<Item>,
-    /// For packets that are no rows.
-    lines: Lines,
-    aside: String,
+    /// For packets that are no rows, where they are shown.
+    asides: Option<Lines>,
     /// How many of them came since the last row.
-    asides: u64,
+    aside: u64,
     columns: usize,
-    /// The flow of what comes next, and the one of what was drawn last.
-    flow: Option<Header>,
+    /// The conversation that items are about, and whether it is shown.
+    current: (Option<Label>, bool),
+    /// Titles of the row to come: what happened before it stands above them.
+    ahead: Vec<Item>,
+    /// The conversation that the last row was about.
     drawn: Option<Label>,
-    recording: Recording,
-    /// Calls that returned after a row left that is still held back or to come: when, and their lines.
-    told_later: VecDeque<(Time, String)>,
-    /// No frame older than this is to come.
+    /// Lines whose turn has not come.
+    waiting: BTreeMap<Place, L>,
+    lines: u64,
+    /// The first title stands above everything that is known when it comes: it is the head of the columns.
+    head_first: bool,
+    /// Nothing older than this is to come.
     seen: Time,
     start: Option<Time>,
-    packets: u64,
-    lost: u64,
+    /// Packets sent, and of those lost.
+    packets: [u64; 2],
 }
 
-impl Drawing {
-    /// A ladder without rows. `listening` are the sockets that listen; times count from `start`, or the first packet.
+impl<L> Drawing<L> {
+    /// A ladder without rows, whose times count from its origin, or from the first packet. `listening` are the sockets
+    /// that listen, where all of them are known. `asides`: packets that are no rows are shown as well.
     pub(super) fn new(
+        ladder: LadderOptions,
+        listening: Option<Vec<SocketAddr>>,
+        asides: bool,
+    ) -> Self {
+        let asides = asides.then(|| {
+            Lines::new(line::Options {
+                time: TimeForm::None,
+                ascii: ladder.ascii,
+                palette: Palette { on: ladder.colour },
+                ..line::Options::default()
+            })
+        });
+        Self {
+            decoder: Decoder::default(),
+            decoded: Decoded::default(),
+            tracker: Tracker::default(),
+            story: Story::new(StoryOptions {
+                listening,
+                ..StoryOptions::default()
+            }),
+            layout: ladder.layout,
+            columns: ladder.width,
+            start: ladder.origin,
+            ladder: Ladder::new(ladder),
+            items: Vec::new(),
+            asides,
+            aside: 0,
+            current: (None, true),
+            ahead: Vec::new(),
+            drawn: None,
+            waiting: BTreeMap::new(),
+            lines: 0,
+            head_first: false,
+            seen: Time::from_nanos(i64::MIN),
+            packets: [0; 2],
+        }
+    }
+
+    /// The same for what happens in a lab, on standard output.
+    pub(super) fn of_lab(
         listening: Vec<SocketAddr>,
         absolute: bool,
         start: Option<Time>,
         global: &Global,
-        recording: Recording,
     ) -> Self {
         let options = LadderOptions {
             origin: start,
             ..output::ladder(Layout::Lab, absolute, global)
         };
         Self {
-            decoder: Decoder::default(),
-            decoded: Decoded::default(),
-            tracker: Tracker::default(),
-            story: Story::new(StoryOptions {
-                listening: Some(listening),
-                ..StoryOptions::default()
-            }),
-            ladder: Ladder::new(options),
-            items: Vec::new(),
-            lines: Lines::new(line::Options {
-                time: TimeForm::None,
-                ascii: global.ascii,
-                palette: output::palette(global),
-                ..line::Options::default()
-            }),
-            aside: String::new(),
-            asides: 0,
-            columns: output::columns(),
-            flow: None,
-            drawn: None,
-            recording,
-            told_later: VecDeque::new(),
-            seen: Time::from_nanos(i64::MIN),
-            start,
-            packets: 0,
-            lost: 0,
+            head_first: true,
+            ..Self::new(options, Some(listening), true)
         }
     }
 
-    /// Milliseconds from the start to `time`, as rows write them.
+    /// Names of the interfaces, by index.
+    pub(super) fn interfaces(&mut self, names: Vec<String>) {
+        self.ladder.interfaces(names);
+    }
+
+    /// A server listens from now on, where all of them are known.
+    pub(super) fn listens(&mut self, socket: SocketAddr) {
+        self.story.listens(socket);
+    }
+
+    /// A time, as rows write it.
     pub(super) fn at(&self, time: Time) -> String {
-        let since = self.start.map_or(0, |start| time.since(start));
-        format!("{:>7.2}", since as f64 / MILLISECOND as f64)
-    }
-
-    /// A line that stands behind the rows that left by `time`. Lines come in order of time.
-    pub(super) fn line(&mut self, time: Time, line: String) {
-        self.told_later.push_back((time, line));
-    }
-
-    /// Shows and records an event of the wire; calls are their caller's matter.
-    pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
-        if let Event::Sent(Transit { time, .. })
-        | Event::Delivered { time, .. }
-        | Event::Quiet(time) = &event
-        {
-            self.seen = self.seen.max(*time);
+        let since = self.start.map_or(0, |start| time.since(start)) as f64;
+        match self.layout {
+            Layout::Lab => format!("{:>7.2}", since / MILLISECOND as f64),
+            Layout::Watch => format!("{:>10.6}", since / SECOND as f64),
         }
+    }
+
+    /// A line that stands behind the rows that left by `time`.
+    pub(super) fn line(&mut self, time: Time, line: L) -> Place {
+        self.lines += 1;
+        let place = (time, self.lines);
+        self.waiting.insert(place, line);
+        place
+    }
+
+    /// Takes a line back that is not written yet.
+    pub(super) fn take_back(&mut self, place: Place) {
+        self.waiting.remove(&place);
+    }
+
+    /// What a lab tells: draws all that is known to come before everything that is not here yet. Lines are their caller's
+    /// matter; those that are older than `late` nanoseconds are here.
+    pub(super) fn event(
+        &mut self,
+        event: &Event,
+        late: i64,
+        pen: &mut impl Pen<Line = L>,
+    ) -> io::Result<()> {
         match event {
-            Event::Sent(transit) => {
-                self.start.get_or_insert(transit.time);
-                self.packets += 1;
-                self.lost += u64::from(transit.dropped.is_some());
-                self.sent(&transit)?;
-                self.recording.sent(transit, 0)?;
-            }
+            Event::Sent(transit) => self.sent(transit, pen)?,
             Event::Delivered {
                 number,
                 time,
-                to,
                 again,
+                ..
             } => {
-                self.recording.delivered(number, time, to)?;
+                self.seen = self.seen.max(*time);
                 if !again {
-                    self.story.delivered(number, time, &mut self.items);
+                    self.story.delivered(*number, *time, &mut self.items);
                 }
             }
-            Event::Quiet(time) => self.story.quiet(time, &mut self.items),
+            Event::Quiet(time) => self.quiet(*time),
             Event::Up(_) | Event::Called { .. } => {}
         }
-        self.draw()
+        self.draw(self.seen.plus(-late), pen)
     }
 
-    fn sent(&mut self, transit: &Transit) -> Result<(), Failure> {
+    /// Nothing happened up to this time.
+    pub(super) fn quiet(&mut self, until: Time) {
+        self.seen = self.seen.max(until);
+        self.story.quiet(until, &mut self.items);
+    }
+
+    fn sent(&mut self, transit: &Transit, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        self.seen = self.seen.max(transit.time);
+        self.start.get_or_insert(transit.time);
+        let [sent, lost] = &mut self.packets;
+        *sent += 1;
+        *lost += u64::from(transit.dropped.is_some());
+        let len = transit.bytes.len() as u32;
         let record = Record {
             time: transit.time,
             link: LinkType::ETHERNET,
             interface: 0,
             direction: Direction::Unknown,
             checksum: transit.checksum,
-            wire_len: transit.bytes.len() as u32,
+            wire_len: len,
             start: 0,
-            len: transit.bytes.len() as u32,
+            len,
         };
         let batch = Batch::owned(transit.bytes.to_vec(), vec![record], transit.number);
-        self.decoder.batch(&batch, &mut self.decoded);
-        // Nobody puts together a datagram of which a fragment never arrives.
-        if transit.dropped.is_none() {
-            self.tracker
-                .packet(&self.decoder, &batch, &mut self.decoded, 0);
-        }
         let rows = self.story.rows();
-        if let Some(packet) = self.decoded.packet(&batch, 0) {
-            self.story.packet(&packet, Sight::Sent, &mut self.items);
-            if self.story.rows() == rows {
-                self.aside.clear();
-                self.lines.packet(&packet, None, &mut self.aside);
-                return self.beside(transit);
-            }
+        // Nobody puts together a datagram of which a fragment never arrives.
+        self.packet(&batch, 0, Sight::Sent, transit.dropped.is_some());
+        if self.story.rows() == rows {
+            return self.beside(&batch, transit, pen);
         }
         if let Some(rule) = &transit.dropped {
             self.story.dropped(transit.number, rule, &mut self.items);
@@ -178,76 +250,141 @@ impl Drawing {
         Ok(())
     }
 
+    /// Packet `index` of `batch`, which begins a row now or later.
+    pub(super) fn packet(&mut self, batch: &Batch, index: usize, sight: Sight, is_lost: bool) {
+        if index == 0 {
+            self.decoder.batch(batch, &mut self.decoded);
+        }
+        if !is_lost {
+            self.tracker
+                .packet(&self.decoder, batch, &mut self.decoded, index);
+        }
+        if let Some(packet) = self.decoded.packet(batch, index) {
+            self.story.packet(&packet, sight, &mut self.items);
+        }
+    }
+
     /// A packet that is no row of its own, as a fragment: its line, and its fate.
-    fn beside(&mut self, transit: &Transit) -> Result<(), Failure> {
-        self.draw()?;
-        self.asides += 1;
-        if self.asides > ASIDES && transit.dropped.is_none() {
+    fn beside(
+        &mut self,
+        batch: &Batch,
+        transit: &Transit,
+        pen: &mut impl Pen<Line = L>,
+    ) -> io::Result<()> {
+        let mut aside = String::new();
+        match (&mut self.asides, self.decoded.packet(batch, 0)) {
+            (Some(lines), Some(packet)) => lines.packet(&packet, None, &mut aside),
+            _ => return Ok(()),
+        }
+        self.items(pen)?;
+        self.aside += 1;
+        if self.aside > ASIDES && transit.dropped.is_none() {
             return Ok(());
         }
-        let mut out = io::stdout().lock();
-        calls_before(&mut self.told_later, transit.time, &mut out)?;
-        let aside = in_columns(self.aside.trim(), self.columns.saturating_sub(8));
-        writeln!(out, "{} {aside}", self.at(transit.time))?;
-        if let Some(rule) = &transit.dropped {
-            let number = transit.number;
-            writeln!(out, "        the wire dropped packet {number}: {rule}")?;
-        } else if transit.twice {
-            let number = transit.number;
-            writeln!(out, "        the wire delivers packet {number} twice")?;
-        }
-        Ok(out.flush()?)
+        self.lines_before(transit.time, pen)?;
+        let aside = in_columns(aside.trim(), self.columns.saturating_sub(8));
+        let number = transit.number;
+        let fate = match &transit.dropped {
+            Some(rule) => format!("        the wire dropped packet {number}: {rule}\n"),
+            None if transit.twice => format!("        the wire delivers packet {number} twice\n"),
+            None => String::new(),
+        };
+        pen.rows(&format!("{} {aside}\n{fate}", self.at(transit.time)))
     }
 
-    /// Rows, and between them the calls that returned before they left.
-    fn draw(&mut self) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        for at in 0..self.items.len() {
-            let item = &self.items[at];
-            match item {
-                // Drawn when something of this flow is.
-                Item::Flow(header) => {
-                    self.flow = Some(header.clone());
-                    continue;
-                }
-                // The closing lines tell of these.
-                Item::Note(note) if matches!(note.about, About::Open | About::End) => continue,
-                _ => {}
-            }
-            count_asides(&mut self.asides, &mut out)?;
-            if let Some(header) = self.flow.take()
-                && self.drawn != Some(header.label)
-            {
-                self.drawn = Some(header.label);
-                self.ladder.write(&Item::Flow(header), &mut out)?;
-            }
-            let next = self.items[at..].iter().find_map(|item| match item {
-                Item::Row(row) => Some(row.sent),
-                _ => None,
-            });
-            if let Some(next) = next {
-                calls_before(&mut self.told_later, next, &mut out)?;
-            }
-            self.ladder.write(item, &mut out)?;
-        }
-        self.items.clear();
-        let held = self.story.held_since().unwrap_or(self.seen);
-        // Nothing left its sender yet: there is nothing to wait for.
-        let until = self.start.map_or(Time::MAX, |_| held.min(self.seen));
-        if self.flow.is_none() {
-            calls_before(&mut self.told_later, until, &mut out)?;
-        }
-        Ok(out.flush()?)
+    /// Writes what is known to come before everything that is not here yet: no line and no packet older than `seen` is to
+    /// come.
+    pub(super) fn draw(&mut self, seen: Time, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        self.items(pen)?;
+        let held = self.story.held_since().unwrap_or(seen);
+        self.lines_before(held.min(seen), pen)
     }
 
-    /// What is left of the ladder; then the name of the recording, if there is one.
-    pub(super) fn finish(&mut self) -> Result<(), Failure> {
+    /// Writes all that is left.
+    pub(super) fn finish(&mut self, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
         self.story.finish(&mut self.items);
-        self.seen = Time::MAX;
-        self.draw()?;
-        let mut out = io::stdout().lock();
-        count_asides(&mut self.asides, &mut out)?;
-        Ok(calls_before(&mut self.told_later, Time::MAX, &mut out)?)
+        self.items(pen)?;
+        self.count_asides(pen)?;
+        self.lines_before(Time::MAX, pen)
+    }
+
+    fn items(&mut self, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        let mut items = std::mem::take(&mut self.items);
+        let done = items.drain(..).try_for_each(|item| self.item(item, pen));
+        self.items = items;
+        done
+    }
+
+    fn item(&mut self, item: Item, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        if let Item::Flow(header) = &item {
+            self.current = (Some(header.label), pen.wants(header));
+            // Nothing was drawn below them.
+            self.ahead.clear();
+            // Others may have spoken in between, unseen.
+            if self.drawn == Some(header.label) {
+                return Ok(());
+            }
+        }
+        if !self.current.1 {
+            return Ok(());
+        }
+        match &item {
+            Item::Flow(_) | Item::Section(_) => {
+                self.ahead.push(item);
+                if std::mem::take(&mut self.head_first) {
+                    self.titles(pen)?;
+                }
+                return Ok(());
+            }
+            // The ladder of a lab is silent about these.
+            Item::Note(note)
+                if self.layout == Layout::Lab && matches!(note.about, About::Open | About::End) =>
+            {
+                return Ok(());
+            }
+            Item::Row(row) => self.lines_before(row.sent, pen)?,
+            Item::Note(_) => {}
+        }
+        self.count_asides(pen)?;
+        self.titles(pen)?;
+        self.ladder_item(&item, pen)
+    }
+
+    fn titles(&mut self, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        if self.ahead.is_empty() {
+            return Ok(());
+        }
+        self.drawn = self.current.0;
+        let titles = std::mem::take(&mut self.ahead);
+        titles
+            .iter()
+            .try_for_each(|title| self.ladder_item(title, pen))
+    }
+
+    fn ladder_item(&mut self, item: &Item, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        let mut text = Vec::new();
+        self.ladder.write(item, &mut text)?;
+        pen.rows(&String::from_utf8_lossy(&text))
+    }
+
+    /// Writes the lines up to `until`, in order.
+    fn lines_before(&mut self, until: Time, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().0 <= until
+        {
+            let ((time, _), line) = first.remove_entry();
+            pen.line(&self.at(time), line)?;
+        }
+        Ok(())
+    }
+
+    /// Says how many packets were not shown.
+    fn count_asides(&mut self, pen: &mut impl Pen<Line = L>) -> io::Result<()> {
+        match std::mem::take(&mut self.aside).saturating_sub(ASIDES) {
+            0 => Ok(()),
+            1 => pen.rows("        and one more like it\n"),
+            more => pen.rows(&format!("        and {more} more like it\n")),
+        }
     }
 
     /// The flows that were drawn.
@@ -257,12 +394,7 @@ impl Drawing {
 
     /// Packets that were sent, and how many of them the wire dropped.
     pub(super) const fn packets(&self) -> [u64; 2] {
-        [self.packets, self.lost]
-    }
-
-    /// The recording, for what follows.
-    pub(super) fn into_recording(self) -> Recording {
-        self.recording
+        self.packets
     }
 }
 
@@ -292,29 +424,6 @@ fn in_columns(text: &str, room: usize) -> String {
     lines
 }
 
-/// Says how many packets were not shown.
-fn count_asides(asides: &mut u64, out: &mut impl Write) -> io::Result<()> {
-    match std::mem::take(asides).saturating_sub(ASIDES) {
-        0 => Ok(()),
-        1 => writeln!(out, "        and one more like it"),
-        more => writeln!(out, "        and {more} more like it"),
-    }
-}
-
-/// Writes the lines of calls that returned up to `until`.
-fn calls_before(
-    calls: &mut VecDeque<(Time, String)>,
-    until: Time,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let is_before = |(time, _): &mut (Time, String)| *time <= until;
-    while calls.front_mut().is_some_and(is_before) {
-        let line = calls.pop_front().map(|(_, line)| line);
-        writeln!(out, "{}", line.unwrap_or_default())?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -333,15 +442,19 @@ mod tests {
     }
 
     #[test]
-    fn a_call_waits_for_the_rows_that_left_before_it_returned() {
-        let call = |nanos, line: &str| (Time::from_nanos(nanos), line.to_owned());
-        let mut calls = VecDeque::from([call(10, "connect"), call(20, "send"), call(30, "recv")]);
+    fn a_line_waits_for_what_may_come_before_it() {
+        let mut drawing = Drawing::new(LadderOptions::default(), None, false);
         let mut out = Vec::new();
-        calls_before(&mut calls, Time::from_nanos(9), &mut out).unwrap();
+        for (nanos, line) in [(20, "send"), (10, "connect"), (30, "recv"), (30, "close")] {
+            drawing.line(Time::from_nanos(nanos), line.to_owned());
+        }
+        let taken_back = drawing.line(Time::from_nanos(15), "accept".to_owned());
+        drawing.take_back(taken_back);
+        drawing.draw(Time::from_nanos(9), &mut out).unwrap();
         assert!(out.is_empty());
-        calls_before(&mut calls, Time::from_nanos(20), &mut out).unwrap();
+        drawing.draw(Time::from_nanos(20), &mut out).unwrap();
         assert_eq!(out, b"connect\nsend\n");
-        calls_before(&mut calls, Time::from_nanos(i64::MAX), &mut out).unwrap();
-        assert_eq!(out, b"connect\nsend\nrecv\n");
+        drawing.finish(&mut out).unwrap();
+        assert_eq!(out, b"connect\nsend\nrecv\nclose\n");
     }
 }

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use sockwire::{
     file::{self, Create, Format, WriteError, Writer},
     frame::{Direction, Frame, Interface},
-    lab::{Host, Transit},
+    lab::{Event, Host, Transit},
     link::LinkType,
     time::Time,
 };
@@ -71,6 +71,17 @@ impl Recording {
         })
     }
 
+    /// Keeps an event of the only wire.
+    pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Sent(transit) => self.sent(transit, 0),
+            Event::Delivered {
+                number, time, to, ..
+            } => self.delivered(number, time, to),
+            Event::Up(_) | Event::Called { .. } | Event::Quiet(_) => Ok(()),
+        }
+    }
+
     /// A frame was sent, on this one of the wires.
     pub(super) fn sent(&mut self, transit: Transit, wire: u32) -> Result<(), Failure> {
         if let Some((writer, _)) = &mut self.wire {
@@ -102,7 +113,7 @@ impl Recording {
     }
 
     /// A frame has come to a host.
-    pub(super) fn delivered(&mut self, number: u64, time: Time, to: Host) -> Result<(), Failure> {
+    fn delivered(&mut self, number: u64, time: Time, to: Host) -> Result<(), Failure> {
         let (Some([client, server]), Some(transit)) = (&mut self.ends, self.underway.get(&number))
         else {
             return Ok(());

@@ -152,15 +152,13 @@ fn follow(live: &mut Live, hearer: &mut Hearer, timeline: &mut Timeline) -> Coun
             Ok(Step::Batch(batch)) => {
                 let names = live.interfaces().iter();
                 let names = names.map(|interface| interface.name.clone().unwrap_or_default());
-                timeline.interfaces(names.collect());
+                timeline.drawing.interfaces(names.collect());
                 for index in 0..batch.len() {
-                    timeline.packet(&batch, index, Sight::Tap, false);
+                    timeline.drawing.packet(&batch, index, Sight::Tap, false);
                 }
                 live.recycle(batch);
             }
-            Ok(Step::Quiet(until)) => {
-                timeline.story(|story, items| story.quiet(until, items));
-            }
+            Ok(Step::Quiet(until)) => timeline.drawing.quiet(until),
             Ok(Step::Link(_)) => {}
             Ok(Step::End(counters)) => return counters,
             // The interface is gone; the program may go on.
