@@ -202,6 +202,8 @@ impl Lab {
                 self.telling.packet(&frame, Sight::Sent)?;
                 if let Some(rule) = &transit.dropped {
                     self.telling.dropped(transit.number, rule);
+                } else if transit.twice {
+                    self.telling.doubled(transit.number);
                 }
                 let inside = transit.bytes.get(14..).unwrap_or_default();
                 self.unnamed.push((transit.number, inside.to_vec()));
