@@ -7,7 +7,7 @@ mod lan;
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read, Write},
+    io::{BufRead as _, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
     os::{
         linux::net::SocketAddrExt as _,
@@ -15,7 +15,7 @@ use std::{
         unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener, UnixStream},
     },
     path::PathBuf,
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -246,7 +246,7 @@ fn whoever_talks_with_strangers_has_no_rights() {
         let all = STYLES.map(|style| format!("80 --echo --style {style}"));
         let web = ["http 80", "ws 80"].map(str::to_owned);
         for words in all.into_iter().chain(web) {
-            let mut server = Serving::start(&words);
+            let mut server = Running::serve(&words);
             let mut client = connect(80);
             client.write_all(b"hello").unwrap();
             server.until("client 1: 5 bytes");
@@ -260,7 +260,7 @@ fn whoever_talks_with_strangers_has_no_rights() {
                 client.read_exact(&mut [0; 5]).unwrap();
             }
             drop(client);
-            server.end(true);
+            server.stop();
         }
     });
 }
@@ -274,7 +274,7 @@ fn under_sudo_the_server_is_the_caller_s() {
     let sudo = |words: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockwire"));
         command.env("SUDO_UID", "65534").env("SUDO_GID", "65533");
-        let mut server = Serving::spawn(command, words);
+        let mut server = Running::serve_by(command, words);
         server.until("Ctrl-C ends");
         server
     };
@@ -288,7 +288,7 @@ fn under_sudo_the_server_is_the_caller_s() {
             assert_eq!(statuses(pid, "Groups:"), ["65533".to_owned()].into());
             drop(client);
             // Children are this user's as well, and can be ended.
-            server.end(true);
+            server.stop();
         }
     });
     let path = Temporary::new("serve-sudo");
@@ -298,7 +298,7 @@ fn under_sudo_the_server_is_the_caller_s() {
         let file = fs::metadata(&path.0).unwrap();
         (file.uid(), file.gid()) == (65534, 65533)
     });
-    server.end(true);
+    server.stop();
     assert!(!path.0.exists());
 }
 
