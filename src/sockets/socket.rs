@@ -75,11 +75,6 @@ impl Socket {
         }
     }
 
-    /// The socket without its journal: whoever has it closes it, untold.
-    pub fn into_open(mut self) -> Option<socket2::Socket> {
-        self.inner.take()
-    }
-
     /// `setsockopt(2)`.
     pub fn set(&self, choice: Choice, value: u32) -> io::Result<()> {
         let (fd, size) = (self.fd, value as usize);

@@ -1,8 +1,8 @@
 //! Mistakes that a sockets course warns of: each as a wrong and a right pair of programs, played on two hosts of their own.
 //!
-//! A [`Mistake`] is data with two small programs for each [`Version`]: a client and a server over [`Socket`]. [`play`] runs
-//! them in a private network and returns what was [`Seen`]: frames and calls, from which the sentences are made. A sentence
-//! that the frames and calls do not bear out is not said.
+//! A [`Mistake`] is data with two small programs for each [`Version`]: a client and a server over sockets that tell their
+//! calls. [`play`] runs them in a private network and returns what was [`Seen`]: frames and calls, from which the sentences
+//! are made. A sentence that the frames and calls do not bear out is not said.
 
 mod closing;
 mod datagrams;
