@@ -1,32 +1,18 @@
 //! `chart`: the drawings, and the programs behind them played in a private network.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod beside;
 mod lan;
 
-use std::{
-    io::Write,
-    process::{Command, Output, Stdio},
-};
-
+use beside::fed;
 use lan::{said, sockwire, testing::skipped};
 
 /// Plays a chart, with `input` on standard input; nothing where there is no private network.
 fn played(words: &str, input: &str) -> Option<String> {
-    let mut child = Command::new("timeout")
-        .args(["60", env!("CARGO_BIN_EXE_sockwire"), "chart"])
-        .args(words.split(' '))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let output: Output = child.wait_with_output().unwrap();
+    let output = fed(
+        beside::sockwire(&format!("chart {words}")),
+        input.as_bytes(),
+    );
     if output.status.code() == Some(3) {
         skipped(said(&output).trim());
         return None;

@@ -1,6 +1,7 @@
 //! `connect` against servers of the standard library and of Python: what goes over, how it ends, and what is said of it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod beside;
 mod lan;
 
 use std::{
@@ -20,29 +21,16 @@ use nix::{
     unistd::Pid,
 };
 
+use beside::{fed, sockwire};
 use lan::{Temporary, in_own_network, said, testing};
 
-/// The program, which a minute ends.
 fn program(words: &str) -> Command {
-    let mut command = Command::new("timeout");
-    command
-        .args(["60", env!("CARGO_BIN_EXE_sockwire"), "connect"])
-        .args(words.split_whitespace())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+    sockwire(&format!("connect {words}"))
 }
 
 /// Runs it with `input`, which then ends.
 fn connect(words: &str, input: &[u8]) -> Output {
-    let mut child = program(words).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    thread::scope(|scope| {
-        // Who closes early is not written to any more.
-        scope.spawn(move || drop(stdin.write_all(input)));
-        child.wait_with_output().unwrap()
-    })
+    fed(program(words), input)
 }
 
 /// Runs it with `input`, which ends when the `answer` is there: datagrams have no end to wait for.

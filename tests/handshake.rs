@@ -2,16 +2,14 @@
 //! sides, and what is recorded of it without a word of complaint from tshark.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../src/testing.rs"]
-mod testing;
+mod lan;
 
 use std::{
-    fs,
     os::unix::process::CommandExt,
-    path::PathBuf,
     process::{Command, Output},
 };
 
+use lan::{Scratch, printed_in_lab, testing};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockwire");
@@ -56,27 +54,6 @@ def serve(address, reply=b"", closes_first=False, heard=None):
     thread.start()
     return listener.getsockname()[1], thread
 "#;
-
-/// A file of its own in a directory of its own, taken away afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sockwire-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// What a script told of one run.
 #[derive(Debug)]
@@ -402,15 +379,7 @@ fn ordinary(words: &[&str]) -> Output {
 
 /// What a run in the lab printed; nothing where there are no private networks for ordinary users.
 fn in_the_lab(words: &[&str]) -> Option<String> {
-    let output = ordinary(words);
-    if output.status.code() == Some(3) {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("sockwire doctor"), "{said}");
-        testing::skipped(format_args!("no private network here: {said}"));
-        return None;
-    }
-    assert!(output.status.success(), "{output:?}");
-    Some(String::from_utf8(output.stdout).unwrap())
+    printed_in_lab(ordinary(words))
 }
 
 #[test]

@@ -1,19 +1,18 @@
 //! The lab as a user meets it: what is printed and recorded, on each ground, and that nothing stays behind.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../src/testing.rs"]
-mod testing;
+mod lan;
 
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use etherparse::{SlicedPacket, TransportSlice};
+use lan::{Scratch, private_network, testing};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -33,46 +32,6 @@ fn run(words: &[&str]) -> Output {
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// A file of its own in a directory of its own, taken away afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sockwire-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Whether private networks work here; says so when they do not.
-fn private_network() -> bool {
-    let doctor: serde_json::Value =
-        serde_json::from_str(&text(&run(&["doctor", "--json"]))).unwrap();
-    let abilities = doctor["abilities"].as_array().unwrap();
-    let ability = abilities
-        .iter()
-        .find(|a| a["id"] == "private-network")
-        .unwrap();
-    let allowed = ability["allowed"].as_bool().unwrap();
-    if !allowed {
-        testing::skipped(format_args!(
-            "no private network here: {}",
-            ability["reason"]
-        ));
-    }
-    allowed
 }
 
 /// Sender's port below 5001 or not, flags and payload length of each TCP segment in a capture; comments behind "!".

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lan::{Temporary, testing};
+use lan::{Temporary, private_network, testing};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -27,23 +27,6 @@ fn run(words: &[&str]) -> Output {
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// Whether private networks work here; says so when they do not.
-fn private_network() -> bool {
-    let doctor: serde_json::Value =
-        serde_json::from_str(&text(&run(&["doctor", "--json"]))).unwrap();
-    let abilities = doctor["abilities"].as_array().unwrap();
-    let ability = abilities
-        .iter()
-        .find(|ability| ability["id"] == "private-network")
-        .unwrap();
-    let allowed = ability["allowed"].as_bool().unwrap();
-    if !allowed {
-        let reason = &ability["reason"];
-        testing::skipped(format_args!("no private network here: {reason}"));
-    }
-    allowed
 }
 
 /// A mistake, played. On a busy machine a program may be so late that its mistake does not show: then again.

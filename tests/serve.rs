@@ -1,6 +1,7 @@
 //! `serve`: each style, mode and kind of socket, with ordinary clients in a network of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod beside;
 mod lan;
 
 use std::{
@@ -14,116 +15,23 @@ use std::{
         unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener, UnixStream},
     },
     path::PathBuf,
-    process::{Child, ChildStdout, Command, Stdio},
-    sync::mpsc,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use beside::{LIMIT, Running};
 use lan::{Temporary, in_own_network, said, sockwire, testing};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
 
-/// After this long a server is killed, and the test that waits for it fails.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// A running server.
-struct Serving {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    /// Lines read so far.
-    seen: String,
-    /// Dropped when the server has ended, which calls its guard off.
-    _guard: mpsc::Sender<()>,
-}
-
-impl Serving {
-    /// Starts it, and waits until it listens.
-    fn start(words: &str) -> Self {
-        let mut serving = Self::spawn(Command::new(env!("CARGO_BIN_EXE_sockwire")), words);
-        serving.until("Ctrl-C ends");
-        serving
-    }
-
-    /// Starts it by `command`.
-    fn spawn(mut command: Command, words: &str) -> Self {
-        let mut child = command
-            .arg("serve")
-            .args(words.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (guard, is_over) = mpsc::channel::<()>();
-        let process = Pid::from_raw(child.id().cast_signed());
-        thread::spawn(move || {
-            if is_over.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let _ = kill(process, Signal::SIGKILL);
-            }
-        });
-        Self {
-            stdout: BufReader::new(child.stdout.take().unwrap()),
-            child,
-            seen: String::new(),
-            _guard: guard,
-        }
-    }
-
-    /// Reads lines up to the first with `text` in it, which it gives.
-    fn until(&mut self, text: &str) -> String {
-        loop {
-            let mut line = String::new();
-            let len = self.stdout.read_line(&mut line).unwrap();
-            assert_ne!(len, 0, "no line with {text:?} in:\n{}", self.seen);
-            self.seen.push_str(&line);
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// Ctrl-C, or just the end: the rest of standard output, and all of stderr.
-    fn end(mut self, interrupt: bool) -> (String, String) {
-        if interrupt {
-            kill(self.process(), Signal::SIGINT).unwrap();
-        }
-        let mut rest = Vec::new();
-        self.stdout.read_to_end(&mut rest).unwrap();
-        let mut stderr = String::new();
-        let told = self
-            .child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut stderr);
-        told.unwrap();
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "{stderr}");
-        (String::from_utf8_lossy(&rest).into_owned(), stderr)
-    }
-
-    fn process(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
-    }
-
-    /// Its descriptors, threads, and children that have not been waited for.
-    fn holds(&self) -> (usize, usize, usize) {
-        let list = |what| fs::read_dir(format!("/proc/{}/{what}", self.child.id())).unwrap();
-        // The kernel's counters are open for moments, again and again.
-        let is_kept = |link: &PathBuf| !link.starts_with("/proc");
-        let open = list("fd").flatten().flat_map(|fd| fs::read_link(fd.path()));
-        let children = children(self.child.id()).len();
-        (open.filter(is_kept).count(), list("task").count(), children)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Its descriptors, threads, and children that have not been waited for.
+fn holds(server: &Running) -> (usize, usize, usize) {
+    let list = |what| fs::read_dir(format!("/proc/{}/{what}", server.child.id())).unwrap();
+    // The kernel's counters are open for moments, again and again.
+    let is_kept = |link: &PathBuf| !link.starts_with("/proc");
+    let open = list("fd").flatten().flat_map(|fd| fs::read_link(fd.path()));
+    let children = children(server.child.id()).len();
+    (open.filter(is_kept).count(), list("task").count(), children)
 }
 
 /// The processes whose parent is `process`, zombies too.
@@ -177,7 +85,7 @@ const STYLES: [&str; 4] = ["sequential", "fork", "thread", "poll"];
 fn a_second_client_waits_for_the_first_at_sequential_only() {
     in_own_network(|| {
         for style in STYLES {
-            let mut server = Serving::start(&format!("--style {style}"));
+            let mut server = Running::serve(&format!("--style {style}"));
             let mut one = connect(5000);
             one.write_all(b"one\n").unwrap();
             let first = server.until("client 1 from 127.0.0.1:");
@@ -221,7 +129,7 @@ fn a_second_client_waits_for_the_first_at_sequential_only() {
             }
             drop(two);
             server.until("client 2 closed; 5 bytes received, 0 sent");
-            let (_, told) = server.end(true);
+            let (_, told) = server.stop();
             assert!(told.contains("port 5000, since none is given"), "{told}");
             assert!(
                 told.contains("2 clients, 9 bytes received, 0 sent, in "),
@@ -235,7 +143,7 @@ fn a_second_client_waits_for_the_first_at_sequential_only() {
 fn ctrl_c_ends_clients_processes_and_threads() {
     in_own_network(|| {
         for style in STYLES {
-            let mut server = Serving::start(&format!("5000 --echo --style {style}"));
+            let mut server = Running::serve(&format!("5000 --echo --style {style}"));
             let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(5000)).collect();
             let served = if style == "sequential" { 1 } else { 3 };
             for client in &mut clients[..served] {
@@ -243,7 +151,7 @@ fn ctrl_c_ends_clients_processes_and_threads() {
                 client.read_exact(&mut [0]).unwrap();
             }
             server.until(&format!("client {served}"));
-            let (rest, told) = server.end(true);
+            let (rest, told) = server.stop();
             let ended = rest
                 .matches("was ended by this server; 1 byte received, 1 sent")
                 .count();
@@ -260,7 +168,7 @@ fn ctrl_c_ends_clients_processes_and_threads() {
 #[test]
 fn children_end_with_a_parent_that_is_killed() {
     in_own_network(|| {
-        let mut server = Serving::start("5000 --style fork");
+        let mut server = Running::serve("5000 --style fork");
         let mut client = connect(5000);
         client.write_all(b"x").unwrap();
         server.until("1 byte");
@@ -277,18 +185,18 @@ fn children_end_with_a_parent_that_is_killed() {
 #[test]
 fn the_modes_echo_print_and_count() {
     in_own_network(|| {
-        let server = Serving::start("--echo --once");
+        let server = Running::serve("--echo --once");
         assert_eq!(exchange_tcp(5005, b"back"), b"back");
-        let (rest, told) = server.end(false);
+        let (rest, told) = server.end();
         assert!(rest.contains("client 1: 4 bytes \"back\""), "{rest}");
         assert!(told.contains("port 5005"), "{told}");
 
         for style in STYLES {
-            let server = Serving::start(&format!(
+            let server = Running::serve(&format!(
                 "--receive --once --recv-size 1000 --style {style}"
             ));
             assert_eq!(exchange_tcp(4000, &vec![b'x'; 123_457]), b"123457");
-            let (rest, told) = server.end(false);
+            let (rest, told) = server.end();
             assert!(
                 rest.contains("client 1 closed; 123457 bytes received, 6 sent"),
                 "{rest}"
@@ -300,7 +208,7 @@ fn the_modes_echo_print_and_count() {
         for style in STYLES {
             let program = Command::new(env!("CARGO_BIN_EXE_sockwire"));
             let mut server =
-                Serving::spawn(program, &format!("5000 --print --once --style {style}"));
+                Running::serve_by(program, &format!("5000 --print --once --style {style}"));
             wait_for("it listens", || {
                 TcpStream::connect("127.0.0.1:5000").is_ok_and(|stream| {
                     exchange(stream, b"raw \x00\xff\x1b\n", |stream| {
@@ -312,7 +220,7 @@ fn the_modes_echo_print_and_count() {
             let mut raw = Vec::new();
             server.stdout.read_to_end(&mut raw).unwrap();
             assert_eq!(raw, b"raw \x00\xff\x1b\n");
-            let (_, told) = server.end(false);
+            let (_, told) = server.end();
             assert!(told.contains("client 1 from 127.0.0.1:"), "{told}");
             assert!(told.contains("client 1 closed; 8 bytes received"), "{told}");
         }
@@ -338,7 +246,7 @@ fn whoever_talks_with_strangers_has_no_rights() {
         let all = STYLES.map(|style| format!("80 --echo --style {style}"));
         let web = ["http 80", "ws 80"].map(str::to_owned);
         for words in all.into_iter().chain(web) {
-            let mut server = Serving::start(&words);
+            let mut server = Running::serve(&words);
             let mut client = connect(80);
             client.write_all(b"hello").unwrap();
             server.until("client 1: 5 bytes");
@@ -352,7 +260,7 @@ fn whoever_talks_with_strangers_has_no_rights() {
                 client.read_exact(&mut [0; 5]).unwrap();
             }
             drop(client);
-            server.end(true);
+            server.stop();
         }
     });
 }
@@ -366,7 +274,7 @@ fn under_sudo_the_server_is_the_caller_s() {
     let sudo = |words: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockwire"));
         command.env("SUDO_UID", "65534").env("SUDO_GID", "65533");
-        let mut server = Serving::spawn(command, words);
+        let mut server = Running::serve_by(command, words);
         server.until("Ctrl-C ends");
         server
     };
@@ -380,7 +288,7 @@ fn under_sudo_the_server_is_the_caller_s() {
             assert_eq!(statuses(pid, "Groups:"), ["65533".to_owned()].into());
             drop(client);
             // Children are this user's as well, and can be ended.
-            server.end(true);
+            server.stop();
         }
     });
     let path = Temporary::new("serve-sudo");
@@ -390,7 +298,7 @@ fn under_sudo_the_server_is_the_caller_s() {
         let file = fs::metadata(&path.0).unwrap();
         (file.uid(), file.gid()) == (65534, 65533)
     });
-    server.end(true);
+    server.stop();
     assert!(!path.0.exists());
 }
 
@@ -428,14 +336,14 @@ fn on_a_terminal_nothing_printed_can_move_the_cursor() {
 fn a_reset_is_told_from_a_close() {
     in_own_network(|| {
         for style in STYLES {
-            let mut server = Serving::start(&format!("5000 --style {style}"));
+            let mut server = Running::serve(&format!("5000 --style {style}"));
             let mut stream = socket2::Socket::from(connect(5000));
             stream.write_all(b"x").unwrap();
             server.until("1 byte");
             stream.set_linger(Some(Duration::ZERO)).unwrap();
             drop(stream);
             server.until("client 1 reset the connection (RST); 1 byte received, 0 sent");
-            server.end(true);
+            server.stop();
         }
     });
 }
@@ -444,10 +352,10 @@ fn a_reset_is_told_from_a_close() {
 fn nothing_leaks_with_many_clients() {
     in_own_network(|| {
         for style in STYLES {
-            let mut server = Serving::start(&format!("5000 --echo --style {style}"));
+            let mut server = Running::serve(&format!("5000 --echo --style {style}"));
             let threads = if style == "fork" { 1 } else { 2 };
-            wait_for("it is idle", || server.holds().1 == threads);
-            let before = server.holds();
+            wait_for("it is idle", || holds(&server).1 == threads);
+            let before = holds(&server);
             for number in 1..=200 {
                 assert_eq!(exchange_tcp(5000, b"hello"), b"hello", "{style}");
                 server.until(&format!("client {number} closed; 5 bytes received, 5 sent"));
@@ -460,8 +368,8 @@ fn nothing_leaks_with_many_clients() {
                 held.extend(running.into_iter().map(|client| client.join().unwrap()));
             });
             assert!(held.iter().all(|echo| echo[..] == [b'y'; 500]), "{style}");
-            wait_for("all is given back", || server.holds() == before);
-            let (_, told) = server.end(true);
+            wait_for("all is given back", || holds(&server) == before);
+            let (_, told) = server.stop();
             assert!(
                 told.contains("250 clients, 26000 bytes received, 26000 sent"),
                 "{told}"
@@ -473,7 +381,7 @@ fn nothing_leaks_with_many_clients() {
 #[test]
 fn a_taken_port_names_its_owner() {
     in_own_network(|| {
-        let first = Serving::start("5000");
+        let first = Running::serve("5000");
         for words in [
             "serve 5000",
             "serve 5000 -4",
@@ -490,9 +398,9 @@ fn a_taken_port_names_its_owner() {
             };
             assert!(said(&second).contains(next), "{}", said(&second));
         }
-        first.end(true);
+        first.stop();
 
-        let first = Serving::start("-u 5000");
+        let first = Running::serve("-u 5000");
         let second = sockwire("serve udp 5000");
         assert_eq!(second.status.code(), Some(2));
         assert!(
@@ -500,7 +408,7 @@ fn a_taken_port_names_its_owner() {
             "{}",
             said(&second)
         );
-        first.end(true);
+        first.stop();
     });
 }
 
@@ -515,20 +423,20 @@ fn time_wait_is_explained_and_gone_round_only_by_both() {
         ] {
             // Each with a port of its own, since the states stay.
             let port = 5000 + u16::from(first.is_empty()) * 2 + u16::from(second.is_empty());
-            let mut server = Serving::start(&format!("{port} {first}"));
+            let mut server = Running::serve(&format!("{port} {first}"));
             let mut client = connect(port);
             client.write_all(b"x").unwrap();
             server.until("1 byte");
             // The server closes first: TIME-WAIT is on its side.
-            server.end(true);
+            server.stop();
             assert_eq!(client.read(&mut [0]).unwrap(), 0);
             drop(client);
             let mut again = Command::new(env!("CARGO_BIN_EXE_sockwire"));
             again.arg("--quiet");
             if works {
-                let mut again = Serving::spawn(again, &format!("{port} {second}"));
+                let mut again = Running::serve_by(again, &format!("{port} {second}"));
                 again.until("Ctrl-C ends");
-                again.end(true);
+                again.stop();
             } else {
                 let again = sockwire(&format!("serve {port} {second}"));
                 assert_eq!(again.status.code(), Some(2), "{first}, then {second}");
@@ -589,7 +497,7 @@ fn one_socket_takes_both_versions_unless_told() {
             ("5000 --bind 127.0.0.1", true, false),
             ("5000 --bind ::1", false, true),
         ] {
-            let mut server = Serving::start(words);
+            let mut server = Running::serve(words);
             for (address, works) in [("127.0.0.1:5000", four), ("[::1]:5000", six)] {
                 let client = TcpStream::connect(address);
                 assert_eq!(client.is_ok(), works, "{words}: {address}");
@@ -597,7 +505,7 @@ fn one_socket_takes_both_versions_unless_told() {
                     server.until(&format!("from {}:", address.trim_end_matches(":5000")));
                 }
             }
-            server.end(true);
+            server.stop();
         }
         let elsewhere = sockwire("serve --bind 192.0.2.1 5000");
         assert_eq!(elsewhere.status.code(), Some(4), "{}", said(&elsewhere));
@@ -608,7 +516,7 @@ fn one_socket_takes_both_versions_unless_told() {
 #[test]
 fn datagrams_have_boundaries_and_no_disconnect() {
     in_own_network(|| {
-        let mut server = Serving::start("-u --echo --recv-size 8");
+        let mut server = Running::serve("-u --echo --recv-size 8");
         let to: SocketAddr = ([127, 0, 0, 1], 5005).into();
         let [one, two] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
         let echo = |socket: &UdpSocket, bytes: &[u8]| {
@@ -628,7 +536,7 @@ fn datagrams_have_boundaries_and_no_disconnect() {
         server.until(
             "client 1: datagram cut to 8 bytes \"too long\": it was longer than --recv-size 8",
         );
-        let (_, told) = server.end(true);
+        let (_, told) = server.stop();
         assert!(
             told.contains("2 clients, 13 bytes received, 13 sent"),
             "{told}"
@@ -643,7 +551,7 @@ fn datagrams_have_boundaries_and_no_disconnect() {
 fn unix_sockets_are_at_paths_or_abstract() {
     let path = Temporary::new("serve");
     for style in STYLES {
-        let mut server = Serving::start(&format!("-U {} --echo --style {style}", path.path()));
+        let mut server = Running::serve(&format!("-U {} --echo --style {style}", path.path()));
         let stream = UnixStream::connect(&path.0).unwrap();
         let echo = exchange(stream, b"hello", |stream| {
             stream.shutdown(Shutdown::Write).unwrap()
@@ -651,7 +559,7 @@ fn unix_sockets_are_at_paths_or_abstract() {
         assert_eq!(echo, b"hello");
         server.until("client 1 from unnamed");
         server.until("client 1 closed; 5 bytes received, 5 sent");
-        server.end(true);
+        server.stop();
         assert!(
             !path.0.exists(),
             "{style}: the path is gone with the server"
@@ -659,7 +567,7 @@ fn unix_sockets_are_at_paths_or_abstract() {
     }
     // What a dead server left behind is replaced; a live one's and other files are not.
     drop(UnixListener::bind(&path.0).unwrap());
-    let server = Serving::start(&format!("unix {}", path.path()));
+    let server = Running::serve(&format!("unix {}", path.path()));
     let second = sockwire(&format!("serve unix {}", path.path()));
     assert_eq!(second.status.code(), Some(2));
     assert!(
@@ -667,7 +575,7 @@ fn unix_sockets_are_at_paths_or_abstract() {
         "{}",
         said(&second)
     );
-    server.end(true);
+    server.stop();
     fs::write(&path.0, "precious").unwrap();
     let third = sockwire(&format!("serve unix {}", path.path()));
     assert_eq!(third.status.code(), Some(2));
@@ -675,7 +583,7 @@ fn unix_sockets_are_at_paths_or_abstract() {
     assert_eq!(fs::read(&path.0).unwrap(), b"precious");
 
     let name = format!("sockwire-serve-{}", std::process::id());
-    let mut server = Serving::start(&format!("-uU @{name} --echo"));
+    let mut server = Running::serve(&format!("-uU @{name} --echo"));
     let address = UnixAddress::from_abstract_name(&name).unwrap();
     let anonymous = UnixDatagram::unbound().unwrap();
     anonymous.send_to_addr(b"one", &address).unwrap();
@@ -687,13 +595,13 @@ fn unix_sockets_are_at_paths_or_abstract() {
     let mut buffer = [0; 8];
     assert_eq!(named.recv(&mut buffer).unwrap(), 3);
     server.until(&format!("client 2 from @{name}-client"));
-    server.end(true);
+    server.stop();
 }
 
 #[test]
 fn a_full_queue_is_told_from_loss() {
     in_own_network(|| {
-        let mut server = Serving::start("5000 --backlog 1");
+        let mut server = Running::serve("5000 --backlog 1");
         let one = connect(5000);
         server.until("client 1 from");
         let waiting = [connect(5000), connect(5000)];
@@ -714,7 +622,7 @@ fn a_full_queue_is_told_from_loss() {
         );
         drop((one, waiting, late));
         server.until("client 3 closed");
-        server.end(true);
+        server.stop();
     });
 }
 
@@ -724,13 +632,13 @@ fn a_lack_of_descriptors_is_told_once_and_passes() {
         for style in ["thread", "poll"] {
             let mut limited = Command::new("prlimit");
             limited.args(["--nofile=16:16", env!("CARGO_BIN_EXE_sockwire")]);
-            let mut server = Serving::spawn(limited, &format!("5000 --style {style}"));
+            let mut server = Running::serve_by(limited, &format!("5000 --style {style}"));
             server.until("Ctrl-C ends");
             let clients: Vec<TcpStream> = (0..20).map(|_| connect(5000)).collect();
             server.until("cannot accept the next client: this process has as many descriptors open as it may");
             drop(clients);
             server.until("client 20 ");
-            let (_, told) = server.end(true);
+            let (_, told) = server.stop();
             assert!(
                 told.contains("20 clients, 0 bytes received"),
                 "{style}: {told}"

@@ -1,107 +1,23 @@
 //! `serve http`, `serve ws`, `connect http` and `connect ws` with other programs, and with each other.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod beside;
 mod lan;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Command, Output},
     thread,
 };
 
+use beside::{Running, fed, limited, sockwire};
 use lan::{in_own_network, said, testing};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 
 const STYLES: [&str; 3] = ["sequential", "fork", "thread"];
 
-/// A program that `timeout` ends after two minutes.
-fn limited(program: &str) -> Command {
-    let mut command = Command::new("timeout");
-    command
-        .args(["--foreground", "120", program])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn sockwire(words: &str) -> Command {
-    let mut command = limited(env!("CARGO_BIN_EXE_sockwire"));
-    command.args(words.split_whitespace());
-    command
-}
-
-/// Runs it with `input`, which then ends.
-fn run(mut command: Command, input: &[u8]) -> Output {
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    thread::scope(|scope| {
-        // Who closes early is not written to any more.
-        scope.spawn(move || drop(stdin.write_all(input)));
-        child.wait_with_output().unwrap()
-    })
-}
-
 fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A running program whose lines are waited for.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    seen: String,
-}
-
-impl Running {
-    fn start(mut command: Command, first: &str) -> Self {
-        let mut child = command.spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let seen = String::new();
-        let mut running = Self {
-            child,
-            stdout,
-            seen,
-        };
-        running.until(first);
-        running
-    }
-
-    /// A server, listening.
-    fn serve(words: &str) -> Self {
-        Self::start(sockwire(&format!("serve {words}")), "Ctrl-C ends")
-    }
-
-    /// Reads lines up to the first with `text` in it.
-    fn until(&mut self, text: &str) -> String {
-        loop {
-            let mut line = String::new();
-            let len = self.stdout.read_line(&mut line).unwrap();
-            assert_ne!(len, 0, "no line with {text:?} in:\n{}", self.seen);
-            self.seen.push_str(&line);
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// Ctrl-C, which `timeout` hands on.
-    fn interrupt(&self) {
-        let process = Pid::from_raw(self.child.id().cast_signed());
-        kill(process, Signal::SIGINT).unwrap();
-    }
-
-    /// Everything it printed, when it has ended.
-    fn end(mut self) -> String {
-        self.stdout.read_to_string(&mut self.seen).unwrap();
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "{}", self.seen);
-        self.seen
-    }
 }
 
 /// curl's output, or `None` where there is no curl.
@@ -152,7 +68,7 @@ fn curl_is_served_in_each_style() {
             assert_eq!(curl(&format!("-0 {codes}/?q")).unwrap(), "200");
             server.until("client 5: GET /?q → 200 OK");
             server.interrupt();
-            server.end();
+            server.all();
         }
     });
 }
@@ -180,7 +96,7 @@ fn heads_as_they_should_not_be_are_taken_or_refused_and_noted() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         server.until("client 4: a bad request → 400");
         server.interrupt();
-        let told = server.end();
+        let told = server.all();
         assert!(
             !told.contains('\x1b') && told.contains("\\x1b[2J"),
             "{told}"
@@ -197,7 +113,7 @@ fn what_cannot_be_served_is_refused_with_reasons() {
         ("ws --receive", "serve tcp"),
         ("ws -U /tmp/x", "over TCP"),
     ] {
-        let output = run(sockwire(&format!("serve {words}")), b"");
+        let output = fed(sockwire(&format!("serve {words}")), b"");
         assert_eq!(output.status.code(), Some(2), "{words}");
         assert!(said(&output).contains(told), "{words}: {}", said(&output));
     }
@@ -210,7 +126,7 @@ fn what_cannot_be_served_is_refused_with_reasons() {
         ("ws --half-close ws://h/", "no half-close"),
         ("ws --head ws://h/", "connect http"),
     ] {
-        let output = run(sockwire(&format!("connect {words}")), b"");
+        let output = fed(sockwire(&format!("connect {words}")), b"");
         assert_eq!(output.status.code(), Some(2), "{words}");
         assert!(said(&output).contains(told), "{words}: {}", said(&output));
     }
@@ -250,7 +166,7 @@ fn python_talks_to_the_websocket_echo_in_each_style() {
         };
         for style in STYLES {
             let mut server = Running::serve(&format!("ws --style {style}"));
-            let output = run(websocket_client(python, "8080"), b"");
+            let output = fed(websocket_client(python, "8080"), b"");
             let got = printed(&output);
             let wanted = "str 5 'hello'\nstr 0 ''\nstr 70000 'üüüüü'\nbytes 3 b'\\x00\\xff\\x7f'\n\
                           str 15 'in th'\npong\nclosed 1000\n";
@@ -260,12 +176,12 @@ fn python_talks_to_the_websocket_echo_in_each_style() {
             let waiting = Running::start(websocket_client(python, "8080 wait"), "ready");
             server.until("client 2: GET /echo → 101");
             server.interrupt();
-            let got = waiting.end();
+            let got = waiting.all();
             assert!(
                 got.ends_with("1001 the server is being stopped\n"),
                 "{style}: {got}"
             );
-            let told = server.end();
+            let told = server.all();
             assert!(
                 told.contains("client 2: closed with 1001"),
                 "{style}: {told}"
@@ -296,7 +212,7 @@ fn pythons_web_server_is_asked_by_hand() {
         ]);
         command.arg(&root);
         let mut server = Running::start(command, "Serving HTTP");
-        let output = run(sockwire("connect http http://127.0.0.1:8000/page.bin"), b"");
+        let output = fed(sockwire("connect http http://127.0.0.1:8000/page.bin"), b"");
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
         assert!(output.stdout == page, "{} bytes", output.stdout.len());
         let told = said(&output);
@@ -307,7 +223,7 @@ fn pythons_web_server_is_asked_by_hand() {
             "{told}"
         );
         assert!(told.ends_with("200 OK: 100000 bytes of body\n"), "{told}");
-        let output = run(
+        let output = fed(
             sockwire("connect http --head --http 1.1 127.0.0.1 8000"),
             b"",
         );
@@ -340,7 +256,7 @@ fn answered(answer: Vec<u8>) -> (Option<i32>, Vec<u8>, String) {
         let _ = (&stream).write_all(&answer);
         let _ = stream.shutdown(Shutdown::Both);
     });
-    let output = run(sockwire(&format!("connect http 127.0.0.1 {port}")), b"");
+    let output = fed(sockwire(&format!("connect http 127.0.0.1 {port}")), b"");
     server.join().unwrap();
     let told = said(&output);
     (output.status.code(), output.stdout, told)
@@ -457,7 +373,7 @@ fn a_damaged_answer_is_shown_as_far_as_it_goes() {
 fn lines_go_to_the_websocket_echo_and_back() {
     in_own_network(|| {
         let mut server = Running::serve("ws");
-        let output = run(
+        let output = fed(
             sockwire("connect ws ws://127.0.0.1:8080/echo"),
             "one\nzwölf\r\n\nlast".as_bytes(),
         );
@@ -476,7 +392,7 @@ fn lines_go_to_the_websocket_echo_and_back() {
         );
         assert!(told.ends_with("the server sent: close 1000\n"), "{told}");
         server.until("client 1: close 1000");
-        let output = run(
+        let output = fed(
             sockwire("connect ws --calls --send a\\xffb --send c 127.0.0.1 8080"),
             b"",
         );
@@ -487,14 +403,14 @@ fn lines_go_to_the_websocket_echo_and_back() {
             "{told}"
         );
         assert!(told.to_lowercase().contains("recv"), "{told}");
-        let output = run(sockwire("connect ws 127.0.0.1:8080"), b"a\n\x18\nb\n");
+        let output = fed(sockwire("connect ws 127.0.0.1:8080"), b"a\n\x18\nb\n");
         assert_eq!(printed(&output), "a\n", "{}", said(&output));
         // More than the buffers of both ends hold.
         let long = format!("{}\n", "0123456789".repeat(100)).repeat(10_000);
         let output = thread::scope(|scope| {
             // Else its words would fill their pipe, and it would wait.
             scope.spawn(|| server.until("client 4: closed by both ends"));
-            run(sockwire("connect ws 127.0.0.1:8080"), long.as_bytes())
+            fed(sockwire("connect ws 127.0.0.1:8080"), long.as_bytes())
         });
         assert!(
             printed(&output) == long,
@@ -502,12 +418,12 @@ fn lines_go_to_the_websocket_echo_and_back() {
             output.stdout.len(),
             said(&output)
         );
-        let output = run(sockwire("connect ws http://127.0.0.1:8080/"), b"");
+        let output = fed(sockwire("connect ws http://127.0.0.1:8080/"), b"");
         assert_eq!(output.status.code(), Some(2));
         server.interrupt();
-        server.end();
+        server.all();
         let mut server = Running::serve("http");
-        let output = run(sockwire("connect ws 8080"), b"");
+        let output = fed(sockwire("connect ws 8080"), b"");
         assert_eq!(output.status.code(), Some(4), "{}", said(&output));
         assert!(
             said(&output).contains("it answers 200 OK"),
@@ -516,7 +432,7 @@ fn lines_go_to_the_websocket_echo_and_back() {
         );
         server.until("client 1: GET / → 200 OK");
         server.interrupt();
-        server.end();
+        server.all();
     });
 }
 
@@ -539,7 +455,7 @@ fn a_server_that_goes_away_says_so_to_the_line_client() {
                 told.contains("close 1001 \"the server is being stopped\""),
                 "{style}: {told}"
             );
-            server.end();
+            server.all();
         }
     });
 }

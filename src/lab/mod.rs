@@ -3,6 +3,7 @@
 //! A [`Scenario`] is data. Three grounds play it: Linux's own TCP in [`namespaces`], a simulation of two hosts with a
 //! made-up clock ([`smoltcp`]), and this machine's own [`loopback`] interface. What happens comes out as [`Event`]s.
 
+pub mod channel;
 pub mod hosts;
 mod kernel;
 pub mod loopback;

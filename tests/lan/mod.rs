@@ -118,6 +118,55 @@ impl Drop for Temporary {
     }
 }
 
+/// A file of its own in a directory of its own, taken away afterwards.
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sockwire-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether private networks work here; says so when they do not.
+pub(crate) fn private_network() -> bool {
+    let doctor = sockwire("doctor --json").stdout;
+    let doctor: serde_json::Value = serde_json::from_slice(&doctor).unwrap();
+    let abilities = doctor["abilities"].as_array().unwrap();
+    let mut abilities = abilities.iter();
+    let ability = abilities.find(|ability| ability["id"] == "private-network");
+    let ability = ability.unwrap();
+    let allowed = ability["allowed"].as_bool().unwrap();
+    if !allowed {
+        let reason = &ability["reason"];
+        testing::skipped(format_args!("no private network here: {reason}"));
+    }
+    allowed
+}
+
+/// What a run in a private network printed; nothing where there are none.
+pub(crate) fn printed_in_lab(output: Output) -> Option<String> {
+    if output.status.code() == Some(3) {
+        let said = said(&output);
+        assert!(said.contains("sockwire doctor"), "{said}");
+        testing::skipped(format_args!("no private network here: {said}"));
+        return None;
+    }
+    assert!(output.status.success(), "{output:?}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
 /// A capture of packets, 10 ms apart, each with its length on the wire.
 pub(crate) fn capture(name: &str, link: LinkType, packets: &[(Vec<u8>, u32)]) -> Temporary {
     let file = Temporary::new(name);

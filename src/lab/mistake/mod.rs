@@ -12,27 +12,17 @@ mod seen;
 mod stage;
 mod streams;
 
-use std::{
-    io::{self, Read},
-    net::IpAddr,
-    ops::ControlFlow,
-    os::fd::AsFd,
-    sync::Arc,
-};
-
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::{io, net::IpAddr, ops::ControlFlow, thread};
 
 pub use seen::{Packet, Said, Seen, ms};
 pub use stage::{PORT, Stage};
 
-use self::seen::{line, read_lines};
 use super::{
-    Event, LabError, Link, Transit, Trying,
+    Event, LabError, Link, Transit, Trying, channel,
     hosts::{self, Body},
     refusal::Way,
     scenario::Host,
 };
-use crate::sockets::Journal;
 
 /// Something that people write, and why it goes wrong.
 #[derive(Debug)]
@@ -109,18 +99,8 @@ pub fn play(
     before: u64,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Seen, LabError> {
-    // A pipe, not a channel: the children of a forking server tell of their calls as well.
-    let (mut from, to) = io::pipe().trying("make a pipe for what the programs tell")?;
-    set_up_pipe(&from).trying("make a pipe for what the programs tell")?;
-    let to = Arc::new(to);
-    let journals = Host::BOTH.map(|host| {
-        let to = Arc::clone(&to);
-        Journal::new(true, move |told| {
-            // When nobody reads any more, the run is over.
-            let _ = io::Write::write_all(&mut &*to, &line(host, &told));
-        })
-    });
-    drop(to);
+    let (teller, hearer) = channel::open().trying("make a channel for what the programs tell")?;
+    let journals = Host::BOTH.map(|host| teller.journal(host));
     let stages = Stage::both(journals, addresses);
     let programs = [version.client, version.server];
     let mut pairs = stages.into_iter().zip(programs).zip(Host::BOTH);
@@ -132,15 +112,17 @@ pub fn play(
         return Ok(Seen::default());
     };
     let mut seen = Seen::default();
-    let mut text = Vec::new();
+    let (mut hearer, mut hearing) = (Some(hearer), None);
     let played = hosts::run(
         &Link::default(),
         addresses,
         way,
         [client, server],
         &mut |mut event| {
-            // The end of the pipe is reached when the programs have ended; until then it would block.
-            let _ = from.read_to_end(&mut text);
+            // Not before the first event: a process enters a user namespace while it has one thread.
+            if let Some(hearer) = hearer.take() {
+                hearing = Some(thread::Builder::new().spawn(|| hearer.rest()));
+            }
             if let Event::Sent(Transit { number, .. }) | Event::Delivered { number, .. } =
                 &mut event
             {
@@ -155,18 +137,13 @@ pub fn play(
             }
         },
     );
-    let _ = from.read_to_end(&mut text);
+    teller.end();
+    let hearing = hearing.transpose().trying("start a thread that hears")?;
     played?;
-    seen.put_in_order(read_lines(&text));
+    let told = hearing.and_then(|hearing| hearing.join().ok());
+    let told = told.into_iter().flatten();
+    seen.put_in_order(told.filter_map(Said::of).collect());
     Ok(seen)
-}
-
-/// Reading does not block; there is room for everything that a run tells, so that telling hardly ever does.
-fn set_up_pipe(pipe: &impl AsFd) -> io::Result<()> {
-    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    // Beyond the limit for ordinary users the pipe stays as it is.
-    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(1 << 20));
-    Ok(())
 }
 
 /// A host's thread.

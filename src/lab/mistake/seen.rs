@@ -1,7 +1,5 @@
 //! What was seen of a run: frames, calls and remarks in order of time, and the questions that the sentences ask of them.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::{Event, scenario::Host, wire::What};
 use crate::{
     call::{Answer, Call, Called},
@@ -54,6 +52,21 @@ pub fn ms(nanos: i64) -> String {
 }
 
 impl Said {
+    /// What a host's program told, or a process that it made; nothing of what stands in no ladder.
+    pub(super) fn of((host, told): (Host, Told)) -> Option<Self> {
+        let said = match told.event {
+            sockets::Event::Called(called) => Ok(called),
+            sockets::Event::Note(text) => Err(text),
+            _ => return None,
+        };
+        Some(Self {
+            time: told.time,
+            host,
+            by_child: told.by.process != std::process::id(),
+            said,
+        })
+    }
+
     /// The call, if it is one.
     pub fn called(&self) -> Option<&Called> {
         self.said.as_ref().ok()
@@ -150,43 +163,4 @@ pub(super) fn received(call: &Called) -> Option<usize> {
         Ok(Answer::Data(data) | Answer::Datagram(data, ..)) => Some(data.len),
         _ => None,
     }
-}
-
-/// A told event on its way through the pipe.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    server: bool,
-    told: Told,
-}
-
-/// What goes into the pipe: one line, written at once.
-pub(super) fn line(host: Host, told: &Told) -> Vec<u8> {
-    let line = Line {
-        server: host == Host::Server,
-        told: told.clone(),
-    };
-    let mut text = serde_json::to_vec(&line).unwrap_or_default();
-    text.push(b'\n');
-    text
-}
-
-/// What came out of the pipe. A last line that is not whole is left out.
-pub(super) fn read_lines(text: &[u8]) -> Vec<Said> {
-    let own = std::process::id();
-    let lines = text.split(|byte| *byte == b'\n');
-    let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-    let said = lines.filter_map(|Line { server, told }| {
-        let said = match told.event {
-            sockets::Event::Called(called) => Ok(called),
-            sockets::Event::Note(text) => Err(text),
-            _ => return None,
-        };
-        Some(Said {
-            time: told.time,
-            host: if server { Host::Server } else { Host::Client },
-            by_child: told.by.process != own,
-            said,
-        })
-    });
-    said.collect()
 }

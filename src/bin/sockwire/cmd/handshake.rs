@@ -13,7 +13,6 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use sockwire::{
     craft,
-    lab::Drop,
     probe::{
         Hushed,
         handshake::{Handshake, HandshakeError, Plan},
@@ -27,7 +26,8 @@ use sockwire::{
 
 use self::telling::Telling;
 use super::{
-    Exit, Failure, Global, Numeric, Outcome, number, output, permission, privilege, seconds,
+    Exit, Failure, Global, Numeric, Outcome, lab::Cable, number, output, permission, privilege,
+    seconds,
 };
 
 const EXAMPLES: &str = "\
@@ -48,13 +48,13 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Who is called: a name or an address, also HOST:PORT
-    #[arg(conflicts_with = "listen")]
+    #[arg(conflicts_with_all = ["listen", "Cable"])]
     host: Option<String>,
     /// The port that is called
     #[arg(value_parser = port)]
     port: Option<u16>,
     /// The server's side by hand: waits for one client on this port
-    #[arg(long, value_name = "PORT", value_parser = port)]
+    #[arg(long, value_name = "PORT", value_parser = port, conflicts_with = "Cable")]
     listen: Option<u16>,
     /// Sends this once it is open (a server: once the client has said something); \n, \r, \t, \xXX and %XX are bytes
     #[arg(long, value_name = "TEXT", value_parser = text)]
@@ -83,12 +83,8 @@ pub(crate) struct Args {
     /// Over IPv6; with --listen: over nothing else
     #[arg(short = '6', long)]
     ipv6: bool,
-    /// In the lab: milliseconds from one host to the other
-    #[arg(long, value_name = "MS", default_value = "10", value_parser = super::lab::milliseconds, conflicts_with_all = ["host", "listen"])]
-    delay: i64,
-    /// In the lab: the wire drops a frame: syn, syn-ack, data, ack or fin; data:2 is the second with data
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["host", "listen"])]
-    drop: Vec<Drop>,
+    #[command(flatten)]
+    cable: Cable,
     /// Explains each step in words
     #[arg(short = 'v', long)]
     verbose: bool,

@@ -1,8 +1,6 @@
 //! `sockwire lab`: a scenario played in a private network, its packets drawn as a ladder while they travel.
 
-mod drawing;
 mod mistake;
-mod recording;
 mod telling;
 
 use std::{
@@ -11,21 +9,20 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context as _;
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use sockwire::{
     capture::{self, CaptureError},
     lab::{
         self, Drop, Event, Host, LabError, Link, Plan, Scenario, loopback, namespaces,
-        refusal::{self, Refusal, Way},
-        scenario, smoltcp,
+        refusal::Way, scenario, smoltcp,
     },
-    sys::{machine::Machine, signal::Stop},
+    sys::signal::Stop,
     time::MILLISECOND,
 };
 
-use self::{recording::Recording, telling::Telling};
-use super::{Exit, Failure, Global, Outcome, machine, number, permission};
+use self::telling::Telling;
+use super::{Exit, Failure, Global, Outcome, number, permission, recording::Recording};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,6 +67,9 @@ pub(crate) struct Args {
     ends: bool,
 }
 
+/// The name of the only interface of a recording.
+const WIRE: &str = "wire";
+
 /// What else a lab can do.
 #[derive(clap::Subcommand)]
 enum Other {
@@ -78,13 +78,13 @@ enum Other {
 
 /// The recording of a lab.
 #[derive(clap::Args)]
-struct Keeping {
+pub(super) struct Keeping {
     /// Keeps what the wire saw: .pcap writes pcap, other names pcapng; a new file is readable by you only
     #[arg(short = 'w', long, value_name = "FILE")]
-    write: Option<PathBuf>,
+    pub(super) write: Option<PathBuf>,
     /// Lets -w replace a file
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
 }
 
 /// What the wire between two hosts does.
@@ -144,14 +144,14 @@ fn names() -> Vec<&'static str> {
     all.chain(["list"]).collect()
 }
 
-pub(super) fn milliseconds(text: &str) -> Result<i64, String> {
+fn milliseconds(text: &str) -> Result<i64, String> {
     match text.parse::<f64>() {
         Ok(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
         _ => Err("expected a number of milliseconds from 0 to 60000".to_owned()),
     }
 }
 
-pub(super) fn percent(text: &str) -> Result<f64, String> {
+fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
         _ => Err("expected a number from 0 to 100".to_owned()),
@@ -201,7 +201,7 @@ fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
         .context("cannot catch signals")
         .map_err(not_permitted)?;
     // Files are opened before anything is built, and before the process enters a user namespace.
-    let recording = Recording::open(&args.keeping, args.ends)?;
+    let recording = Recording::open(&args.keeping, args.ends, &[WIRE])?;
     let mut telling = Telling::new(&plan, args, global, recording);
     let mut played = attempt(&plan, &ground, &mut telling, stop)?;
     if let Err(error) = &played
@@ -296,24 +296,13 @@ fn choose(plan: &Plan, asked: Option<Ground>) -> Result<Chosen, Failure> {
         }
         Some(Ground::Namespaces) | None => {}
     }
-    let refusal: Result<Refusal, io::Error> = match refusal::test(&Machine::look()) {
-        Ok(Ok(way)) => return Ok(Chosen::Namespaces(way)),
-        Ok(Err(refusal)) => Ok(refusal),
-        Err(error) => Err(error),
-    };
-    let why = match &refusal {
-        Ok(refusal) => refusal.to_string(),
-        Err(error) => format!("private networks cannot be tested: {error}"),
-    };
-    if asked.is_none() && smoltcp::suits(plan).is_ok() {
-        return Ok(Chosen::Smoltcp { why: Some(why) });
+    match permission::private_network() {
+        Ok(way) => Ok(Chosen::Namespaces(way)),
+        Err(no) if asked.is_none() && smoltcp::suits(plan).is_ok() => {
+            Ok(Chosen::Smoltcp { why: Some(no.why) })
+        }
+        Err(no) => Err(no.into()),
     }
-    let cures = refusal.map_or_else(|_| Vec::new(), |r| r.cures(&machine::program()));
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let name = plan.scenario.name;
-    Err(not_permitted(anyhow!(
-        "cannot play {name} in a private network: {why}{cures}"
-    )))
 }
 
 /// The loopback ground watches a real interface.
@@ -363,7 +352,8 @@ pub(super) fn effects(link: &Link) -> Vec<String> {
         .drops
         .iter()
         .map(|rule| format!("drops {}", rule.with_article()));
-    let loss = (link.loss > 0.0).then(|| format!("loses {}%", link.loss * 100.0));
+    let loss =
+        (link.loss > 0.0).then(|| format!("loses {}% (seed {})", link.loss * 100.0, link.seed));
     let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));
     let tag = link.vlan.map(|vlan| format!("tags frames for VLAN {vlan}"));
     drops.chain(loss).chain(twice).chain(tag).collect()

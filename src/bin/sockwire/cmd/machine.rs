@@ -1,16 +1,15 @@
 //! What this machine allows, found by looking and by trying: for the first screen and for `doctor`.
 
-use std::{fmt, io};
+use std::fmt;
 
-use anyhow::anyhow;
 use caps::Capability;
 use nix::unistd::{Uid, User};
 use sockwire::{
-    lab::refusal,
+    lab::refusal::Way,
     sys::machine::{self, Machine as Marks},
 };
 
-use super::{Exit, Failure};
+use super::permission;
 
 /// What helps where no_new_privs is set, as in many containers and services.
 pub(crate) const NO_NEW_PRIVS: &str =
@@ -57,7 +56,7 @@ impl fmt::Display for Ability {
 pub(crate) fn look() -> Machine {
     let marks = Marks::look();
     let program = program();
-    let private = private_network(&marks, &program);
+    let private = private_network();
     let simulated = simulated_network(private.allowed);
     let user = User::from_uid(Uid::effective()).ok().flatten();
     let user = user.map_or_else(|| Uid::effective().to_string(), |user| user.name);
@@ -75,24 +74,6 @@ pub(crate) fn program() -> String {
         |_| "sockwire".to_owned(),
         |path| path.to_string_lossy().into_owned(),
     )
-}
-
-/// Why there is no private network here, behind `what` that means, and what to do about it.
-pub(crate) fn no_network(
-    what: &str,
-    refused: io::Result<Result<refusal::Way, refusal::Refusal>>,
-) -> Failure {
-    let (why, cures) = match refused {
-        Ok(Err(refusal)) => (refusal.to_string(), refusal.cures(&program())),
-        Ok(Ok(_)) => (String::new(), Vec::new()),
-        Err(error) => (
-            format!("private networks cannot be tested: {error}"),
-            Vec::new(),
-        ),
-    };
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let error = anyhow!("{what}: {why}; see: sockwire doctor{cures}");
-    Failure::new(Exit::NotPermitted, error)
 }
 
 fn capture(marks: &Marks, program: &str) -> Ability {
@@ -127,18 +108,15 @@ fn capture(marks: &Marks, program: &str) -> Ability {
     }
 }
 
-fn private_network(marks: &Marks, program: &str) -> Ability {
-    let (allowed, reason, cures) = match refusal::test(marks) {
-        Ok(Ok(refusal::Way::Administrator)) => {
-            (true, "CAP_SYS_ADMIN is in effect".to_owned(), Vec::new())
-        }
-        Ok(Ok(refusal::Way::User)) => (
+fn private_network() -> Ability {
+    let (allowed, reason, cures) = match permission::private_network() {
+        Ok(Way::Administrator) => (true, "CAP_SYS_ADMIN is in effect".to_owned(), Vec::new()),
+        Ok(Way::User) => (
             true,
             "user namespaces work here; no root needed".to_owned(),
             Vec::new(),
         ),
-        Ok(Err(refusal)) => (false, refusal.to_string(), refusal.cures(program)),
-        Err(error) => (false, format!("cannot be tested: {error}"), Vec::new()),
+        Err(no) => (false, no.why, no.cures),
     };
     Ability {
         id: "private-network",

@@ -56,15 +56,43 @@ pub(crate) fn of_probe(error: ProbeError) -> Failure {
     Failure::new(exit, anyhow!("{error}"))
 }
 
-/// How private networks can be made here; the failure says why they cannot, and what to do about it.
-pub(crate) fn private_network() -> Result<Way, Failure> {
-    let not_permitted = |error| Failure::new(Exit::NotPermitted, error);
-    let tested = refusal::test(&Marks::look()).map_err(|error| not_permitted(error.into()))?;
-    tested.map_err(|refusal| {
-        let cures = refusal.cures(&machine::program());
-        let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-        not_permitted(anyhow!("cannot make a private network: {refusal}{cures}"))
+/// There is no private network here: why, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct NoNetwork {
+    /// In one short line.
+    pub(crate) why: String,
+    /// One way a line.
+    pub(crate) cures: Vec<String>,
+}
+
+/// How private networks can be made here, found by trying.
+pub(crate) fn private_network() -> Result<Way, NoNetwork> {
+    let untested = |error| NoNetwork {
+        why: format!("cannot be tested: {error}"),
+        cures: Vec::new(),
+    };
+    let tested = refusal::test(&Marks::look()).map_err(untested)?;
+    tested.map_err(|refusal| NoNetwork {
+        why: refusal.to_string(),
+        cures: refusal.cures(&machine::program()),
     })
+}
+
+impl NoNetwork {
+    /// There is something else that one can do.
+    pub(crate) fn or(mut self, cure: &str) -> Self {
+        self.cures.push(cure.to_owned());
+        self
+    }
+}
+
+impl From<NoNetwork> for Failure {
+    fn from(no: NoNetwork) -> Self {
+        let cures: String = no.cures.iter().map(|cure| format!("\n  {cure}")).collect();
+        let why = no.why;
+        let error = anyhow!("cannot make a private network: {why}; see: sockwire doctor{cures}");
+        Self::new(Exit::NotPermitted, error)
+    }
 }
 
 /// The message: what is missing, then sudo, setcap and the lab, with the program's real path (sudo's own path hides

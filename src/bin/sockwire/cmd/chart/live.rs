@@ -4,71 +4,60 @@ use std::{
     io::{self, BufRead as _, IsTerminal as _, Write as _},
     net::SocketAddr,
     ops::ControlFlow,
-    os::unix::net::UnixDatagram,
-    sync::mpsc::channel,
+    sync::mpsc,
     thread,
     time::Duration,
 };
 
-use anyhow::anyhow;
 use sockwire::{
     call::Called,
     lab::{
-        LabError, Link, PRIVATE_IPV4,
+        Host, LabError, Link, PRIVATE_IPV4,
+        channel::{self, Heard, Hearer, Teller},
         hosts::{self, Body},
-        refusal,
     },
     render::{
         call::Language,
         chart::{Chart, Options},
     },
     sockets::{Event, Journal, Told},
-    sys::machine::Machine,
 };
 
 use super::{Args, programs};
-use crate::cmd::{Exit, Failure, Global, Outcome, machine, output};
+use crate::cmd::{Exit, Failure, Global, Outcome, output, permission};
 
 /// The server's port.
 const PORT: u16 = 5000;
 /// Time for each call on a terminal.
 const PACE: Duration = Duration::from_millis(800);
-/// Room for an event: a call keeps no more than the beginning of its data.
-const MOST: usize = 16 * 1024;
 
 /// Plays the programs and shows where they are.
 pub(super) fn run(args: &Args, options: Options, global: &Global) -> Outcome {
     let failed = |error: io::Error| Failure::new(Exit::NotPermitted, error);
     let which = args.chart;
     let chart = which.chart();
-    let way = match refusal::test(&Machine::look()).map_err(failed)? {
-        Ok(way) => way,
-        Err(refusal) => return Err(refused(&refusal)),
-    };
-    let lanes = (0..chart.lanes.len()).map(|_| UnixDatagram::pair());
+    let drawn = "without playing: leave out --live";
+    let way = permission::private_network().map_err(|no| no.or(drawn))?;
+    let lanes = (0..chart.lanes.len()).map(|_| channel::open());
     let lanes: Vec<_> = lanes.collect::<io::Result<_>>().map_err(failed)?;
-    let (mut seats, mut ends) = (Vec::new(), Vec::new());
-    for (seat, end) in lanes {
-        seat.set_nonblocking(true).map_err(failed)?;
-        seats.push(seat);
-        ends.push(end);
-    }
+    let (mut tellers, lanes): (Vec<_>, Vec<_>) = lanes.into_iter().unzip();
     // A child's lane is the server's to fill: the child comes from it.
-    let server_ends = ends.split_off(1);
+    let of_server = tellers.split_off(1);
     let to = SocketAddr::new(PRIVATE_IPV4[1], PORT);
-    let (ready, wait) = channel();
+    let (ready, wait) = mpsc::channel();
     let lab_failed = |what| move |error| LabError::Failed { what, error };
     let bodies: [Body; 2] = [
         Box::new(move || {
             // Fails when the server's thread has ended, and with it the lab.
             let _ = wait.recv();
-            programs::client(which, to, &journal(ends)).map_err(lab_failed("play the client"))
+            programs::client(which, to, &journal(Host::Client, tellers))
+                .map_err(lab_failed("play the client"))
         }),
         Box::new(move || {
             let ready = || {
                 let _ = ready.send(());
             };
-            programs::server(which, to, &journal(server_ends), ready)
+            programs::server(which, to, &journal(Host::Server, of_server), ready)
                 .map_err(lab_failed("play the server"))
         }),
     ];
@@ -82,7 +71,7 @@ pub(super) fn run(args: &Args, options: Options, global: &Global) -> Outcome {
         redraws: terminal.then(output::lines),
         pace: pace.unwrap_or(if terminal { PACE } else { Duration::ZERO }),
         step: args.step,
-        seats,
+        lanes,
         here: vec![None; chart.lanes.len()],
         blocked: vec![false; chart.lanes.len()],
         last: String::new(),
@@ -107,30 +96,19 @@ pub(super) fn run(args: &Args, options: Options, global: &Global) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Why there is no private network here, and what to do about it.
-fn refused(refusal: &refusal::Refusal) -> Failure {
-    let cures = refusal.cures(&machine::program());
-    let cures: String = cures.iter().map(|cure| format!("\n  {cure}")).collect();
-    let error = anyhow!(
-        "cannot play it in a private network: {refusal}{cures}\n  without playing: leave out --live"
-    );
-    Failure::new(Exit::NotPermitted, error)
-}
-
-/// A program's journal: each of its events is taken before the program goes on. `ends` are those of the program's own lane
-/// and of the lane of its child.
-fn journal(ends: Vec<UnixDatagram>) -> Journal {
+/// A program's journal: each of its events is taken before the program goes on. `tellers` are those of the program's own
+/// lane and of the lane of its child.
+fn journal(host: Host, tellers: Vec<Teller>) -> Journal {
     let own = std::process::id();
     Journal::new(true, move |told| {
-        let end = match told.by.process == own {
-            true => ends.first(),
-            false => ends.last(),
+        let teller = match told.by.process == own {
+            true => tellers.first(),
+            false => tellers.last(),
         };
         // When nobody looks on any more, the program just goes on.
-        if let (Some(end), Ok(bytes)) = (end, serde_json::to_vec(&told))
-            && end.send(&bytes).is_ok()
-        {
-            let _ = end.recv(&mut [0]);
+        if let Some(teller) = teller {
+            teller.tell(host, told);
+            teller.wait();
         }
     })
 }
@@ -143,8 +121,7 @@ struct Stage {
     redraws: Option<usize>,
     pace: Duration,
     step: bool,
-    /// By lane.
-    seats: Vec<UnixDatagram>,
+    lanes: Vec<Hearer>,
     /// The row in which each lane is.
     here: Vec<Option<usize>>,
     /// Each lane's last call has not returned.
@@ -158,16 +135,11 @@ struct Stage {
 impl Stage {
     /// Shows what each end has done since, one call each, and lets it go on.
     fn look(&mut self) -> io::Result<()> {
-        for lane in 0..self.seats.len() {
-            let mut bytes = [0; MOST];
-            let Ok(len) = self.seats[lane].recv(&mut bytes) else {
-                continue;
-            };
-            if let Ok(told) = serde_json::from_slice::<Told>(&bytes[..len]) {
+        for lane in 0..self.lanes.len() {
+            if let Heard::Told(_, told) = self.lanes[lane].next() {
                 self.told(lane, &told)?;
+                self.lanes[lane].go_on();
             }
-            // Fails when the program has ended meanwhile.
-            let _ = self.seats[lane].send(&[0]);
         }
         Ok(())
     }

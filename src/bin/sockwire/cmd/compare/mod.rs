@@ -1,29 +1,26 @@
 //! `sockwire compare`: one exchange over a stream socket, datagram sockets and packets by hand, side by side.
 
 mod drawing;
-mod recording;
 mod table;
 
-use std::{
-    io,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{io, ops::ControlFlow};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context as _;
 use serde::Serialize;
 use sockwire::{
     compare::{self, Exchange, Figures, Kind},
-    lab::{
-        self, Drop, Link,
-        refusal::{self, Way},
-    },
-    sys::{machine::Machine, signal::Stop},
+    lab::{self, Event, Link, refusal::Way},
+    sys::signal::Stop,
     time::{MILLISECOND, SECOND},
 };
 
-use self::{drawing::Drawing, recording::Recording};
-use super::{Exit, Failure, Global, Numeric, Outcome, machine, number, output};
+use self::drawing::Drawing;
+use super::{
+    Exit, Failure, Global, Numeric, Outcome,
+    lab::{Cable, Keeping, effects},
+    number, output, permission,
+    recording::Recording,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,18 +53,8 @@ pub(crate) struct Args {
     /// Messages, each answered before the next one is sent
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = number::<u32>(1..=1000, "--count 10"))]
     count: u32,
-    /// The wire loses this share of all frames, by chance
-    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = super::lab::percent)]
-    loss: f64,
-    /// The wire drops a frame: syn, syn-ack, data, ack, fin, rst, udp or fragment; data:2 is the second with data of each kind
-    #[arg(long, value_name = "RULE")]
-    drop: Vec<Drop>,
-    /// Milliseconds from one host to the other
-    #[arg(long, value_name = "MS", default_value = "10", value_parser = super::lab::milliseconds)]
-    delay: i64,
-    /// Where chance begins
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
-    seed: u64,
+    #[command(flatten)]
+    cable: Cable,
     /// Over IPv6
     #[arg(short = '6', long)]
     ipv6: bool,
@@ -86,12 +73,8 @@ pub(crate) struct Args {
     /// The table in Markdown
     #[arg(long, conflicts_with = "ladder")]
     markdown: bool,
-    /// Records the packets of all three: .pcap writes pcap, other names pcapng; a new file is readable by you only
-    #[arg(short = 'w', long, value_name = "FILE")]
-    write: Option<PathBuf>,
-    /// Lets -w replace a file
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    keeping: Keeping,
     #[command(flatten)]
     numeric: Numeric,
 }
@@ -103,6 +86,7 @@ struct Line<'a> {
     figures: &'a Figures,
     delay_ms: f64,
     loss_percent: f64,
+    duplicate_percent: f64,
     drops: Vec<String>,
     seed: u64,
     ip_version: u8,
@@ -110,30 +94,21 @@ struct Line<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
-    if args.write.as_deref() == Some(Path::new("-")) {
-        let why = anyhow!("standard output shows the table: give -w the name of a file");
-        return Err(Failure::new(Exit::Usage, why));
-    }
-    let way = match refusal::test(&Machine::look()) {
-        Ok(Ok(way)) => way,
-        refused => {
-            let what = "nothing to compare without a private network";
-            return Err(machine::no_network(what, refused));
-        }
-    };
+    let way = permission::private_network()?;
     let stop = Stop::install()
         .context("cannot catch signals")
         .map_err(|error| Failure::new(Exit::NotPermitted, error))?;
     // Before the process enters a user namespace.
-    let mut recording = Recording::open(args.write.as_deref(), args.force)?;
+    let mut recording = Recording::open(&args.keeping, false, &Kind::ALL.map(Kind::name))?;
+    let link = args.cable.link();
     let draws = !args.json && !args.markdown && !args.no_ladder;
     let draws = draws && (args.ladder || args.count <= FEW);
     let mut all = Vec::new();
     let mut drawings = Vec::new();
     for (kind, way) in Kind::ALL.into_iter().zip(ways(way)) {
-        announce(kind, &args, global);
+        announce(kind, &args, &link, global);
         let drawing = draws.then(|| Drawing::new(addresses(&args)[1], global));
-        let (figures, drawing) = play(kind, way, &args, stop, drawing, &mut recording)?;
+        let (figures, drawing) = play(kind, way, (&args, &link), stop, drawing, &mut recording)?;
         if let Some(why) = &figures.ended {
             global.talk(format_args!("{}: {why}", kind.name()));
         }
@@ -145,9 +120,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     let kept = recording.finish()?;
     let text = match (args.json, args.markdown) {
-        (true, _) => json(&all, &args),
+        (true, _) => json(&all, &args, &link),
         (_, true) => table::markdown(&all, args.calls),
-        _ => report(&all, drawings, &args, kept.as_deref())?,
+        _ => report(&all, drawings, (&args, &link), kept.as_deref())?,
     };
     let mut out = output::Output::stdout(global.ascii)?;
     out.text = text;
@@ -161,8 +136,8 @@ fn ways(first: Way) -> [Way; 3] {
 }
 
 /// Says how long it takes, where that is long: one round trip a message.
-fn announce(kind: Kind, args: &Args, global: &Global) {
-    let turns = args.delay.saturating_mul(2 * i64::from(args.count));
+fn announce(kind: Kind, args: &Args, link: &Link, global: &Global) {
+    let turns = link.delay.saturating_mul(2 * i64::from(args.count));
     if turns >= LONG {
         let (name, seconds) = (kind.name(), turns / SECOND);
         global.talk(format_args!("{name}: {seconds} s and more (Ctrl-C ends)"));
@@ -180,7 +155,7 @@ fn addresses(args: &Args) -> [std::net::IpAddr; 2] {
 fn play(
     kind: Kind,
     way: Way,
-    args: &Args,
+    (args, link): (&Args, &Link),
     stop: Stop,
     mut drawing: Option<Drawing>,
     recording: &mut Recording,
@@ -189,16 +164,11 @@ fn play(
         payload: args.payload,
         count: args.count,
     };
-    let link = Link {
-        delay: args.delay,
-        drops: args.drop.clone(),
-        loss: args.loss,
-        seed: args.seed,
-        ..Link::default()
-    };
     let mut told = Ok(());
-    let played = compare::play(kind, exchange, &link, addresses(args), way, &mut |event| {
-        told = recording.event(kind, event);
+    let played = compare::play(kind, exchange, link, addresses(args), way, &mut |event| {
+        if let Event::Sent(transit) = event {
+            told = recording.sent(transit.clone(), kind as u32);
+        }
         if let Some(drawing) = drawing.as_mut().filter(|_| told.is_ok()) {
             told = drawing.event(event).map_err(Failure::from);
         }
@@ -213,13 +183,14 @@ fn play(
     Ok((figures, lines))
 }
 
-fn json(all: &[Figures], args: &Args) -> String {
+fn json(all: &[Figures], args: &Args, link: &Link) -> String {
     let lines = all.iter().map(|figures| Line {
         figures,
-        delay_ms: args.delay as f64 / MILLISECOND as f64,
-        loss_percent: args.loss * 100.0,
-        drops: args.drop.iter().map(ToString::to_string).collect(),
-        seed: args.seed,
+        delay_ms: link.delay as f64 / MILLISECOND as f64,
+        loss_percent: link.loss * 100.0,
+        duplicate_percent: link.duplicate * 100.0,
+        drops: link.drops.iter().map(ToString::to_string).collect(),
+        seed: link.seed,
         ip_version: if args.ipv6 { 6 } else { 4 },
     });
     lines
@@ -232,7 +203,7 @@ fn json(all: &[Figures], args: &Args) -> String {
 fn report(
     all: &[Figures],
     drawings: Vec<Vec<String>>,
-    args: &Args,
+    (args, link): (&Args, &Link),
     kept: Option<&str>,
 ) -> io::Result<String> {
     let columns = output::columns().clamp(table::NARROWEST, table::WIDEST);
@@ -240,14 +211,9 @@ fn report(
     let wrapped = |text: &mut String, indent, words: &str| {
         output::write_wrapped(text, indent, columns - 1, words);
     };
-    let mut wire = vec![format!(
-        "{} ms each way",
-        args.delay as f64 / MILLISECOND as f64
-    )];
-    if args.loss > 0.0 {
-        wire.push(format!("loses {}% (seed {})", args.loss * 100.0, args.seed));
-    }
-    wire.extend(args.drop.iter().map(|rule| format!("drops the {rule}")));
+    let delay = link.delay as f64 / MILLISECOND as f64;
+    let mut wire = vec![format!("{delay} ms each way")];
+    wire.extend(effects(link));
     wrapped(
         &mut text,
         0,
@@ -294,7 +260,7 @@ fn report(
         Some(name) => format!("kept: {name}; next: sockwire flows {name}"),
         None => "next: --count 2, --calls, -w my.pcapng".to_owned(),
     };
-    if args.loss == 0.0 && args.drop.is_empty() {
+    if wire.len() == 1 {
         next.push_str(", --loss 10");
     }
     wrapped(&mut text, 0, &next);

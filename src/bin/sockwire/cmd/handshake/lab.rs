@@ -14,7 +14,6 @@ use sockwire::{
     lab::{
         self, LabError, Link,
         hosts::{self, Body},
-        refusal,
     },
     link::LinkType,
     probe::{
@@ -22,13 +21,13 @@ use sockwire::{
         tcp::{Connection, Ending},
     },
     render::ladder::Layout,
-    sys::{machine::Machine, signal::Stop},
+    sys::signal::Stop,
     time::{MILLISECOND, Time},
     track::story::Sight,
 };
 
 use super::{Args, Exit, Failure, Global, Outcome, Telling, failed};
-use crate::cmd::machine;
+use crate::cmd::{lab::effects, permission};
 
 /// The server's port.
 const PORT: u16 = 5000;
@@ -78,24 +77,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
     let text = args.send.clone();
     let text = text.map_or_else(|| HELLO.to_vec(), |text| text.0);
     let plan = args.plan(Some(remote), text)?;
-    let way = match refusal::test(&Machine::look()) {
-        Ok(Ok(way)) => way,
-        refused => {
-            let refused = machine::no_network("no handshake in a private network", refused);
-            let cure = "with a host:  sudo sockwire handshake HOST PORT";
-            return Err(Failure::new(
-                refused.exit,
-                anyhow!("{:#}\n  {cure}", refused.error),
-            ));
-        }
-    };
+    let with_host = "with a host:  sudo sockwire handshake HOST PORT";
+    let way = permission::private_network().map_err(|no| no.or(with_host))?;
     let stop = Stop::install()?;
     let telling = Telling::new(args, Layout::Lab, Some(vec![remote]), global)?;
-    let link = Link {
-        delay: args.delay,
-        drops: args.drop.clone(),
-        ..Link::default()
-    };
+    let link = args.cable.link();
     introduce(&link, args)?;
     let (say, said) = channel();
     let (ready, wait) = channel();
@@ -216,6 +202,8 @@ impl Lab {
                 self.telling.packet(&frame, Sight::Sent)?;
                 if let Some(rule) = &transit.dropped {
                     self.telling.dropped(transit.number, rule);
+                } else if transit.twice {
+                    self.telling.doubled(transit.number);
                 }
                 let inside = transit.bytes.get(14..).unwrap_or_default();
                 self.unnamed.push((transit.number, inside.to_vec()));
@@ -307,8 +295,9 @@ fn introduce(link: &Link, args: &Args) -> Result<(), Failure> {
         out,
         "server: Linux: listen on {PORT}, accept, send back what comes, close"
     )?;
-    for rule in &link.drops {
-        writeln!(out, "wire: drops {}", rule.with_article())?;
+    let effects = effects(link);
+    if !effects.is_empty() {
+        writeln!(out, "wire: {}", effects.join(", "))?;
     }
     Ok(out.flush()?)
 }

@@ -196,6 +196,11 @@ impl Telling {
         self.story.dropped(number, rule, &mut self.items);
     }
 
+    /// In a lab: the wire delivers a packet twice.
+    pub(super) fn doubled(&mut self, number: u64) {
+        self.story.doubled(number);
+    }
+
     /// Nothing happened up to this time.
     pub(super) fn quiet(&mut self, until: Time) -> Result<(), Failure> {
         self.story.quiet(until, &mut self.items);

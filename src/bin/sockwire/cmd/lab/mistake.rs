@@ -22,8 +22,10 @@ use sockwire::{
     time::Time,
 };
 
-use super::{Keeping, Recording, drawing::Drawing, failed, not_permitted};
-use crate::cmd::{Exit, Failure, Global, Outcome, output, permission, talk::LanguageWord};
+use super::{Keeping, Recording, WIRE, failed, not_permitted};
+use crate::cmd::{
+    Exit, Failure, Global, Outcome, drawing::Drawing, output, permission, talk::LanguageWord,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,7 +77,7 @@ fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
         .context("cannot catch signals")
         .map_err(not_permitted)?;
     // The file is opened before the process enters a user namespace.
-    let mut recording = Recording::open(&args.keeping, false)?;
+    let mut recording = Recording::open(&args.keeping, false, &[WIRE])?;
     let page = Page {
         columns: output::columns().clamp(60, 80),
         ascii: global.ascii,
@@ -97,10 +99,7 @@ fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
         // From now on it is an administrator, in a user namespace of its own where it was none before.
         way = Way::Administrator;
         let sentences = observed(version, &seen);
-        let mut drawing = draw(seen, &page, recording, global)?;
-        before += drawing.packets()[0];
-        drawing.finish()?;
-        recording = drawing.into_recording();
+        before += draw(seen, &page, &mut recording, global)?;
         if stop.asked() {
             break;
         }
@@ -163,28 +162,31 @@ impl Page {
     }
 }
 
-/// Draws a run: every row, and every call at its place.
+/// Draws a run: every row, and every call at its place. Returns how many packets were sent.
 fn draw(
     seen: Seen,
     page: &Page,
-    recording: Recording,
+    recording: &mut Recording,
     global: &Global,
-) -> Result<Drawing, Failure> {
+) -> Result<u64, Failure> {
     let first_frame = seen.events.iter().find_map(|event| match event {
         Event::Sent(transit) => Some(transit.time),
         _ => None,
     });
     let start = seen.said.iter().map(Said::place).chain(first_frame).min();
-    let mut drawing = Drawing::new(listening(&seen), false, start, global, recording);
+    let mut drawing = Drawing::of_lab(listening(&seen), false, start, global);
     for (said, times) in fold(&seen.said) {
         let at = drawing.at(said.place());
         let line = call_line(&at, said, &times, page);
         drawing.line(said.place(), line);
     }
+    let mut out = io::stdout().lock();
     for event in seen.events {
-        drawing.event(event)?;
+        drawing.event(&event, 0, &mut out)?;
+        recording.event(event)?;
     }
-    Ok(drawing)
+    drawing.finish(&mut out)?;
+    Ok(drawing.packets()[0])
 }
 
 /// The sockets of the server on which it listens, as other hosts reach them.

@@ -8,16 +8,17 @@ use std::{
 use sockwire::{
     lab::{Event, Host, Plan},
     text::write_wrapped,
-    time::MILLISECOND,
+    time::{MILLISECOND, Time},
     track::story::Summary,
 };
 
-use super::{Args, Recording, drawing::Drawing};
-use crate::cmd::{Failure, Global, output};
+use super::{Args, Recording};
+use crate::cmd::{Failure, Global, drawing::Drawing, output};
 
 /// Turns events into the ladder, the recording and the closing lines.
 pub(super) struct Telling {
-    drawing: Drawing,
+    drawing: Drawing<String>,
+    recording: Recording,
     calls: bool,
     absolute: bool,
     remark: &'static str,
@@ -34,7 +35,8 @@ impl Telling {
             .map(|port| SocketAddr::new(server, port))
             .collect();
         Self {
-            drawing: Drawing::new(listening, args.absolute, None, global, recording),
+            drawing: Drawing::of_lab(listening, args.absolute, None, global),
+            recording,
             calls: args.calls,
             absolute: args.absolute,
             remark: plan.scenario.remark,
@@ -76,15 +78,21 @@ impl Telling {
             }
             Event::Sent(_) | Event::Delivered { .. } | Event::Quiet(_) => {}
         }
-        self.drawing.event(event)
+        let mut out = io::stdout().lock();
+        self.drawing.event(&event, 0, &mut out)?;
+        if self.drawing.packets()[0] == 0 {
+            // Nothing left its sender yet: there is nothing to wait for.
+            self.drawing.draw(Time::MAX, &mut out)?;
+        }
+        self.recording.event(event)
     }
 
     /// What is left of the ladder, and the closing lines.
     pub(super) fn close(mut self, linux: bool) -> Result<(), Failure> {
-        self.drawing.finish()?;
+        self.drawing.finish(&mut io::stdout().lock())?;
         let summaries = self.drawing.summaries();
         let totals = self.totals(&summaries, linux);
-        let kept = self.drawing.into_recording().finish()?;
+        let kept = self.recording.finish()?;
         let mut out = io::stdout().lock();
         writeln!(out)?;
         for call in &self.failed_calls {

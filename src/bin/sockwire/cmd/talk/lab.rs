@@ -11,23 +11,20 @@ use std::{
 use nix::sys::signal::SigSet;
 use sockwire::{
     call::Address,
-    frame::{Batch, Direction, Record},
     lab::{
         Event as Happened, Host, LabError, Transit,
+        channel::{self, Hearer, Teller},
         hosts::{self, Body},
     },
-    link::LinkType,
     render::ladder::{LadderOptions, Layout},
     sockets::Event,
     sys::signal::{Interruptible, Stop},
     time::{MILLISECOND, SECOND, Time},
-    track::story::Sight,
 };
 
 use super::{
     super::{lab::effects, output, permission},
     Exit, Failure, Global, Outcome, Place, Program, Watching,
-    channel::{self, Hearer, Teller},
     speech::Speech,
     timeline::{Timeline, TimelineOptions},
 };
@@ -112,7 +109,6 @@ pub(super) fn run(
         }),
         seen: Time::from_nanos(i64::MIN),
         active: now(),
-        packets: [0; 2],
     };
     let played = hosts::run(
         &link,
@@ -178,8 +174,6 @@ struct Lab {
     seen: Time,
     /// When something has happened last.
     active: Time,
-    /// Packets sent, and of those lost.
-    packets: [u64; 2],
 }
 
 impl Lab {
@@ -191,29 +185,15 @@ impl Lab {
             self.seen = self.seen.max(*time);
         }
         self.hear(self.seen);
-        match event {
-            Happened::Sent(transit) => {
-                self.active = transit.time;
-                self.sent(&transit);
-            }
-            Happened::Delivered {
-                number,
-                time,
-                again,
-                ..
-            } => {
-                self.active = time;
-                if !again {
-                    self.timeline
-                        .story(|story, items| story.delivered(number, time, items));
-                }
-            }
-            Happened::Quiet(time) => {
-                self.timeline.story(|story, items| story.quiet(time, items));
-            }
-            Happened::Up(_) | Happened::Called { .. } => {}
+        if let Happened::Sent(Transit { time, .. }) | Happened::Delivered { time, .. } = &event {
+            self.active = *time;
         }
-        self.timeline.draw(self.seen.plus(-LATE))?;
+        if let Happened::Sent(Transit { number: SINGLE, .. }) = &event {
+            self.timeline.shorten(&format!(
+                "        {SINGLE} packets: from here on, data in a row is one line, and the calls that move it are counted\n"
+            ));
+        }
+        self.timeline.event(&event, LATE)?;
         Ok(self.go_on())
     }
 
@@ -229,7 +209,7 @@ impl Lab {
         });
         if let Some(port) = listening {
             let server = SocketAddr::new(self.place.addresses()[1], port);
-            self.timeline.story(|story, _| story.listens(server));
+            self.timeline.drawing.listens(server);
             // A client that waits for this begins; one that has ended does not mind.
             let ready = self.ready.take();
             let _ = ready.map(|ready| ready.send(()));
@@ -282,48 +262,11 @@ impl Lab {
         ControlFlow::Continue(())
     }
 
-    fn sent(&mut self, transit: &Transit) {
-        let [sent, lost] = &mut self.packets;
-        *sent += 1;
-        *lost += u64::from(transit.dropped.is_some());
-        let len = transit.bytes.len() as u32;
-        let record = Record {
-            time: transit.time,
-            link: LinkType::ETHERNET,
-            interface: 0,
-            direction: Direction::Unknown,
-            checksum: transit.checksum,
-            wire_len: len,
-            start: 0,
-            len,
-        };
-        let batch = Batch::owned(transit.bytes.to_vec(), vec![record], transit.number);
-        let is_lost = transit.dropped.is_some();
-        if transit.number == SINGLE {
-            self.timeline.shorten(&format!(
-                "        {SINGLE} packets: from here on, data in a row is one line, and the calls that move it are counted\n"
-            ));
-        }
-        // Rows of which nothing more is to be told are put together, as those of a capture are.
-        let sight = match transit.number > SINGLE && !is_lost && !transit.twice {
-            true => Sight::Tap,
-            false => Sight::Sent,
-        };
-        self.timeline.packet(&batch, 0, sight, is_lost);
-        if let Some(rule) = &transit.dropped {
-            self.timeline
-                .story(|story, items| story.dropped(transit.number, rule, items));
-        } else if transit.twice {
-            self.timeline
-                .story(|story, _| story.doubled(transit.number));
-        }
-    }
-
     fn close(&mut self, global: &Global) -> Result<(), Failure> {
         // Both programs are done, or left alone.
         self.hear(now());
         self.timeline.finish()?;
-        let [sent, lost] = self.packets;
+        let [sent, lost] = self.timeline.drawing.packets();
         let noun = if sent == 1 { "packet" } else { "packets" };
         let lost = match lost {
             0 => "none lost".to_owned(),

@@ -1,14 +1,13 @@
 //! How the ordinary programs show what they do: what they have to say, and on request each socket call and the packets.
 //!
 //! ```text
-//!  beside    calls alone, as the program makes them        channel   what a program tells another process or thread
-//!  wire      calls and the packets of an interface         timeline  calls, packets and words in order of time
-//!  lab       both ends in a private network                own       which conversations are the program's
-//!  peer      the other end there                            speech    the program's own words
+//!  beside    calls alone, as the program makes them        timeline  calls, packets and words in order of time
+//!  wire      calls and the packets of an interface         own       which conversations are the program's
+//!  lab       both ends in a private network                peer      the other end there
+//!  speech    the program's own words
 //! ```
 
 mod beside;
-mod channel;
 mod lab;
 mod own;
 mod peer;

@@ -1,30 +1,28 @@
 //! Calls, packets and words in the order of their times: a ladder, and between its rows the calls that cause them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io::{self, Write as _},
     mem,
 };
 
 use sockwire::{
     call::{Answer, Call, Called, Caller},
-    decode::{Decoded, Decoder},
-    frame::Batch,
-    lab::Host,
+    lab::{
+        Event as Happened, Host,
+        channel::{Heard, Hearer},
+    },
     render::{
         call::{Lines, Options},
-        ladder::{Ladder, LadderOptions, Layout},
+        ladder::LadderOptions,
     },
     sockets::{Event, Told},
-    time::{MILLISECOND, SECOND, Time},
-    track::{
-        Tracker,
-        story::{Item, Label, Sight, Story, StoryOptions},
-    },
+    time::{MILLISECOND, Time},
+    track::story::Header,
 };
 
 use super::{
-    channel::{Heard, Hearer},
+    super::drawing::{Drawing, Pen, Place},
     own::Own,
     speech::Speech,
 };
@@ -32,8 +30,10 @@ use super::{
 /// A call shorter than this is one moment, in nanoseconds: its packets stand below it.
 const MOMENT: i64 = MILLISECOND;
 
-/// An event on its way to be shown.
-enum Entry {
+/// An event on its way to be shown, with its host and its caller.
+pub(super) type Entry = (Host, Caller, What);
+
+pub(super) enum What {
     Began(Call),
     Returned(Called),
     /// Calls that have moved data, not shown one by one.
@@ -44,46 +44,32 @@ enum Entry {
 
 /// Calls that moved data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Moved {
+pub(super) struct Moved {
     calls: u64,
     bytes: u64,
 }
 
-/// A call's place among the events: its time, and a number that tells it from others of that time.
-type Place = (Time, u64);
-
 /// Puts everything into order, and writes it.
 pub(super) struct Timeline {
-    decoder: Decoder,
-    decoded: Decoded,
-    tracker: Tracker,
-    story: Story,
-    ladder: Ladder,
-    layout: Layout,
-    items: Vec<Item>,
-    /// Which conversations are shown; without it all of them.
-    own: Option<Own>,
-    /// The conversation that items are about, and whether it is shown.
-    current: (Option<Label>, bool),
-    /// Titles of the row to come: what happened before it stands above them.
-    ahead: Vec<Item>,
-    /// The conversation that the last row was about.
-    shown: Option<Label>,
-    /// Events whose turn has not come.
-    waiting: BTreeMap<Place, (Host, Caller, Entry)>,
+    /// Packets, and the events whose turn has not come.
+    pub(super) drawing: Drawing<Entry>,
     /// Of those, the beginnings of calls that have not returned.
     begun: HashMap<Caller, Place>,
-    events: u64,
     /// Of client and server, calls that are counted only; nothing before [`Timeline::shorten`].
     moved: Option<[Moved; 2]>,
+    page: Page,
+}
+
+/// Where it is written: calls and packets on stderr, the program's words on standard output.
+struct Page {
+    /// Which conversations are shown; without it all of them.
+    own: Option<Own>,
     /// Calls of client and server; the names of the hosts stand before them where there are two.
     lines: [Lines; 2],
     names: [&'static str; 2],
     speech: Speech,
     /// Whose words are said: the program's.
     speaker: Host,
-    /// What times count from.
-    origin: Time,
     text: String,
 }
 
@@ -103,49 +89,31 @@ pub(super) struct TimelineOptions {
 
 impl Timeline {
     pub(super) fn new(options: TimelineOptions, speech: Speech) -> Self {
-        let origin = options.ladder.origin.unwrap_or_default();
+        // On an interface, packets must tell; of two hosts of our own, everything is known.
+        let listening = options.two.then(Vec::new);
         Self {
-            decoder: Decoder::default(),
-            decoded: Decoded::default(),
-            tracker: Tracker::default(),
-            story: Story::new(StoryOptions {
-                // On an interface, packets must tell; of two hosts of our own, everything is known.
-                listening: options.two.then(Vec::new),
-                ..StoryOptions::default()
-            }),
-            layout: options.ladder.layout,
-            ladder: Ladder::new(options.ladder),
-            items: Vec::new(),
-            own: options.own_only.then(Own::default),
-            current: (None, true),
-            ahead: Vec::new(),
-            shown: None,
-            waiting: BTreeMap::new(),
+            drawing: Drawing::new(options.ladder, listening, options.two),
             begun: HashMap::new(),
-            events: 0,
             moved: None,
-            lines: [Lines::new(options.calls), Lines::new(options.calls)],
-            names: if options.two {
-                ["client ", "server "]
-            } else {
-                [""; 2]
+            page: Page {
+                own: options.own_only.then(Own::default),
+                lines: [Lines::new(options.calls), Lines::new(options.calls)],
+                names: match options.two {
+                    true => ["client ", "server "],
+                    false => [""; 2],
+                },
+                speech,
+                speaker: options.speaker,
+                text: String::new(),
             },
-            speech,
-            speaker: options.speaker,
-            origin,
-            text: String::new(),
         }
-    }
-
-    /// Names of the interfaces, by index.
-    pub(super) fn interfaces(&mut self, names: Vec<String>) {
-        self.ladder.interfaces(names);
     }
 
     /// From now on runs of data are one row, and the calls that move them are counted; `words` say so.
     pub(super) fn shorten(&mut self, words: &str) {
-        self.interrupt();
-        self.text.push_str(words);
+        self.drawing.put_together();
+        self.page.interrupt();
+        self.page.text.push_str(words);
         self.moved = Some([Moved::default(); 2]);
     }
 
@@ -175,39 +143,38 @@ impl Timeline {
 
     /// The program of `host` has told something.
     fn told(&mut self, host: Host, told: Told) {
-        if let Some(own) = &mut self.own {
+        if let Some(own) = &mut self.page.own {
             own.event(&told.event);
         }
         if self.is_counted(host, &told) {
             return;
         }
-        self.events += 1;
         let Told { time, by, event } = told;
-        let place = (time, self.events);
-        let (place, entry) = match event {
+        let (time, what) = match event {
             Event::Calling(call) => {
+                let place = self.drawing.line(time, (host, by, What::Began(call)));
                 self.begun.insert(by, place);
-                (place, Entry::Began(call))
+                return;
             }
             Event::Called(called) => {
                 let begun = self.begun.remove(&by);
                 let returned = time.plus(called.took);
                 // A call that cannot wait is told of once; how long it was kept from running says nothing.
                 let is_moment = called.took < MOMENT || begun.is_none();
-                if is_moment {
+                if let (true, Some(begun)) = (is_moment, begun) {
                     // Its beginning need not be seen, unless it has been already.
-                    begun.map(|begun| self.waiting.remove(&begun));
+                    self.drawing.take_back(begun);
                 }
                 let time = match is_moment && !waits_for_others(&called.call) {
                     true => time,
                     false => returned,
                 };
-                ((time, self.events), Entry::Returned(called))
+                (time, What::Returned(called))
             }
-            event if host == self.speaker => (place, Entry::Said(Told { time, by, event })),
+            event if host == self.page.speaker => (time, What::Said(Told { time, by, event })),
             _ => return,
         };
-        self.waiting.insert(place, (host, by, entry));
+        self.drawing.line(time, (host, by, what));
     }
 
     /// Counts a call that moves a run's data. The count is shown before the next other call of its host.
@@ -230,128 +197,44 @@ impl Timeline {
         }
         let moved = mem::take(moved);
         if moved.calls > 0 {
-            self.events += 1;
-            let entry = (host, told.by, Entry::Moved(moved));
-            self.waiting.insert((told.time, self.events), entry);
+            let what = What::Moved(moved);
+            self.drawing.line(told.time, (host, told.by, what));
         }
         false
     }
 
-    /// Packet `index` of `batch`, which begins a row now or later.
-    pub(super) fn packet(&mut self, batch: &Batch, index: usize, sight: Sight, is_lost: bool) {
-        if index == 0 {
-            self.decoder.batch(batch, &mut self.decoded);
-        }
-        // Nobody puts together a datagram of which a fragment never arrives.
-        if !is_lost {
-            self.tracker
-                .packet(&self.decoder, batch, &mut self.decoded, index);
-        }
-        if let Some(packet) = self.decoded.packet(batch, index) {
-            self.story.packet(&packet, sight, &mut self.items);
-        }
-    }
-
-    /// What follows the packets: their fates, and times at which nothing happened.
-    pub(super) fn story(&mut self, tell: impl FnOnce(&mut Story, &mut Vec<Item>)) {
-        tell(&mut self.story, &mut self.items);
+    /// What a lab tells, drawn as far as everything before it is known.
+    pub(super) fn event(&mut self, event: &Happened, late: i64) -> io::Result<()> {
+        self.drawing.event(event, late, &mut self.page)?;
+        self.page.pause()
     }
 
     /// Writes what is known to come before everything that is not here yet: no event and no packet older than `seen` is
     /// to come.
     pub(super) fn draw(&mut self, seen: Time) -> io::Result<()> {
-        let items = mem::take(&mut self.items);
-        for item in &items {
-            self.item(item)?;
-        }
-        self.items = items;
-        self.items.clear();
-        let held = self.story.held_since().unwrap_or(seen);
-        self.calls_before(held.min(seen))?;
-        // The program itself speaks as well, and not on a line that has begun.
-        self.interrupt();
-        self.write()
+        self.drawing.draw(seen, &mut self.page)?;
+        self.page.pause()
     }
 
     /// Writes all that is left.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.story.finish(&mut self.items);
-        self.draw(Time::from_nanos(i64::MAX))
+        self.drawing.finish(&mut self.page)?;
+        self.page.pause()
     }
+}
 
-    fn item(&mut self, item: &Item) -> io::Result<()> {
-        if let Item::Flow(header) = item {
-            let is_shown = self.own.as_mut().is_none_or(|own| own.has(header));
-            self.current = (Some(header.label), is_shown);
-            // Others may have spoken in between, unseen.
-            if is_shown && self.shown.replace(header.label) == Some(header.label) {
-                return Ok(());
-            }
-        }
-        if !self.current.1 {
-            return Ok(());
-        }
-        if let Item::Flow(_) | Item::Section(_) = item {
-            self.ahead.push(item.clone());
-            return Ok(());
-        }
-        if let Item::Row(row) = item {
-            self.calls_before(row.sent)?;
-        }
-        self.interrupt();
-        self.write()?;
-        for title in self.ahead.drain(..) {
-            self.ladder.write(&title, &mut io::stderr())?;
-        }
-        self.ladder.write(item, &mut io::stderr())
-    }
-
-    /// Events up to `until`, in order.
-    fn calls_before(&mut self, until: Time) -> io::Result<()> {
-        while let Some(first) = self
-            .waiting
-            .first_entry()
-            .filter(|entry| entry.key().0 <= until)
-        {
-            let ((time, _), (host, by, entry)) = first.remove_entry();
-            let before = format!("{} {}", self.time(time), self.names[host as usize]);
-            let [client, server] = &mut self.lines;
-            let (lines, others) = match host {
-                Host::Client => (client, server),
-                Host::Server => (server, client),
-            };
-            others.interrupt(&mut self.text);
-            match entry {
-                Entry::Began(call) => lines.began(&before, by, &call, &mut self.text),
-                Entry::Returned(called) => lines.returned(&before, by, &called, &mut self.text),
-                Entry::Moved(Moved { calls, bytes }) => {
-                    lines.interrupt(&mut self.text);
-                    let words = format!("{before}... {calls} more send and recv, {bytes} bytes\n");
-                    self.text.push_str(&words);
-                }
-                Entry::Said(told) => {
-                    lines.interrupt(&mut self.text);
-                    self.write()?;
-                    self.speech.say(&told);
-                }
-            }
-        }
-        Ok(())
-    }
-
+impl Page {
+    /// Ends lines that have begun.
     fn interrupt(&mut self) {
         for lines in &mut self.lines {
             lines.interrupt(&mut self.text);
         }
     }
 
-    /// As the ladder's own rows have it.
-    fn time(&self, time: Time) -> String {
-        let since = time.since(self.origin) as f64;
-        match self.layout {
-            Layout::Lab => format!("{:>7.2}", since / MILLISECOND as f64),
-            Layout::Watch => format!("{:>10.6}", since / SECOND as f64),
-        }
+    /// Writes what there is. The program itself speaks as well, and not on a line that has begun.
+    fn pause(&mut self) -> io::Result<()> {
+        self.interrupt();
+        self.write()
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -371,6 +254,44 @@ fn data(called: &Called) -> Option<u64> {
         _ => return None,
     };
     (len >= MANY).then_some(len as u64)
+}
+
+impl Pen for Page {
+    type Line = Entry;
+
+    fn wants(&mut self, header: &Header) -> bool {
+        self.own.as_mut().is_none_or(|own| own.has(header))
+    }
+
+    fn line(&mut self, at: &str, (host, by, what): Entry) -> io::Result<()> {
+        let before = format!("{at} {}", self.names[host as usize]);
+        let [client, server] = &mut self.lines;
+        let (lines, others) = match host {
+            Host::Client => (client, server),
+            Host::Server => (server, client),
+        };
+        others.interrupt(&mut self.text);
+        match what {
+            What::Began(call) => lines.began(&before, by, &call, &mut self.text),
+            What::Returned(called) => lines.returned(&before, by, &called, &mut self.text),
+            What::Moved(Moved { calls, bytes }) => {
+                lines.interrupt(&mut self.text);
+                let words = format!("{before}... {calls} more send and recv, {bytes} bytes\n");
+                self.text.push_str(&words);
+            }
+            What::Said(told) => {
+                lines.interrupt(&mut self.text);
+                self.write()?;
+                self.speech.say(&told);
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, text: &str) -> io::Result<()> {
+        self.pause()?;
+        io::stderr().write_all(text.as_bytes())
+    }
 }
 
 /// Calls that return because of what another one did; the others are causes themselves.

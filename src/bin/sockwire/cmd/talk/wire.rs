@@ -10,7 +10,10 @@ use nix::sys::signal::SigSet;
 use sockwire::{
     capture::{self, CaptureError, Live, Purpose},
     frame::{Counters, Source, Step},
-    lab::Host,
+    lab::{
+        Host,
+        channel::{self, Hearer},
+    },
     render::ladder::{LadderOptions, Layout},
     sys::process::{self, Side},
     time::{MILLISECOND, Time},
@@ -20,7 +23,6 @@ use sockwire::{
 use super::{
     super::{output, permission, privilege},
     Exit, Failure, Global, Outcome, Program, Watching,
-    channel::{self, Hearer},
     speech::Speech,
     timeline::{Timeline, TimelineOptions},
 };
@@ -58,7 +60,9 @@ pub(super) fn run(
     };
     drop((live, hearer));
     let outcome = program(&teller.journal(Host::Client));
-    teller.finish();
+    teller.end();
+    // Everything is shown before this program ends.
+    teller.wait();
     outcome
 }
 
@@ -154,15 +158,13 @@ fn follow(live: &mut Live, hearer: &mut Hearer, timeline: &mut Timeline) -> Coun
             Ok(Step::Batch(batch)) => {
                 let names = live.interfaces().iter();
                 let names = names.map(|interface| interface.name.clone().unwrap_or_default());
-                timeline.interfaces(names.collect());
+                timeline.drawing.interfaces(names.collect());
                 for index in 0..batch.len() {
-                    timeline.packet(&batch, index, Sight::Tap, false);
+                    timeline.drawing.packet(&batch, index, Sight::Tap, false);
                 }
                 live.recycle(batch);
             }
-            Ok(Step::Quiet(until)) => {
-                timeline.story(|story, items| story.quiet(until, items));
-            }
+            Ok(Step::Quiet(until)) => timeline.drawing.quiet(until),
             Ok(Step::Link(_)) => {}
             Ok(Step::End(counters)) => return counters,
             // The interface is gone; the program may go on.

@@ -1,11 +1,13 @@
-//! What a program tells to a process or thread that shows it: one message an event, so that many may tell at once.
+//! What the programs of both hosts tell to a process or thread that looks on: one message an event, so that threads and
+//! forked children may tell at once.
 
 use std::{io, os::fd::AsFd as _, sync::Arc};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, Socket, Type};
-use sockwire::{
-    lab::Host,
+
+use super::Host;
+use crate::{
     sockets::{Event, Journal, Told},
     sys::buffer,
 };
@@ -16,17 +18,21 @@ const MESSAGE: usize = 512 << 10;
 const PIECE: usize = 64 << 10;
 
 /// The end at which a program tells.
-#[derive(Clone)]
-pub(super) struct Teller(Arc<Socket>);
+#[derive(Clone, Debug)]
+pub struct Teller(Arc<Socket>);
 
 /// The end at which it is heard.
-pub(super) struct Hearer {
+#[derive(Debug)]
+pub struct Hearer {
     socket: Socket,
     buffer: Vec<u8>,
 }
 
 /// Both ends.
-pub(super) fn open() -> io::Result<(Teller, Hearer)> {
+///
+/// # Errors
+/// When the system gives no more descriptors.
+pub fn open() -> io::Result<(Teller, Hearer)> {
     // A stream that keeps messages apart, and whose end is seen.
     let (teller, hearer) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
     // The kernel gives no more than it allows (net.core.wmem_max), and that is enough.
@@ -43,12 +49,13 @@ pub(super) fn open() -> io::Result<(Teller, Hearer)> {
 
 impl Teller {
     /// A journal whose events go to the other end, calls included. It takes no lock: a child of fork may tell as well.
-    pub(super) fn journal(&self, host: Host) -> Journal {
+    pub fn journal(&self, host: Host) -> Journal {
         let teller = self.clone();
         Journal::new(true, move |told| teller.tell(host, told))
     }
 
-    fn tell(&self, host: Host, told: Told) {
+    /// Tells of an event.
+    pub fn tell(&self, host: Host, told: Told) {
         let Told { time, by, event } = told;
         let Event::Heard { client, bytes, cut } = event else {
             return self.send(host, &Told { time, by, event });
@@ -63,7 +70,7 @@ impl Teller {
     }
 
     fn send(&self, host: Host, told: &Told) {
-        let Ok(message) = serde_json::to_vec(&(host == Host::Server, told)) else {
+        let Ok(message) = serde_json::to_vec(&(host, told)) else {
             return;
         };
         // Nobody hears any more: the program goes on without.
@@ -74,9 +81,13 @@ impl Teller {
         }
     }
 
-    /// Says that nothing more is to come, for all who could tell, and waits until the other end is done with what came.
-    pub(super) fn finish(&self) {
+    /// Says that nothing more is to come, for all who could tell.
+    pub fn end(&self) {
         let _ = self.0.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Waits for a word of the other end ([`Hearer::go_on`]), or for its end.
+    pub fn wait(&self) {
         let interrupted = |result: io::Result<usize>| {
             result.is_err_and(|error| error.kind() == io::ErrorKind::Interrupted)
         };
@@ -85,7 +96,8 @@ impl Teller {
 }
 
 /// What there is to hear.
-pub(super) enum Heard {
+#[derive(Debug)]
+pub enum Heard {
     /// This host's program told something.
     Told(Host, Told),
     /// Nothing at the moment.
@@ -96,21 +108,16 @@ pub(super) enum Heard {
 
 impl Hearer {
     /// The next event, without waiting for it.
-    pub(super) fn next(&mut self) -> Heard {
+    #[allow(clippy::should_implement_trait)] // Nothing at the moment is no end.
+    pub fn next(&mut self) -> Heard {
         loop {
             match buffer::recv(&self.socket, &mut self.buffer, libc::MSG_DONTWAIT) {
                 Ok(0) => return Heard::End,
                 Ok(len) => {
                     let message = serde_json::from_slice(&self.buffer[..len]);
-                    let Ok((is_server, told)) = message else {
-                        continue;
-                    };
-                    let host = if is_server {
-                        Host::Server
-                    } else {
-                        Host::Client
-                    };
-                    return Heard::Told(host, told);
+                    if let Ok((host, told)) = message {
+                        return Heard::Told(host, told);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
@@ -120,9 +127,27 @@ impl Hearer {
     }
 
     /// Waits a moment for something to hear.
-    pub(super) fn wait(&self) {
+    pub fn wait(&self) {
         let mut waiting = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut waiting, 20_u8);
+    }
+
+    /// Everything up to the end.
+    pub fn rest(mut self) -> Vec<(Host, Told)> {
+        let mut all = Vec::new();
+        loop {
+            match self.next() {
+                Heard::Told(host, told) => all.push((host, told)),
+                Heard::Nothing => self.wait(),
+                Heard::End => return all,
+            }
+        }
+    }
+
+    /// Lets a program go on that waits ([`Teller::wait`]).
+    pub fn go_on(&self) {
+        // Fails when it has ended meanwhile.
+        let _ = self.socket.send_with_flags(&[0], libc::MSG_NOSIGNAL);
     }
 }
 
@@ -172,6 +197,19 @@ mod tests {
         let (teller, hearer) = open().unwrap();
         drop(hearer);
         teller.journal(Host::Server).tell(|| heard(1, 1));
-        teller.finish();
+        teller.wait();
+    }
+
+    #[test]
+    fn who_waits_is_let_go_on_and_the_rest_ends_for_all() {
+        let (teller, hearer) = open().unwrap();
+        hearer.go_on();
+        teller.wait();
+        teller.journal(Host::Client).tell(|| heard(1, 1));
+        teller.end();
+        teller.journal(Host::Server).tell(|| heard(2, 1));
+        let rest = hearer.rest().into_iter();
+        let rest: Vec<_> = rest.map(|(host, told)| (host, told.event)).collect();
+        assert_eq!(rest, [(Host::Client, heard(1, 1))]);
     }
 }

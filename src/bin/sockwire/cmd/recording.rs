@@ -1,4 +1,4 @@
-//! The capture files of a lab: what the wire saw, and what each side saw.
+//! The capture files of a lab: what its wires saw, and what each side saw.
 
 use std::{
     collections::HashMap,
@@ -10,17 +10,16 @@ use anyhow::anyhow;
 use sockwire::{
     file::{self, Create, Format, WriteError, Writer},
     frame::{Direction, Frame, Interface},
-    lab::{Host, Transit},
+    lab::{Event, Host, Transit},
     link::LinkType,
     time::Time,
 };
 
-use super::Keeping;
-use crate::cmd::{Exit, Failure, output};
+use super::{Exit, Failure, lab::Keeping, output};
 
 /// The capture files of a run; all of them optional.
 pub(super) struct Recording {
-    interface: [Arc<Interface>; 1],
+    interfaces: Vec<Arc<Interface>>,
     wire: Option<(Writer, String)>,
     /// The views of both hosts, and the frames that one has sent and the other not yet received.
     ends: Option<[Writer; 2]>,
@@ -28,12 +27,12 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Creates the files that the command line asks for.
-    pub(super) fn open(keeping: &Keeping, ends: bool) -> Result<Self, Failure> {
+    /// Creates the files that the command line asks for; each of the `wires` is an interface in them.
+    pub(super) fn open(keeping: &Keeping, ends: bool, wires: &[&str]) -> Result<Self, Failure> {
         if keeping.write.as_deref() == Some(Path::new("-")) {
             return Err(Failure::new(
                 Exit::Usage,
-                anyhow!("standard output shows the ladder: give -w the name of a file"),
+                anyhow!("standard output shows what happens: give -w the name of a file"),
             ));
         }
         let open = |path: &Path| {
@@ -55,31 +54,47 @@ impl Recording {
             }
             _ => None,
         };
-        let interface = Interface {
-            name: Some("wire".to_owned()),
-            description: None,
-            link: LinkType::ETHERNET,
-            snaplen: 0,
-            filter: None,
-        };
+        let interfaces = wires.iter().map(|name| {
+            Arc::new(Interface {
+                name: Some((*name).to_owned()),
+                description: None,
+                link: LinkType::ETHERNET,
+                snaplen: 0,
+                filter: None,
+            })
+        });
         Ok(Self {
-            interface: [Arc::new(interface)],
+            interfaces: interfaces.collect(),
             wire,
             ends,
             underway: HashMap::new(),
         })
     }
 
-    /// A frame was sent.
-    pub(super) fn sent(&mut self, transit: Transit) -> Result<(), Failure> {
+    /// Keeps an event of the only wire.
+    pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Sent(transit) => self.sent(transit, 0),
+            Event::Delivered {
+                number, time, to, ..
+            } => self.delivered(number, time, to),
+            Event::Up(_) | Event::Called { .. } | Event::Quiet(_) => Ok(()),
+        }
+    }
+
+    /// A frame was sent, on this one of the wires.
+    pub(super) fn sent(&mut self, transit: Transit, wire: u32) -> Result<(), Failure> {
         if let Some((writer, _)) = &mut self.wire {
             // One record a transit.
             let comment = transit
                 .dropped
                 .as_ref()
                 .map(|rule| format!("the wire dropped this packet: {rule}"));
-            let frame = frame(&transit, transit.time, Direction::Unknown);
-            let written = writer.write(&frame, &self.interface, comment.as_deref());
+            let frame = Frame {
+                interface: wire,
+                ..frame(&transit, transit.time, Direction::Unknown)
+            };
+            let written = writer.write(&frame, &self.interfaces, comment.as_deref());
             written.map_err(write_failed)?;
         }
         if let Some([client, server]) = &mut self.ends {
@@ -88,7 +103,7 @@ impl Recording {
                 Host::Server => server,
             };
             let frame = frame(&transit, transit.time, Direction::Out);
-            let written = writer.write(&frame, &self.interface, None);
+            let written = writer.write(&frame, &self.interfaces, None);
             written.map_err(write_failed)?;
             if transit.dropped.is_none() {
                 self.underway.insert(transit.number, transit);
@@ -98,7 +113,7 @@ impl Recording {
     }
 
     /// A frame has come to a host.
-    pub(super) fn delivered(&mut self, number: u64, time: Time, to: Host) -> Result<(), Failure> {
+    fn delivered(&mut self, number: u64, time: Time, to: Host) -> Result<(), Failure> {
         let (Some([client, server]), Some(transit)) = (&mut self.ends, self.underway.get(&number))
         else {
             return Ok(());
@@ -107,7 +122,8 @@ impl Recording {
             Host::Client => client,
             Host::Server => server,
         };
-        let written = writer.write(&frame(transit, time, Direction::In), &self.interface, None);
+        let frame = frame(transit, time, Direction::In);
+        let written = writer.write(&frame, &self.interfaces, None);
         written.map_err(write_failed)?;
         if !transit.twice {
             self.underway.remove(&number);
