@@ -588,6 +588,33 @@ fn on_a_terminal_nothing_can_move_the_cursor() {
 }
 
 #[test]
+fn whoever_talks_with_strangers_has_no_rights() {
+    in_own_network(|| {
+        for kind in ["tcp", "http", "ws"] {
+            let (port, served) = server(hear);
+            let mut child = Command::new(env!("CARGO_BIN_EXE_sockwire"))
+                .args(["connect", kind, "127.0.0.1", &port.to_string()])
+                .stdin(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut said = BufReader::new(child.stderr.take().unwrap());
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            assert!(line.contains("connected to"), "{kind}: {line}");
+            let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+            let has = |what: &str| status.lines().any(|line| line == what);
+            assert!(has("CapEff:\t0000000000000000"), "{kind}: {status}");
+            assert!(has("CapPrm:\t0000000000000000"), "{kind}: {status}");
+            assert!(has("NoNewPrivs:\t1"), "{kind}: {status}");
+            child.kill().unwrap();
+            child.wait().unwrap();
+            served.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn wrong_words_are_told_what_to_write() {
     for (words, says) in [
         ("", "to which port?"),

@@ -324,7 +324,7 @@ fn last_frame() -> Vec<u8> {
 /// Waits until there is something to read, but not for ever.
 fn arrives(on: BorrowedFd<'_>) -> bool {
     let ready = PollFd::new(on, PollFlags::POLLIN);
-    let count = poll(&mut [ready], PollTimeout::from(3000_u16)).unwrap();
+    let count = poll(&mut [ready], PollTimeout::from(10_000_u16)).unwrap();
     count == 1
 }
 

@@ -1,4 +1,4 @@
-//! The programs of an introductory course, in Python, against `serve` and `connect`, in both roles.
+//! The programs of an introductory course, in Python, and ncat, socat and nc, against `serve` and `connect`, in both roles.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod lan;
@@ -21,13 +21,20 @@ struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    fn start(command: Command) -> Self {
+        Self::fed(command, "")
+    }
+
+    /// With this on its standard input, which then ends.
+    fn fed(mut command: Command, input: &str) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        // A program that reads nothing may have ended already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let out = BufReader::new(child.stdout.take().unwrap());
         let err = child.stderr.take().unwrap();
         Self { child, out, err }
@@ -236,4 +243,255 @@ fn unix_sockets_of_both_kinds_work_in_both_roles() {
         answer(python("unix_datagrams.py", &words), ""),
         "one\ntwo\n"
     );
+}
+
+#[test]
+fn the_web_by_hand_works_in_both_roles() {
+    in_own_network(|| {
+        if !has_python() {
+            return;
+        }
+        let _ours = Running::server(sockwire("serve http 8080 --bind 127.0.0.1"));
+        let heard = answer(python("http_get.py", &["127.0.0.1", "8080", "/ip"]), "");
+        assert!(heard.starts_with("HTTP/1.1 200 OK\n"), "{heard}");
+        assert!(heard.contains("\"127.0.0.1\""), "{heard}");
+        let _theirs = Running::server(python("http_server.py", &["127.0.0.1", "8081"]));
+        let heard = answer(sockwire("connect http http://127.0.0.1:8081/a/b"), "");
+        assert!(heard.ends_with("GET /a/b\n"), "{heard}");
+    });
+}
+
+#[test]
+fn our_client_chats_with_theirs_and_echoes_come_back() {
+    in_own_network(|| {
+        if !has_python() {
+            return;
+        }
+        let _echo = Running::server(python("echo_server.py", &[]));
+        let text = "a line\n".repeat(20_000);
+        assert!(answer(sockwire("connect 5005"), &text) == text);
+        let mut chat = Running::server(python("chat_server.py", &["127.0.0.1", "5000"]));
+        let mut line = String::new();
+        let theirs = Running::server(python("chat_client.py", &["127.0.0.1", "5000"]));
+        chat.out.read_line(&mut line).unwrap();
+        assert_eq!(line, "1 here\n");
+        let mut ours = sockwire("connect 127.0.0.1 5000")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut words = ours.stdin.take().unwrap();
+        words.write_all(b"good morning\n").unwrap();
+        let mut out = BufReader::new(ours.stdout.take().unwrap());
+        line.clear();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "heard good morning\n");
+        assert_eq!(theirs.rest(), "good morning\n");
+        drop(words);
+        assert!(ours.wait().unwrap().success());
+    });
+}
+
+/// The netcats, and what their help says that others of the same name do not.
+const PEERS: [(&str, &str); 3] = [("ncat", "Ncat"), ("socat", "socat"), ("nc", "OpenBSD")];
+
+/// The command in `words`, if its program is here.
+fn peer(words: &str) -> Option<Command> {
+    let mut words = words.split_whitespace();
+    let name = words.next().unwrap();
+    let (_, sign) = PEERS.iter().find(|peer| peer.0 == name).unwrap();
+    let help = Command::new(name).arg("-h").output().ok();
+    let is_here = help.is_some_and(|help| {
+        let said = [help.stdout, help.stderr].concat();
+        String::from_utf8_lossy(&said).contains(sign)
+    });
+    if !is_here {
+        testing::skipped(format_args!("no {name} ({sign}) here"));
+        return None;
+    }
+    let mut command = Command::new(name);
+    command.args(words);
+    Some(command)
+}
+
+/// Waits until a line of a kernel's table of sockets, such as `tcp6`, has all of `marks`.
+fn until_bound(table: &str, marks: &[&str]) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    let has_all = |line: &str| marks.iter().all(|mark| line.contains(mark));
+    // This thread's network, not the process's.
+    while !fs::read_to_string(format!("/proc/thread-self/net/{table}"))
+        .unwrap()
+        .lines()
+        .any(has_all)
+    {
+        assert!(Instant::now() < limit, "nobody at {marks:?}");
+        thread::yield_now();
+    }
+}
+
+/// The first line that a client prints after it was given `line`. Then its input ends; one of datagrams does not end by that.
+fn first_answer(mut command: Command, line: &str, ends: bool) -> String {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut words = child.stdin.take().unwrap();
+    words.write_all(line.as_bytes()).unwrap();
+    let mut heard = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut heard).unwrap();
+    drop(words);
+    if !ends {
+        let _ = child.kill();
+    }
+    let status = child.wait().unwrap();
+    assert_eq!(status.success(), ends, "{command:?}");
+    heard
+}
+
+#[test]
+fn netcats_serve_our_client() {
+    in_own_network(|| {
+        let (stream, datagram) = (Temporary::new("nc-stream"), Temporary::new("nc-datagram"));
+        let (stream, datagram) = (stream.path(), datagram.path());
+        // Ports in these tables are hexadecimal; 0A is LISTEN, and 00010000 a Unix socket that listens.
+        let tcp = ("tcp", vec![":1388", " 0A "]);
+        let tcp6 = ("tcp6", vec![":1388", " 0A "]);
+        let udp = ("udp", vec![":1388"]);
+        let unix = ("unix", vec![stream, "00010000"]);
+        let unix_datagram = ("unix", vec![datagram]);
+        for (server, bound, client) in [
+            (
+                "ncat -u -l 127.0.0.1 5000 --exec /bin/cat",
+                &udp,
+                "-u 127.0.0.1 5000",
+            ),
+            (
+                "socat TCP-LISTEN:5000,bind=127.0.0.1,reuseaddr PIPE",
+                &tcp,
+                "127.0.0.1 5000",
+            ),
+            ("socat TCP6-LISTEN:5000,reuseaddr PIPE", &tcp6, "::1 5000"),
+            (
+                "socat UDP-LISTEN:5000,bind=127.0.0.1 PIPE",
+                &udp,
+                "-u 127.0.0.1 5000",
+            ),
+            ("socat UNIX-LISTEN:STREAM PIPE", &unix, "-U STREAM"),
+            (
+                "socat UNIX-RECVFROM:DATAGRAM PIPE",
+                &unix_datagram,
+                "-uU DATAGRAM",
+            ),
+        ] {
+            let named = |words: &str| {
+                words
+                    .replace("STREAM", stream)
+                    .replace("DATAGRAM", datagram)
+            };
+            let Some(command) = peer(&named(server)) else {
+                continue;
+            };
+            let running = Running::start(command);
+            until_bound(bound.0, &bound.1);
+            let client = format!("connect {} --send ping --wait 2", named(client));
+            assert_eq!(answer(sockwire(&client), ""), "ping", "{server}");
+            drop(running);
+            let _ = [stream, datagram].map(fs::remove_file);
+        }
+        // These print what they get, and send what they are given.
+        for (server, bound, client) in [
+            ("ncat -l 127.0.0.1 5000", &tcp, "127.0.0.1 5000"),
+            ("ncat -6 -l ::1 5000", &tcp6, "::1 5000"),
+            ("ncat -u -l 127.0.0.1 5000", &udp, "-u 127.0.0.1 5000"),
+            ("ncat -U -l STREAM", &unix, "-U STREAM"),
+            ("nc -l 127.0.0.1 5000", &tcp, "127.0.0.1 5000"),
+            ("nc -6 -l ::1 5000", &tcp6, "::1 5000"),
+            ("nc -u -l 127.0.0.1 5000", &udp, "-u 127.0.0.1 5000"),
+            ("nc -U -l STREAM", &unix, "-U STREAM"),
+        ] {
+            let named = |words: &str| {
+                words
+                    .replace("STREAM", stream)
+                    .replace("DATAGRAM", datagram)
+            };
+            let Some(command) = peer(&named(server)) else {
+                continue;
+            };
+            let mut running = Running::fed(command, "pong\n");
+            until_bound(bound.0, &bound.1);
+            let client = format!("connect {} --send ping\\n --wait 2", named(client));
+            assert_eq!(answer(sockwire(&client), ""), "pong\n", "{server}");
+            let mut line = String::new();
+            running.out.read_line(&mut line).unwrap();
+            assert_eq!(line, "ping\n", "{server}");
+            drop(running);
+            let _ = [stream, datagram].map(fs::remove_file);
+        }
+    });
+}
+
+#[test]
+fn netcats_are_clients_of_our_server() {
+    in_own_network(|| {
+        let (stream, datagram) = (Temporary::new("our-stream"), Temporary::new("our-datagram"));
+        let (stream, datagram) = (stream.path(), datagram.path());
+        let _servers = [
+            "5000".to_owned(),
+            "-u 5000".to_owned(),
+            format!("-U {stream}"),
+            format!("-uU {datagram}"),
+        ]
+        .map(|words| Running::server(sockwire(&format!("serve --echo {words}"))));
+        for client in [
+            "ncat 127.0.0.1 5000",
+            "ncat -6 ::1 5000",
+            "ncat -u 127.0.0.1 5000",
+            "ncat -U STREAM",
+            "socat -t 10 - TCP:127.0.0.1:5000",
+            "socat -t 10 - TCP6:[::1]:5000",
+            "socat - UDP:127.0.0.1:5000",
+            "socat -t 10 - UNIX-CONNECT:STREAM",
+            "socat - UNIX-SENDTO:DATAGRAM,bind=OWN",
+            "nc -N 127.0.0.1 5000",
+            "nc -N ::1 5000",
+            "nc -u 127.0.0.1 5000",
+            "nc -N -U STREAM",
+            "nc -u -U -s OWN DATAGRAM",
+        ] {
+            let own = Temporary::new("own-datagram");
+            let words = client
+                .replace("STREAM", stream)
+                .replace("DATAGRAM", datagram);
+            let Some(command) = peer(&words.replace("OWN", own.path())) else {
+                continue;
+            };
+            let is_datagram = ["-u", "UDP", "DATAGRAM"]
+                .iter()
+                .any(|word| client.contains(word));
+            let heard = first_answer(command, "hello\n", !is_datagram);
+            assert_eq!(heard, "hello\n", "{client}");
+        }
+    });
+}
+
+#[test]
+fn a_line_from_a_netcat_is_printed_as_it_is() {
+    in_own_network(|| {
+        let server = Running::start(sockwire("serve 5000 --print --once"));
+        until_bound("tcp6", &[":1388", " 0A "]);
+        let Some(client) = peer("ncat --send-only 127.0.0.1 5000") else {
+            return;
+        };
+        let bytes = "line\n".repeat(100_000);
+        assert_eq!(answer(client, &bytes), "");
+        let mut printed = String::new();
+        let mut server = server;
+        server.out.read_to_string(&mut printed).unwrap();
+        server.wait();
+        assert!(printed == bytes, "{} bytes", printed.len());
+    });
 }

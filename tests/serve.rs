@@ -4,11 +4,13 @@
 mod lan;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead as _, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
     os::{
         linux::net::SocketAddrExt as _,
+        unix::fs::MetadataExt as _,
         unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener, UnixStream},
     },
     path::PathBuf,
@@ -314,6 +316,111 @@ fn the_modes_echo_print_and_count() {
             assert!(told.contains("client 1 from 127.0.0.1:"), "{told}");
             assert!(told.contains("client 1 closed; 8 bytes received"), "{told}");
         }
+    });
+}
+
+/// What `/proc` says of every thread of a process and of its children, by key; each once.
+fn statuses(process: u32, key: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for process in children(process).into_iter().chain([process]) {
+        for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            found.extend(line.unwrap().split_whitespace().map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn whoever_talks_with_strangers_has_no_rights() {
+    in_own_network(|| {
+        let all = STYLES.map(|style| format!("80 --echo --style {style}"));
+        let web = ["http 80", "ws 80"].map(str::to_owned);
+        for words in all.into_iter().chain(web) {
+            let mut server = Serving::start(&words);
+            let mut client = connect(80);
+            client.write_all(b"hello").unwrap();
+            server.until("client 1: 5 bytes");
+            let pid = server.child.id();
+            for set in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+                let left = statuses(pid, set);
+                assert_eq!(left, ["0".repeat(16)].into(), "{words}: {set}");
+            }
+            assert_eq!(statuses(pid, "NoNewPrivs:"), ["1".to_owned()].into());
+            if words.contains("echo") {
+                client.read_exact(&mut [0; 5]).unwrap();
+            }
+            drop(client);
+            server.end(true);
+        }
+    });
+}
+
+#[test]
+fn under_sudo_the_server_is_the_caller_s() {
+    let everybody = fs::read_to_string("/proc/self/uid_map").unwrap();
+    if !nix::unistd::geteuid().is_root() || !everybody.contains("4294967295") {
+        return testing::skipped("only root outside of user namespaces can become another user");
+    }
+    let sudo = |words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockwire"));
+        command.env("SUDO_UID", "65534").env("SUDO_GID", "65533");
+        let mut server = Serving::spawn(command, words);
+        server.until("Ctrl-C ends");
+        server
+    };
+    in_own_network(|| {
+        for style in STYLES {
+            let mut server = sudo(&format!("--style {style}"));
+            let client = connect(5000);
+            server.until("client 1 from");
+            let pid = server.child.id();
+            assert_eq!(statuses(pid, "Uid:"), ["65534".to_owned()].into());
+            assert_eq!(statuses(pid, "Groups:"), ["65533".to_owned()].into());
+            drop(client);
+            // Children are this user's as well, and can be ended.
+            server.end(true);
+        }
+    });
+    let path = Temporary::new("serve-sudo");
+    let server = sudo(&format!("-U {}", path.path()));
+    // It says so before the file changes hands.
+    wait_for("the file is the caller's", || {
+        let file = fs::metadata(&path.0).unwrap();
+        (file.uid(), file.gid()) == (65534, 65533)
+    });
+    server.end(true);
+    assert!(!path.0.exists());
+}
+
+#[test]
+fn on_a_terminal_nothing_printed_can_move_the_cursor() {
+    if Command::new("script").arg("-V").output().is_err() {
+        return testing::skipped("no script command here");
+    }
+    in_own_network(|| {
+        let program = env!("CARGO_BIN_EXE_sockwire");
+        let line = format!("{program} serve --print --once");
+        let mut child = Command::new("timeout")
+            .args(["60", "script", "-qec", &line, "/dev/null"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut screen = BufReader::new(child.stdout.take().unwrap());
+        let mut shown = String::new();
+        while !shown.contains("Ctrl-C ends") {
+            assert!(screen.read_line(&mut shown).unwrap() > 0);
+        }
+        exchange_tcp(5000, b"\x1b[2Jcaf\xc3\xa9 \x9b\r\nend\xc3");
+        screen.read_to_string(&mut shown).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(
+            shown.contains("\\x1b[2Jcaf\u{e9} \\x9b\r\nend\\xc3"),
+            "{shown:?}"
+        );
+        assert!(!shown.contains('\x1b'), "{shown:?}");
     });
 }
 

@@ -105,7 +105,7 @@ pub fn play(
         said.try_iter().for_each(|report| tally.report(report));
         if tally.burst_has_come() {
             // The server has ended when nobody waits at the gate.
-            open.take().map(|open| open.send(()));
+            open.take().map(|open| open.send(tally.burst_arriving()));
         }
         if listener(&event).is_break() {
             tally.stopped("stopped".to_owned());

@@ -207,6 +207,8 @@ pub struct Tally {
     here: u32,
     /// Datagrams of the client whose fate is known.
     settled: usize,
+    /// Datagrams of the burst that the wire has lost.
+    missing: usize,
     said: BTreeMap<u32, Time>,
     turns: Vec<i64>,
     got: Packets<BTreeSet<u32>>,
@@ -260,6 +262,7 @@ impl Tally {
             arrived: Vec::new(),
             here: 0,
             settled: 0,
+            missing: 0,
             said: BTreeMap::new(),
             turns: Vec::new(),
             got: Packets::default(),
@@ -288,6 +291,7 @@ impl Tally {
             if transit.from == Host::Client && figures.burst.packets < message::BURST.len() as u64 {
                 figures.burst.packets += 1;
                 self.settled += usize::from(is_lost);
+                self.missing += usize::from(is_lost);
             }
             return;
         }
@@ -346,6 +350,11 @@ impl Tally {
             Kind::Datagram => self.settled >= message::BURST.len(),
             Kind::Stream | Kind::Raw => self.here as usize >= message::burst_len(),
         }
+    }
+
+    /// Words of the burst that reach a receiver of datagrams.
+    pub const fn burst_arriving(&self) -> usize {
+        message::BURST.len() - self.missing
     }
 
     /// A program reports.

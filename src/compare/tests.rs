@@ -160,6 +160,7 @@ fn the_server_reads_when_the_fate_of_every_datagram_is_known() {
     assert!(!seen.tally.burst_has_come());
     seen.datagram(Host::Client, false);
     assert!(seen.tally.burst_has_come());
+    assert_eq!(seen.tally.burst_arriving(), 2);
     seen.datagram(Host::Client, false);
     assert_eq!(seen.tally.figures().burst.packets, 3);
 }

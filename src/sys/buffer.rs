@@ -5,6 +5,9 @@ use std::mem::MaybeUninit;
 use socket2::Socket;
 
 /// `recv` into ordinary memory.
+///
+/// # Errors
+/// Those of the call.
 pub fn recv(socket: &Socket, buffer: &mut [u8], flags: i32) -> std::io::Result<usize> {
     socket.recv_with_flags(uninit(buffer), flags)
 }

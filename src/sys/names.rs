@@ -9,7 +9,7 @@ use super::resolve;
 /// The name of a host, by this machine's resolver (`/etc/hosts`, DNS); `None` where it has none. Can take seconds.
 pub fn host(address: IpAddr) -> Option<String> {
     let socket = SockAddr::from(SocketAddr::new(address, 0));
-    let (host, _) = resolve::names(&socket, libc::NI_NAMEREQD).ok()?;
+    let (host, _) = resolve::names(&socket, libc::NI_NAMEREQD | libc::NI_NUMERICSERV).ok()?;
     Some(host)
 }
 

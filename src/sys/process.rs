@@ -64,16 +64,26 @@ pub fn wait(process: Option<u32>, block: bool) -> io::Result<Option<u32>> {
     }
 }
 
+/// In a child: the kernel sends it `signal` when the thread that made it ends.
+///
+/// # Errors
+/// When the kernel refuses; `ESRCH` when the parent, which is `parent`, has ended already.
+pub fn end_with(parent: u32, signal: Signal) -> io::Result<()> {
+    set_pdeathsig(signal)?;
+    // One that ended before the call has sent nothing.
+    if getppid().as_raw().unsigned_abs() != parent {
+        return Err(Errno::ESRCH.into());
+    }
+    Ok(())
+}
+
 /// In a child: from now on only its parent ends it, by [`end`] or by ending itself. Ctrl-C, which the terminal gives to
 /// both, is the parent's to answer.
 ///
 /// # Errors
 /// When the kernel refuses; `ESRCH` when the parent, which is `parent`, has ended already.
 pub fn obey(parent: u32) -> io::Result<()> {
-    set_pdeathsig(Signal::SIGTERM)?;
-    if getppid().as_raw().unsigned_abs() != parent {
-        return Err(Errno::ESRCH.into());
-    }
+    end_with(parent, Signal::SIGTERM)?;
     let mut others = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         others.add(signal);

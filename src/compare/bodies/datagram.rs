@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     call::{Choice, Kind},
-    sockets::{Received, poll},
+    sockets::Received,
 };
 
 /// More than any datagram.
@@ -50,19 +50,22 @@ pub(super) fn client(side: &Side) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn server(side: &Side, ready: &Sender<()>, gate: &Receiver<()>) -> io::Result<()> {
+pub(super) fn server(side: &Side, ready: &Sender<()>, gate: &Receiver<usize>) -> io::Result<()> {
     let socket = side.socket(Kind::Datagram)?;
     socket.bind(&side.address())?;
     // Twice as long as the client's: it is to find the client waiting.
     let patience = side.patience.saturating_mul(2);
     socket.set(Choice::ReceiveTimeout, patience)?;
     let _ = ready.send(());
-    if gate.recv().is_err() {
+    let Ok(words) = gate.recv() else {
         return Ok(());
-    }
+    };
     let mut buffer = vec![0; LARGEST];
-    while !poll(&side.journal, &[&socket], Some(0))?.is_empty() {
-        let word = socket.recv_from(&mut buffer)?;
+    // What the wire has delivered may take the kernel a moment still.
+    for _ in 0..words {
+        let Some(word) = in_time(socket.recv_from(&mut buffer))? else {
+            break;
+        };
         side.read(&buffer[..word.len]);
         socket.send_to(&buffer[..word.len], &word.from)?;
         side.burst(1);

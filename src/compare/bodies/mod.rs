@@ -37,14 +37,14 @@ struct Side {
 }
 
 /// Bodies of client and server. The client begins when the server is ready; the server reads for the first time when a
-/// word comes through `gate`.
+/// word comes through `gate`: how many of the short datagrams arrive.
 pub(super) fn of(
     kind: Kind,
     exchange: Exchange,
     link: &Link,
     server: SocketAddr,
     say: Sender<Report>,
-    gate: Receiver<()>,
+    gate: Receiver<usize>,
 ) -> [Body; 2] {
     let over = Arc::<AtomicBool>::default();
     let [client_side, server_side] = Host::BOTH.map(|host| Side {

@@ -36,7 +36,7 @@ pub(super) fn client(side: &Side) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn server(side: &Side, ready: &Sender<()>, gate: &Receiver<()>) -> io::Result<()> {
+pub(super) fn server(side: &Side, ready: &Sender<()>, gate: &Receiver<usize>) -> io::Result<()> {
     let listener = side.socket(Kind::Stream)?;
     listener.bind(&side.address())?;
     listener.listen(1)?;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::{prctl, signal::Signal};
+use nix::sys::signal::Signal;
 
 use crate::{
     call::{Address, Answer, Call, Family, Kind},
@@ -127,10 +127,10 @@ impl Stage {
     /// `fork(2)`. The child ends with [`process::leave`], and in any case with this program.
     pub(super) fn fork(&self) -> io::Result<Side> {
         let split = || {
+            let parent = std::process::id();
             let side = process::split()?;
-            if side == Side::Child {
-                // The call takes every signal; a child goes on without it as well, for a moment.
-                let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+            if side == Side::Child && process::end_with(parent, Signal::SIGKILL).is_err() {
+                process::leave(1);
             }
             Ok(side)
         };

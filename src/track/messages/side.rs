@@ -184,6 +184,8 @@ impl Side {
         if known >= segment.len {
             return None;
         }
+        // What comes again need not be captured again.
+        let missing = missing.min((segment.len - known).into());
         if let Ok(hole @ 1..) = u64::try_from(ahead)
             && !self.leap(hole, payload)
         {

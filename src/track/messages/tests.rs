@@ -202,6 +202,29 @@ fn a_head_that_the_capture_cut_is_shown_as_far_as_it_goes() {
     assert_eq!(found, ["GET /a HTTP/", "GET /a HTTP/"]);
 }
 
+#[test]
+fn what_comes_again_and_was_cut_is_not_missed_twice() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 136\r\n\r\n";
+    let (x, inner) = (
+        [b'x'; 100],
+        format!("x{:<31}\r\n\r\n", "HTTP/1.1 500 Not a head"),
+    );
+    let segments = vec![
+        (false, 0, head.as_bytes()),
+        (false, head.len(), &x[..40]),
+        (false, head.len() + 40, &x[..40]),
+        // Of 20 new bytes none was captured.
+        (false, head.len(), &x),
+        (false, head.len() + 100, inner.as_bytes()),
+        (false, head.len() + 136, b"HTTP/1.1 204 No\r\n\r\n"),
+    ];
+    let found = cut_lines(&segments, 45);
+    assert_eq!(
+        found,
+        ["HTTP/1.1 200 OK", "", "", "", "", "HTTP/1.1 204 No"]
+    );
+}
+
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
 }

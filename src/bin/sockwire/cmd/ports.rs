@@ -262,7 +262,10 @@ impl Listener {
 /// A user's name, else number.
 fn user(id: u32) -> String {
     let user = User::from_uid(Uid::from_raw(id)).ok().flatten();
-    user.map_or_else(|| id.to_string(), |user| user.name)
+    user.map_or_else(
+        || id.to_string(),
+        |user| Safe(user.name.as_bytes()).to_string(),
+    )
 }
 
 /// All that is known.

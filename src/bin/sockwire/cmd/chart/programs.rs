@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use nix::sys::{prctl::set_pdeathsig, signal::Signal};
+use nix::sys::signal::Signal;
 use sockwire::{
     call::{Address, Answer, Call, Family, Kind},
     sockets::{Journal, Socket},
@@ -43,6 +43,7 @@ pub(super) fn server(
                 Side::Parent(child) => Answer::Process(*child),
                 Side::Child => Answer::Process(0),
             };
+            let parent = std::process::id();
             match journal.call(false, || Call::Fork, process::split, answered)? {
                 Side::Parent(child) => {
                     drop(client);
@@ -56,7 +57,7 @@ pub(super) fn server(
                     Ok(())
                 }
                 Side::Child => {
-                    end_with_parent();
+                    end_with(parent);
                     drop(listener);
                     let talked = echo(&client);
                     drop(client);
@@ -88,19 +89,21 @@ fn echo(client: &Socket) -> io::Result<()> {
 
 /// The client, in a process of its own: the child of a server's `fork` would have its socket, too, and keep it open.
 pub(super) fn client(which: Which, to: SocketAddr, journal: &Journal) -> io::Result<()> {
+    let parent = std::process::id();
     match process::split()? {
         Side::Parent(child) => process::wait(Some(child), true).map(drop),
         Side::Child => {
-            end_with_parent();
+            end_with(parent);
             process::leave(client_calls(which, to, journal).is_err().into())
         }
     }
 }
 
 /// The child does not outlive this program, however that ends.
-fn end_with_parent() {
-    // It is refused to nobody.
-    let _ = set_pdeathsig(Signal::SIGKILL);
+fn end_with(parent: u32) {
+    if process::end_with(parent, Signal::SIGKILL).is_err() {
+        process::leave(1);
+    }
 }
 
 fn client_calls(which: Which, to: SocketAddr, journal: &Journal) -> io::Result<()> {

@@ -25,7 +25,7 @@ use self::{
     target::{Kind, Target},
 };
 use super::{
-    Exit, Failure, Global, Outcome, number, output, seconds,
+    Exit, Failure, Global, Outcome, number, output, privilege, seconds,
     talk::{self, Place, Program, Watching},
 };
 
@@ -230,6 +230,20 @@ fn usage(what: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, anyhow!("{what}"))
 }
 
+/// The program as it runs with no more rights than it needs: a lab's are only its own, and root's may be needed for a
+/// source port of the user's choice and for the path of a Unix socket.
+fn without_rights(program: Program, args: &Args, kind: Kind, global: &Global) -> Program {
+    let is_unix = matches!(kind, Kind::Unix | Kind::UnixDatagram);
+    if is_unix || args.source.is_some() || args.watching.lab() {
+        return program;
+    }
+    let global = global.clone();
+    Box::new(move |journal| {
+        privilege::give_up(&global)?;
+        program(journal)
+    })
+}
+
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     args.netcat.refuse()?;
@@ -256,6 +270,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
             Box::new(move |journal| plain.run(journal))
         }
     };
+    let program = without_rights(program, &args, kind, global);
     let global_too = global.clone();
     let words = move |told: &Told| {
         if let Event::Note(note) = &told.event {
@@ -265,7 +280,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         // Standard output is for what the server sends.
         String::new()
     };
-    let other = move || talk::echo(kind.socket(), server);
+    let other = move || match args.determined {
+        true => talk::receive(server),
+        false => talk::echo(kind.socket(), server),
+    };
     args.watching
         .run(global, place, program, other, Box::new(words))
 }

@@ -7,6 +7,7 @@ mod words;
 use std::{
     fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
+    os::unix::fs::lchown,
     time::Instant,
 };
 
@@ -24,7 +25,7 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Numeric, Outcome, number,
+    Exit, Failure, Global, Numeric, Outcome, number, output, privilege,
     talk::{self, Place, Program, Watching},
 };
 use words::Lines;
@@ -67,7 +68,7 @@ pub(crate) struct Args {
     /// Sends back what it gets
     #[arg(long, group = "mode")]
     echo: bool,
-    /// Writes what it gets to standard output, byte by byte; who comes and leaves is told on stderr
+    /// Writes what it gets to standard output, byte by byte, made safe when that is a terminal; the rest is told on stderr
     #[arg(long, group = "mode")]
     print: bool,
     /// Counts what it gets, and answers with the count once the sender has shut down its writing side
@@ -91,9 +92,10 @@ pub(crate) struct Args {
     /// IPv6 only
     #[arg(short = '6', long)]
     ipv6: bool,
-    /// Bytes that one recv takes at most
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = number::<usize>(1..=1 << 20, "--recv-size 1024"))]
-    recv_size: usize,
+    /// Bytes that one recv takes at most; 1024 where what came is shown, for what is larger to be seen in pieces or cut, and
+    /// 65536 with --echo, --print and --receive
+    #[arg(long, value_name = "N", value_parser = number::<usize>(1..=1 << 20, "--recv-size 1024"))]
+    recv_size: Option<usize>,
     /// Sends small segments at once (TCP_NODELAY)
     #[arg(long)]
     nodelay: bool,
@@ -348,7 +350,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         kind: plan.kind,
         both: plan.both,
         print: args.print,
-        recv_size: args.recv_size,
+        recv_size: plain(&args).size,
         ascii: global.ascii,
     };
     let (place, other) = in_lab(&plan);
@@ -360,6 +362,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         let stop = Stop::install().and_then(Stop::insist)?;
         let server = Server::open(journal, plan.options(&args, stop))
             .map_err(|error| refusal::failure(&error, plan.kind, &plan.address))?;
+        hand_over(&plan.address);
+        // A lab's rights are only its own; Unix sockets go by files, and a datagram may have to be answered at any path.
+        if !args.watching.lab() && !plan.kind.is_unix() {
+            privilege::give_up(&quiet)?;
+        }
         let start = Instant::now();
         let totals = if plan.kind.is_datagram() {
             server.run_datagrams(plain(&args))
@@ -377,6 +384,14 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         other,
         Box::new(move |told| words.put(told)),
     )
+}
+
+/// Under sudo, the file of a Unix socket belongs to the user who called, whose clients can connect to it then. In a user
+/// namespace that user may not exist.
+fn hand_over(address: &Address) {
+    if let (Address::Path(path), Some((user, group))) = (address, output::caller()) {
+        let _ = lchown(path, Some(user), Some(group));
+    }
 }
 
 /// Where the server is in a private network of its own, and the client that it gets there.
@@ -412,6 +427,7 @@ fn plain(args: &Args) -> Plain {
         (_, true) => Mode::Receive,
         _ => Mode::Show,
     };
-    let size = args.recv_size;
+    let shows = mode == Mode::Show && !args.print;
+    let size = args.recv_size.unwrap_or(if shows { 1024 } else { 65_536 });
     Plain { mode, size }
 }

@@ -1,6 +1,9 @@
 //! What a server tells, in lines.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use nix::sys::signal::{Signal, raise};
 use sockwire::{
@@ -9,7 +12,7 @@ use sockwire::{
         End, Event, Told,
         server::{Style, Totals},
     },
-    text::{Safe, ascii, plain},
+    text::{Safe, ascii, plain, push_lines},
 };
 
 use super::{super::output, Kind};
@@ -32,7 +35,7 @@ impl Lines {
         if self.print
             && let Event::Heard { bytes, cut, .. } = &told.event
         {
-            write(bytes);
+            write(bytes, self.ascii);
             // What the bytes do not show.
             if !bytes.is_empty() && !cut {
                 return String::new();
@@ -132,9 +135,21 @@ fn bytes_word(count: u64) -> String {
     }
 }
 
-/// Received bytes, as they are. Nobody can be told of what cannot be written: it ends the server.
-fn write(bytes: &[u8]) {
-    if let Err(error) = output::print_bytes(bytes) {
+/// Received bytes, as they are; made safe for a terminal, where a character that goes on in the next piece is shown in
+/// two halves. Nobody can be told of what cannot be written: it ends the server.
+fn write(bytes: &[u8], ascii_only: bool) {
+    let written = if io::stdout().is_terminal() {
+        let mut text = String::new();
+        let left = push_lines(bytes, &mut text);
+        text += &Safe(&bytes[bytes.len() - left..]).to_string();
+        if ascii_only {
+            text = ascii(&text);
+        }
+        output::print(&text)
+    } else {
+        output::print_bytes(bytes)
+    };
+    if let Err(error) = written {
         if error.kind() != io::ErrorKind::BrokenPipe {
             output::talk(format_args!("sockwire: cannot write the output: {error}"));
         }

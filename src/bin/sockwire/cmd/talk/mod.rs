@@ -26,7 +26,7 @@ use sockwire::{
     sockets::{Journal, Told},
 };
 
-pub(crate) use self::peer::{echo, hello};
+pub(crate) use self::peer::{echo, hello, receive};
 use super::{Exit, Failure, Global, Outcome, lab::Cable};
 
 /// A server or client as a command runs it. It opens its sockets with the journal.

@@ -1,4 +1,4 @@
-//! The other end in a private network: a client that says hello, or a server that sends back what it gets.
+//! The other end in a private network: a client that says hello, a server that sends back what it gets, or one that counts it.
 
 use std::io;
 
@@ -40,28 +40,48 @@ pub(crate) fn hello(kind: Kind, server: Address) -> Program {
 
 /// A server at `server` that sends back what it gets, to one client after the other.
 pub(crate) fn echo(kind: Kind, server: Address) -> Program {
-    program("echo", move |journal| {
-        let socket = Socket::new(journal, server.family(), kind)?;
-        socket.bind(&server)?;
-        if kind == Kind::Stream {
-            socket.listen(1)?;
-        }
-        journal.tell(|| Event::Listening(server));
-        let mut buffer = [0; SIZE];
-        loop {
-            match kind {
-                Kind::Datagram => {
-                    let received = socket.recv_from(&mut buffer)?;
-                    socket.send_to(&buffer[..received.len], &received.from)?;
-                }
-                Kind::Stream => {
-                    let (client, _) = socket.accept()?;
-                    // That one client is gone is no reason to leave the next one alone.
-                    let _ = send_back(&client, &mut buffer);
-                }
+    program("echo", move |journal| match kind {
+        Kind::Stream => each_client(journal, server, send_back),
+        Kind::Datagram => {
+            let socket = bound(journal, kind, &server)?;
+            journal.tell(|| Event::Listening(server));
+            let mut buffer = [0; SIZE];
+            loop {
+                let received = socket.recv_from(&mut buffer)?;
+                socket.send_to(&buffer[..received.len], &received.from)?;
             }
         }
     })
+}
+
+/// The patient receiver at `server`: it counts what it gets, and answers with the count.
+pub(crate) fn receive(server: Address) -> Program {
+    program("receive", move |journal| {
+        each_client(journal, server, answer_count)
+    })
+}
+
+fn bound(journal: &Journal, kind: Kind, server: &Address) -> io::Result<Socket> {
+    let socket = Socket::new(journal, server.family(), kind)?;
+    socket.bind(server)?;
+    Ok(socket)
+}
+
+/// Serves one client after the other.
+fn each_client(
+    journal: &Journal,
+    server: Address,
+    serve: fn(&Socket, &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let socket = bound(journal, Kind::Stream, &server)?;
+    socket.listen(1)?;
+    journal.tell(|| Event::Listening(server));
+    let mut buffer = [0; SIZE];
+    loop {
+        let (client, _) = socket.accept()?;
+        // That one client is gone is no reason to leave the next one alone.
+        let _ = serve(&client, &mut buffer);
+    }
 }
 
 fn send_back(client: &Socket, buffer: &mut [u8]) -> io::Result<()> {
@@ -69,6 +89,16 @@ fn send_back(client: &Socket, buffer: &mut [u8]) -> io::Result<()> {
         match client.recv(buffer)? {
             0 => return Ok(()),
             len => client.send_all(&buffer[..len])?,
+        }
+    }
+}
+
+fn answer_count(client: &Socket, buffer: &mut [u8]) -> io::Result<()> {
+    let mut count = 0_u64;
+    loop {
+        match client.recv(buffer)? {
+            0 => return client.send_all(count.to_string().as_bytes()),
+            len => count += len as u64,
         }
     }
 }
