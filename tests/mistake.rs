@@ -136,6 +136,7 @@ fn a_full_queue_ignores_syns_and_that_is_no_loss() {
         &[
             "ListenOverflows 0 to 1, ListenDrops 0 to 1",
             "SYN seq=0 again",
+            "which had arrived: nothing was sent in answer",
             "That is not loss",
         ],
         &["Three SYNs, three answers"],
@@ -202,7 +203,7 @@ fn a_file_made_of_the_socket_holds_the_connection_open() {
     shows(
         "makefile",
         &[
-            "conn.makefile(), as dup(",
+            "conn.makefile(\"w\"), as dup(",
             "EAGAIN",
             "no FIN left the server for 3",
             "_io_refs",
@@ -451,12 +452,13 @@ client: connect to 5000 within 4000 ms: connection timed out
 3 packets, no data, 3 lost
 silence looks the same whether a firewall or the wire drops the SYN, or its
 answer; a closed port would answer with RST (lab refused). The program gave up
-after 4 s; without a limit of its own, connect waits until the kernel gives up:
-Linux sends the SYN 6 to 10 times more (net.ipv4.tcp_syn_retries,
-tcp_syn_linear_timeouts) and fails with ETIMEDOUT after about two minutes.
+after 4 s; without a limit of its own, connect waits until the kernel gives up.
 next: -w my.pcapng    sockwire lab no-host    sockwire read -v my.pcapng
 ";
-    assert_eq!(shown, ladder);
+    // A sentence of this machine's settings, in lines of its own.
+    let settings = |line: &&str| !line.contains("kernel sends") && !line.contains("tcp_syn_");
+    let same: String = shown.split_inclusive('\n').filter(settings).collect();
+    assert_eq!(same, ladder);
     if private_network() {
         let shown = text(&run(&["lab", "filtered"]));
         assert!(shown.contains("╌╌╌╌ SYN seq=0"), "{shown}");

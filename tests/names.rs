@@ -70,6 +70,9 @@ fn a_name_that_cannot_be_looked_up_ends_with_4_and_advice() {
             "service no-such-service",
         ),
         ("resolve -6 127.0.0.1", "127.0.0.1"),
+        ("resolve localhost:80", "a word of its own"),
+        ("resolve ::1%nosuch", "an interface of this machine"),
+        ("resolve m\u{fc}nchen.invalid", "xn--"),
     ] {
         let output = sockwire(words);
         assert_eq!(output.status.code(), Some(4), "{words}");
@@ -79,6 +82,38 @@ fn a_name_that_cannot_be_looked_up_ends_with_4_and_advice() {
             "{words}: {said}"
         );
         assert!(!said.contains("os error"), "{said}");
+    }
+}
+
+#[test]
+fn a_number_in_any_form_is_nobodys_to_know() {
+    for number in ["127.1", "0x7f000001", "fe80::1%lo", "fe80::1%1"] {
+        let output = sockwire(&format!("resolve {number} 80"));
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            shown.contains("from: the number itself") && !shown.contains("gethostbyname:"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_port_that_does_not_exist_is_refused_not_cut() {
+    for words in ["resolve localhost 70000", "ports 65536"] {
+        let output = sockwire(words);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(said(&output).contains("from 0 to 65535"), "{words}");
+    }
+}
+
+#[test]
+fn the_call_is_spelt_in_the_language_asked_for() {
+    for (option, call) in [
+        ("--calls", "getaddrinfo(\"127.0.0.1\", \"80\", &hints"),
+        ("--calls=python", "getaddrinfo(\"127.0.0.1\", \"80\") ->"),
+    ] {
+        let output = sockwire(&format!("resolve {option} 127.0.0.1 80"));
+        assert!(said(&output).contains(call), "{}", said(&output));
     }
 }
 

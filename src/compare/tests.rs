@@ -321,6 +321,20 @@ fn with_loss_the_sentences_say_who_repaired_it() {
 }
 
 #[test]
+fn a_kind_that_lost_nothing_is_said_to_have_lost_nothing() {
+    let mut all = Kind::ALL.map(whole);
+    all[1].datagram(Host::Client, true);
+    let all = all.map(|seen| seen.tally.figures());
+    let loss = sentences(&all)[1].clone();
+    for part in [
+        "Of the stream the wire lost nothing, nobody sent anything again and everything arrived;",
+        "of the packets by hand the wire lost nothing, nobody sent anything again and everything arrived.",
+    ] {
+        assert!(loss.contains(part), "{loss}");
+    }
+}
+
+#[test]
 fn the_time_allowed_grows_with_loss_and_stays_bounded() {
     let of = |count, payload, loss| {
         let link = Link {

@@ -13,13 +13,15 @@ pub fn built(figures: &Figures) -> Vec<String> {
         list.push("the three-way handshake: an ISN, the SYN with its MSS, the last ACK".to_owned());
     }
     list.push(format!(
-        "{} packets: IP and TCP headers, ports, numbers, window, checksums",
-        by_hand.sent
+        "{}: IP and TCP headers, ports, numbers, window, checksums",
+        number(by_hand.sent, "packet")
     ));
-    list.push(format!(
-        "{} packets read: checked, put in order, each piece of data acknowledged",
-        by_hand.heard
-    ));
+    if by_hand.heard > 0 {
+        list.push(format!(
+            "{} read: checked, put in order, each piece of data acknowledged",
+            number(by_hand.heard, "packet")
+        ));
+    }
     list.push(match again {
         0 => "a retransmission timer, which never ran out here".to_owned(),
         1 => "a retransmission timer, and 1 packet sent again".to_owned(),
@@ -58,13 +60,13 @@ fn cost(all: &[&Figures]) -> String {
         .iter()
         .map(|figures| {
             let overhead = figures.overhead_percent.map_or_else(
-                || "nothing arrived".to_owned(),
+                || "of which nothing arrived".to_owned(),
                 |percent| format!("{percent:.1}% more than the data that arrived"),
             );
-            let packets = figures.packets.client + figures.packets.server;
             format!(
-                "{} took {packets} packets and {} bytes on the wire ({overhead})",
+                "{} took {} and {} bytes on the wire, {overhead}",
                 subject(figures.kind),
+                number(figures.packets.client + figures.packets.server, "packet"),
                 figures.bytes_on_wire
             )
         })
@@ -97,23 +99,21 @@ fn loss(all: &[&Figures]) -> String {
                     figures.messages.sent + figures.answers.sent
                 ),
             };
-            let mut repair = Vec::new();
             let (client, server) = (figures.sent_again.client, figures.sent_again.server);
-            match figures.kind {
-                Kind::Stream => repair.push(format!("the kernels sent {} again", client + server)),
-                Kind::Datagram => repair.push("nobody sent anything again".to_owned()),
-                Kind::Raw => {
-                    repair.push(format!("the program sent {client} again"));
-                    if server > 0 {
-                        repair.push(format!("the server's kernel {server}"));
-                    }
+            let repair = match (figures.kind, client, server) {
+                (Kind::Datagram, ..) | (_, 0, 0) => "nobody sent anything again".to_owned(),
+                (Kind::Stream, ..) => format!("the kernels sent {} again", client + server),
+                (Kind::Raw, client, 0) => format!("the program sent {client} again"),
+                (Kind::Raw, 0, server) => format!("the server's kernel sent {server} again"),
+                (Kind::Raw, ..) => {
+                    format!("the program sent {client} again, the server's kernel {server}")
                 }
-            }
-            format!(
-                "of {who} the wire lost {}, {} and {result}",
-                number(lost(figures), "packet"),
-                repair.join(", ")
-            )
+            };
+            let lost = match lost(figures) {
+                0 => "nothing".to_owned(),
+                lost => number(lost, "packet"),
+            };
+            format!("of {who} the wire lost {lost}, {repair} and {result}")
         })
         .collect();
     sentence(&each.join("; "))
@@ -153,7 +153,7 @@ fn boundaries(all: &[&Figures]) -> String {
         "of {} sends at once ({} bytes), {}",
         sends.len(),
         sends.join(", "),
-        each.join(", ")
+        each.join("; ")
     ))
 }
 

@@ -94,7 +94,7 @@ impl Refusal {
             Cause::SwitchedOff => &[
                 "an administrator, until the next start:  sysctl -w user.max_user_namespaces=10000",
                 "and from then on:  echo user.max_user_namespaces=10000 > /etc/sysctl.d/60-sockwire.conf",
-                "this once:  sudo PROGRAM lab",
+                "this once:  the same command with  sudo PROGRAM",
             ],
             Cause::Limit => {
                 &["an administrator: raise user.max_user_namespaces and user.max_net_namespaces"]
@@ -102,24 +102,24 @@ impl Refusal {
             Cause::DebianSetting => &[
                 "an administrator, until the next start:  sysctl -w kernel.unprivileged_userns_clone=1",
                 "and from then on:  echo kernel.unprivileged_userns_clone=1 > /etc/sysctl.d/60-sockwire.conf",
-                "this once:  sudo PROGRAM lab",
+                "this once:  the same command with  sudo PROGRAM",
             ],
             Cause::AppArmor => &[
                 "an administrator, for good, in a root shell:",
                 "  printf 'abi <abi/4.0>,\\nprofile sockwire PROGRAM flags=(unconfined) { userns, }\\n' > /etc/apparmor.d/sockwire",
                 "  apparmor_parser -r /etc/apparmor.d/sockwire",
                 "until the next start:  sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
-                "this once:  sudo PROGRAM lab",
+                "this once:  the same command with  sudo PROGRAM",
             ],
             Cause::Container => &[
                 "start the container with:  --security-opt seccomp=unconfined  (docker, podman)",
-                "or run it outside the container:  sudo sockwire lab",
+                "or run it outside the container",
             ],
             Cause::PowerlessRoot => {
                 &["run it as an ordinary user, or as a root that has CAP_SYS_ADMIN"]
             }
             Cause::Wsl1 => &["in Windows:  wsl --set-version DISTRIBUTION 2"],
-            Cause::Unknown => &["this once:  sudo PROGRAM lab"],
+            Cause::Unknown => &["this once:  the same command with  sudo PROGRAM"],
         };
         lines
             .iter()

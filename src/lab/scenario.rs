@@ -257,8 +257,7 @@ pub static ALL: &[Scenario] = &[
         next: "no-host",
         remark: "silence looks the same whether a firewall or the wire drops the SYN, or its answer; a closed port \
                  would answer with RST (lab refused). The program gave up after 4 s; without a limit of its own, connect \
-                 waits until the kernel gives up: Linux sends the SYN 6 to 10 times more (net.ipv4.tcp_syn_retries, \
-                 tcp_syn_linear_timeouts) and fails with ETIMEDOUT after about two minutes.",
+                 waits until the kernel gives up.",
         kernel_only: false,
     },
     Scenario {

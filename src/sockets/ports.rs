@@ -251,7 +251,7 @@ pub const FAMOUS: &[Service] = &[
         5000,
         BOTH,
         "commplex-main",
-        "in practice Flask, AirPlay, one's own programs",
+        "in practice Flask, AirPlay, own programs",
     ),
     service(5001, BOTH, "commplex-link", "in practice iperf 2"),
     service(

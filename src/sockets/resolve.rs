@@ -175,15 +175,26 @@ impl LookupError {
         }
     }
 
+    /// What is wrong with the form of the name.
+    fn form(&self) -> Option<&'static str> {
+        let name = self.node.as_deref()?;
+        let (_, advice) = FORMS.iter().find(|(has, _)| has(name))?;
+        Some(advice)
+    }
+
     /// What to do about it.
     fn advice(&self) -> &'static str {
         let numeric = self.wanted.numeric;
         match self.trouble() {
-            Trouble::NoName if numeric => "with -n only numbers are taken, such as 127.0.0.1",
-            Trouble::NoName if self.wanted.family.is_some() => {
-                "check the spelling, or ask without -4 and -6: it may have addresses of the other family"
+            Trouble::NoName if numeric => {
+                "with -n only numbers are taken, such as 127.0.0.1, and for a port, such as 80"
             }
-            Trouble::NoName => "check the spelling; names of one's own stand in /etc/hosts",
+            Trouble::NoName => self.form().unwrap_or(match self.wanted.family {
+                Some(_) => {
+                    "check the spelling, or ask without -4 and -6: it may have addresses of the other family"
+                }
+                None => "check the spelling; names of one's own stand in /etc/hosts",
+            }),
             Trouble::NoAddress => match self.wanted.family {
                 Some(Family::Inet) => "the name has no IPv4 address: ask without -4, or with -6",
                 Some(Family::Inet6) => "the name has no IPv6 address: ask without -6, or with -4",
@@ -197,6 +208,27 @@ impl LookupError {
         }
     }
 }
+
+/// Names that nobody has for their form alone, and what to write instead.
+type Form = (fn(&str) -> bool, &'static str);
+const FORMS: [Form; 4] = [
+    (
+        |name| name.contains('%'),
+        "behind % stands an interface of this machine: sockwire interfaces",
+    ),
+    (
+        |name| name.contains(':'),
+        "the port is a word of its own, and an IPv6 address has no brackets",
+    ),
+    (
+        |name| !name.is_ascii(),
+        "it is asked for as it stands; in the DNS other letters than a to z are written as xn--...",
+    ),
+    (
+        |name| name.len() > 253 || name.split('.').any(|label| label.len() > 63),
+        "a name has 253 bytes at most, and 63 between two dots (RFC 1035)",
+    ),
+];
 
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -211,7 +211,7 @@ pub(super) static SHUTDOWN_READ: Mistake = Mistake {
 pub(super) static MAKEFILE: Mistake = Mistake {
     name: "makefile",
     title: "a file made of the socket is still open, so close sends nothing",
-    habit: "f = conn.makefile(); f.write(\"bye\\n\"); f.flush(); conn.close()",
+    habit: "f = conn.makefile(\"w\"); f.write(\"bye\\n\"); f.flush(); conn.close()",
     wrong: Version {
         title: "the server closes the socket and forgets the file",
         client: waits_for_the_end,
@@ -277,7 +277,7 @@ pub(super) static MAKEFILE: Mistake = Mistake {
             }
         },
     },
-    rule: "Close the file and the socket (with conn, conn.makefile() as f: ...): the connection ends with the last of them.",
+    rule: "Close the file and the socket (with conn, conn.makefile(\"w\") as f: ...): the connection ends with the last of them.",
     next: "parent-keeps",
 };
 
@@ -300,7 +300,7 @@ pub(super) fn waits_for_the_end(stage: &Stage) -> io::Result<()> {
 fn file_of(stage: &Stage, conn: &Socket) -> io::Result<Socket> {
     let file = Socket::from_open(conn.open()?.try_clone()?, conn.journal());
     stage.note(format!(
-        "f = conn.makefile(), as dup({}) = {}",
+        "f = conn.makefile(\"w\"), as dup({}) = {}",
         conn.fd(),
         file.fd()
     ));

@@ -72,7 +72,7 @@ pub(super) static LOOPBACK_BIND: Mistake = Mistake {
             answered.map(|_| sentence.to_owned()).into_iter().collect()
         },
     },
-    rule: "Bind to 0.0.0.0 (or ::) to be reached from elsewhere; to 127.0.0.1 to make sure that nobody else is let in.",
+    rule: "Bind to 0.0.0.0 (or ::) to be reached from elsewhere; to 127.0.0.1 to make sure that no other host is let in.",
     next: "full-queue",
 };
 
@@ -116,8 +116,8 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
                 && again.time.since(ignored.time) > SECOND / 2
             {
                 sentences.push(format!(
-                    "The first two clients were let in by the kernel in {} and {}, though nobody had called accept: a queue \
-                     of listen(1) has room for two.",
+                    "The first two clients were let in by the kernel in {} and {}, though nobody had called accept: on \
+                     Linux the queue of listen(1) has room for two.",
                     ms(*first),
                     ms(*second)
                 ));
@@ -132,8 +132,8 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
                 if counted && ignored.arrived {
                     sentences.push(format!(
                         "That is not loss: the wire delivered packet {}, and the server's kernel counted what it ignored \
-                         (ListenOverflows, ListenDrops; see: nstat -az TcpExtListen*). The ladder says SYN-RECEIVED there, \
-                         as if it had been answered.",
+                         (ListenOverflows, ListenDrops; see: nstat -az TcpExtListen*). The ladder has ? there: no packet \
+                         tells of it.",
                         ignored.number
                     ));
                 }

@@ -145,14 +145,14 @@ pub(super) static ZOMBIES: Mistake = Mistake {
             let zombies = seen.notes().filter(|note| note.contains(ZOMBIE)).count();
             let gone = seen.notes().filter(|note| note.contains(GONE)).count();
             let mut sentences = Vec::new();
-            if zombies > 0 {
+            if zombies == CLIENTS {
                 sentences.push(format!(
                     "{zombies} children had ended, and stood in /proc in state Z: the kernel keeps the number and the exit \
                      status of each for a parent that may still ask. A server without waitpid gathers one for each client, \
                      until fork fails (EAGAIN)."
                 ));
             }
-            if zombies > 0 && gone == zombies {
+            if zombies == CLIENTS && gone == zombies {
                 sentences.push("waitpid took the exit status, and they were gone.".to_owned());
             }
             sentences

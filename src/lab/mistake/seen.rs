@@ -45,9 +45,13 @@ pub struct Seen {
     packets: Vec<Packet>,
 }
 
-/// A duration in words: `"20.1 ms"`, `"0.02 ms"`.
+/// A duration in words: `"20.1 ms"`, `"0.02 ms"`, `"0.004 ms"`.
 pub fn ms(nanos: i64) -> String {
-    let places = if nanos < 10 * MILLISECOND { 2 } else { 1 };
+    let places = match nanos {
+        ..10_000 => 3,
+        10_000..10_000_000 => 2,
+        _ => 1,
+    };
     format!("{:.places$} ms", nanos as f64 / MILLISECOND as f64)
 }
 

@@ -276,6 +276,26 @@ fn the_wire_says_what_it_dropped() {
 }
 
 #[test]
+fn a_syn_that_arrived_and_is_ignored_shows_no_state() {
+    let mut show = lab(LadderOptions::default());
+    show.sent(0, "> SYN seq=9").got(10_000, 1);
+    show.sent(1_000_000, "> SYN seq=9").got(1_010_000, 2);
+    show.sent(1_010_010, "< SYN seq=70 ack=10");
+    assert_told(
+        &show.end(),
+        r#"
+     ms client 10.0.0.1:41000                  server 10.0.0.2:5000      ms   #
+        CLOSED                                               LISTEN
+-- open: the three-way handshake ---------------------------------------------
+   0.00 SYN-SENT    │──── SYN seq=0 ─────────────────▶│           ?   10.00   1
+1000.00 SYN-SENT    │╌╌╌╌ SYN seq=0 again (of 1) ╌╌╌╌▶│SYN-RECEIVED 1010.00   2
+        1.00 s after packet 1, which had arrived: nothing was sent in answer
+      - SYN-SENT    │◀─── SYN,ACK seq=0 ack=1 ────────│SYN-RECEIVED 1010.01   3
+"#,
+    );
+}
+
+#[test]
 fn packets_that_cross_give_both_ends_their_own_states() {
     let mut show = lab(LadderOptions::default());
     show.sent(0, "> SYN seq=9")

@@ -233,7 +233,8 @@ impl Flow {
         }
     }
 
-    /// A packet that was seen as it left has arrived; returns the receiver's state, where flows have states.
+    /// A packet that was seen as it left has arrived; returns the receiver's state, where flows have states. That of a server
+    /// that has a SYN shows only when it answers: a queue may be full, and the SYN ignored.
     pub(super) fn arrives(
         &mut self,
         underway: &Underway,
@@ -244,7 +245,18 @@ impl Flow {
         if let Some(s) = &underway.segment {
             self.reaches(to, s, time, told);
         }
-        Some(self.states()?[to as usize])
+        let opens = underway.segment.is_some_and(|s| s.syn);
+        match self.states()?[to as usize] {
+            State::SynReceived if opens && to == Side::Server && self.is_silent(to) => {
+                Some(State::Unknown)
+            }
+            state => Some(state),
+        }
+    }
+
+    /// No packet came from this side.
+    fn is_silent(&self, side: Side) -> bool {
+        self.sender(side).packets == 0
     }
 
     /// A packet that was seen as it left was dropped.
@@ -302,7 +314,7 @@ impl Flow {
         }
         sender.end.sends(&s);
         let state = sender.end.state();
-        if from == Side::Server && far_before == State::Unknown {
+        if from == Side::Server && (far_before == State::Unknown || self.held.is_some()) {
             told.settled = Some(state);
         }
         self.note_opening(from, &s, at.time);
@@ -342,6 +354,9 @@ impl Flow {
             let text = match (at.sent_only, first.dropped) {
                 (_, true) => words::lost_on_the_wire(after, number),
                 (false, false) => words::lost(after, number, last, copies),
+                (true, false) if s.syn && self.is_silent(from.other()) => {
+                    words::ignored(after, number)
+                }
                 (true, false) => words::sent_again(after, number),
             };
             told.note(About::Trouble, text);

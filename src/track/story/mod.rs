@@ -36,7 +36,10 @@ use self::{
 use crate::{
     layer::Packet,
     time::{MILLISECOND, SECOND, Time},
-    track::flow::{FlowKey, Flows, Stage, Transport},
+    track::{
+        flow::{FlowKey, Flows, Stage, Transport},
+        state::State,
+    },
 };
 
 pub use chapter::{Chapter, Chapters};
@@ -235,7 +238,14 @@ impl Story {
         if let Some(row) = self.queue.row_mut(pending.row) {
             pending.underway.complete(row, state, time);
         }
-        self.queue.release(pending.row);
+        if state == Some(State::Unknown)
+            && self.queue.wait_for_far_state(pending.row, time.plus(HELD))
+            && let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label)
+        {
+            flow.held = Some(pending.row);
+        } else {
+            self.queue.release(pending.row);
+        }
         let at = At {
             number,
             time,

@@ -104,6 +104,19 @@ impl Queue {
         }
     }
 
+    /// Keeps the row at a place, which has arrived, until the answer shows the far end's state, or `until`; false where the
+    /// answer cannot show it.
+    pub(super) fn wait_for_far_state(&mut self, place: u64, until: Time) -> bool {
+        let Some(entry) = self.entry_mut(place) else {
+            return false;
+        };
+        let waits = matches!(&entry.item, Some(Item::Row(row)) if waits_for_far_state(row));
+        if waits {
+            entry.hold = Hold::Until(until);
+        }
+        waits
+    }
+
     /// The far end's state in a row, now that it is known.
     pub(super) fn settle(&mut self, place: u64, state: State) {
         if let Some(row) = self.row_mut(place)
@@ -184,7 +197,7 @@ impl Queue {
 
 /// A row whose far state the answer will show: a SYN to an end of which nothing is known.
 pub(super) fn waits_for_far_state(row: &Row) -> bool {
-    row.fate == Fate::Seen
+    matches!(row.fate, Fate::Seen | Fate::Delivered(_))
         && row.from == Side::Client
         && matches!(&row.what, What::Segment(tcp) if tcp.syn)
         && row

@@ -54,6 +54,13 @@ pub(super) fn sent_again(after: i64, number: u64) -> String {
     )
 }
 
+pub(super) fn ignored(after: i64, number: u64) -> String {
+    format!(
+        "{} after packet {number}, which had arrived: nothing was sent in answer",
+        Span(after)
+    )
+}
+
 pub(super) fn no_answer(after: i64) -> String {
     format!(
         "no answer in {}: the host is down, or something on the way drops it",

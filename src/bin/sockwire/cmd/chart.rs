@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Which conversation
     #[arg(value_name = "CHART", value_enum)]
     chart: Which,
-    /// Plays the programs in a private network, and marks the call that each end is in; no root needed
+    /// Plays the programs, with one client, in a private network, and marks the call that each end is in; no root needed
     #[arg(long)]
     live: bool,
     /// Waits for Enter before each call

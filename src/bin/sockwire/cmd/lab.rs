@@ -1,6 +1,7 @@
 //! `sockwire lab`: a scenario played in a private network, its packets drawn as a ladder while they travel.
 
 mod mistake;
+mod patience;
 mod telling;
 
 use std::{
@@ -31,7 +32,7 @@ Examples:
   sockwire lab udp --ipv6 -w my.pcapng     datagrams over IPv6, kept in a file
   sockwire lab handshake --delay 50 --drop data:1
   sockwire lab mistake no-break            what a sockets course warns of
-  sockwire lab list                        what there is
+  sockwire lab list                        all scenarios and mistakes
 ";
 
 /// A private network of two hosts, and a scenario played in it; no root needed
@@ -178,12 +179,10 @@ fn list() -> Outcome {
     }
     writeln!(
         out,
-        "Mistakes that a sockets course warns of: sockwire lab mistake list"
+        "  with --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help\n"
     )?;
-    writeln!(
-        out,
-        "More: --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help"
-    )?;
+    mistake::list_into(&mut out)?;
+    writeln!(out, "Play one: sockwire lab mistake no-break")?;
     Ok(Exit::Done)
 }
 
@@ -215,7 +214,8 @@ fn play(scenario: &'static Scenario, args: &Args, global: &Global) -> Outcome {
         played = attempt(&plan, &ground, &mut telling, stop)?;
     }
     played.map_err(failed)?;
-    telling.close(!matches!(ground, Chosen::Smoltcp { .. }))?;
+    let linux = !matches!(ground, Chosen::Smoltcp { .. });
+    telling.close(linux, stop.asked())?;
     Ok(Exit::Done)
 }
 

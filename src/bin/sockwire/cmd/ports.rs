@@ -74,7 +74,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 
 /// The ports that a word means.
 fn numbers(word: &str, known: &[Known]) -> Result<Vec<u16>, Failure> {
-    if word.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
         let usage = || {
             Failure::new(
                 Exit::Usage,

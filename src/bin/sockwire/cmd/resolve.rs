@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::anyhow;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use sockwire::{
     call::{Family, Kind},
@@ -25,6 +26,7 @@ use sockwire::{
 use super::{
     Exit, Failure, Global, Outcome,
     output::{self, write_wrapped},
+    talk::LanguageWord,
 };
 
 const EXAMPLES: &str = "\
@@ -40,7 +42,7 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The name, or an address in numbers
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     name: String,
     /// A port, or a service's name
     #[arg(value_name = "SERVICE", default_value = "")]
@@ -60,9 +62,9 @@ pub(crate) struct Args {
     /// With the bytes of each socket address
     #[arg(short = 'x')]
     bytes: bool,
-    /// Shows the call on stderr, with its result and how long it took
-    #[arg(long)]
-    calls: bool,
+    /// Shows the call on stderr, with its result and how long it took, in the spelling of c (unless said), python or java
+    #[arg(long, value_name = "LANGUAGE", num_args = 0..=1, require_equals = true, default_missing_value = "c")]
+    calls: Option<LanguageWord>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -90,9 +92,11 @@ struct Known<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
-    let journal = Journal::new(args.calls, |told| {
+    refuse_impossible_port(&args.service)?;
+    let language = args.calls.map_or(Language::C, Language::from);
+    let journal = Journal::new(args.calls.is_some(), move |told| {
         if let Event::Called(called) = told.event {
-            output::talk(Language::C.line(&called));
+            output::talk(language.line(&called));
         }
     });
     let numeric = args.numeric > 0;
@@ -108,7 +112,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         canonical: true,
     };
     let found = lookup(&journal, Some(&args.name), &args.service, wanted).map_err(failure)?;
-    let is_number = args.name.parse::<IpAddr>().is_ok();
+    let is_number = is_number(&args.name);
     let families = [Family::Inet, Family::Inet6];
     let families = families
         .into_iter()
@@ -125,7 +129,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let addresses = addresses.filter(|address| !numeric && seen.insert(*address));
     let known = Known {
         args: &args,
-        source: source::of(&args.name),
+        source: source::of(&args.name, is_number),
         hosts: hosts.collect(),
         back: addresses.map(backwards).collect(),
         found,
@@ -139,6 +143,25 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     }
     output::print(&text)?;
     Ok(Exit::Done)
+}
+
+/// The GNU library would take a larger number without a word, and cut it to 16 bits.
+fn refuse_impossible_port(service: &str) -> Result<(), Failure> {
+    let is_number = !service.is_empty() && service.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && service.parse::<u16>().is_err() {
+        let error = anyhow!("no port {service}: they go from 0 to 65535");
+        return Err(Failure::new(Exit::Usage, error));
+    }
+    Ok(())
+}
+
+/// The library takes it without asking anybody, also in forms such as `fe80::1%lo` and `127.1`.
+fn is_number(name: &str) -> bool {
+    let wanted = Wanted {
+        numeric: true,
+        ..Wanted::default()
+    };
+    lookup(&Journal::default(), Some(name), "", wanted).is_ok()
 }
 
 /// What the address is called.

@@ -77,6 +77,7 @@ pub(super) fn run(args: &Args, options: Options, global: &Global) -> Outcome {
         last: String::new(),
         drawn: 0,
     };
+    global.talk("played with one client: then the server ends, and waits for no other");
     if args.step {
         global.talk("Enter: the next call");
     }

@@ -36,6 +36,8 @@ Examples:
 const FEW: u32 = 3;
 /// Nanoseconds of waiting that are announced.
 const LONG: i64 = 5 * SECOND;
+/// The share of lost frames from which on it may take long.
+const MUCH: f64 = 0.2;
 
 /// The same exchange over a stream socket, datagram sockets and raw packets, side by side, in a private lab; no root needed
 ///
@@ -68,6 +70,13 @@ pub(crate) struct Args {
     #[arg(long)]
     no_ladder: bool,
     /// One JSON object for each kind, on a line of its own
+    ///
+    /// Its keys: schema, kind, payload, count, calls (client and server, each by name), timeouts (calls that returned for
+    /// their time limit), packets and lost and sent_again (client and server), bytes_on_wire (from the Ethernet header on),
+    /// bytes_received (by both programs), overhead_percent, handshake_ms, round_trip_ms (min, median, max), total_ms,
+    /// messages and answers (sent, arrived, in_order, again), repaired_by, burst (bytes of its sends, packets, bytes of its
+    /// receives), boundaries_kept, by_hand (sent, heard), ended (why it ended early), and what was asked for: delay_ms,
+    /// loss_percent, drops, seed, ip_version. What there was not is null.
     #[arg(long, conflicts_with_all = ["markdown", "ladder"])]
     json: bool,
     /// The table in Markdown
@@ -135,12 +144,23 @@ fn ways(first: Way) -> [Way; 3] {
     [first, Way::Administrator, Way::Administrator]
 }
 
-/// Says how long it takes, where that is long: one round trip a message.
+/// Says how long it takes, where that is long: one round trip a message, and time-outs for what is lost.
 fn announce(kind: Kind, args: &Args, link: &Link, global: &Global) {
     let turns = link.delay.saturating_mul(2 * i64::from(args.count));
+    let name = kind.name();
     if turns >= LONG {
-        let (name, seconds) = (kind.name(), turns / SECOND);
+        let seconds = turns / SECOND;
         global.talk(format_args!("{name}: {seconds} s and more (Ctrl-C ends)"));
+    } else if link.loss >= MUCH {
+        let seconds = compare::limit(exchange(args), link).as_secs();
+        global.talk(format_args!("{name}: {seconds} s at most (Ctrl-C ends)"));
+    }
+}
+
+const fn exchange(args: &Args) -> Exchange {
+    Exchange {
+        payload: args.payload,
+        count: args.count,
     }
 }
 
@@ -160,10 +180,7 @@ fn play(
     mut drawing: Option<Drawing>,
     recording: &mut Recording,
 ) -> Result<(Figures, Option<Vec<String>>), Failure> {
-    let exchange = Exchange {
-        payload: args.payload,
-        count: args.count,
-    };
+    let exchange = exchange(args);
     let mut told = Ok(());
     let played = compare::play(kind, exchange, link, addresses(args), way, &mut |event| {
         if let Event::Sent(transit) = event {
@@ -218,10 +235,11 @@ fn report(
         &mut text,
         0,
         &format!(
-            "{} short messages at once, then {} of {} bytes{}, each answered",
+            "{} short messages at once, then {} of {} byte{}{}, each answered",
             compare::BURST.len(),
             args.count,
             args.payload,
+            if args.payload > 1 { "s" } else { "" },
             if args.count > 1 { " one by one" } else { "" }
         ),
     );

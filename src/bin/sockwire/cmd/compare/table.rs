@@ -17,7 +17,7 @@ type Row = (&'static str, fn(&Figures) -> String);
 
 const ROWS: &[Row] = &[
     ("calls, client", |f| match f.by_hand {
-        Some(by_hand) => format!("{} out, {} in", by_hand.sent, by_hand.heard),
+        Some(by_hand) => format!("{} sends, {} reads", by_hand.sent, by_hand.heard),
         None => total(&f.calls.client).to_string(),
     }),
     ("calls, server", |f| total(&f.calls.server).to_string()),
@@ -36,14 +36,18 @@ const ROWS: &[Row] = &[
         Some(ms) => format!("{ms:.2} ms"),
         None => "none".to_owned(),
     }),
-    ("round trip, min", |f| time(f.round_trip_ms.map(|t| t.min))),
-    ("  median", |f| time(f.round_trip_ms.map(|t| t.median))),
-    ("  max", |f| time(f.round_trip_ms.map(|t| t.max))),
+    ("round trip, median", |f| {
+        time(f.round_trip_ms.map(|t| t.median))
+    }),
+    ("round trip, range", |f| match f.round_trip_ms {
+        Some(t) => format!("{:.2} to {:.2} ms", t.min, t.max),
+        None => "none".to_owned(),
+    }),
     ("total time", |f| time(f.total_ms)),
     ("messages arrived", |f| arrived(&f.messages)),
     ("answers arrived", |f| arrived(&f.answers)),
     ("order", |f| order(&f.messages, &f.answers)),
-    ("lost on the wire", |f| {
+    ("packets lost", |f| {
         f.lost.client.saturating_add(f.lost.server).to_string()
     }),
     ("sent again", again),
@@ -51,14 +55,14 @@ const ROWS: &[Row] = &[
         1 => "1 packet".to_owned(),
         packets => format!("{packets} packets"),
     }),
-    ("  are received as", |f| match &f.burst.receives[..] {
+    ("  received as", |f| match &f.burst.receives[..] {
         [] => "nothing".to_owned(),
         receives => {
             let sizes: Vec<_> = receives.iter().map(ToString::to_string).collect();
             format!("{} bytes", sizes.join(", "))
         }
     }),
-    ("  boundaries", |f| match f.boundaries_kept {
+    ("  their boundaries", |f| match f.boundaries_kept {
         Some(true) => "kept".to_owned(),
         Some(false) => "not kept".to_owned(),
         None => "not seen".to_owned(),
@@ -167,7 +171,8 @@ fn order(messages: &Course, answers: &Course) -> String {
 fn again(figures: &Figures) -> String {
     let again = &figures.sent_again;
     match figures.repaired_by {
-        Repair::Nobody => "0, by nobody".to_owned(),
+        Repair::Nobody => "0 (nobody does)".to_owned(),
+        _ if again.client + again.server == 0 => "0".to_owned(),
         Repair::Kernel => format!("{}, by the kernels", again.client + again.server),
         Repair::Program if again.server == 0 => format!("{}, by the program", again.client),
         Repair::Program => format!(

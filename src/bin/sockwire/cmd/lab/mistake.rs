@@ -63,12 +63,18 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
 
 fn list() -> Outcome {
     let mut out = io::stdout().lock();
+    list_into(&mut out)?;
+    writeln!(out, "Play one: sockwire lab mistake {}", names()[0])?;
+    Ok(Exit::Done)
+}
+
+/// All mistakes, one a line.
+pub(super) fn list_into(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Mistakes, each played wrong and then right:")?;
     for mistake in mistake::ALL {
         writeln!(out, "  {:<14} {}", mistake.name, mistake.title)?;
     }
-    writeln!(out, "Play one: sockwire lab mistake {}", names()[0])?;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
@@ -112,10 +118,11 @@ fn play(mistake: &Mistake, args: &Args, global: &Global) -> Outcome {
     page.paragraph("rule: ", mistake.rule)?;
     let kept = recording.finish()?;
     let kept = kept.map_or_else(String::new, |name| {
-        format!("kept: {name}    sockwire read -v {name}    ")
+        format!("kept: {name}\nnext: sockwire read -v {name}    ")
     });
+    let next = if kept.is_empty() { "next: " } else { "" };
     page.line(&format!(
-        "{kept}next: sockwire lab mistake {}",
+        "{kept}{next}sockwire lab mistake {}",
         mistake.next
     ))?;
     Ok(Exit::Done)

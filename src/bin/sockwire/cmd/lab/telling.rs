@@ -6,13 +6,13 @@ use std::{
 };
 
 use sockwire::{
-    lab::{Event, Host, Plan},
+    lab::{Event, Host, Plan, scenario::Call},
     text::write_wrapped,
     time::{MILLISECOND, Time},
     track::story::Summary,
 };
 
-use super::{Args, Recording};
+use super::{Args, Recording, patience};
 use crate::cmd::{Failure, Global, drawing::Drawing, output};
 
 /// Turns events into the ladder, the recording and the closing lines.
@@ -21,7 +21,7 @@ pub(super) struct Telling {
     recording: Recording,
     calls: bool,
     absolute: bool,
-    remark: &'static str,
+    remarks: Vec<String>,
     next: &'static str,
     failed_calls: Vec<String>,
     has_begun: bool,
@@ -39,7 +39,7 @@ impl Telling {
             recording,
             calls: args.calls,
             absolute: args.absolute,
-            remark: plan.scenario.remark,
+            remarks: remarks(plan),
             next: plan.scenario.next,
             failed_calls: Vec::new(),
             has_begun: false,
@@ -87,8 +87,8 @@ impl Telling {
         self.recording.event(event)
     }
 
-    /// What is left of the ladder, and the closing lines.
-    pub(super) fn close(mut self, linux: bool) -> Result<(), Failure> {
+    /// What is left of the ladder, and the closing lines. The remarks are about a whole play, not one that was `stopped`.
+    pub(super) fn close(mut self, linux: bool, stopped: bool) -> Result<(), Failure> {
         self.drawing.finish(&mut io::stdout().lock())?;
         let summaries = self.drawing.summaries();
         let totals = self.totals(&summaries, linux);
@@ -102,15 +102,15 @@ impl Telling {
             opening(summary, self.absolute, &mut out)?;
         }
         writeln!(out, "{totals}")?;
-        if !self.remark.is_empty() {
-            let mut remark = String::new();
-            write_wrapped(&mut remark, 0, output::columns().clamp(60, 80), self.remark);
-            writeln!(out, "{}", remark.trim_end())?;
+        for remark in self.remarks.iter().filter(|_| !stopped) {
+            let mut text = String::new();
+            write_wrapped(&mut text, 0, output::columns().clamp(60, 80), remark);
+            writeln!(out, "{}", text.trim_end())?;
         }
         match kept {
             Some(name) => writeln!(
                 out,
-                "kept: {name}    next: sockwire read -v {name}    sockwire lab {}",
+                "kept: {name}\nnext: sockwire read -v {name}    sockwire lab {}",
                 self.next
             )?,
             None => writeln!(
@@ -147,6 +147,15 @@ impl Telling {
         };
         format!("{packets} {noun}, {bytes}, {lost}{time_wait}")
     }
+}
+
+/// What else there is to know; of a connect that gives up early, how long this machine's would go on.
+fn remarks(plan: &Plan) -> Vec<String> {
+    let mut calls = plan.scenario.client.iter();
+    let gives_up = calls.any(|call| matches!(call, Call::ConnectWithin(..)));
+    let patience = gives_up.then(patience::sentence).flatten();
+    let own = Some(plan.scenario.remark.to_owned()).filter(|own| !own.is_empty());
+    own.into_iter().chain(patience).collect()
 }
 
 /// How long the handshake took, and what the numbers count from.
