@@ -31,13 +31,18 @@ pub(super) struct Lines {
 impl Lines {
     /// Lines for standard output. With `print` they are written to stderr here, and received bytes are for it.
     pub(super) fn put(&self, told: &Told) -> Vec<u8> {
-        let (printed, says_all) = match &told.event {
+        let printed = match &told.event {
             Event::Heard { bytes, cut, .. } if self.print => {
-                (printed(bytes, self.ascii), !bytes.is_empty() && !cut)
+                let printed = printed(bytes, self.ascii);
+                // Only what the bytes do not show is told besides.
+                if !bytes.is_empty() && !cut {
+                    return printed;
+                }
+                printed
             }
-            _ => (Vec::new(), false),
+            _ => Vec::new(),
         };
-        let Some(mut line) = self.line(told).filter(|_| !says_all) else {
+        let Some(mut line) = self.line(told) else {
             return printed;
         };
         if self.ascii {
