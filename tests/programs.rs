@@ -1,79 +1,23 @@
 //! The programs of an introductory course, in Python, and ncat, socat and nc, against `serve` and `connect`, in both roles.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod beside;
 mod lan;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use beside::{Running, fed};
 use lan::{Temporary, in_own_network, testing};
 
-/// A program that runs beside the test; it is ended with the test.
-struct Running {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    err: ChildStderr,
-}
-
-impl Running {
-    fn start(command: Command) -> Self {
-        Self::fed(command, "")
-    }
-
-    /// With this on its standard input, which then ends.
-    fn fed(mut command: Command, input: &str) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A program that reads nothing may have ended already.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let err = child.stderr.take().unwrap();
-        Self { child, out, err }
-    }
-
-    /// Starts a server and waits for the line that says that it is ready.
-    fn server(command: Command) -> Self {
-        let mut server = Self::start(command);
-        let mut line = String::new();
-        server.out.read_line(&mut line).unwrap();
-        if line.is_empty() {
-            server.err.read_to_string(&mut line).unwrap();
-            panic!("no server: {line}");
-        }
-        server
-    }
-
-    /// All that it writes from now on; it has ended then.
-    fn rest(mut self) -> String {
-        self.wait();
-        let mut text = String::new();
-        self.out.read_to_string(&mut text).unwrap();
-        text
-    }
-
-    fn wait(&mut self) {
-        let limit = Instant::now() + Duration::from_secs(30);
-        while self.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < limit, "it does not end");
-            thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A server that says when it is ready.
+fn ready(command: Command) -> Running {
+    Running::start(command, "")
 }
 
 fn python(program: &str, words: &[&str]) -> Command {
@@ -90,18 +34,10 @@ fn sockwire(words: &str) -> Command {
 }
 
 /// Runs a client with `input` and gives back what it wrote.
-fn answer(mut command: Command, input: &str) -> String {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A client that takes nothing has ended already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
+fn answer(command: Command, input: &str) -> String {
+    let output = fed(command, input.as_bytes());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
+    assert!(output.status.success(), "{said}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -120,14 +56,14 @@ fn our_client_talks_to_the_servers_of_each_style() {
             return;
         }
         for program in ["sequential_server.py", "fork_server.py", "thread_server.py"] {
-            let server = Running::server(python(program, &["127.0.0.1", "5000", "2"]));
+            let server = ready(python(program, &["127.0.0.1", "5000", "2"]));
             for text in ["hello\nagain\n", "second\n"] {
                 let heard = answer(sockwire("connect 5000"), text);
                 assert_eq!(heard, text.to_uppercase(), "{program}");
             }
             drop(server);
         }
-        let _server = Running::server(python("sequential_server.py", &["::1", "5001", "1"]));
+        let _server = ready(python("sequential_server.py", &["::1", "5001", "1"]));
         assert_eq!(answer(sockwire("connect ::1 5001"), "six\n"), "SIX\n");
     });
 }
@@ -141,7 +77,7 @@ fn the_clients_talk_to_our_servers_of_each_style() {
         for (port, style) in (5000..).zip(["sequential", "fork", "thread", "poll"]) {
             let port = port.to_string();
             let words = format!("serve {port} --echo --style {style}");
-            let server = Running::server(sockwire(&words));
+            let server = ready(sockwire(&words));
             let text = "one\ntwo\n".repeat(1000);
             let heard = answer(python("line_client.py", &["127.0.0.1", &port]), &text);
             assert_eq!(heard, text, "{style}");
@@ -162,32 +98,31 @@ fn the_determined_sender_and_the_patient_receiver_agree_in_both_roles() {
         let bytes: Vec<u8> = (0..3_000_001_u32).map(|n| (n % 251) as u8).collect();
         fs::write(&file.0, &bytes).unwrap();
 
-        let receiver = Running::server(sockwire("serve 4000 --receive --once"));
+        let receiver = ready(sockwire("serve 4000 --receive --once"));
         let sender = python("determined_sender.py", &["127.0.0.1", "4000", file.path()]);
         assert_eq!(answer(sender, ""), "counted 3000001 at attempt 1\n");
-        let told = receiver.rest();
+        let told = receiver.end().0;
         assert!(
             told.contains("3000001") || told.contains("3,000,001"),
             "{told}"
         );
 
-        let receiver = Running::server(python("patient_receiver.py", &["127.0.0.1", "4001", "1"]));
+        let receiver = ready(python("patient_receiver.py", &["127.0.0.1", "4001", "1"]));
         let words = format!(
             "connect tcp --determined --file {} 127.0.0.1 4001",
             file.path()
         );
         answer(sockwire(&words), "");
-        assert!(receiver.rest().starts_with("3000001 "));
+        assert!(receiver.end().0.starts_with("3000001 "));
 
         // The receiver of the book forgets the last block: the sender must not believe it, and not the other way round.
-        let receiver =
-            Running::server(python("forgetful_receiver.py", &["127.0.0.1", "4002", "2"]));
+        let receiver = ready(python("forgetful_receiver.py", &["127.0.0.1", "4002", "2"]));
         let words = format!(
             "connect tcp --determined --file {} 127.0.0.1 4002",
             file.path()
         );
         answer(sockwire(&words), "");
-        let told = receiver.rest();
+        let told = receiver.end().0;
         assert_eq!(told.lines().count(), 3, "{told}");
         assert!(told.ends_with("answered 3000001\n"), "{told}");
     });
@@ -199,13 +134,13 @@ fn datagrams_go_both_ways() {
         if !has_python() {
             return;
         }
-        let _server = Running::server(python("udp_server.py", &["127.0.0.1", "5000", "2"]));
+        let _server = ready(python("udp_server.py", &["127.0.0.1", "5000", "2"]));
         let heard = answer(
             sockwire("connect -u 127.0.0.1 5000 --send ping --wait 0.5"),
             "",
         );
         assert_eq!(heard, "PING");
-        let _ours = Running::server(sockwire("serve udp 5005 --echo"));
+        let _ours = ready(sockwire("serve udp 5005 --echo"));
         let words = ["127.0.0.1", "5005", "one", "two"];
         assert_eq!(answer(python("udp_client.py", &words), ""), "one\ntwo\n");
     });
@@ -220,24 +155,24 @@ fn unix_sockets_of_both_kinds_work_in_both_roles() {
         Temporary::new("stream").path().to_owned(),
         "@sockwire-programs".to_owned(),
     ] {
-        let server = Running::server(python("unix_server.py", &[&path, "1"]));
+        let server = ready(python("unix_server.py", &[&path, "1"]));
         let heard = answer(sockwire(&format!("connect -U {path}")), "hello\n");
         assert_eq!(heard, "HELLO\n");
-        assert_eq!(server.rest(), "");
+        assert_eq!(server.end().0, "");
         let _ = fs::remove_file(&path);
-        let _ours = Running::server(sockwire(&format!("serve -U {path} --echo")));
+        let _ours = ready(sockwire(&format!("serve -U {path} --echo")));
         assert_eq!(
             answer(python("unix_client.py", &[&path]), "hello\n"),
             "hello\n"
         );
     }
     let (there, own) = (Temporary::new("there"), Temporary::new("own"));
-    let server = Running::server(python("unix_datagrams.py", &["serve", there.path(), "1"]));
+    let server = ready(python("unix_datagrams.py", &["serve", there.path(), "1"]));
     let words = format!("connect -U -u {} --send ping --wait 0.5", there.path());
     assert_eq!(answer(sockwire(&words), ""), "PING");
-    assert_eq!(server.rest(), "");
+    assert_eq!(server.end().0, "");
     fs::remove_file(&there.0).unwrap();
-    let _ours = Running::server(sockwire(&format!("serve -U -u {} --echo", there.path())));
+    let _ours = ready(sockwire(&format!("serve -U -u {} --echo", there.path())));
     let words = ["ask", there.path(), own.path(), "one", "two"];
     assert_eq!(
         answer(python("unix_datagrams.py", &words), ""),
@@ -251,11 +186,11 @@ fn the_web_by_hand_works_in_both_roles() {
         if !has_python() {
             return;
         }
-        let _ours = Running::server(sockwire("serve http 8080 --bind 127.0.0.1"));
+        let _ours = ready(sockwire("serve http 8080 --bind 127.0.0.1"));
         let heard = answer(python("http_get.py", &["127.0.0.1", "8080", "/ip"]), "");
         assert!(heard.starts_with("HTTP/1.1 200 OK\n"), "{heard}");
         assert!(heard.contains("\"127.0.0.1\""), "{heard}");
-        let _theirs = Running::server(python("http_server.py", &["127.0.0.1", "8081"]));
+        let _theirs = ready(python("http_server.py", &["127.0.0.1", "8081"]));
         let heard = answer(sockwire("connect http http://127.0.0.1:8081/a/b"), "");
         assert!(heard.ends_with("GET /a/b\n"), "{heard}");
     });
@@ -267,13 +202,13 @@ fn our_client_chats_with_theirs_and_echoes_come_back() {
         if !has_python() {
             return;
         }
-        let _echo = Running::server(python("echo_server.py", &[]));
+        let _echo = ready(python("echo_server.py", &[]));
         let text = "a line\n".repeat(20_000);
         assert!(answer(sockwire("connect 5005"), &text) == text);
-        let mut chat = Running::server(python("chat_server.py", &["127.0.0.1", "5000"]));
+        let mut chat = ready(python("chat_server.py", &["127.0.0.1", "5000"]));
         let mut line = String::new();
-        let theirs = Running::server(python("chat_client.py", &["127.0.0.1", "5000"]));
-        chat.out.read_line(&mut line).unwrap();
+        let theirs = ready(python("chat_client.py", &["127.0.0.1", "5000"]));
+        chat.stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "1 here\n");
         let mut ours = sockwire("connect 127.0.0.1 5000")
             .stdin(Stdio::piped())
@@ -287,7 +222,7 @@ fn our_client_chats_with_theirs_and_echoes_come_back() {
         line.clear();
         out.read_line(&mut line).unwrap();
         assert_eq!(line, "heard good morning\n");
-        assert_eq!(theirs.rest(), "good morning\n");
+        assert_eq!(theirs.end().0, "good morning\n");
         drop(words);
         assert!(ours.wait().unwrap().success());
     });
@@ -395,7 +330,7 @@ fn netcats_serve_our_client() {
             let Some(command) = peer(&named(server)) else {
                 continue;
             };
-            let running = Running::start(command);
+            let running = Running::fed(command, "");
             until_bound(bound.0, &bound.1);
             let client = format!("connect {} --send ping --wait 2", named(client));
             assert_eq!(answer(sockwire(&client), ""), "ping", "{server}");
@@ -426,7 +361,7 @@ fn netcats_serve_our_client() {
             let client = format!("connect {} --send ping\\n --wait 2", named(client));
             assert_eq!(answer(sockwire(&client), ""), "pong\n", "{server}");
             let mut line = String::new();
-            running.out.read_line(&mut line).unwrap();
+            running.stdout.read_line(&mut line).unwrap();
             assert_eq!(line, "ping\n", "{server}");
             drop(running);
             let _ = [stream, datagram].map(fs::remove_file);
@@ -445,7 +380,7 @@ fn netcats_are_clients_of_our_server() {
             format!("-U {stream}"),
             format!("-uU {datagram}"),
         ]
-        .map(|words| Running::server(sockwire(&format!("serve --echo {words}"))));
+        .map(|words| ready(sockwire(&format!("serve --echo {words}"))));
         for client in [
             "ncat 127.0.0.1 5000",
             "ncat -6 ::1 5000",
@@ -481,17 +416,14 @@ fn netcats_are_clients_of_our_server() {
 #[test]
 fn a_line_from_a_netcat_is_printed_as_it_is() {
     in_own_network(|| {
-        let server = Running::start(sockwire("serve 5000 --print --once"));
+        let server = Running::spawn(sockwire("serve 5000 --print --once"));
         until_bound("tcp6", &[":1388", " 0A "]);
         let Some(client) = peer("ncat --send-only 127.0.0.1 5000") else {
             return;
         };
         let bytes = "line\n".repeat(100_000);
         assert_eq!(answer(client, &bytes), "");
-        let mut printed = String::new();
-        let mut server = server;
-        server.out.read_to_string(&mut printed).unwrap();
-        server.wait();
+        let printed = server.end().0;
         assert!(printed == bytes, "{} bytes", printed.len());
     });
 }

@@ -38,8 +38,9 @@ pub(crate) fn sockwire(words: &str) -> Command {
     command
 }
 
-/// Runs a program of [`limited`] with `input`, which then ends.
+/// Runs a program with `input`, which then ends.
 pub(crate) fn fed(mut command: Command, input: &[u8]) -> Output {
+    piped(&mut command);
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     thread::scope(|scope| {
@@ -76,6 +77,19 @@ impl Running {
             seen: String::new(),
             _guard: guard,
         }
+    }
+
+    /// Starts it with this on its standard input, which then ends.
+    pub(crate) fn fed(command: Command, input: &str) -> Self {
+        let mut running = Self::spawn(command);
+        // A program that reads nothing may have ended already.
+        let _ = running
+            .child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes());
+        running
     }
 
     /// Starts it, and waits for a line with `first` in it.
