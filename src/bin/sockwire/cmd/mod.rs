@@ -125,6 +125,8 @@ Examples:
   sudo sockwire -i lo port 5000      packets, one line each (means: sockwire capture)
   sockwire trace.pcapng tcp          packets of a file (means: sockwire read)
   sockwire -nr trace.pcapng tcp      the same, with tcpdump's letters
+  sockwire serve 5000                a server; with: sockwire connect 5000
+  sockwire connect 5000 --lab        a client's calls beside its packets; no root
   sockwire doctor                    what this machine allows";
 
 #[derive(Parser)]
@@ -231,10 +233,10 @@ enum Command {
     Traceroute(traceroute::Args),
     Replay(replay::Args),
     Respond(respond::Args),
-    Connect(connect::Args),
     Echo(echo::Args),
     #[command(visible_alias = "listen")]
     Serve(serve::Args),
+    Connect(connect::Args),
     Compare(compare::Args),
     Lab(lab::Args),
     Chart(chart::Args),
@@ -270,9 +272,9 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Traceroute(args)) => traceroute::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
-        Some(Command::Connect(args)) => connect::run(args, global),
         Some(Command::Echo(args)) => echo::run(args, global),
         Some(Command::Serve(args)) => serve::run(args, global),
+        Some(Command::Connect(args)) => connect::run(args, global),
         Some(Command::Compare(args)) => compare::run(args, global),
         Some(Command::Lab(args)) => lab::run(args, global),
         Some(Command::Chart(args)) => chart::run(args, global),
