@@ -24,7 +24,7 @@ Start here (no root, nothing to set up):
   sockwire lab handshake     a TCP handshake, one line of data, the close
   sockwire lab               all scenarios: refused, lost-syn, udp, half-close
   sockwire connect 5000 --lab --send hello
-                             a client and a server, their calls beside the packets
+                             a client and a server: calls beside packets
   sockwire read FILE         packets of a capture file (.pcap .pcapng .gz .zst)
   sockwire watch -r FILE     its connections, each as a ladder
 Your own programs, live:
