@@ -136,11 +136,7 @@ impl Plain {
             }
             let family = connected.peer.family();
             let text = telling::broken(&peer.to_string(), family, self.dial.kind, *doing, error);
-            if was_refused {
-                return Err(Failure::new(Exit::NoSuch, anyhow!(text)));
-            }
-            output::talk(format_args!("sockwire: {text}"));
-            return Ok(Exit::Done);
+            return Err(Failure::new(Exit::NoSuch, anyhow!(text)));
         }
     }
 
