@@ -307,14 +307,14 @@ fn what_cannot_be_reached_is_explained() {
             assert_eq!(output.status.code(), Some(4), "{words}: {}", said(&output));
             assert!(said(&output).contains(says), "{words}: {}", said(&output));
         }
-        // Of a connection that broke, nobody knows what arrived.
+        // A connection that is broken was one: that is no failure to connect.
         let (port, _) = server(|stream, _| {
             let mut byte = [0];
             (&stream).read_exact(&mut byte).unwrap();
             // The second byte stays unread, and closing says so with RST.
         });
         let output = connect(&format!("--send ab 127.0.0.1 {port}"), b"");
-        assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+        printed(&output);
         assert!(said(&output).contains("sent RST"), "{}", said(&output));
     });
 }

@@ -49,7 +49,7 @@ The end: when the input ends, shutdown(SHUT_WR) tells the other side so (FIN), a
 ends too, or until --wait. When the other side ends first, that is the end, but messages and files go out whole. A line that \
 is only Ctrl-X closes at once; in input with zero bytes, which nobody types, it is data like any other.
 
-Exit codes: 0 done; 1 --determined: the counts never agreed; 2 usage; 3 not permitted; 4 no such name, refused, timed out, broken; \
+Exit codes: 0 done; 1 --determined: the counts never agreed; 2 usage; 3 not permitted; 4 no such name, refused, timed out; \
 5 http and ws: a damaged answer. What a web server answers, 404 too, is shown, and is no failure.";
 
 /// A group of options.

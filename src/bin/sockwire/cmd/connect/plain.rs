@@ -136,7 +136,11 @@ impl Plain {
             }
             let family = connected.peer.family();
             let text = telling::broken(&peer.to_string(), family, self.dial.kind, *doing, error);
-            return Err(Failure::new(Exit::NoSuch, anyhow!(text)));
+            if was_refused {
+                return Err(Failure::new(Exit::NoSuch, anyhow!(text)));
+            }
+            output::talk(format_args!("sockwire: {text}"));
+            return Ok(Exit::Done);
         }
     }
 
