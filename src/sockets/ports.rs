@@ -1,6 +1,8 @@
 //! Port numbers: IANA's ranges, this kernel's own, and what the well-known ones are for.
 
-use std::{fs, ops::RangeInclusive};
+use std::ops::RangeInclusive;
+
+use crate::sys::machine::ipv4_setting;
 
 /// One of IANA's ranges (RFC 6335 section 6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +67,12 @@ pub struct Kernel {
 impl Kernel {
     /// Asks the kernel.
     pub fn look() -> Self {
-        let read = |name| fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok();
         Self {
-            local: read("ip_local_port_range").and_then(|text| pair(&text)),
-            unprivileged: read("ip_unprivileged_port_start")
-                .and_then(|text| text.trim().parse().ok()),
-            reserved: read("ip_local_reserved_ports").map_or_else(Vec::new, |text| list(&text)),
+            local: ipv4_setting("ip_local_port_range").and_then(|text| pair(&text)),
+            unprivileged: ipv4_setting("ip_unprivileged_port_start")
+                .and_then(|text| text.parse().ok()),
+            reserved: ipv4_setting("ip_local_reserved_ports")
+                .map_or_else(Vec::new, |text| list(&text)),
         }
     }
 

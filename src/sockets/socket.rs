@@ -317,7 +317,7 @@ pub fn poll(
     for socket in sockets {
         waiting.push(PollFd::new(socket.open()?.as_fd(), PollFlags::POLLIN));
     }
-    poll_fds(journal, &mut waiting, timeout, &|| false)?;
+    poll_fds(journal, &mut waiting, timeout)?;
     let waiting = waiting.iter().enumerate();
     Ok(waiting
         .filter(|(_, fd)| is_ready(fd))
@@ -327,18 +327,13 @@ pub fn poll(
 
 /// `poll(2)` for descriptors of any sort, the terminal among them, and for writing too; they have the answer.
 ///
-/// A signal that comes just before the call does not interrupt it, so it is looked once a second whether the program is to
-/// be `stopped`.
-///
 /// # Errors
 /// Those of the call; `EINTR` when a signal came first.
 pub fn poll_fds(
     journal: &Journal,
     waiting: &mut [PollFd<'_>],
     timeout: Option<u32>,
-    stopped: &dyn Fn() -> bool,
 ) -> io::Result<()> {
-    const SLICE: u32 = 1000;
     let number = |fd: &PollFd<'_>| fd.as_fd().as_raw_fd();
     let fds: Vec<RawFd> = if journal.hears_calls() {
         waiting.iter().map(number).collect()
@@ -346,19 +341,9 @@ pub fn poll_fds(
         Vec::new()
     };
     let make = || {
-        let mut left = timeout;
-        loop {
-            let slice = left.map_or(SLICE, |left| left.min(SLICE));
-            let limit = PollTimeout::try_from(slice).map_err(|_| Errno::EINVAL)?;
-            let found = nix::poll::poll(waiting, limit)?;
-            left = left.map(|left| left - slice);
-            if found > 0 || left == Some(0) {
-                return Ok(waiting);
-            }
-            if stopped() {
-                return Err(Errno::EINTR.into());
-            }
-        }
+        let limit = timeout.map_or(Ok(PollTimeout::NONE), PollTimeout::try_from);
+        nix::poll::poll(waiting, limit.map_err(|_| Errno::EINVAL)?)?;
+        Ok(waiting)
     };
     let answered = |waiting: &&mut [PollFd<'_>]| {
         let ready = waiting.iter().filter(|fd| is_ready(fd));
@@ -368,7 +353,8 @@ pub fn poll_fds(
     told.map(drop)
 }
 
-fn is_ready(fd: &PollFd<'_>) -> bool {
+/// What `poll` says of a descriptor: it can be used without waiting, or has failed.
+pub(super) fn is_ready(fd: &PollFd<'_>) -> bool {
     fd.any().unwrap_or(true)
 }
 

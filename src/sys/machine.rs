@@ -58,6 +58,13 @@ pub fn has(capability: Capability) -> bool {
     caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
+/// A setting of this network namespace under `/proc/sys/net/ipv4` (ip-sysctl), without the line's end; nothing where the
+/// kernel has none of that name.
+pub fn ipv4_setting(name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
+    Some(text.trim_end().to_owned())
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

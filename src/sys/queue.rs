@@ -1,6 +1,7 @@
-//! The accept queue of a listening TCP socket: connections whose handshake the kernel has completed, and nobody has accepted.
+//! The accept queue of a listening TCP socket: connections whose handshake the kernel has completed, and nobody has accepted;
+//! and what the kernel ignores when it is full.
 
-use std::{io, os::fd::AsFd};
+use std::{fs, io, os::fd::AsFd};
 
 use super::option;
 
@@ -33,6 +34,39 @@ impl Queue {
     }
 }
 
+/// What the kernel has ignored since a network began, as `/proc/net/netstat` counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ignored {
+    /// `ListenOverflows`: since an accept queue was full.
+    pub overflows: u64,
+    /// `ListenDrops`: for any reason; these include the overflows.
+    pub drops: u64,
+}
+
+impl Ignored {
+    /// Of this thread's network namespace (`/proc/net` is that of the process's first thread); nothing where the kernel
+    /// does not say.
+    pub fn look() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/thread-self/net/netstat").ok()?)
+    }
+
+    /// Names stand in one line and numbers in the next, both behind `TcpExt:`.
+    fn parse(netstat: &str) -> Option<Self> {
+        let mut lines = netstat
+            .lines()
+            .filter_map(|line| line.strip_prefix("TcpExt:"));
+        let (names, numbers) = (lines.next()?, lines.next()?);
+        let number = |wanted| {
+            let mut both = names.split_whitespace().zip(numbers.split_whitespace());
+            both.find(|(name, _)| *name == wanted)?.1.parse().ok()
+        };
+        Some(Self {
+            overflows: number("ListenOverflows")?,
+            drops: number("ListenDrops")?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -57,5 +91,23 @@ mod tests {
         let _two = TcpStream::connect(address).unwrap();
         let full = Queue::of(&listener).unwrap();
         assert_eq!((full.waiting, full.is_full()), (2, true));
+    }
+    #[test]
+    fn counters_are_found_by_their_names() {
+        let netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPHPHits\n\
+                       TcpExt: 0 3 4 17\nIpExt: InNoRoutes\nIpExt: 0\n";
+        let expected = Ignored {
+            overflows: 3,
+            drops: 4,
+        };
+        assert_eq!(Ignored::parse(netstat), Some(expected));
+        for other in [
+            "",
+            "TcpExt: ListenOverflows\n",
+            "TcpExt: A\nTcpExt: 1\n",
+            "TcpExt: ListenOverflows ListenDrops\nTcpExt: 1",
+        ] {
+            assert_eq!(Ignored::parse(other), None, "{other}");
+        }
     }
 }

@@ -6,10 +6,13 @@
 use std::{
     io,
     sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    time::Duration,
 };
 
 use nix::{
+    poll::ppoll,
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction},
+    sys::time::TimeSpec,
     unistd::Pid,
 };
 
@@ -79,6 +82,12 @@ impl Stop {
 /// already is no error.
 pub fn ask(process: u32) {
     let _ = kill(Pid::from_raw(process.cast_signed()), ASK);
+}
+
+/// Waits, unless a signal comes.
+pub fn pause(time: Duration) {
+    // An interruption is what ends it early.
+    let _ = ppoll(&mut [], Some(TimeSpec::from_duration(time)), None);
 }
 
 /// A thread whose blocking calls can be ended from another one.

@@ -12,6 +12,7 @@ use crate::{
     call::{Call, Choice},
     lab::{scenario::Host, wire::What},
     sockets::Socket,
+    sys::queue::Ignored,
     time::SECOND,
 };
 
@@ -94,10 +95,10 @@ pub(super) static FULL_QUEUE: Mistake = Mistake {
         title: "listen(1), no accept, three clients",
         client: three_clients,
         server: |stage| {
-            let before = Drops::read()?;
+            let before = ignored();
             let listener = stage.listen(&stage.server(), 1)?;
             stage.wait();
-            let after = before.until_more()?;
+            let after = ignored_more(before);
             stage.note(format!(
                 "/proc/net/netstat: ListenOverflows {} to {}, ListenDrops {} to {}",
                 before.overflows, after.overflows, before.drops, after.drops
@@ -296,45 +297,20 @@ fn time_waits(table: &str) -> usize {
     states.filter(|state| *state == "06").count()
 }
 
-/// What the kernel of this network has ignored because a queue was full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Drops {
-    overflows: u64,
-    drops: u64,
+/// What the kernel of this network has ignored.
+fn ignored() -> Ignored {
+    Ignored::look().unwrap_or_default()
 }
 
-impl Drops {
-    /// Of this thread's network; `/proc/net` is that of the process's first thread.
-    fn read() -> io::Result<Self> {
-        let text = fs::read_to_string("/proc/thread-self/net/netstat")?;
-        Ok(Self::parse(&text).unwrap_or_default())
-    }
-
-    /// A line of names, a line of numbers.
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
-        let names: Vec<_> = lines.next()?.split_whitespace().collect();
-        let numbers: Vec<_> = lines.next()?.split_whitespace().collect();
-        let number = |name| {
-            let at = names.iter().position(|other| *other == name)?;
-            numbers.get(at)?.parse().ok()
-        };
-        Some(Self {
-            overflows: number("ListenOverflows")?,
-            drops: number("ListenDrops")?,
-        })
-    }
-
-    /// The next other numbers, or these after half a second.
-    fn until_more(self) -> io::Result<Self> {
-        let start = Instant::now();
-        loop {
-            let now = Self::read()?;
-            if now != self || start.elapsed() > Duration::from_millis(500) {
-                return Ok(now);
-            }
-            thread::sleep(Duration::from_millis(1));
+/// The next other numbers, or these after half a second.
+fn ignored_more(before: Ignored) -> Ignored {
+    let start = Instant::now();
+    loop {
+        let now = ignored();
+        if now != before || start.elapsed() > Duration::from_millis(500) {
+            return now;
         }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -348,21 +324,5 @@ mod tests {
                      0: 0200000A:1388 0100000A:A028 06 00000000:00000000\n   \
                      1: 0200000A:1388 00000000:0000 0A 00000000:00000000\n";
         assert_eq!((time_waits(table), time_waits("")), (1, 0));
-    }
-
-    #[test]
-    fn counters_are_found_by_their_names() {
-        let text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPHPHits\n\
-                    TcpExt: 0 3 4 17\nIpExt: InNoRoutes\nIpExt: 0\n";
-        let expected = Drops {
-            overflows: 3,
-            drops: 4,
-        };
-        assert_eq!(Drops::parse(text), Some(expected));
-        assert_eq!(Drops::parse("TcpExt: ListenOverflows\n"), None);
-        assert_eq!(
-            Drops::parse("TcpExt: ListenOverflows ListenDrops\nTcpExt: 1"),
-            None
-        );
     }
 }

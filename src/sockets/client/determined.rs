@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use nix::poll::PollTimeout;
-
 use super::{Connected, Dial, Tried, meaning};
 use crate::{
     call::{Address, Choice, Family, How, Kind},
     sockets::{Event, Journal},
+    sys::signal::pause,
     text::Safe,
 };
 
@@ -237,13 +236,6 @@ fn said(attempt: u64, bytes: u64, fault: Option<&Fault>, again: Option<Duration>
         Fault::Unreachable(_) => format!("try {attempt}: {fault}{again}"),
         _ => format!("try {attempt}: {bytes} bytes sent, {fault}{again}"),
     }
-}
-
-/// Waits, unless a signal comes.
-fn pause(wait: Duration) {
-    let millis = u16::try_from(wait.as_millis()).unwrap_or(u16::MAX);
-    // An interruption is what ends it early.
-    let _ = nix::poll::poll(&mut [], PollTimeout::from(millis));
 }
 
 #[cfg(test)]

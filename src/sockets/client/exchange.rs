@@ -285,8 +285,7 @@ impl Running<'_, '_> {
         } else {
             self.until.map(millis_until)
         };
-        let stopped = self.exchange.stopped;
-        poll_fds(socket.journal(), &mut waiting, timeout, stopped)?;
+        poll_fds(socket.journal(), &mut waiting, timeout)?;
         let found = |fd: &PollFd<'_>| fd.revents().unwrap_or(PollFlags::POLLERR);
         let of_input = waiting.first().filter(|_| waits_for.is_some()).map(found);
         let of_socket = waiting.last().filter(|_| !self.is_closed).map(found);
@@ -331,14 +330,14 @@ struct Ready {
 }
 
 /// Milliseconds until then, and not a moment too few: what is left is rounded up.
-fn millis_until(until: Instant) -> u32 {
+pub(in crate::sockets) fn millis_until(until: Instant) -> u32 {
     let left = until.saturating_duration_since(Instant::now());
     let millis = left.as_micros().div_ceil(1000);
     millis.try_into().unwrap_or(i32::MAX as u32)
 }
 
 /// A signal came, or there is nothing yet.
-fn is_for_later(error: &io::Error) -> bool {
+pub(in crate::sockets) fn is_for_later(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock

@@ -28,7 +28,7 @@
 
 mod determined;
 mod dial;
-mod exchange;
+pub(super) mod exchange;
 mod input;
 mod meaning;
 

@@ -1,13 +1,12 @@
 //! Waiting for the next client, whatever goes wrong on the way.
 
-use std::io;
-
-use nix::poll::PollTimeout;
+use std::{io, time::Duration};
 
 use super::{Server, open::shown};
 use crate::{
     call::{Address, Choice},
     sockets::{Event, Socket},
+    sys::signal::pause,
 };
 
 /// Milliseconds until the next try when something has run out.
@@ -30,7 +29,7 @@ impl Server {
             match self.accept_now(&mut lack) {
                 Ok(Some(client)) => return Ok(Some(client)),
                 // The connection stays in the queue: without a pause this would spin.
-                Ok(None) if lack.told => pause(),
+                Ok(None) if lack.told => pause(Duration::from_millis(PAUSE.into())),
                 Ok(None) => {}
                 // A stopper has shut the socket.
                 Err(_) if self.stopping.is_asked() => {}
@@ -120,9 +119,4 @@ fn reason(error: &io::Error) -> String {
         }
         _ => error.to_string(),
     }
-}
-
-/// Waits a little; a signal ends it.
-fn pause() {
-    let _ = nix::poll::poll(&mut [], PollTimeout::from(PAUSE));
 }

@@ -5,7 +5,7 @@
 
 use std::{io, os::fd::AsFd as _};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags};
 
 use super::{
     Plain, Server,
@@ -13,8 +13,8 @@ use super::{
     count,
 };
 use crate::{
-    call::{Address, Answer, Call},
-    sockets::{End, Event, Socket},
+    call::Address,
+    sockets::{End, Event, Socket, poll_fds, socket::is_ready},
     sys::process::Shared,
 };
 
@@ -93,53 +93,25 @@ fn wait(
     server: &Server,
     is_limited: bool,
 ) -> io::Result<Vec<bool>> {
-    let timeout = is_limited.then_some(PAUSE);
-    let asked = || Call::Poll {
-        fds: listener
-            .into_iter()
-            .chain(clients.iter().map(|client| &client.socket))
-            .map(Socket::fd)
-            .collect(),
-        timeout: timeout.map(u32::from),
-    };
-    let make = || {
-        let mut waiting = Vec::with_capacity(clients.len() + 1);
-        if let Some(listener) = listener {
-            waiting.push(PollFd::new(listener.open()?.as_fd(), PollFlags::POLLIN));
-        }
-        for client in clients {
-            let wish = if client.pending.is_empty() {
-                PollFlags::POLLIN
-            } else {
-                PollFlags::POLLOUT
-            };
-            waiting.push(PollFd::new(client.socket.open()?.as_fd(), wish));
-        }
-        nix::poll::poll(
-            &mut waiting,
-            timeout.map_or(PollTimeout::NONE, PollTimeout::from),
-        )?;
-        let mut ready = Vec::with_capacity(clients.len() + 1);
-        if listener.is_none() {
-            ready.push(false);
-        }
-        ready.extend(waiting.iter().map(|fd| fd.any().unwrap_or(true)));
-        Ok(ready)
-    };
-    let answered = |ready: &Vec<bool>| {
-        let all = listener
-            .map(Socket::fd)
-            .into_iter()
-            .chain(clients.iter().map(|client| client.socket.fd()));
-        let ready = ready.iter().skip(usize::from(listener.is_none()));
-        Answer::Ready(
-            all.zip(ready)
-                .filter(|(_, ready)| **ready)
-                .map(|(fd, _)| fd)
-                .collect(),
-        )
-    };
-    server.socket.journal().call(true, asked, make, answered)
+    let timeout = is_limited.then_some(PAUSE.into());
+    let mut waiting = Vec::with_capacity(clients.len() + 1);
+    if let Some(listener) = listener {
+        waiting.push(PollFd::new(listener.open()?.as_fd(), PollFlags::POLLIN));
+    }
+    for client in clients {
+        let wish = if client.pending.is_empty() {
+            PollFlags::POLLIN
+        } else {
+            PollFlags::POLLOUT
+        };
+        waiting.push(PollFd::new(client.socket.open()?.as_fd(), wish));
+    }
+    poll_fds(server.socket.journal(), &mut waiting, timeout)?;
+    let absent = listener.is_none().then_some(false);
+    Ok(absent
+        .into_iter()
+        .chain(waiting.iter().map(is_ready))
+        .collect())
 }
 
 impl Client {

@@ -1,7 +1,7 @@
 //! Clients who wait: the accept queue while nobody accepts, and what the kernel ignores when it is full.
 
 use std::{
-    fs, io,
+    io,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -10,7 +10,11 @@ use std::{
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use super::Server;
-use crate::{call::Address, sockets::Event, sys::queue::Queue};
+use crate::{
+    call::Address,
+    sockets::Event,
+    sys::queue::{Ignored, Queue},
+};
 
 /// Between two looks. Who waits for less is not worth a line.
 const EVERY: Duration = Duration::from_millis(100);
@@ -121,22 +125,9 @@ fn waiting_words(waiting: u32, queue: Queue) -> String {
     }
 }
 
-/// `ListenOverflows` of this thread's network namespace: handshakes that were ignored since an accept queue was full.
+/// Handshakes that were ignored in this thread's network since an accept queue was full.
 fn overflows() -> Option<u64> {
-    listen_overflows(&fs::read_to_string("/proc/thread-self/net/netstat").ok()?)
-}
-
-/// Names stand in one line and numbers in the next, both behind `TcpExt:`.
-fn listen_overflows(netstat: &str) -> Option<u64> {
-    let mut lines = netstat
-        .lines()
-        .filter_map(|line| line.strip_prefix("TcpExt:"));
-    let (names, numbers) = (lines.next()?, lines.next()?);
-    let mut both = names.split_whitespace().zip(numbers.split_whitespace());
-    both.find(|(name, _)| *name == "ListenOverflows")?
-        .1
-        .parse()
-        .ok()
+    Some(Ignored::look()?.overflows)
 }
 
 fn overflow_words(ignored: u64, is_explained: bool) -> String {
@@ -157,15 +148,6 @@ fn overflow_words(ignored: u64, is_explained: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_counter_is_found_by_its_name() {
-        let netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 22 333\nIpExt: InNoRoutes\nIpExt: 4\n";
-        assert_eq!(listen_overflows(netstat), Some(22));
-        for other in ["", "TcpExt: ListenOverflows\n", "TcpExt: A\nTcpExt: 1\n"] {
-            assert_eq!(listen_overflows(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn an_overflow_is_explained_once() {

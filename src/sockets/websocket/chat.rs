@@ -11,8 +11,12 @@ use nix::poll::{PollFd, PollFlags};
 use super::{Ended, Said, Talk};
 use crate::sockets::{
     Socket,
-    client::{Given, Input},
+    client::{
+        Given, Input,
+        exchange::{is_for_later, millis_until},
+    },
     poll_fds,
+    socket::is_ready,
 };
 
 /// How long the server may be silent before it answers a Close.
@@ -88,7 +92,7 @@ impl Chat<'_> {
                 return Err(ChatError::NoAnswer);
             }
             let wants_input = listening.is_none() && closing.is_none();
-            if self.wait_for(wants_input, closing.or(listening), now)? {
+            if self.wait_for(wants_input, closing.or(listening))? {
                 match self.input.take(&mut piece) {
                     Ok(Given::Piece) => self.say(message(&piece))?,
                     Ok(Given::Nothing) => {}
@@ -110,30 +114,21 @@ impl Chat<'_> {
     }
 
     /// Waits for the server or the user, and receives; whether there is input to take.
-    fn wait_for(
-        &mut self,
-        wants_input: bool,
-        until: Option<Instant>,
-        now: Instant,
-    ) -> Result<bool, ChatError> {
+    fn wait_for(&mut self, wants_input: bool, until: Option<Instant>) -> Result<bool, ChatError> {
         let failed = |error| ChatError::Ended(Ended::Call(error));
         let waits_for = self.input.waits_for().filter(|_| wants_input);
         let is_there = wants_input && waits_for.is_none();
         let open = self.socket.open().map_err(failed)?;
         let mut waiting = vec![PollFd::new(open.as_fd(), PollFlags::POLLIN)];
         waiting.extend(waits_for.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        let left = until.map(|until| until.saturating_duration_since(now).as_micros());
-        let timeout = match left {
-            _ if is_there => Some(0),
-            // Not a moment too early: what is left is rounded up.
-            Some(micros) => Some(u32::try_from(micros.div_ceil(1000)).unwrap_or(u32::MAX)),
-            None => None,
+        let timeout = match is_there {
+            true => Some(0),
+            false => until.map(millis_until),
         };
-        match poll_fds(self.socket.journal(), &mut waiting, timeout, self.stopped) {
+        match poll_fds(self.socket.journal(), &mut waiting, timeout) {
             Err(error) if is_for_later(&error) => return Ok(false),
             polled => polled.map_err(failed)?,
         }
-        let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
         if !waiting.first().is_some_and(is_ready) {
             return Ok(is_there || waiting.get(1).is_some_and(is_ready));
         }
@@ -144,11 +139,6 @@ impl Chat<'_> {
         }
         Ok(false)
     }
-}
-
-fn is_for_later(error: &io::Error) -> bool {
-    use io::ErrorKind;
-    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 
 /// A piece of input as a message.

@@ -1,10 +1,6 @@
 //! Reads a whole capture file, packet by packet, for commands that answer only when they have seen all of it.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, sync::Arc};
 
 use sockwire::{
     decode::{Decoded, Decoder},
@@ -18,7 +14,11 @@ use sockwire::{
     },
 };
 
-use super::{Exit, Failure, Outcome, pipeline::exit_of, read};
+use super::{
+    Exit, Failure, Outcome,
+    pipeline::{exit_of, now},
+    read,
+};
 
 /// A capture file whose packets were all looked at, up to a fault in it.
 pub(super) struct Gathered {
@@ -117,7 +117,5 @@ pub(super) fn batches(
 /// A pipe may be silent: Ctrl-C is looked for again by then.
 fn soon() -> Time {
     const LOOK: i64 = 200_000_000;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.unwrap_or_default();
-    Time::from_parts(now.as_secs().cast_signed(), now.subsec_nanos()).plus(LOOK)
+    now().plus(LOOK)
 }

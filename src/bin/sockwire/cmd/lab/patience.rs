@@ -1,13 +1,10 @@
 //! How long this machine's connect waits for an answer to its SYN, as its settings have it: what `lab filtered` cuts short.
 
-use std::fs;
+use sockwire::sys::machine::ipv4_setting;
 
 /// In a sentence; nothing where the settings cannot be read.
 pub(super) fn sentence() -> Option<String> {
-    let read = |name| {
-        let text = fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
-        text.trim().parse().ok()
-    };
+    let read = |name| ipv4_setting(name)?.parse().ok();
     Some(words(
         read("tcp_syn_retries")?,
         read("tcp_syn_linear_timeouts"),

@@ -6,10 +6,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use nix::{
-    poll::ppoll,
-    sys::{prctl, time::TimeSpec},
-};
+use nix::sys::prctl;
 use sockwire::{
     craft::{fragments, rewrite::Rewriter},
     decode::{Decoded, Decoder},
@@ -21,7 +18,10 @@ use sockwire::{
         limits::{Plan, Rate, Refusal, USUAL_PACKETS, USUAL_RATE},
         replay::{Played, Reel, Speed, World, play},
     },
-    sys::{clock::Clock, signal::Stop},
+    sys::{
+        clock::Clock,
+        signal::{Stop, pause},
+    },
     time::Time,
 };
 
@@ -356,9 +356,7 @@ impl World for Wire<'_> {
 
     fn wait(&mut self, until: i64) {
         let nanos = until.saturating_sub(self.now());
-        let time = Duration::from_nanos(nanos.max(0).unsigned_abs());
-        // A signal ends it early.
-        let _ = ppoll(&mut [], Some(TimeSpec::from_duration(time)), None);
+        pause(Duration::from_nanos(nanos.max(0).unsigned_abs()));
     }
 
     fn stopped(&self) -> bool {

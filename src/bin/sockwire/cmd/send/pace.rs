@@ -1,11 +1,10 @@
 //! When the next packet may leave: never more in any moment than the rate allows, whatever was missed before.
 
-use nix::{
-    poll::ppoll,
-    sys::time::{TimeSpec, TimeValLike},
-};
+use std::time::Duration;
+
 use sockwire::{
     probe::limits::Rate,
+    sys::signal::pause,
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -58,7 +57,7 @@ impl Pace {
     /// Waits until the next packet is due, or a signal comes.
     pub(super) fn wait(&mut self, now: Time) {
         let nanos = (self.next - self.passed(now)).clamp(0.0, SECOND as f64);
-        let _ = ppoll(&mut [], Some(TimeSpec::nanoseconds(nanos as i64)), None);
+        pause(Duration::from_nanos(nanos as u64));
     }
 
     /// Nanoseconds since the first packet.

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use sockwire::{
     call::Address,
     capture::{Listener, Transport, listeners},
+    sys::machine::ipv4_setting,
     text::Safe,
 };
 
@@ -13,9 +14,6 @@ use super::{
     super::{Exit, Failure, machine, permission},
     Kind,
 };
-
-/// Where the kernel says which ports need no right.
-const FIRST_FREE: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 
 /// The failure that `error`, from opening the server, asks for.
 pub(super) fn failure(error: &io::Error, kind: Kind, address: &Address) -> Failure {
@@ -136,8 +134,8 @@ fn lingering(time_wait: usize, other: usize, next: &str) -> String {
 
 /// A port that needs a right.
 fn low(port: u16, kind: Kind) -> String {
-    let first = fs::read_to_string(FIRST_FREE).unwrap_or_default();
-    let first = first.trim().parse().unwrap_or(1024_u16);
+    let first = ipv4_setting("ip_unprivileged_port_start").and_then(|first| first.parse().ok());
+    let first = first.unwrap_or(1024_u16);
     if port >= first {
         return "this process is not allowed to (a security module or a seccomp filter says no)"
             .to_owned();

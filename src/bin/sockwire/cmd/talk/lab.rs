@@ -5,7 +5,6 @@ use std::{
     net::SocketAddr,
     ops::ControlFlow,
     sync::mpsc::{Receiver, Sender, channel as words_between},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use nix::sys::signal::SigSet;
@@ -23,7 +22,7 @@ use sockwire::{
 };
 
 use super::{
-    super::{lab::effects, output, permission},
+    super::{lab::effects, output, permission, pipeline::now},
     Exit, Failure, Global, Outcome, Place, Program, Watching,
     speech::Speech,
     timeline::{Timeline, TimelineOptions},
@@ -275,10 +274,4 @@ impl Lab {
         global.talk(format_args!("{sent} {noun}, {lost}"));
         Ok(())
     }
-}
-
-/// The clock of packet times.
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Time::from_nanos(since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
 }

@@ -1,10 +1,7 @@
 //! Calls, and the packets that they cause on the interfaces of this machine. The program runs as ever; a process beside it,
 //! without any right, shows what it tells and what a packet socket sees.
 
-use std::{
-    io,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io;
 
 use nix::sys::signal::SigSet;
 use sockwire::{
@@ -21,7 +18,7 @@ use sockwire::{
 };
 
 use super::{
-    super::{output, permission, privilege},
+    super::{output, permission, pipeline::now, privilege},
     Exit, Failure, Global, Outcome, Program, Watching,
     speech::Speech,
     timeline::{Timeline, TimelineOptions},
@@ -176,10 +173,4 @@ fn follow(live: &mut Live, hearer: &mut Hearer, timeline: &mut Timeline) -> Coun
             live.stop();
         }
     }
-}
-
-/// The clock of packet times.
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Time::from_nanos(since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
 }
