@@ -21,6 +21,8 @@ mod links;
 pub mod row;
 mod rows;
 pub mod seen;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use course::Timeline;
 pub use rows::{Folding, HOLD};
