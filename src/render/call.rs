@@ -10,7 +10,6 @@ mod sockaddr;
 mod tests;
 
 pub use lines::{Lines, Options};
-use nix::errno::Errno;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::{
@@ -143,11 +142,6 @@ fn duration(nanos: i64) -> String {
     } else {
         format!("{:.2} s", nanos as f64 / SECOND as f64)
     }
-}
-
-/// The words of an error number, as the system's library has them: `Connection refused`.
-fn words(error: i32) -> &'static str {
-    Errno::from_raw(error).desc()
 }
 
 /// Data between quotes, escaped by `escape`; what was cut shows as three dots.
