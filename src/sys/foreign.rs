@@ -59,8 +59,7 @@ pub fn network(socket: impl AsFd) -> Option<u64> {
 pub fn streamed(socket: impl AsFd) -> Option<[u64; 2]> {
     /// `struct tcp_info` (linux/tcp.h) up to `tcpi_bytes_retrans`, in words of eight bytes.
     const WORDS: usize = 27;
-    let info: [u64; WORDS] =
-        option::get(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO).ok()?;
+    let info: [u64; WORDS] = option::get(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO).ok()?;
     let [received, sent, again] = [info[16], info[25], info[26]];
     Some([sent.saturating_sub(again), received])
 }

@@ -17,8 +17,8 @@ struct Slot {
     sure: bool,
 }
 
-/// Calls on standard input and output pass the filter, `close` among them: what these mean is looked at each time.
-const STANDARD: i32 = 3;
+/// Calls on standard input and output pass the filter, `close` among them: what these mean is never sure.
+const STANDARD: Fd = 3;
 
 impl Descriptors {
     /// What `fd` means, where that is sure.
@@ -27,9 +27,15 @@ impl Descriptors {
         slot.sure.then_some(slot.socket)
     }
 
-    /// `fd` was looked at, or has just been made.
-    pub(super) fn set(&mut self, fd: Fd, socket: Option<SocketId>) {
-        let sure = fd >= STANDARD;
+    /// `fd` is believed to be a socket, and may be something else by now.
+    pub(super) fn doubted(&self, fd: Fd) -> bool {
+        let slot = self.0.get(&fd);
+        slot.is_some_and(|slot| slot.socket.is_some() && !slot.sure)
+    }
+
+    /// `fd` was looked at, or has just been made. `sure`: what closes it will be seen.
+    pub(super) fn set(&mut self, fd: Fd, socket: Option<SocketId>, sure: bool) {
+        let sure = sure && fd >= STANDARD;
         self.0.insert(fd, Slot { socket, sure });
     }
 
@@ -66,7 +72,10 @@ impl Descriptors {
     pub(super) fn sockets(&self, first: u32, last: u32) -> Vec<Fd> {
         let inside = |fd: Fd| u32::try_from(fd).is_ok_and(|fd| (first..=last).contains(&fd));
         let sockets = self.0.iter().filter(|(_, slot)| slot.socket.is_some());
-        let mut found: Vec<Fd> = sockets.map(|(&fd, _)| fd).filter(|&fd| inside(fd)).collect();
+        let mut found: Vec<Fd> = sockets
+            .map(|(&fd, _)| fd)
+            .filter(|&fd| inside(fd))
+            .collect();
         found.sort_unstable();
         found
     }
@@ -76,12 +85,18 @@ impl Descriptors {
         self.0.values().any(|slot| slot.socket == Some(socket))
     }
 
-    /// Forgets what is no socket from `first` to `last`: it is about to be closed.
-    pub(super) fn forget_others(&mut self, first: u32, last: u32) {
+    /// A thread is about to close all from `first` to `last`.
+    pub(super) fn doubt_all(&mut self, first: u32, last: u32) {
+        let inside = |fd: Fd| u32::try_from(fd).is_ok_and(|fd| (first..=last).contains(&fd));
         self.0.retain(|&fd, slot| {
-            let inside = u32::try_from(fd).is_ok_and(|fd| (first..=last).contains(&fd));
-            slot.socket.is_some() || !inside
+            slot.sure &= !inside(fd);
+            slot.socket.is_some() || !inside(fd)
         });
+    }
+
+    /// `fd` has just been made.
+    pub(super) fn forget(&mut self, fd: Fd) {
+        self.0.remove(&fd);
     }
 }
 
@@ -92,12 +107,12 @@ mod tests {
     #[test]
     fn a_number_that_another_thread_got_is_not_closed() {
         let mut table = Descriptors::default();
-        table.set(5, Some(1));
+        table.set(5, Some(1), true);
         assert_eq!(table.known(5), Some(Some(1)));
         table.doubt(5);
         assert_eq!(table.known(5), None);
         // Between the closing and its report another thread opens a socket, and gets 5.
-        table.set(5, Some(2));
+        table.set(5, Some(2), true);
         table.closed(5, 1);
         assert_eq!(table.known(5), Some(Some(2)));
         table.closed(5, 2);
@@ -108,8 +123,8 @@ mod tests {
     #[test]
     fn a_child_looks_again() {
         let mut table = Descriptors::default();
-        table.set(3, None);
-        table.set(5, Some(1));
+        table.set(3, None, true);
+        table.set(5, Some(1), true);
         let child = table.copied();
         assert_eq!((child.known(3), child.known(5)), (None, None));
         assert_eq!(child.sockets(0, u32::MAX), [5]);
@@ -119,7 +134,7 @@ mod tests {
     #[test]
     fn standard_descriptors_are_never_sure() {
         let mut table = Descriptors::default();
-        table.set(0, Some(1));
+        table.set(0, Some(1), true);
         assert_eq!(table.known(0), None);
         assert_eq!(table.sockets(0, 2), [0]);
     }
@@ -128,11 +143,15 @@ mod tests {
     fn a_range_is_closed_within_its_bounds() {
         let mut table = Descriptors::default();
         for fd in 3..9 {
-            table.set(fd, (fd % 2 == 0).then_some(1));
+            table.set(fd, (fd % 2 == 0).then_some(1), true);
         }
-        table.set(-1, Some(9));
-        table.forget_others(4, 6);
+        table.set(-1, Some(9), true);
+        table.doubt_all(4, 6);
         assert_eq!(table.sockets(4, 6), [4, 6]);
-        assert_eq!((table.known(3), table.known(5), table.known(7)), (Some(None), None, Some(None)));
+        let known = [3, 4, 5, 6, 7, 8].map(|fd| table.known(fd));
+        assert_eq!(
+            known,
+            [Some(None), None, None, None, Some(None), Some(Some(1))]
+        );
     }
 }

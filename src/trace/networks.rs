@@ -72,11 +72,12 @@ impl Networks {
         }
         let mut id = self.of_process(process);
         let mut unseen = None;
-        let is_other = |network: &Network| network.cookie.is_some() && network.cookie != cookie;
+        let is_other = |network: &mut Network| network.cookie.is_some() && network.cookie != cookie;
         if self.get(id).is_some_and(is_other) {
             // It came from elsewhere, over a Unix socket or before the process moved.
             id = self.add(Network::default());
-            unseen = Some("the socket is of another network than the process that uses it".to_owned());
+            unseen =
+                Some("the socket is of another network than the process that uses it".to_owned());
         }
         let Some(network) = self.get(id) else {
             return id;

@@ -8,11 +8,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{
-    decode::Asked,
-    descriptors::Descriptors,
-    table::Syscall,
-};
+use super::{decode::Asked, descriptors::Descriptors, table::Syscall};
 use crate::{
     call::Fd,
     event::{CallId, SocketId},
@@ -156,7 +152,9 @@ pub(super) fn threads(process: u32) -> Vec<u32> {
 
 fn numbers<T: std::str::FromStr>(folder: &str) -> Vec<T> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// `fd` is closed when the process runs another program.
@@ -185,11 +183,16 @@ pub(super) fn oddity(process: u32, unprivileged: bool) -> Option<&'static str> {
     let path = format!("/proc/{process}/exe");
     // ELF class 1 is 32-bit (elf(5)).
     let mut head = [0; 5];
-    if File::open(&path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *b"\x7fELF\x01" {
+    if File::open(&path)
+        .and_then(|mut file| file.read_exact(&mut head))
+        .is_ok()
+        && head == *b"\x7fELF\x01"
+    {
         return Some("this is a 32-bit program; its calls are not seen");
     }
     let mode = fs::metadata(&path).map_or(0, |data| data.mode());
-    let gains = mode & (libc::S_ISUID | libc::S_ISGID) != 0 || crate::sys::foreign::has_capabilities(&path);
+    let gains =
+        mode & (libc::S_ISUID | libc::S_ISGID) != 0 || crate::sys::foreign::has_capabilities(&path);
     (gains && unprivileged)
         .then_some("this program is set-uid or has capabilities; under a trace it runs without these extra rights")
 }

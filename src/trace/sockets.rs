@@ -95,12 +95,16 @@ impl Sockets {
 
     /// Bytes of it have no bounds (`SOCK_STREAM`).
     pub(super) fn is_stream(&self, id: SocketId) -> bool {
-        self.all.get(id as usize - 1).is_some_and(|known| known.is_stream)
+        self.all
+            .get(id as usize - 1)
+            .is_some_and(|known| known.is_stream)
     }
 
     /// Its addresses need not be looked at again before they are changed by a call that is about them.
     pub(super) fn is_settled(&self, id: SocketId) -> bool {
-        self.all.get(id as usize - 1).is_none_or(|known| known.settled)
+        self.all
+            .get(id as usize - 1)
+            .is_none_or(|known| known.settled)
     }
 
     /// Looks at its addresses, and tells it again when they have changed; whether they have.
@@ -207,9 +211,10 @@ fn transport(domain: Domain, kind: Type, protocol: Option<Protocol>) -> Transpor
     }
     match (kind, protocol.map(i32::from)) {
         (Type::STREAM, Some(libc::IPPROTO_TCP | libc::IPPROTO_MPTCP)) => Transport::Tcp,
-        (Type::DGRAM, Some(libc::IPPROTO_UDP | libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6 | UDP_LITE)) => {
-            Transport::Udp
-        }
+        (
+            Type::DGRAM,
+            Some(libc::IPPROTO_UDP | libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6 | UDP_LITE),
+        ) => Transport::Udp,
         (Type::RAW, _) => Transport::Raw,
         _ => Transport::Other,
     }
