@@ -21,8 +21,10 @@ mod links;
 pub mod row;
 mod rows;
 pub mod seen;
+pub mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod why;
 
 pub use course::Timeline;
 pub use rows::{Folding, HOLD};
