@@ -19,14 +19,10 @@ use sockwire::{
     sockets::{Event, Told, http::Pages, websocket::Echo},
 };
 
-use self::{
-    delivery::Line,
-    plain::Plain,
-    target::{Kind, Target},
-};
+use self::{delivery::Line, plain::Plain, target::Target};
 use super::{
     Exit, Failure, Global, Outcome, number, output, privilege, seconds,
-    talk::{self, Place, Program, Watching},
+    talk::{self, Kind, Place, Program, Watching},
 };
 
 const EXAMPLES: &str = "\
@@ -237,8 +233,7 @@ fn usage(what: impl std::fmt::Display) -> Failure {
 /// The program as it runs with no more rights than it needs: a lab's are only its own, and root's may be needed for a
 /// source port of the user's choice and for the path of a Unix socket.
 fn without_rights(program: Program, args: &Args, kind: Kind, global: &Global) -> Program {
-    let is_unix = matches!(kind, Kind::Unix | Kind::UnixDatagram);
-    if is_unix || args.source.is_some() || args.watching.lab() {
+    if kind.is_unix() || args.source.is_some() || args.watching.lab() {
         return program;
     }
     let global = global.clone();

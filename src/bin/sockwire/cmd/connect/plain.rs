@@ -19,7 +19,8 @@ use super::{
     delivery::{Delivery, Line},
     output,
     screen::Screen,
-    target::{self, Kind, Ports, Target},
+    talk::Kind,
+    target::{self, Ports, Target},
     telling, usage,
     web::ONLY_HTTP,
 };

@@ -14,7 +14,7 @@ use std::{
 use anyhow::anyhow;
 use clap::ValueEnum;
 use sockwire::{
-    call::{self, Address, Family},
+    call::{Address, Family},
     lab::Host,
     sockets::{
         Journal,
@@ -26,7 +26,7 @@ use sockwire::{
 
 use super::{
     Exit, Failure, Global, Numeric, Outcome, number, output, privilege,
-    talk::{self, Place, Program, Watching},
+    talk::{self, KINDS, Kind, Place, Program, Watching, unix_address},
 };
 use words::Lines;
 
@@ -138,39 +138,6 @@ impl From<StyleWord> for Style {
     }
 }
 
-/// What is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Tcp,
-    Udp,
-    Unix,
-    UnixDatagram,
-    Http,
-    Ws,
-}
-
-/// The words for kinds, as the first one on the command line.
-const KINDS: [(&str, Kind); 5] = [
-    ("tcp", Kind::Tcp),
-    ("udp", Kind::Udp),
-    ("unix", Kind::Unix),
-    ("http", Kind::Http),
-    ("ws", Kind::Ws),
-];
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::Unix => "Unix stream",
-            Self::UnixDatagram => "Unix datagram",
-            Self::Http => "HTTP",
-            Self::Ws => "WebSocket",
-        })
-    }
-}
-
 /// What is to be served, and where.
 struct Plan {
     kind: Kind,
@@ -183,25 +150,22 @@ struct Plan {
 impl Kind {
     /// The first word, or the letters that mean the same.
     fn of(word: Option<&str>, args: &Args) -> Result<Self, Failure> {
-        let named = word.map_or(Self::Tcp, |word| {
-            let known = KINDS.iter().find(|(name, _)| *name == word);
-            known.map_or(Self::Tcp, |(_, kind)| *kind)
-        });
+        let named = word.and_then(Self::named).unwrap_or(Self::Tcp);
         match (named, args.udp, args.unix) {
             (kind, false, false) => Ok(kind),
             (Self::Tcp | Self::Udp, true, false) => Ok(Self::Udp),
             (Self::Tcp | Self::Unix, false, true) => Ok(Self::Unix),
             (Self::Tcp | Self::Udp | Self::Unix, ..) => Ok(Self::UnixDatagram),
-            (kind @ (Self::Http | Self::Ws | Self::UnixDatagram), ..) => Err(usage(format!(
-                "{kind} is spoken over TCP: leave -u and -U out"
-            ))),
+            (kind @ (Self::Http | Self::WebSocket | Self::UnixDatagram), ..) => Err(usage(
+                format!("{kind} is spoken over TCP: leave -u and -U out"),
+            )),
         }
     }
 
     /// The port where none is said.
     const fn usual_port(self) -> u16 {
         match self {
-            Self::Http | Self::Ws => 8080,
+            Self::Http | Self::WebSocket => 8080,
             _ => 5000,
         }
     }
@@ -214,22 +178,6 @@ impl Kind {
             _ => format!("sockwire serve {port}"),
         }
     }
-
-    const fn is_datagram(self) -> bool {
-        matches!(self, Self::Udp | Self::UnixDatagram)
-    }
-
-    const fn is_unix(self) -> bool {
-        matches!(self, Self::Unix | Self::UnixDatagram)
-    }
-
-    const fn socket(self) -> call::Kind {
-        if self.is_datagram() {
-            call::Kind::Datagram
-        } else {
-            call::Kind::Stream
-        }
-    }
 }
 
 /// A word on the command line that cannot be.
@@ -239,7 +187,7 @@ fn usage(message: impl fmt::Display) -> Failure {
 
 impl Plan {
     fn new(args: &Args, global: &Global) -> Result<Self, Failure> {
-        let is_kind = |word: &&str| KINDS.iter().any(|(name, _)| name == word);
+        let is_kind = |word: &&str| Kind::named(word).is_some();
         let (first, second) = (args.first.as_deref(), args.second.as_deref());
         let (word, place) = match (first.filter(is_kind), second) {
             (Some(kind), place) => (Some(kind), place),
@@ -258,11 +206,11 @@ impl Plan {
         // A browser opens connections that it says nothing on: one after the other, they would hold up the page.
         let style = match (args.style, kind) {
             (Some(style), _) => style.into(),
-            (None, Kind::Http | Kind::Ws) => Style::Thread,
+            (None, Kind::Http | Kind::WebSocket) => Style::Thread,
             (None, _) => Style::Sequential,
         };
         let (address, both) = if kind.is_unix() {
-            (unix_address(place)?, false)
+            (unix_place(place)?, false)
         } else {
             ip_address(kind, place, args, global)?
         };
@@ -328,15 +276,12 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
 }
 
 /// A path, or an abstract name.
-fn unix_address(place: Option<&str>) -> Result<Address, Failure> {
+fn unix_place(place: Option<&str>) -> Result<Address, Failure> {
     match place {
         None | Some("" | "@") => Err(usage(
             "a Unix socket needs a path or an abstract name: sockwire serve unix /tmp/talk, or @talk",
         )),
-        Some(place) => Ok(match place.strip_prefix('@') {
-            Some(name) => Address::Abstract(name.into()),
-            None => Address::Path(place.into()),
-        }),
+        Some(place) => Ok(unix_address(place)),
     }
 }
 
@@ -467,7 +412,7 @@ fn in_lab(plan: &Plan) -> (Place, impl FnOnce() -> Program + use<>) {
     let kind = plan.kind;
     (place, move || match kind {
         Kind::Http => talk::get(address),
-        Kind::Ws => talk::chat(address),
+        Kind::WebSocket => talk::chat(address),
         _ => talk::hello(kind.socket(), address),
     })
 }
@@ -475,7 +420,7 @@ fn in_lab(plan: &Plan) -> (Place, impl FnOnce() -> Program + use<>) {
 /// What is done with each stream client.
 fn service(kind: Kind, args: &Args) -> Result<Box<dyn Service>, Failure> {
     match kind {
-        Kind::Http | Kind::Ws => web::service(kind, args),
+        Kind::Http | Kind::WebSocket => web::service(kind, args),
         Kind::Tcp | Kind::Unix | Kind::Udp | Kind::UnixDatagram => Ok(Box::new(plain(args))),
     }
 }

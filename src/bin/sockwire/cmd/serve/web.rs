@@ -4,10 +4,10 @@ use sockwire::sockets::{http::Pages, server::Service, websocket::Echo};
 
 use super::{Args, Failure, Kind, usage};
 
-/// The service for [`Kind::Http`] or [`Kind::Ws`], as the command line wants it.
+/// The service for [`Kind::Http`] or [`Kind::WebSocket`], as the command line wants it.
 pub(super) fn service(kind: Kind, args: &Args) -> Result<Box<dyn Service>, Failure> {
     match (args.echo, args.receive) {
-        (true, _) if kind == Kind::Ws => {
+        (true, _) if kind == Kind::WebSocket => {
             return Err(usage("serve ws is an echo anyway: leave --echo out"));
         }
         (true, _) => {
@@ -23,7 +23,7 @@ pub(super) fn service(kind: Kind, args: &Args) -> Result<Box<dyn Service>, Failu
         _ => {}
     }
     Ok(match kind {
-        Kind::Ws => Box::new(Echo),
+        Kind::WebSocket => Box::new(Echo),
         _ => Box::new(Pages),
     })
 }

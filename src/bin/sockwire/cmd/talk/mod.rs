@@ -4,10 +4,11 @@
 //!  beside    calls alone, as the program makes them        timeline  calls, packets and words in order of time
 //!  wire      calls and the packets of an interface         own       which conversations are the program's
 //!  lab       both ends in a private network                peer      the other end there
-//!  speech    the program's own words
+//!  speech    the program's own words                   kind      what is spoken
 //! ```
 
 mod beside;
+mod kind;
 mod lab;
 mod own;
 mod peer;
@@ -26,8 +27,11 @@ use sockwire::{
     sockets::{Journal, Told},
 };
 
-pub(crate) use self::peer::{chat, echo, get, hello, receive, web};
 use self::speech::Speech;
+pub(crate) use self::{
+    kind::{KINDS, Kind, unix_address},
+    peer::{chat, echo, get, hello, receive, web},
+};
 use super::{Exit, Failure, Global, Outcome, lab::Cable};
 
 /// A server or client as a command runs it. It opens its sockets with the journal.
