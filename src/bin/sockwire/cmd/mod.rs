@@ -49,12 +49,13 @@ mod welcome;
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    fmt, io,
     ops::RangeInclusive,
     path::Path,
     process::ExitCode,
 };
 
+use anyhow::anyhow;
 use clap::{
     CommandFactory, Parser, Subcommand, ValueEnum,
     builder::StyledStr,
@@ -115,6 +116,19 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// The words on the command line are off.
+fn usage(what: impl fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, anyhow!("{what}"))
+}
+
+/// Refuses the first of these that is so.
+fn refuse(faults: &[(bool, &'static str)]) -> Result<(), Failure> {
+    match faults.iter().find(|(is_so, _)| *is_so) {
+        Some((_, what)) => Err(usage(what)),
+        None => Ok(()),
+    }
+}
+
 /// What every command returns.
 pub(crate) type Outcome = Result<Exit, Failure>;
 
@@ -160,7 +174,7 @@ pub(crate) struct Global {
 
 impl Global {
     /// Says something on stderr, unless told to be quiet.
-    fn talk(&self, message: impl std::fmt::Display) {
+    fn talk(&self, message: impl fmt::Display) {
         if !self.quiet {
             output::talk(message);
         }

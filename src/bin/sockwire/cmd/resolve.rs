@@ -27,6 +27,7 @@ use super::{
     Exit, Failure, Global, Outcome,
     output::{self, write_wrapped},
     talk::LanguageWord,
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -149,8 +150,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 fn refuse_impossible_port(service: &str) -> Result<(), Failure> {
     let is_number = !service.is_empty() && service.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && service.parse::<u16>().is_err() {
-        let error = anyhow!("no port {service}: they go from 0 to 65535");
-        return Err(Failure::new(Exit::Usage, error));
+        return Err(usage(format!("no port {service}: they go from 0 to 65535")));
     }
     Ok(())
 }

@@ -12,7 +12,6 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::anyhow;
 use sockwire::{
     call::{Address, Family, How},
     lab::Host,
@@ -21,8 +20,9 @@ use sockwire::{
 
 use self::{delivery::Line, plain::Plain, target::Target};
 use super::{
-    Exit, Failure, Global, Outcome, number, output, privilege, seconds,
+    Exit, Failure, Global, Outcome, number, output, privilege, refuse, seconds,
     talk::{self, Kind, Place, Program, Watching},
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -223,11 +223,6 @@ impl Netcat {
             None => Ok(()),
         }
     }
-}
-
-/// A fault in the words on the command line.
-fn usage(what: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, anyhow!("{what}"))
 }
 
 /// The program as it runs with no more rights than it needs: a lab's are only its own, and root's may be needed for a

@@ -17,7 +17,7 @@ use sockwire::{
 use super::{
     Args, Exit, Failure, Outcome,
     delivery::{Delivery, Line},
-    output,
+    output, refuse,
     screen::Screen,
     talk::Kind,
     target::{self, Ports, Target},
@@ -279,7 +279,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
     let is_unix = matches!(target, Target::Unix(_));
     let is_stream = kind.socket() == call::Kind::Stream;
     let shuts_down = args.ending.shutdown.is_some() || args.ending.half_close;
-    let faults = [
+    refuse(&[
         (args.web.is_asked(), ONLY_HTTP),
         (
             args.determined && kind != Kind::Tcp,
@@ -305,11 +305,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
             is_unix && (args.ipv4 || args.ipv6),
             "-4 and -6 are for IP sockets",
         ),
-    ];
-    match faults.iter().find(|(is_so, _)| *is_so) {
-        Some((_, what)) => Err(usage(what)),
-        None => Ok(()),
-    }
+    ])
 }
 
 /// What is sent.

@@ -19,6 +19,7 @@ use sockwire::{
 use super::{
     Args, Exit, Failure, Global, Kind, Outcome, Program, output,
     plain::{input, installed, note, source},
+    refuse,
     screen::Screen,
     target, telling, usage,
 };
@@ -97,7 +98,7 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
     let is_http = kind == Kind::Http;
     let sends = !args.sending.send.is_empty() || args.sending.file.is_some();
     let shuts_down = args.ending.shutdown.is_some() || args.ending.half_close;
-    let faults = [
+    refuse(&[
         (args.scan, "-z only connects: sockwire connect -z HOST PORT"),
         (args.determined, "--determined is for TCP"),
         (
@@ -121,11 +122,7 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
             "--crlf is for lines on a stream: the end of a line is not sent here",
         ),
         (!is_http && args.web.is_asked(), ONLY_HTTP),
-    ];
-    match faults.iter().find(|(is_so, _)| *is_so) {
-        Some((_, what)) => Err(usage(what)),
-        None => Ok(()),
-    }
+    ])
 }
 
 /// A URL, or a host and a port, or a port of this host.

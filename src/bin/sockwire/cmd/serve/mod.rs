@@ -1,11 +1,9 @@
 //! `sockwire serve`: the ordinary server programs, one after the other, by fork, by thread or by poll.
 
 mod refusal;
-mod web;
 mod words;
 
 use std::{
-    fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
     os::unix::fs::lchown,
     time::Instant,
@@ -18,15 +16,18 @@ use sockwire::{
     lab::Host,
     sockets::{
         Journal,
+        http::Pages,
         server::{Mode, Options, Plain, Server, Service, Style},
+        websocket::Echo,
     },
     sys::{process, signal::Stop},
     text::Safe,
 };
 
 use super::{
-    Exit, Failure, Global, Numeric, Outcome, number, output, privilege,
+    Exit, Failure, Global, Numeric, Outcome, number, output, privilege, refuse,
     talk::{self, KINDS, Kind, Place, Program, Watching, unix_address},
+    usage,
 };
 use words::Lines;
 
@@ -180,11 +181,6 @@ impl Kind {
     }
 }
 
-/// A word on the command line that cannot be.
-fn usage(message: impl fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, anyhow!("{message}"))
-}
-
 impl Plan {
     fn new(args: &Args, global: &Global) -> Result<Self, Failure> {
         let is_kind = |word: &&str| Kind::named(word).is_some();
@@ -238,7 +234,8 @@ impl Plan {
 /// Options that have no meaning for the kind of server.
 fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
     let is_tcp = !kind.is_datagram() && !kind.is_unix();
-    let faults = [
+    let is_web = matches!(kind, Kind::Http | Kind::WebSocket);
+    refuse(&[
         (
             kind.is_datagram() && args.style.is_some(),
             "--style is for streams: a datagram server has one socket, which receives from all clients in turn",
@@ -268,11 +265,19 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
             "--lab gives the server an address of its own: leave --bind out; a loopback-only bind is shown by: \
              sockwire lab mistake loopback-bind",
         ),
-    ];
-    match faults.iter().find(|(is_so, _)| *is_so) {
-        Some((_, what)) => Err(usage(what)),
-        None => Ok(()),
-    }
+        (
+            kind == Kind::WebSocket && args.echo,
+            "serve ws is an echo anyway: leave --echo out",
+        ),
+        (
+            kind == Kind::Http && args.echo,
+            "--echo is for serve tcp: HTTP has requests and answers",
+        ),
+        (
+            is_web && args.receive,
+            "--receive is for serve tcp: it counts bytes of a stream",
+        ),
+    ])
 }
 
 /// A path, or an abstract name.
@@ -338,7 +343,7 @@ fn bind_address(name: &str, args: &Args) -> Result<SocketAddr, Failure> {
 /// Runs the server until Ctrl-C.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let plan = Plan::new(&args, global)?;
-    let service = service(plan.kind, &args)?;
+    let service = service(plan.kind, &args);
     if plan.style == Style::Poll && service.plain().is_none() {
         return Err(usage(format!(
             "--style poll serves all clients in turns, and {} waits for one of them: \
@@ -418,10 +423,11 @@ fn in_lab(plan: &Plan) -> (Place, impl FnOnce() -> Program + use<>) {
 }
 
 /// What is done with each stream client.
-fn service(kind: Kind, args: &Args) -> Result<Box<dyn Service>, Failure> {
+fn service(kind: Kind, args: &Args) -> Box<dyn Service> {
     match kind {
-        Kind::Http | Kind::WebSocket => web::service(kind, args),
-        Kind::Tcp | Kind::Unix | Kind::Udp | Kind::UnixDatagram => Ok(Box::new(plain(args))),
+        Kind::Http => Box::new(Pages),
+        Kind::WebSocket => Box::new(Echo),
+        Kind::Tcp | Kind::Unix | Kind::Udp | Kind::UnixDatagram => Box::new(plain(args)),
     }
 }
 

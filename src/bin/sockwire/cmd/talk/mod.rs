@@ -18,7 +18,6 @@ mod wire;
 
 use std::{io::IsTerminal as _, net::IpAddr};
 
-use anyhow::anyhow;
 use clap::ValueEnum;
 use sockwire::{
     call::Family,
@@ -32,7 +31,7 @@ pub(crate) use self::{
     kind::{KINDS, Kind, unix_address},
     peer::{chat, echo, get, hello, receive, web},
 };
-use super::{Exit, Failure, Global, Outcome, lab::Cable};
+use super::{Exit, Failure, Global, Outcome, lab::Cable, usage};
 
 /// A server or client as a command runs it. It opens its sockets with the journal.
 pub(crate) type Program = Box<dyn FnOnce(&Journal) -> Outcome + Send>;
@@ -114,10 +113,9 @@ impl Watching {
         words: Words,
     ) -> Outcome {
         if !self.lab && self.cable.is_asked() {
-            let error = anyhow!(
-                "--delay, --loss, --drop and --duplicate are about a private network: add --lab"
-            );
-            return Err(Failure::new(Exit::Usage, error));
+            return Err(usage(
+                "--delay, --loss, --drop and --duplicate are about a private network: add --lab",
+            ));
         }
         // The programs of Unix sockets are on one host in any case, and what they send is no packet.
         let speech = Speech::new(words)?;
