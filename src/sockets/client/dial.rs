@@ -144,8 +144,7 @@ impl Dial {
         if let Some(wait) = self.wait
             && self.kind == Kind::Stream
         {
-            let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-            socket.set(Choice::SendTimeout, millis.max(1))?;
+            socket.set_time(Choice::SendTimeout, wait)?;
         }
         Ok(socket)
     }

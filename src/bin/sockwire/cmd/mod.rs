@@ -61,7 +61,7 @@ use clap::{
     builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use sockwire::{filter::begins_filter, text::near, time::SECOND};
+use sockwire::{call::Family, filter::begins_filter, text::near, time::SECOND};
 
 /// What the program's exit code says (design: contracts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,15 @@ pub(crate) struct Numeric {
     /// Numbers, not names: always so
     #[arg(short = 'n', action = clap::ArgAction::Count)]
     numeric: u8,
+}
+
+/// The family of addresses that `-4` or `-6` asks for.
+const fn family(ipv4: bool, ipv6: bool) -> Option<Family> {
+    match (ipv4, ipv6) {
+        (true, _) => Some(Family::Inet),
+        (_, true) => Some(Family::Inet6),
+        _ => None,
+    }
 }
 
 /// Reads seconds for an option, as nanoseconds.

@@ -102,11 +102,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     });
     let numeric = args.numeric > 0;
     let wanted = Wanted {
-        family: match (args.ipv4, args.ipv6) {
-            (true, _) => Some(Family::Inet),
-            (_, true) => Some(Family::Inet6),
-            _ => None,
-        },
+        family: super::family(args.ipv4, args.ipv6),
         kind: args.udp.then_some(Kind::Datagram),
         passive: false,
         numeric,

@@ -20,7 +20,7 @@ use sockwire::{
 
 use self::{delivery::Line, plain::Plain, target::Target};
 use super::{
-    Exit, Failure, Global, Outcome, number, output, privilege, refuse, seconds,
+    Exit, Failure, Global, Outcome, family, number, output, privilege, refuse, seconds,
     talk::{self, Kind, Place, Program, Watching},
     usage,
 };
@@ -248,7 +248,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         host: Host::Client,
         family: match kind {
             Kind::Unix | Kind::UnixDatagram => Family::Unix,
-            _ => target::family(args.ipv4, args.ipv6).unwrap_or(Family::Inet),
+            _ => family(args.ipv4, args.ipv6).unwrap_or(Family::Inet),
         },
     };
     let lab = args.watching.lab().then(|| place.addresses()[1]);

@@ -17,10 +17,10 @@ use sockwire::{
 use super::{
     Args, Exit, Failure, Outcome,
     delivery::{Delivery, Line},
-    output, refuse,
+    family, output, refuse,
     screen::Screen,
     talk::Kind,
-    target::{self, Ports, Target},
+    target::{Ports, Target},
     telling, usage,
     web::ONLY_HTTP,
 };
@@ -75,7 +75,7 @@ impl Plain {
                     .or_else(|| args.scan.then_some(SCAN)),
             },
             wanted: Wanted {
-                family: target::family(args.ipv4, args.ipv6),
+                family: family(args.ipv4, args.ipv6),
                 kind: Some(kind.socket()),
                 numeric: args.numeric > 0,
                 ..Wanted::default()

@@ -2,10 +2,7 @@
 
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use sockwire::{
-    call::{Address, Family},
-    text::near,
-};
+use sockwire::{call::Address, text::near};
 
 use super::{
     Failure, Message,
@@ -221,15 +218,6 @@ impl Message {
     /// Its bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-/// The family that was asked for.
-pub(super) const fn family(ipv4: bool, ipv6: bool) -> Option<Family> {
-    match (ipv4, ipv6) {
-        (true, _) => Some(Family::Inet),
-        (_, true) => Some(Family::Inet6),
-        _ => None,
     }
 }
 

@@ -17,11 +17,11 @@ use sockwire::{
 };
 
 use super::{
-    Args, Exit, Failure, Global, Kind, Outcome, Program, output,
+    Args, Exit, Failure, Global, Kind, Outcome, Program, family, output,
     plain::{input, installed, note, source},
     refuse,
     screen::Screen,
-    target, telling, usage,
+    telling, usage,
 };
 
 /// Choices for web servers.
@@ -73,7 +73,7 @@ pub(super) fn program(
             wait,
         },
         wanted: Wanted {
-            family: target::family(args.ipv4, args.ipv6),
+            family: family(args.ipv4, args.ipv6),
             kind: Some(call::Kind::Stream),
             numeric: args.numeric > 0,
             ..Wanted::default()
@@ -169,8 +169,7 @@ impl Client {
             }
         };
         if let Some(wait) = self.dial.wait {
-            let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-            let limited = connected.socket.set(Choice::ReceiveTimeout, millis.max(1));
+            let limited = connected.socket.set_time(Choice::ReceiveTimeout, wait);
             limited.map_err(|error| Failure::new(Exit::NoSuch, error))?;
         }
         Ok(Some(connected))
