@@ -118,16 +118,9 @@ impl Dial {
                 error,
             }
         };
-        let made = self.open(journal, family).map_err(failed(Step::Open));
-        let bound = made.and_then(|socket| {
-            let own = self.bind(&socket, family).map_err(failed(Step::Bind))?;
-            Ok((socket, own))
-        });
-        let connected = bound.and_then(|(socket, own)| {
-            socket.connect(address).map_err(failed(Step::Connect))?;
-            Ok((socket, own))
-        });
-        let (socket, own) = connected?;
+        let socket = self.open(journal, family).map_err(failed(Step::Open))?;
+        let own = self.bind(&socket, family).map_err(failed(Step::Bind))?;
+        socket.connect(address).map_err(failed(Step::Connect))?;
         Ok(Connected {
             socket,
             peer: address.clone(),

@@ -44,7 +44,7 @@ mod server;
 mod url;
 
 pub use body::{BadBody, Body, Chunk};
-pub use client::{Answered, Asking, Hear, HttpError, Part, get, read_head};
+pub use client::{Answered, Asking, Hear, HttpError, Part, ask, get};
 pub use head::{
     BadHead, Gathering, HEAD_LIMIT, Head, HeadLine, Request, Response, Start, Whole, lines,
 };

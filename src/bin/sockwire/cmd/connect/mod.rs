@@ -268,8 +268,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
                 server = target.in_lab(ip)?;
             }
             let line = shows_progress.then(|| line.clone());
-            let plain = Plain::new(kind, target, &args, global.ascii, line)?;
-            Box::new(move |journal| plain.run(journal))
+            let (plain, work) = Plain::new(kind, target, &args, global.ascii, line)?;
+            Box::new(move |journal| plain.run(work, journal))
         }
     };
     let program = without_rights(program, &args, kind, global);

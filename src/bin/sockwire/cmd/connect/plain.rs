@@ -35,36 +35,44 @@ pub(super) struct Plain {
     target: Target,
     dial: Dial,
     wanted: Wanted,
-    input: Option<Input>,
-    delivery: Option<Delivery>,
     at_end: How,
     /// Says what the shutdown does.
     tells_shutdown: bool,
     wait: Option<Duration>,
     recv_size: usize,
-    scan: bool,
     hex: bool,
     ascii: bool,
 }
 
+/// What is done at the address.
+pub(super) enum Work {
+    /// `-z`: only to see whether it can be connected to.
+    Scan,
+    /// `--determined`.
+    Deliver(Delivery),
+    /// Sends it, and prints what comes back.
+    Exchange(Input),
+}
+
 impl Plain {
-    /// Checks the words. `line` is where progress may be shown.
+    /// Checks the words; what they ask for is to be [`Plain::run`]. `line` is where progress may be shown.
     pub(super) fn new(
         kind: Kind,
         target: Target,
         args: &Args,
         ascii: bool,
         line: Option<Line>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Self, Work), Failure> {
         fits(kind, &target, args)?;
         let is_stream = kind.socket() == call::Kind::Stream;
         let nanos = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs());
         let given = args.ending.wait.map(nanos);
-        let delivery = match &args.sending.file {
-            Some(path) if args.determined => Some(Delivery::new(path, args.tries, line)?),
-            _ => None,
+        let work = match &args.sending.file {
+            _ if args.scan => Work::Scan,
+            Some(path) if args.determined => Work::Deliver(Delivery::new(path, args.tries, line)?),
+            _ => Work::Exchange(input(args, !is_stream)?),
         };
-        Ok(Self {
+        let plain = Self {
             dial: Dial {
                 kind: kind.socket(),
                 source: args.source.as_deref().map(source).transpose()?,
@@ -81,36 +89,28 @@ impl Plain {
                 ..Wanted::default()
             },
             target,
-            input: match args.scan || args.determined {
-                true => None,
-                false => Some(input(args, !is_stream)?),
-            },
-            delivery,
             at_end: args.ending.shutdown.map_or(How::Write, How::from),
             tells_shutdown: args.ending.half_close || args.ending.shutdown.is_some(),
             wait: given.or_else(|| (!is_stream).then_some(DATAGRAMS)),
             recv_size: args.recv_size,
-            scan: args.scan,
             hex: args.hex,
             ascii,
-        })
+        };
+        Ok((plain, work))
     }
 
-    /// Runs it.
-    pub(super) fn run(mut self, journal: &Journal) -> Outcome {
+    /// Does the work.
+    pub(super) fn run(&self, work: Work, journal: &Journal) -> Outcome {
         let stop = installed()?;
-        if self.scan {
-            return self.scan(journal, stop);
-        }
         let (addresses, whom) = self.addresses(journal)?;
-        if let Some(delivery) = self.delivery.take() {
-            return delivery.run(journal, stop, &self.dial, &addresses);
-        }
+        let mut input = match work {
+            Work::Scan => return self.scan(journal, stop, &addresses),
+            Work::Deliver(delivery) => {
+                return delivery.run(journal, stop, &self.dial, &addresses);
+            }
+            Work::Exchange(input) => input,
+        };
         let mut screen = Screen::new(self.hex, self.ascii, stop)?;
-        let mut input = self
-            .input
-            .take()
-            .unwrap_or_else(|| Input::messages([], false));
         let mut left = addresses.into_iter();
         loop {
             let rest: Vec<Address> = left.clone().collect();
@@ -220,8 +220,7 @@ impl Plain {
     }
 
     /// `-z`: connects to one port after the other, and says what became of it.
-    fn scan(&self, journal: &Journal, stop: Stop) -> Outcome {
-        let (addresses, _) = self.addresses(journal)?;
+    fn scan(&self, journal: &Journal, stop: Stop, addresses: &[Address]) -> Outcome {
         // Without a range the port is in the addresses already.
         let ports = match &self.target {
             Target::Host {
@@ -233,7 +232,7 @@ impl Plain {
         let (mut open, mut all) = (0, 0);
         for port in ports {
             all += 1;
-            for address in &addresses {
+            for address in addresses {
                 let address = with_port(address, port);
                 if stop.asked() {
                     return Ok(Exit::Done);
