@@ -261,19 +261,6 @@ impl Socket {
         self.journal.call(false, asked, make, answered)
     }
 
-    /// `getpeername(2)`: the other end's address.
-    pub fn peer(&self) -> io::Result<Address> {
-        let fd = self.fd;
-        let asked = || Call::GetPeerName { fd };
-        let make = || {
-            self.open()?
-                .peer_addr()
-                .map(|address| from_kernel(&address))
-        };
-        let answered = |address: &Address| Answer::Address(address.clone());
-        self.journal.call(false, asked, make, answered)
-    }
-
     /// The descriptor's number.
     pub const fn fd(&self) -> RawFd {
         self.fd

@@ -49,5 +49,5 @@ pub use head::{
     BadHead, Gathering, HEAD_LIMIT, Head, HeadLine, Request, Response, Start, Whole, lines,
 };
 pub(crate) use server::wrong_method;
-pub use server::{Answer, Opening, Pages, date, hear, linger};
+pub use server::{Answer, Opening, Pages, hear, linger};
 pub use url::{Url, UrlError};

@@ -76,7 +76,7 @@ impl Answer {
 }
 
 /// The time as heads have it (RFC 9110 §5.6.7).
-pub fn date() -> String {
+fn date() -> String {
     use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
     date.unwrap_or_default()

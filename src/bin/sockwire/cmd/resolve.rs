@@ -104,7 +104,6 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let wanted = Wanted {
         family: super::family(args.ipv4, args.ipv6),
         kind: args.udp.then_some(Kind::Datagram),
-        passive: false,
         numeric,
         canonical: true,
     };

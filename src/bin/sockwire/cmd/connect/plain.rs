@@ -167,7 +167,7 @@ impl Plain {
         let family = connected.peer.family();
         let exchange = Exchange {
             kind: self.dial.kind,
-            at_end: Some(self.at_end),
+            at_end: self.at_end,
             note: self
                 .tells_shutdown
                 .then(|| telling::shut_down(family, self.at_end)),

@@ -4,6 +4,7 @@ mod refusal;
 mod words;
 
 use std::{
+    io::{self, IsTerminal as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
     os::unix::fs::lchown,
     time::Instant,
@@ -49,9 +50,6 @@ Try it from another terminal with: sockwire connect 5000";
 /// Groups of options.
 const DOES: &str = "What it does";
 const SOCKET: &str = "Its socket";
-
-/// How many connections may wait unless said.
-const BACKLOG: i32 = 128;
 
 /// Runs a server that shows who connects, what they send, and who leaves
 ///
@@ -219,14 +217,15 @@ impl Plan {
     }
 
     fn options(&self, args: &Args, stop: Stop) -> Options {
+        let usual = Options::new(self.address.clone(), self.kind.socket());
         Options {
             both: self.both,
             reuse_address: !args.no_reuseaddr,
-            backlog: args.backlog.unwrap_or(BACKLOG),
+            backlog: args.backlog.unwrap_or(usual.backlog),
             no_delay: args.nodelay,
             clients: args.once.then_some(1),
             stop: Some(stop),
-            ..Options::new(self.address.clone(), self.kind.socket())
+            ..usual
         }
     }
 }
@@ -358,6 +357,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         print: args.print,
         recv_size: plain(&args).size,
         ascii: global.ascii,
+        is_terminal: io::stdout().is_terminal(),
     };
     let (place, other) = in_lab(&plan);
     let watching = args.watching.clone();
