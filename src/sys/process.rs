@@ -97,14 +97,13 @@ pub fn end(process: u32) {
     let _ = kill(Pid::from_raw(process.cast_signed()), Signal::SIGTERM);
 }
 
-/// Lets this process open as many descriptors as an administrator allows it (RLIMIT_NOFILE, soft to hard); how many.
+/// Lets this process open as many descriptors as an administrator allows it (RLIMIT_NOFILE, soft to hard).
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn raise_descriptors() -> io::Result<u64> {
+pub fn raise_descriptors() -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    Ok(hard)
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
 /// How many counters there are.

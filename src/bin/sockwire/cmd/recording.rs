@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::anyhow;
 use sockwire::{
     file::{self, Create, Format, WriteError, Writer},
     frame::{Direction, Frame, Interface},
@@ -15,7 +14,7 @@ use sockwire::{
     time::Time,
 };
 
-use super::{Exit, Failure, lab::Keeping, output};
+use super::{Exit, Failure, lab::Keeping, output, usage};
 
 /// The capture files of a run; all of them optional.
 pub(super) struct Recording {
@@ -30,9 +29,8 @@ impl Recording {
     /// Creates the files that the command line asks for; each of the `wires` is an interface in them.
     pub(super) fn open(keeping: &Keeping, ends: bool, wires: &[&str]) -> Result<Self, Failure> {
         if keeping.write.as_deref() == Some(Path::new("-")) {
-            return Err(Failure::new(
-                Exit::Usage,
-                anyhow!("standard output shows what happens: give -w the name of a file"),
+            return Err(usage(
+                "standard output shows what happens: give -w the name of a file",
             ));
         }
         let open = |path: &Path| {
