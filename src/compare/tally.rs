@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Exchange, Kind, message};
 use crate::{
-    call::{Call, Called},
+    call::Called,
     frame::Direction,
     lab::{Event, Host, Transit},
     time::Time,
@@ -371,7 +371,7 @@ impl Tally {
                 *figures
                     .calls
                     .of(host)
-                    .entry(name(&called.call))
+                    .entry(called.call.name())
                     .or_default() += 1;
             }
             Report::ByHand(direction) => {
@@ -489,28 +489,4 @@ const fn sent(figures: &mut Figures, host: Host) -> &mut Course {
 /// Nanoseconds as milliseconds.
 fn ms(nanos: i64) -> f64 {
     nanos as f64 / crate::time::MILLISECOND as f64
-}
-
-/// The name of a call, as its manual page has it.
-const fn name(call: &Call) -> &'static str {
-    match call {
-        Call::GetAddrInfo { .. } => "getaddrinfo",
-        Call::Socket { .. } => "socket",
-        Call::SetSockOpt { .. } => "setsockopt",
-        Call::Bind { .. } => "bind",
-        Call::Listen { .. } => "listen",
-        Call::Accept { .. } => "accept",
-        Call::Connect { .. } => "connect",
-        Call::Send { .. } => "send",
-        Call::SendTo { .. } => "sendto",
-        Call::Recv { .. } => "recv",
-        Call::RecvFrom { .. } => "recvfrom",
-        Call::Shutdown { .. } => "shutdown",
-        Call::Close { .. } => "close",
-        Call::Poll { .. } => "poll",
-        Call::GetSockName { .. } => "getsockname",
-        Call::GetPeerName { .. } => "getpeername",
-        Call::Fork => "fork",
-        Call::WaitPid { .. } => "waitpid",
-    }
 }

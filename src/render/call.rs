@@ -73,13 +73,11 @@ impl Language {
     pub fn line(self, called: &Called) -> String {
         self.asked(&called.call) + &self.answered(called)
     }
+}
 
-    /// The call without its arguments, which tells it from others that have not returned either: `recv`.
-    pub fn name(self, call: &Call) -> String {
-        let asked = self.asked(call);
-        let end = asked.find('(').unwrap_or(asked.len());
-        asked[..end].to_owned()
-    }
+/// What was asked without its arguments, which tells a call from others that have not returned either: `recv`.
+fn name(asked: &str) -> &str {
+    asked.split('(').next().unwrap_or(asked)
 }
 
 /// The bytes of each `sockaddr` that the call took or gave, and what they mean, in lines that are set in.
