@@ -16,7 +16,8 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::{
     call::{Address, Answer, Call, Called, Data},
     text::Safe,
-    time::{MILLISECOND, SECOND},
+    time::MILLISECOND,
+    track::story::Span,
 };
 
 /// In whose words calls are shown.
@@ -63,8 +64,7 @@ impl Language {
             (Self::Java, Err(error)) => format!(" throws {}", java::error(&called.call, *error)),
         };
         if called.took >= WAITED && waits(&called.call) {
-            text.push_str("  blocked ");
-            text.push_str(&duration(called.took));
+            text.push_str(&format!("  blocked {}", Span(called.took)));
         }
         text
     }
@@ -131,15 +131,6 @@ fn gives(answer: &str) -> String {
     match answer {
         "" => String::new(),
         answer => format!(" -> {answer}"),
-    }
-}
-
-/// `20.13 ms`, `2.01 s`.
-fn duration(nanos: i64) -> String {
-    if nanos < SECOND {
-        format!("{:.2} ms", nanos as f64 / MILLISECOND as f64)
-    } else {
-        format!("{:.2} s", nanos as f64 / SECOND as f64)
     }
 }
 

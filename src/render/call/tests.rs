@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 
 use super::*;
 use crate::call::{Choice, Family, How, Kind};
+use crate::time::SECOND;
 
 /// A call that took no time.
 fn called(call: Call, result: Result<Answer, i32>) -> Called {
