@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    call::{Address, Family, Kind},
+    call::{Address, Kind},
     sockets::{Event, Journal, Socket},
     sys::process::{self, Side},
 };
@@ -75,11 +75,7 @@ impl Stage {
     }
 
     fn socket(&self, kind: Kind) -> io::Result<Socket> {
-        let family = match self.server {
-            IpAddr::V4(_) => Family::Inet,
-            IpAddr::V6(_) => Family::Inet6,
-        };
-        Socket::new(&self.journal, family, kind)
+        Socket::new(&self.journal, self.server().family(), kind)
     }
 
     /// A stream socket.
