@@ -139,9 +139,8 @@ impl Journal {
             return make();
         };
         let call = asked();
-        let start = open.clock.now();
         if blocks {
-            open.tell_at(start, Event::Calling(call.clone()));
+            open.tell_at(open.clock.now(), Event::Calling(call.clone()));
         }
         let start = open.clock.now();
         let result = make();
