@@ -153,6 +153,21 @@ fn quoted(data: &Data, escape: fn(&[u8]) -> String) -> String {
     format!("\"{text}\"{dots}")
 }
 
+/// The same, with its characters as they are.
+fn text(data: &Data) -> String {
+    quoted(data, readable)
+}
+
+/// What stands behind a datagram that was longer than the buffer.
+const fn rest(cut: bool) -> &'static str {
+    if cut { " (the rest is cut)" } else { "" }
+}
+
+/// A number, or -1, which stands for any process and for ever.
+fn or_any(number: Option<u32>) -> String {
+    number.map_or(-1, i64::from).to_string()
+}
+
 /// Characters as they are, apart from those that would end the text or move the cursor.
 fn readable(bytes: &[u8]) -> String {
     Safe(bytes).to_string().replace('"', "\\\"")
