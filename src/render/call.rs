@@ -10,7 +10,6 @@ mod sockaddr;
 mod tests;
 
 pub use lines::{Lines, Options};
-use nix::errno::Errno;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::{
@@ -132,11 +131,6 @@ fn gives(answer: &str) -> String {
         "" => String::new(),
         answer => format!(" -> {answer}"),
     }
-}
-
-/// The words of an error number, as the system's library has them: `Connection refused`.
-fn words(error: i32) -> &'static str {
-    Errno::from_raw(error).desc()
 }
 
 /// Data between quotes, escaped by `escape`; what was cut shows as three dots.

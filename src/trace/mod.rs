@@ -3,8 +3,16 @@
 //! ```text
 //!  tracer   programs, threads, stops: who is where, and what is told      table   which calls, and their arguments
 //!  decode   registers and memory → arguments and results                  sockets descriptors → sockets of the kernel
-//!  program  how a program is started
+//!  program  how a program is started                             message, sockaddr, options, waits, names: structures and constants
 //! ```
+
+pub mod decode;
+mod message;
+mod names;
+mod options;
+mod sockaddr;
+pub mod table;
+mod waits;
 
 use std::{ffi::OsString, io, os::fd::OwnedFd};
 

@@ -1,7 +1,7 @@
 //! Calls as C programs make them: names, constants and order of arguments are those of the manual pages.
 
-use super::{list, or_any, readable, rest, sockaddr, text, words};
-use crate::call::{Address, Answer, Call, Choice, Family, How, Kind};
+use super::{list, or_any, readable, rest, sockaddr, text};
+use crate::call::{Address, Answer, Call, Choice, Errno, Family, How, Kind};
 
 /// The call with its arguments. Memory for the kernel to write into has a name; what it wrote stands behind the call.
 pub(super) fn asked(call: &Call) -> String {
@@ -80,13 +80,7 @@ pub(super) fn error(call: &Call, error: i32) -> String {
         let (name, words) = look_up(error);
         return format!("{name} ({words})");
     }
-    let name = match nix::errno::Errno::from_raw(error) {
-        nix::errno::Errno::UnknownErrno => format!("errno {error}"),
-        errno => format!("{errno:?}"),
-    };
-    let words = words(error);
-    let (first, others) = words.split_at(1);
-    format!("-1 {name} ({}{others})", first.to_ascii_lowercase())
+    format!("-1 {}", Errno(error))
 }
 
 /// Name and meaning of an error of `getaddrinfo(3)`.
