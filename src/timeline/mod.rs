@@ -14,6 +14,8 @@
 pub mod join;
 pub mod known;
 pub mod seen;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::ops::Range;
 
