@@ -111,7 +111,7 @@ impl Watching {
     ) -> Outcome {
         if !self.lab && self.cable.is_asked() {
             let error = anyhow!(
-                "--delay, --loss, --drop and --duplicate are about a private network: add --lab"
+                "--delay, --loss, --drop and the wire's other options are about a private network: add --lab"
             );
             return Err(Failure::new(Exit::Usage, error));
         }
