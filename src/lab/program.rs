@@ -2,14 +2,16 @@
 
 use std::{
     collections::HashSet,
+    env,
     fs::{self, File},
-    io::{self, Read},
+    io::{self, BufRead as _, BufReader, Read, Write as _},
     net::SocketAddr,
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt as _,
     },
     process::{Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -17,15 +19,20 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
     pty::openpty,
+    sched::{CloneFlags, unshare},
     sys::{
         signal::Signal,
         termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr},
     },
-    unistd::pipe2,
+    unistd::{pipe2, sethostname, setsid},
 };
 
 use super::{LabError, Trying as _};
-use crate::sys::{process, signal::pause, sock_diag::SockDiag};
+use crate::sys::{
+    process::{self, Side},
+    signal::pause,
+    sock_diag::SockDiag,
+};
 
 /// Between two looks whether a server listens.
 const LOOK: Duration = Duration::from_millis(5);
@@ -92,6 +99,24 @@ impl Program {
         Ok(Self {
             process: child.id(),
             _input: input,
+        })
+    }
+
+    /// Starts the user's shell (`$SHELL`), else `sh`, in the network of the calling thread, on this process's terminal. The
+    /// calling thread's host is called `name` from now on, so that prompts say where one is.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn shell(name: &str) -> Result<Self, LabError> {
+        // A name is a help, and no reason to do without a shell.
+        let _ = unshare(CloneFlags::CLONE_NEWUTS).and_then(|()| sethostname(name));
+        let shell = env::var_os("SHELL").filter(|shell| !shell.is_empty());
+        let mut command = Command::new(shell.unwrap_or_else(|| "sh".into()));
+        command.env("SOCKWIRE_HOST", name);
+        let child = process::start(&mut command).trying("start a shell ($SHELL, else sh)")?;
+        Ok(Self {
+            process: child.id(),
+            _input: None,
         })
     }
 
@@ -179,6 +204,35 @@ fn pass_on(mut ear: File, mut hear: impl FnMut(&[u8]) -> bool) {
 pub fn network() -> Result<String, LabError> {
     let name = fs::read_link("/proc/thread-self/ns/net").trying("ask for a host's network")?;
     Ok(name.to_string_lossy().into_owned())
+}
+
+/// A process that outlives this one by a moment, and then ends every process in the lab's networks, however this one has ended.
+#[derive(Clone, Debug)]
+pub struct Guard(Arc<File>);
+
+impl Guard {
+    /// Starts it. It holds nothing of the terminal.
+    ///
+    /// # Errors
+    /// When the system gives no process or pipe.
+    pub fn post() -> io::Result<Self> {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        if process::split()? == Side::Child {
+            // Ctrl-C is not for it, and neither is the terminal's end.
+            let _ = setsid();
+            drop(writer);
+            let told = BufReader::new(File::from(reader)).lines();
+            end_all(&told.map_while(Result::ok).collect());
+            process::leave(0);
+        }
+        Ok(Self(Arc::new(File::from(writer))))
+    }
+
+    /// This network is the lab's.
+    pub fn watch(&self, network: &str) {
+        // One write: two hosts may tell at once.
+        let _ = (&*self.0).write_all(format!("{network}\n").as_bytes());
+    }
 }
 
 /// Ends (SIGKILL) every process whose network is one of these, this process excepted.

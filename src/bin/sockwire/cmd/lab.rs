@@ -2,7 +2,9 @@
 
 mod mistake;
 mod patience;
+mod programs;
 mod run;
+mod shell;
 mod telling;
 
 use std::{
@@ -77,6 +79,7 @@ const WIRE: &str = "wire";
 enum Other {
     Mistake(mistake::Args),
     Run(run::Args),
+    Shell(shell::Args),
 }
 
 /// The recording of a lab.
@@ -177,6 +180,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     match args.other {
         Some(Other::Mistake(args)) => return mistake::run(&args, global),
         Some(Other::Run(args)) => return run::run(args, global),
+        Some(Other::Shell(args)) => return shell::run(&args, global),
         None => {}
     }
     match args.scenario.as_deref().and_then(Scenario::named) {

@@ -1,7 +1,5 @@
 //! `sockwire lab run`: a client and a server, any programs, on the lab's two hosts, and between them the wire as a ladder.
 
-mod programs;
-
 use std::{
     collections::HashSet,
     io::{self, Write},
@@ -14,15 +12,17 @@ use anyhow::anyhow;
 use sockwire::{
     lab::{
         Event, Host, PRIVATE_IPV4, PRIVATE_IPV6, Transit, hosts, loopback,
-        program::{Readiness, end_all},
+        program::{Guard, Readiness, end_all},
     },
     sys::signal::Stop,
     text::Safe,
     time::{MILLISECOND, SECOND, Time},
 };
 
-use self::programs::{Said, Side, body};
-use super::{Cable, Keeping, Recording, WIRE, effects, failed};
+use super::{
+    Cable, Keeping, Recording, WIRE, effects, failed,
+    programs::{self, Said, Side, bar, body},
+};
 use crate::cmd::{
     Exit, Failure, Global, Outcome, drawing::Drawing, number, permission, pipeline::now,
 };
@@ -76,10 +76,6 @@ const SILENCE: i64 = 50 * MILLISECOND;
 const REPETITION: i64 = SECOND;
 /// So much later than it happened, a program's word has been heard, in nanoseconds.
 const LATE: i64 = 2 * MILLISECOND;
-/// A line that is not ended is shown after so many nanoseconds.
-const UNENDED: i64 = 100 * MILLISECOND;
-/// The longest line.
-const LINE: usize = 16 << 10;
 /// So many packets are shown one by one; of more, data in a row is one row.
 const SINGLE: u64 = 1000;
 
@@ -109,13 +105,21 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
     };
     let commands = [filled(&args.client), filled(&args.server)];
     introduce(&args, addresses, &commands)?;
+    let guard = Guard::post()?;
     let (ready, gate) = channel();
     // Bounded: a program that says more than is shown waits.
     let (say, said) = sync_channel(256);
     let [client, server] = commands.clone();
     let bodies = [
-        body(Host::Client, client, args.port, Err(gate), say.clone()),
-        body(Host::Server, server, args.port, Ok(ready), say),
+        body(
+            Host::Client,
+            client,
+            args.port,
+            Err(gate),
+            &guard,
+            say.clone(),
+        ),
+        body(Host::Server, server, args.port, Ok(ready), &guard, say),
     ];
     let origin = now();
     let listening = vec![SocketAddr::new(addresses[1], args.port)];
@@ -246,7 +250,7 @@ impl Lab {
                 Said::Words(host, time, words) => {
                     self.active = self.active.max(time);
                     let side = &mut self.sides[host as usize];
-                    for line in side.hear(time, &words, LINE) {
+                    for line in side.hear(time, &words) {
                         self.line(host, time, &line);
                     }
                 }
@@ -258,7 +262,7 @@ impl Lab {
         }
         for host in Host::BOTH {
             let side = &mut self.sides[host as usize];
-            if let Some((time, line)) = side.unended(now.plus(-UNENDED)) {
+            if let Some((time, line)) = side.unended(now) {
                 self.line(host, time, &line);
             }
         }
@@ -266,7 +270,7 @@ impl Lab {
 
     /// Shows what a program says at its time.
     fn line(&mut self, host: Host, time: Time, line: &[u8]) {
-        let bar = if self.ascii { '|' } else { '│' };
+        let bar = bar(self.ascii);
         let at = self.drawing.at(time);
         let line = format!("{at} {host}{bar} {}", Safe(line));
         let line = if self.ascii {

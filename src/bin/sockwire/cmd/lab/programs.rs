@@ -1,4 +1,4 @@
-//! The two programs of a lab run: their threads, what they say line by line, and how they are made to end.
+//! Programs on the lab's hosts: their threads, what they say line by line, and how they are made to end.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -11,16 +11,26 @@ use sockwire::{
     lab::{
         Host,
         hosts::Body,
-        program::{Program, Readiness, Start, network},
+        program::{Guard, Program, Readiness, Start, network},
     },
     sys::process,
-    time::{SECOND, Time},
+    time::{MILLISECOND, SECOND, Time},
 };
 
 use crate::cmd::pipeline::now;
 
 /// How long a server is waited for.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// A line that is not ended is shown after so many nanoseconds.
+const UNENDED: i64 = 100 * MILLISECOND;
+/// The longest line.
+const LINE: usize = 16 << 10;
+
+/// What stands between a host's name and what its program says.
+pub(super) const fn bar(ascii: bool) -> char {
+    if ascii { '|' } else { '│' }
+}
 
 /// What the programs' threads say.
 pub(super) enum Said {
@@ -43,8 +53,10 @@ pub(super) fn body(
     command: String,
     port: u16,
     gate: Result<Sender<()>, Receiver<()>>,
+    guard: &Guard,
     say: SyncSender<Said>,
 ) -> Body {
+    let guard = guard.clone();
     Box::new(move || {
         let opens = match gate {
             Ok(ready) => Some(ready),
@@ -64,6 +76,7 @@ pub(super) fn body(
             move |words: &[u8]| say.send(Said::Words(host, now(), words.to_vec())).is_ok()
         };
         let network = network()?;
+        guard.watch(&network);
         let program = Program::start(&start, hear)?;
         // That nobody listens any more is no reason to leave a program alone.
         let _ = say.send(Said::Began {
@@ -136,6 +149,12 @@ impl Side {
         }
     }
 
+    /// Its process, while it runs.
+    pub(super) fn running(&self) -> Option<u32> {
+        let (process, _) = self.process?;
+        self.ended.is_none().then_some(process)
+    }
+
     pub(super) const fn has_begun(&self) -> bool {
         self.process.is_some()
     }
@@ -156,23 +175,23 @@ impl Side {
     }
 
     /// Takes words; the lines that they end.
-    pub(super) fn hear(&mut self, time: Time, words: &[u8], longest: usize) -> Vec<Vec<u8>> {
+    pub(super) fn hear(&mut self, time: Time, words: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         for piece in words.split_inclusive(|&byte| byte == b'\n') {
             if self.line.is_empty() {
                 self.since = time;
             }
             self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.line.len() >= longest {
+            if piece.ends_with(b"\n") || self.line.len() >= LINE {
                 lines.push(trimmed(std::mem::take(&mut self.line)));
             }
         }
         lines
     }
 
-    /// A line that was begun before this time and is not ended, with its time.
-    pub(super) fn unended(&mut self, before: Time) -> Option<(Time, Vec<u8>)> {
-        let is_old = !self.line.is_empty() && self.since <= before;
+    /// A line that was begun a while before this time and is not ended, with its time.
+    pub(super) fn unended(&mut self, now: Time) -> Option<(Time, Vec<u8>)> {
+        let is_old = !self.line.is_empty() && now.since(self.since) >= UNENDED;
         is_old.then(|| (self.since, trimmed(std::mem::take(&mut self.line))))
     }
 
@@ -228,15 +247,13 @@ mod tests {
     fn words_become_lines_and_a_prompt_is_shown_after_a_while() {
         let mut side = Side::new(Host::Client);
         let at = Time::from_nanos;
-        assert_eq!(side.hear(at(1), b"one\ntw", 99), [b"one".to_vec()]);
-        assert_eq!(side.unended(at(0)), None);
-        assert_eq!(side.hear(at(2), b"o\r\n\nname? ", 99).len(), 2);
-        assert_eq!(side.unended(at(2)), Some((at(2), b"name? ".to_vec())));
-        assert_eq!(side.unended(at(9)), None);
-        assert_eq!(
-            side.hear(at(3), &[b'x'; 10], 4).len(),
-            1,
-            "no line is endless"
-        );
+        assert_eq!(side.hear(at(1), b"one\ntw"), [b"one".to_vec()]);
+        assert_eq!(side.unended(at(UNENDED)), None);
+        assert_eq!(side.hear(at(2), b"o\r\n\nname? ").len(), 2);
+        let later = at(2 + UNENDED);
+        assert_eq!(side.unended(later), Some((at(2), b"name? ".to_vec())));
+        assert_eq!(side.unended(later), None);
+        let endless = [b'x'; LINE + 1];
+        assert_eq!(side.hear(at(3), &endless).len(), 1);
     }
 }
