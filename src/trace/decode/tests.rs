@@ -1,5 +1,7 @@
 //! Every row of the table against text written by hand, the odd cases, and any registers over any memory.
 
+#![allow(clippy::unwrap_used)]
+
 use std::cell::Cell;
 
 use proptest::prelude::*;
