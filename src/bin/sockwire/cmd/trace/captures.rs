@@ -85,7 +85,9 @@ impl Captures {
     pub(super) fn open(&self, net: NetId, process: u32, place: Where) -> Result<(), String> {
         let mut all = held(&self.all);
         if all.len() == MOST {
-            return Err(format!("packets of more than {MOST} networks are not captured"));
+            return Err(format!(
+                "packets of more than {MOST} networks are not captured"
+            ));
         }
         let name = match place {
             Where::Any => capture::ANY,

@@ -77,7 +77,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     keeping: Keeping,
     /// The program, and its own options and arguments
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     command: Vec<OsString>,
 }
 
