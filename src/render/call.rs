@@ -8,6 +8,7 @@ mod python;
 mod sockaddr;
 #[cfg(test)]
 mod tests;
+pub mod traced;
 
 pub use lines::{Lines, Options};
 use unicode_width::UnicodeWidthStr as _;
@@ -146,13 +147,18 @@ fn duration(nanos: i64) -> String {
 
 /// Data between quotes, escaped by `escape`; what was cut shows as three dots.
 fn quoted(data: &Data, escape: fn(&[u8]) -> String) -> String {
+    quoted_in(data, DATA, escape)
+}
+
+/// The same in so many columns between the quotes.
+fn quoted_in(data: &Data, columns: usize, escape: fn(&[u8]) -> String) -> String {
     // No character of several bytes is cut in two.
     let is_border = |&len: &usize| data.head.get(len).is_none_or(|byte| byte & 0xc0 != 0x80);
-    let shown = (0..=data.head.len().min(DATA))
+    let shown = (0..=data.head.len().min(columns))
         .rev()
         .filter(is_border)
         .map(|len| (len, escape(&data.head[..len])))
-        .find(|(_, text)| text.width() <= DATA);
+        .find(|(_, text)| text.width() <= columns);
     let (len, text) = shown.unwrap_or_default();
     let dots = if len < data.len { "..." } else { "" };
     format!("\"{text}\"{dots}")

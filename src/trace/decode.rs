@@ -237,7 +237,7 @@ impl Registers<'_> {
             Kind::Vector => match message::gathered(self.memory, register, next, u64::MAX) {
                 Some((len, head)) => {
                     asked.parts.push(part(len, head));
-                    Arg::Data(0)
+                    Arg::Group(vec![Arg::Data(0)])
                 }
                 None => pointer(register),
             },
@@ -509,3 +509,6 @@ pub(super) fn time(bytes: &[u8], fraction: &str) -> Arg {
     let (seconds, rest) = (long_at(bytes, 0) as i64, long_at(bytes, 8) as i64);
     Arg::Word(format!("{{tv_sec={seconds}, {fraction}={rest}}}").into())
 }
+
+#[cfg(test)]
+mod tests;

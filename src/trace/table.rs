@@ -325,3 +325,90 @@ static TABLE: &[Syscall] = {
         call(libc::SYS_epoll_ctl, Stop::Wait, &[form("epoll_ctl", Wait, &[Fd, Constant(names::EPOLL_OPERATIONS), Socket, Event])]),
     ]
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_by_its_number() {
+        for row in TABLE {
+            assert_eq!(find(row.number).map(|found| found.name), Some(row.name));
+        }
+        assert_eq!(TABLE.iter().map(|row| row.number).max(), Some(441));
+    }
+
+    /// As the kernel's table for the machine has them (`syscall_64.tbl`).
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn numbers_are_the_kernels() {
+        let names = |numbers: &[i64]| -> Vec<&str> {
+            let names = numbers
+                .iter()
+                .map(|n| find(*n).map_or("none", |row| row.name));
+            names.collect()
+        };
+        assert_eq!(
+            names(&[0, 1, 2, 3, 7, 16, 19, 20, 23, 32, 33, 39, 40]),
+            [
+                "read", "write", "none", "close", "poll", "ioctl", "readv", "writev", "select",
+                "dup", "dup2", "none", "sendfile"
+            ]
+        );
+        assert_eq!(
+            names(&[41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55]),
+            [
+                "socket",
+                "connect",
+                "accept",
+                "sendto",
+                "recvfrom",
+                "sendmsg",
+                "recvmsg",
+                "shutdown",
+                "bind",
+                "listen",
+                "getsockname",
+                "getpeername",
+                "socketpair",
+                "setsockopt",
+                "getsockopt"
+            ]
+        );
+        assert_eq!(
+            names(&[
+                72, 232, 233, 270, 271, 275, 281, 288, 292, 299, 307, 327, 328, 436, 441
+            ]),
+            [
+                "fcntl",
+                "epoll_wait",
+                "epoll_ctl",
+                "pselect6",
+                "ppoll",
+                "splice",
+                "epoll_pwait",
+                "accept4",
+                "dup3",
+                "recvmmsg",
+                "sendmmsg",
+                "preadv2",
+                "pwritev2",
+                "close_range",
+                "epoll_pwait2"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_is_wanted_stops_a_thread() {
+        let wanted = |net_only, waits| filter_numbers(Wanted { net_only, waits });
+        let has = |numbers: &[u32], number: i64| numbers.contains(&(number as u32));
+        let (always, above) = wanted(false, false);
+        assert!(has(&always, libc::SYS_sendto) && has(&always, libc::SYS_dup3));
+        assert!(has(&above, libc::SYS_write) && !has(&always, libc::SYS_write));
+        assert!(!has(&always, libc::SYS_ppoll));
+        let (always, above) = wanted(true, true);
+        assert!(has(&always, libc::SYS_sendto) && has(&always, libc::SYS_ppoll));
+        assert!(above.is_empty() && !has(&always, libc::SYS_dup3));
+    }
+}

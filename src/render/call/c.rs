@@ -150,7 +150,7 @@ fn text(data: &Data) -> String {
 }
 
 /// `{AF_INET, 127.0.0.1:5000}`, `{AF_UNIX, "/tmp/chat"}`, `{AF_UNIX, @"chat"}`.
-fn spelled(address: &Address) -> String {
+pub(super) fn spelled(address: &Address) -> String {
     let family = family(address.family());
     match address {
         Address::Ip(address) => format!("{{{family}, {address}}}"),
