@@ -11,8 +11,11 @@
 //! Sequence space, not time, ties a segment to a call; the interval from a call's entering to its return, not an instant,
 //! orders them (`research` of the design: with one stamp a call a third to a half of causes stand behind their effects).
 
+mod address;
 pub mod join;
 pub mod known;
+pub mod merge;
+pub mod own;
 pub mod seen;
 #[cfg(test)]
 pub(crate) mod testing;
