@@ -6,7 +6,6 @@
 //!  words    what all of them say alike                     page    the page of the lanes
 //! ```
 
-mod call;
 pub mod lanes;
 pub mod lines;
 mod page;
