@@ -46,7 +46,12 @@ fn python() -> Option<&'static str> {
         let asked = Command::new("python3")
             .args(["-c", "import sys; print(sys.executable)"])
             .output();
-        Some(String::from_utf8(asked.ok()?.stdout).ok()?.trim().to_owned())
+        Some(
+            String::from_utf8(asked.ok()?.stdout)
+                .ok()?
+                .trim()
+                .to_owned(),
+        )
     });
     if path.is_none() {
         testing::skipped("no python3 here");
@@ -57,7 +62,10 @@ fn python() -> Option<&'static str> {
 /// `sockwire trace` with words that have no blanks in them, and a command.
 fn trace(words: &str, command: &[&str]) -> Command {
     let mut tracing = limited(env!("CARGO_BIN_EXE_sockwire"));
-    tracing.arg("trace").args(words.split_whitespace()).args(command);
+    tracing
+        .arg("trace")
+        .args(words.split_whitespace())
+        .args(command);
     tracing
 }
 
@@ -88,8 +96,14 @@ fn counted(entries: &[Entry]) -> End {
         panic!("no end: {:?}", entries.last());
     };
     let count = |is: fn(&Event) -> bool| entries.iter().filter(|entry| is(&entry.event)).count();
-    assert_eq!(end.calls, count(|event| matches!(event, Event::Enter(_))) as u64);
-    assert_eq!(end.kept, count(|event| matches!(event, Event::Packet(_))) as u64);
+    assert_eq!(
+        end.calls,
+        count(|event| matches!(event, Event::Enter(_))) as u64
+    );
+    assert_eq!(
+        end.kept,
+        count(|event| matches!(event, Event::Packet(_))) as u64
+    );
     assert_eq!(end.seen, end.kept + end.others + end.duplicates);
     assert_eq!(end.dropped, 0);
     let times: Vec<_> = entries.iter().map(|entry| entry.at).collect();
@@ -119,14 +133,21 @@ fn calls_and_packets_stand_in_one_order_each_with_its_tie() {
 
         let lines = fs::read_to_string(&lines).unwrap();
         let find = |parts: &[&str]| {
-            let found = lines.lines().position(|line| parts.iter().all(|part| line.contains(part)));
+            let found = lines
+                .lines()
+                .position(|line| parts.iter().all(|part| line.contains(part)));
             found.unwrap_or_else(|| panic!("no line with {parts:?} in:\n{lines}"))
         };
         let rows = [
             find(&["SYN seq=0", "sent by connect #", "(connect)"]),
             find(&["SYN,ACK seq=0", "kernel: for listen"]),
             find(&["<... connect resumed> = 0"]),
-            find(&["PSH,ACK seq=1 ack=1 len=6", "sent by send", "got by recv", "(sequence)"]),
+            find(&[
+                "PSH,ACK seq=1 ack=1 len=6",
+                "sent by send",
+                "got by recv",
+                "(sequence)",
+            ]),
             find(&["FIN,ACK seq=7", "sent by shutdown #", "(shutdown)"]),
             find(&["FIN,ACK", "sent by close #", "(last close)"]),
             find(&["ended with status 7"]),
@@ -140,7 +161,12 @@ fn a_saved_log_is_shown_as_the_run_was() {
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("trace-again");
-        for (shown, suffix) in [("", "txt"), ("--lines", "txt"), ("--json", "txt"), ("", "json")] {
+        for (shown, suffix) in [
+            ("", "txt"),
+            ("--lines", "txt"),
+            ("--json", "txt"),
+            ("", "json"),
+        ] {
             let [kept, live, again] =
                 ["log", "live", "again"].map(|name| files.file(&format!("{name}.{suffix}")));
             let words = format!("{shown} --force --save {kept} -o {live}");
@@ -171,7 +197,12 @@ fn the_exit_code_is_that_of_the_command() {
             ("(sleep 0.2; exit 5) & exit 4", 4),
         ] {
             let output = run("--quiet", &["sh", "-c", command]);
-            assert_eq!(output.status.code(), Some(code), "{command}: {}", said(&output));
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{command}: {}",
+                said(&output)
+            );
             assert_eq!(said(&output), "");
         }
     });
@@ -187,7 +218,12 @@ fn wrong_words_say_what_would_be_right() {
         ("-p 1 -r my.log", &[], 2, "choose one"),
         ("-p 1", &["true"], 2, "choose one"),
         ("--private -p 1", &[], 2, "--private is for a COMMAND"),
-        ("--poll -r my.log", &[], 2, "--calls and --poll are for tracing"),
+        (
+            "--poll -r my.log",
+            &[],
+            2,
+            "--calls and --poll are for tracing",
+        ),
         ("-p x", &[], 2, "-p 4310"),
         ("--calls some", &["true"], 2, "all, net"),
         ("--why 0", &["true"], 2, "--why 12"),
@@ -200,7 +236,12 @@ fn wrong_words_say_what_would_be_right() {
         (&format!("--save {taken}"), &["true"], 6, "--force"),
     ] {
         let output = run(words, command);
-        assert_eq!(output.status.code(), Some(code), "{words}: {}", said(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{words}: {}",
+            said(&output)
+        );
         assert!(said(&output).contains(part), "{words}: {}", said(&output));
         assert_eq!(told(&output), "", "{words}");
     }
@@ -212,7 +253,10 @@ fn wrong_words_say_what_would_be_right() {
 fn words_of_the_command_are_its_own() {
     in_own_network(|| {
         for words in ["", "--"] {
-            let output = run(&format!("--quiet {words}"), &["echo", "--calls", "c", "-p", "--", "-r"]);
+            let output = run(
+                &format!("--quiet {words}"),
+                &["echo", "--calls", "c", "-p", "--", "-r"],
+            );
             assert_eq!(told(&output), "--calls c -p -- -r\n", "{}", said(&output));
         }
     });
@@ -225,12 +269,37 @@ fn a_damaged_log_is_shown_up_to_the_damage() {
     let begin = r#"{"at":1000000000,"begin":{"version":1,"what":"it","ground":"made by hand"}}"#;
     let note = r#"{"at":1000000001,"note":{"process":null,"text":"good"}}"#;
     for (text, code, shown, part) in [
-        (format!("{begin}\n{note}\n{{\"at\":"), 5, "good", "damaged at line 3"),
-        (format!("{begin}\n{note}\nnonsense\n"), 5, "good", "damaged at line 3"),
-        (format!("{begin}\n{note}\n"), 5, "good", "ends before its last entry"),
+        (
+            format!("{begin}\n{note}\n{{\"at\":"),
+            5,
+            "good",
+            "damaged at line 3",
+        ),
+        (
+            format!("{begin}\n{note}\nnonsense\n"),
+            5,
+            "good",
+            "damaged at line 3",
+        ),
+        (
+            format!("{begin}\n{note}\n"),
+            5,
+            "good",
+            "ends before its last entry",
+        ),
         (String::new(), 5, "", "it is empty"),
-        ("GET / HTTP/1.0\n".to_owned(), 5, "", "is not the log of a trace"),
-        (begin.replace(":1,", ":2,") + "\n", 5, "", "a newer sockwire"),
+        (
+            "GET / HTTP/1.0\n".to_owned(),
+            5,
+            "",
+            "is not the log of a trace",
+        ),
+        (
+            begin.replace(":1,", ":2,") + "\n",
+            5,
+            "",
+            "a newer sockwire",
+        ),
     ] {
         fs::write(&path, text).unwrap();
         let output = run(&format!("-r {path} --lines"), &[]);
@@ -241,7 +310,11 @@ fn a_damaged_log_is_shown_up_to_the_damage() {
     }
     // From a pipe too.
     let output = beside::fed(trace("-r -", &[]), format!("{begin}\n").as_bytes());
-    assert!(said(&output).contains("standard input is damaged at line 2"), "{}", said(&output));
+    assert!(
+        said(&output).contains("standard input is damaged at line 2"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -250,17 +323,33 @@ fn without_the_right_to_capture_calls_are_shown_alone() {
         let Some(python) = python() else { return };
         let mut command = limited("setpriv");
         command.args(["--bounding-set=-net_raw", "--inh-caps=-net_raw"]);
-        command.args([env!("CARGO_BIN_EXE_sockwire"), "trace", "--lines", python, "-c", TALK]);
+        command.args([
+            env!("CARGO_BIN_EXE_sockwire"),
+            "trace",
+            "--lines",
+            python,
+            "-c",
+            TALK,
+        ]);
         let Ok(output) = command.output() else {
             return testing::skipped("no setpriv command here");
         };
         let said = said(&output);
         assert_eq!(output.status.code(), Some(7), "{said}");
         let note = said.lines().next().unwrap();
-        for part in ["CAP_NET_RAW", "sudo /", "setcap cap_net_raw+ep /", "--private", "lab run"] {
+        for part in [
+            "CAP_NET_RAW",
+            "sudo /",
+            "setcap cap_net_raw+ep /",
+            "--private",
+            "lab run",
+        ] {
             assert!(note.contains(part), "no {part} in {note}");
         }
-        assert!(said.contains("shutdown(") && !said.contains("SYN"), "{said}");
+        assert!(
+            said.contains("shutdown(") && !said.contains("SYN"),
+            "{said}"
+        );
         assert!(said.contains("packets are not seen"), "{said}");
     });
 }
@@ -268,7 +357,15 @@ fn without_the_right_to_capture_calls_are_shown_alone() {
 #[test]
 fn an_ordinary_user_sees_the_packets_of_a_private_network() {
     let Some(python) = python() else { return };
-    let words = [env!("CARGO_BIN_EXE_sockwire"), "trace", "--private", "--lines", python, "-c", TALK];
+    let words = [
+        env!("CARGO_BIN_EXE_sockwire"),
+        "trace",
+        "--private",
+        "--lines",
+        python,
+        "-c",
+        TALK,
+    ];
     let as_user = ["--reuid=54321", "--regid=54321", "--clear-groups"];
     let mut command = match nix::unistd::geteuid().is_root() {
         true => {
@@ -289,7 +386,10 @@ fn an_ordinary_user_sees_the_packets_of_a_private_network() {
     }
     assert_eq!(output.status.code(), Some(7), "{said}");
     assert!(said.contains("on a private network"), "{said}");
-    assert!(said.contains("SYN seq=0") && said.contains("got by recv"), "{said}");
+    assert!(
+        said.contains("SYN seq=0") && said.contains("got by recv"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -305,7 +405,10 @@ fn a_private_network_that_is_refused_is_explained() {
         return testing::skipped(said.trim());
     }
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("cannot make a private network") && said.contains("sockwire doctor"), "{said}");
+    assert!(
+        said.contains("cannot make a private network") && said.contains("sockwire doctor"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -323,7 +426,12 @@ fn another_users_program_is_not_traced_and_why() {
     );
     let process = other.child.id().to_string();
     let output = limited("setpriv")
-        .args(["--reuid=54321", "--regid=54321", "--clear-groups", env!("CARGO_BIN_EXE_sockwire")])
+        .args([
+            "--reuid=54321",
+            "--regid=54321",
+            "--clear-groups",
+            env!("CARGO_BIN_EXE_sockwire"),
+        ])
         .args(["trace", "-p", &process])
         .output()
         .unwrap();
@@ -333,7 +441,10 @@ fn another_users_program_is_not_traced_and_why() {
         return testing::skipped(said.trim());
     }
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains(&format!("cannot trace process {process}")), "{said}");
+    assert!(
+        said.contains(&format!("cannot trace process {process}")),
+        "{said}"
+    );
     assert!(said.contains("sudo"), "{said}");
 }
 
@@ -404,7 +515,13 @@ fn the_reader_of_a_view_may_leave() {
         let mut tracing = Running::start(command, "");
         program.child.kill().unwrap();
         let mut said = String::new();
-        tracing.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        tracing
+            .child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         assert_eq!(said, "0\n");
     });
 }
@@ -418,7 +535,16 @@ fn comments_of_packets_name_process_descriptor_and_call() {
         let output = run(&format!("--quiet -w {path}"), &[python, "-c", TALK]);
         assert_eq!(output.status.code(), Some(7), "{}", said(&output));
         let read = Command::new("tshark")
-            .args(["-r", &path, "-T", "fields", "-e", "tcp.len", "-e", "frame.comment"])
+            .args([
+                "-r",
+                &path,
+                "-T",
+                "fields",
+                "-e",
+                "tcp.len",
+                "-e",
+                "frame.comment",
+            ])
             .output();
         let Ok(read) = read else {
             return testing::skipped("no tshark command here");
@@ -428,9 +554,15 @@ fn comments_of_packets_name_process_descriptor_and_call() {
         let data = data.unwrap_or_else(|| panic!("no data in {comments}"));
         let name = python.rsplit('/').next().unwrap();
         assert!(data.contains("] fd 4: send #"), "{data}");
-        assert!(data.contains("got by ") && data.contains(" fd 5: recv #"), "{data}");
+        assert!(
+            data.contains("got by ") && data.contains(" fd 5: recv #"),
+            "{data}"
+        );
         assert!(data.contains(&name[..name.len().min(15)]), "{data}");
-        assert!(comments.contains("kernel: answers for the socket that listens"), "{comments}");
+        assert!(
+            comments.contains("kernel: answers for the socket that listens"),
+            "{comments}"
+        );
     });
 }
 
@@ -455,7 +587,8 @@ for n in range(2000):
         let entries = log(&kept);
         let end = counted(&entries);
         let deeds = |deed: Deed| {
-            let is = |entry: &&Entry| matches!(&entry.event, Event::Enter(enter) if enter.deed == deed);
+            let is =
+                |entry: &&Entry| matches!(&entry.event, Event::Enter(enter) if enter.deed == deed);
             entries.iter().filter(is).count()
         };
         assert_eq!((deeds(Deed::Send), deeds(Deed::Receive)), (2000, 2000));
@@ -489,10 +622,17 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('127.0.0.1', 6000))
 s.sendto(b'to nobody', ('127.0.0.1', 6001))
 ";
-        let mut tracing = Running::spawn(trace(&format!("--save {kept}"), &[python, "-c", program]));
+        let mut tracing =
+            Running::spawn(trace(&format!("--save {kept}"), &[python, "-c", program]));
         // Captures begin with the first socket: this one is the program's, and what follows is not.
         tracing.until("ready");
-        tracing.child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        tracing
+            .child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"\n")
+            .unwrap();
         tracing.end();
         let end = counted(&log(&kept));
         // The datagram and the ICMP error about it.
@@ -512,7 +652,13 @@ fn ctrl_c_is_the_programs_to_answer() {
             return testing::skipped("no script command here");
         };
         let mut terminal = Running::start(command, "ready");
-        terminal.child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+        terminal
+            .child
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(b"\x03")
+            .unwrap();
         terminal.until("ended with status 9");
         terminal.until("code 9");
     });
@@ -532,7 +678,13 @@ fn a_second_ctrl_c_ends_the_program_that_does_not_heed_the_first() {
         let ready = terminal.until("ready ");
         let process = ready.trim().rsplit(' ').next().unwrap().to_owned();
         for _ in 0..2 {
-            terminal.child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+            terminal
+                .child
+                .stdin
+                .as_mut()
+                .unwrap()
+                .write_all(b"\x03")
+                .unwrap();
             if !fs::exists(format!("/proc/{process}")).unwrap() {
                 break;
             }
@@ -546,7 +698,13 @@ fn a_second_ctrl_c_ends_the_program_that_does_not_heed_the_first() {
 fn a_request_to_end_is_passed_on() {
     in_own_network(|| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockwire"));
-        command.args(["trace", "--quiet", "sh", "-c", "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.1; done"]);
+        command.args([
+            "trace",
+            "--quiet",
+            "sh",
+            "-c",
+            "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.1; done",
+        ]);
         let mut tracing = Running::start(command, "ready");
         nix::sys::signal::kill(tracing.process(), nix::sys::signal::Signal::SIGTERM).unwrap();
         tracing.until("bye");

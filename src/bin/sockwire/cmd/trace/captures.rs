@@ -59,7 +59,7 @@ pub(super) struct Caught {
     bytes: usize,
     /// Nothing earlier is to come.
     pub(super) reached: Time,
-    /// How it ended.
+    /// How it ended; told once.
     pub(super) over: Option<Counters>,
 }
 
@@ -75,6 +75,7 @@ impl Capture {
         caught.bytes = 0;
         Caught {
             entries: mem::take(&mut caught.entries),
+            over: caught.over.take(),
             ..*caught
         }
     }
@@ -85,7 +86,9 @@ impl Captures {
     pub(super) fn open(&self, net: NetId, process: u32, place: Where) -> Result<(), String> {
         let mut all = held(&self.all);
         if all.len() == MOST {
-            return Err(format!("packets of more than {MOST} networks are not captured"));
+            return Err(format!(
+                "packets of more than {MOST} networks are not captured"
+            ));
         }
         let name = match place {
             Where::Any => capture::ANY,

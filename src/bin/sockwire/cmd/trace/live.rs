@@ -21,7 +21,7 @@ use sockwire::{
         netns, privilege,
         signal::{Interruptible, Stop},
     },
-    trace::{Program, TraceError, Wanted, Ended, Tracer},
+    trace::{Ended, Program, TraceError, Tracer, Wanted},
 };
 
 use super::{
@@ -72,7 +72,10 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
     let mut keeper = Keeper::open(&args.keeping, &args.showing, place, global)?;
     let may_capture = capture::is_permitted();
     if !may_capture {
-        global.talk(permission::without_packets(matches!(what, What::Command(_))));
+        global.talk(permission::without_packets(matches!(
+            what,
+            What::Command(_)
+        )));
     }
     let begin = Begin {
         version: VERSION,
@@ -193,7 +196,9 @@ fn trace(
 
 /// Signals of a terminal reach the program as well; others are passed on to it.
 fn pass_on(stop: Stop, process: Option<u32>) {
-    if let (Some(signal @ (Signal::SIGTERM | Signal::SIGHUP)), Some(process)) = (stop.signal(), process) {
+    if let (Some(signal @ (Signal::SIGTERM | Signal::SIGHUP)), Some(process)) =
+        (stop.signal(), process)
+    {
         let _ = kill(Pid::from_raw(process.cast_signed()), signal);
     }
 }

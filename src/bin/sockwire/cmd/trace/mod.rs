@@ -14,7 +14,6 @@ mod comments;
 mod json;
 mod keeping;
 mod live;
-mod merge;
 mod saved;
 mod settling;
 mod view;
@@ -77,7 +76,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     keeping: Keeping,
     /// The program, and its own options and arguments
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     command: Vec<OsString>,
 }
 
