@@ -483,8 +483,8 @@ client.recv(100)
         for part in [
             "SYN,ACK seq=0",
             "accept4 resumed> = ",
+            "got by recv #3 (sequence), its sender is not traced",
             "\"hello\"",
-            "its sender is not traced, got by recv",
             "close(",
         ] {
             tracing.until(part);
