@@ -347,10 +347,12 @@ impl Lanes {
             [first, .., last] => format!("#{} to #{}", first.call, last.call),
             [] => return Vec::new(),
         };
-        match plain {
-            true => vec![names, numbers],
-            false => {
-                let ground = grounds(ties);
+        let ground = grounds(ties);
+        match (plain, is_above) {
+            (true, _) => vec![names, numbers],
+            // The row above is the call.
+            (false, true) => vec![format!("({ground})"), ground],
+            (false, false) => {
                 vec![
                     format!("{names} ({ground})"),
                     format!("{numbers} ({ground})"),

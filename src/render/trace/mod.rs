@@ -9,6 +9,8 @@
 pub mod lanes;
 pub mod lines;
 mod page;
+pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod why;
 mod words;
