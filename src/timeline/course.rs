@@ -5,17 +5,16 @@ use super::{
     known::Known,
     row::Row,
     rows::{Folding, Rows},
+    seen::Reader,
 };
-use crate::{
-    event::{Entry, Event},
-    time::Time,
-};
+use crate::{event::Entry, time::Time};
 
 /// A log on its way to a view.
 #[derive(Debug)]
 pub struct Timeline {
     known: Known,
     join: Join,
+    reader: Reader,
     rows: Rows,
 }
 
@@ -25,6 +24,7 @@ impl Timeline {
         Self {
             known: Known::default(),
             join: Join::default(),
+            reader: Reader::default(),
             rows: Rows::new(folding),
         }
     }
@@ -33,10 +33,7 @@ impl Timeline {
     pub fn push(&mut self, entry: &Entry, ready: &mut Vec<Row>) {
         self.quiet(entry.at, ready);
         self.known.push(entry);
-        let seen = match &entry.event {
-            Event::Packet(packet) => None,
-            _ => None,
-        };
+        let seen = self.reader.read(entry, &self.known);
         self.join.push(entry, seen.as_ref(), &self.known);
         self.rows.push(entry, seen, &self.known, &self.join);
     }

@@ -120,7 +120,13 @@ impl Idles {
         }
         let before = match stuck {
             // What is to be told of nothing stays to be told.
-            None if self.stays.get(&key).is_none_or(|stay| stay.stuck == Stuck::Nothing) => None,
+            None if self
+                .stays
+                .get(&key)
+                .is_none_or(|stay| stay.stuck == Stuck::Nothing) =>
+            {
+                None
+            }
             _ => self.stays.remove(&key),
         };
         let shown = Fate::Shown {
@@ -264,7 +270,8 @@ impl Runs {
                 course.flush(row.at, ready);
                 course.rows = course.rows.min(UNFOLDED - UNFOLDED_AGAIN);
                 // What ends data ends its course.
-                if !matches!(&row.what, What::Packet(sent) if sent.tied.again || sent.lost.is_some()) {
+                if !matches!(&row.what, What::Packet(sent) if sent.tied.again || sent.lost.is_some())
+                {
                     self.courses.remove(&id);
                 }
             }
@@ -326,7 +333,8 @@ impl Course {
             }
             if call.form == Form::Returned {
                 let number = call.enter.call;
-                let begun = |row: &Row| matches!(&row.what, What::Call(c) if c.enter.call == number);
+                let begun =
+                    |row: &Row| matches!(&row.what, What::Call(c) if c.enter.call == number);
                 match self.waiting.iter().position(begun) {
                     Some(at) => drop(self.waiting.swap_remove(at)),
                     // Its beginning was shown.

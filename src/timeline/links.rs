@@ -162,7 +162,7 @@ impl Links {
         ];
         for (id, local, remote) in both {
             let Some(id) = id else { continue };
-            if seen.transport == Transport::Udp {
+            if seen.transport != Transport::Tcp {
                 self.locals.entry((id, remote)).or_insert(local);
                 self.ends.insert((seen.transport, local, remote), id);
             } else {
@@ -189,17 +189,25 @@ impl Links {
         let Some(socket) = id.and_then(|id| known.sockets.get(&id)) else {
             return (None, self.side_of(enter.by.process, known));
         };
-        let role = self.sockets.get(&socket.id).map_or(Role::Unknown, |m| m.role);
-        let parts = enter.parts.iter().chain(back.iter().flat_map(|back| &back.parts));
-        let named = parts.filter_map(|part: &Part| part.address.as_ref()).next_back();
+        let role = self
+            .sockets
+            .get(&socket.id)
+            .map_or(Role::Unknown, |m| m.role);
+        let parts = enter
+            .parts
+            .iter()
+            .chain(back.iter().flat_map(|back| &back.parts));
+        let named = parts
+            .filter_map(|part: &Part| part.address.as_ref())
+            .next_back();
         let index = match socket.transport {
             Transport::Tcp if role == Role::Listens => None,
-            Transport::Tcp | Transport::Udp => self
+            Transport::Tcp | Transport::Udp | Transport::Raw => self
                 .addresses(socket, named)
                 .map(|(local, remote)| self.pair(socket.transport, local, remote, role, known)),
             Transport::Unix if role == Role::Listens => None,
             Transport::Unix => self.unix(socket.id, named),
-            Transport::Raw | Transport::Other => None,
+            Transport::Other => None,
         };
         let Some(index) = index else {
             let side = host_side(known, socket.net).or(role.side());
@@ -229,13 +237,7 @@ impl Links {
             What::Segment(tcp) if tcp.syn => Role::Accepted,
             _ => Role::Unknown,
         };
-        let index = self.pair(
-            seen.transport,
-            seen.source,
-            seen.destination,
-            begins,
-            known,
-        );
+        let index = self.pair(seen.transport, seen.source, seen.destination, begins, known);
         let link = self.refreshed(index);
         let from = match link.ends[1].address == Some(Address::Ip(seen.source)) {
             true => Side::Right,
@@ -297,7 +299,12 @@ impl Links {
                 .zip(sockets)
                 .all(|(end, now)| now.is_none() || end.socket.is_none() || end.socket == now);
             if is_same {
-                if link.ends.iter().zip(sockets).any(|(end, now)| now.is_some() && end.socket != now) {
+                if link
+                    .ends
+                    .iter()
+                    .zip(sockets)
+                    .any(|(end, now)| now.is_some() && end.socket != now)
+                {
                     let link = Arc::make_mut(&mut self.links[index]);
                     for (end, now) in link.ends.iter_mut().zip(sockets) {
                         end.socket = now.or(end.socket);
@@ -313,7 +320,9 @@ impl Links {
         });
         let first_side = sides[0]
             .or(sides[1].map(Side::other))
-            .or(role.side().filter(|_| matches!(role, Role::Connects | Role::Accepted)))
+            .or(role
+                .side()
+                .filter(|_| matches!(role, Role::Connects | Role::Accepted)))
             .or(connected(roles[0]))
             .or(connected(roles[1]).map(Side::other))
             .or(one_sided(roles))

@@ -142,7 +142,9 @@ impl Call {
 
     /// Bytes that it moved.
     pub fn moved(&self) -> u64 {
-        self.answer.as_ref().map_or(0, |(_, back)| moved(&self.enter, back))
+        self.answer
+            .as_ref()
+            .map_or(0, |(_, back)| moved(&self.enter, back))
     }
 }
 

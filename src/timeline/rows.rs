@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Kernel, Tie, Tied,
+    Kernel, Tie,
     fold::{Fate, Idles, Key, LinkId, Runs},
     join::Join,
     known::Known,
@@ -20,7 +20,7 @@ use super::{
     seen::{self, Seen},
 };
 use crate::{
-    event::{CallId, Deed, Entry, Enter, Event, Packet, PacketId, Return, Way},
+    event::{CallId, Deed, Enter, Entry, Event, Packet, PacketId, Return, Way},
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -47,8 +47,8 @@ type Place = (Time, u64);
 /// What waits for its turn.
 #[derive(Debug)]
 enum Slot {
-    /// A row that is complete but for its link.
-    Plain(Side, What),
+    /// A row that says something, of a process perhaps.
+    Plain(Option<u32>, What),
     Call(Box<Call>),
     Packet(Box<Held>),
     Arrival(PacketId, bool),
@@ -81,7 +81,7 @@ struct Open {
 
 /// Brings entries into rows.
 #[derive(Debug)]
-pub struct Rows {
+pub(super) struct Rows {
     folding: Folding,
     slots: BTreeMap<Place, Slot>,
     count: u64,
@@ -106,7 +106,7 @@ pub struct Rows {
 
 impl Rows {
     /// No rows yet.
-    pub fn new(folding: Folding) -> Self {
+    pub(super) fn new(folding: Folding) -> Self {
         Self {
             folding,
             slots: BTreeMap::new(),
@@ -127,7 +127,7 @@ impl Rows {
 
     /// Nothing before `until` is to come: rows whose turn has come are appended to `ready`. To be called before each entry,
     /// with its time, while `known` and `join` have not taken it.
-    pub fn quiet(&mut self, until: Time, known: &Known, join: &Join, ready: &mut Vec<Row>) {
+    pub(super) fn quiet(&mut self, until: Time, known: &Known, join: &Join, ready: &mut Vec<Row>) {
         let until = until.plus(-HOLD);
         while let Some(first) = self.slots.first_entry() {
             if first.key().0 > until {
@@ -139,7 +139,7 @@ impl Rows {
     }
 
     /// All that is left.
-    pub fn finish(&mut self, known: &Known, join: &Join, ready: &mut Vec<Row>) {
+    pub(super) fn finish(&mut self, known: &Known, join: &Join, ready: &mut Vec<Row>) {
         while let Some(((at, _), slot)) = self.slots.pop_first() {
             self.release(at, slot, known, join, ready);
         }
@@ -147,7 +147,7 @@ impl Rows {
     }
 
     /// Takes the next entry, after `known` and `join` did; with what was read of a packet.
-    pub fn push(&mut self, entry: &Entry, seen: Option<Seen>, known: &Known, join: &Join) {
+    pub(super) fn push(&mut self, entry: &Entry, seen: Option<Seen>, known: &Known, join: &Join) {
         self.now = self.now.max(entry.at);
         match &entry.event {
             Event::Enter(enter) => self.enter(enter, known),
@@ -156,40 +156,40 @@ impl Rows {
             Event::Arrival(arrival) => self.arrival(arrival.packet, arrival.again),
             Event::Socket(socket) => self.links.socket(socket),
             Event::Interface(_) => {}
-            Event::Begin(begin) => self.plain(None, What::Begin(begin.clone()), known),
+            Event::Begin(begin) => self.plain(None, What::Begin(begin.clone())),
             Event::Net(net) => {
                 if let Some(why) = &net.unseen {
                     let what = What::Unseen(net.host.clone(), why.clone());
-                    self.plain(None, what, known);
+                    self.plain(None, what);
                 }
             }
             Event::Process(process) => {
                 self.name(process.process, &process.name);
                 let what = What::Process(process.clone());
-                self.plain(Some(process.process), what, known);
+                self.plain(Some(process.process), what);
             }
             Event::Exec(exec) => {
                 let before = self.who(exec.process, known).name;
                 self.name(exec.process, &exec.name);
                 let what = What::Exec(exec.clone(), before);
-                self.plain(Some(exec.process), what, known);
+                self.plain(Some(exec.process), what);
             }
             Event::Exit(exit) => {
                 let name = self.who(exit.process, known).name;
                 let what = What::Exit(exit.clone(), name);
-                self.plain(Some(exit.process), what, known);
+                self.plain(Some(exit.process), what);
             }
             Event::Note(note) => {
                 let who = note.process.map(|process| self.who(process, known));
                 let what = What::Note(who, note.text.clone());
-                self.plain(note.process, what, known);
+                self.plain(note.process, what);
             }
             Event::End(end) => {
                 // What goes on is told before the end.
                 for key in self.idles.keys() {
                     self.tell_idle(key, self.now);
                 }
-                self.plain(None, What::End(*end), known);
+                self.plain(None, What::End(*end));
             }
         }
     }
@@ -199,10 +199,9 @@ impl Rows {
         (self.now, self.count)
     }
 
-    fn plain(&mut self, process: Option<u32>, what: What, known: &Known) {
-        let side = process.map_or(Side::Left, |process| self.links.side_of(process, known));
+    fn plain(&mut self, process: Option<u32>, what: What) {
         let place = self.place();
-        self.slots.insert(place, Slot::Plain(side, what));
+        self.slots.insert(place, Slot::Plain(process, what));
     }
 
     fn name(&mut self, process: u32, name: &str) {
@@ -366,21 +365,17 @@ impl Rows {
     }
 
     /// A slot's turn has come.
-    fn release(
-        &mut self,
-        at: Time,
-        slot: Slot,
-        known: &Known,
-        join: &Join,
-        ready: &mut Vec<Row>,
-    ) {
+    fn release(&mut self, at: Time, slot: Slot, known: &Known, join: &Join, ready: &mut Vec<Row>) {
         let row = match slot {
-            Slot::Plain(side, what) => Row {
-                at,
-                link: None,
-                side,
-                what,
-            },
+            Slot::Plain(process, what) => {
+                let side = process.map(|process| self.links.side_of(process, known));
+                Row {
+                    at,
+                    link: None,
+                    side: side.unwrap_or_default(),
+                    what,
+                }
+            }
             Slot::Call(mut call) => {
                 if call.answer.is_some() && call.form == Form::Entered {
                     call.form = Form::Whole;
@@ -399,7 +394,9 @@ impl Rows {
                 let Some(row) = self.underway.get(&packet) else {
                     return;
                 };
-                let What::Packet(sent) = &row.what else { return };
+                let What::Packet(sent) = &row.what else {
+                    return;
+                };
                 let mut sent = sent.clone();
                 let now = Arc::make_mut(&mut sent);
                 now.arrived = Some(at);
@@ -491,7 +488,11 @@ impl Rows {
             return (0, None);
         };
         // Without a SYN, the first byte seen is byte 1, as Wireshark counts.
-        let first = if tcp.syn { tcp.seq } else { tcp.seq.wrapping_sub(1) };
+        let first = if tcp.syn {
+            tcp.seq
+        } else {
+            tcp.seq.wrapping_sub(1)
+        };
         let isn = match tcp.syn {
             true => {
                 self.isn.insert((link, from), first);
