@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    call,
+    super::call::traced,
     words::{Say, grounds, seconds},
 };
 use crate::{
@@ -85,14 +85,14 @@ impl Lines {
         };
         let asked = match call.form {
             Form::Returned => format!("<... {} resumed>", self.say.name(&call.enter.name)),
-            _ => self.say.plain(call::asked(&call.enter, ROOM)),
+            _ => self.say.plain(traced::asked(&call.enter, ROOM)),
         };
         push(out, self.palette.heading(), &asked);
         let Some((_, back)) = &call.answer else {
             out.push_str(" <unfinished ...>");
             return;
         };
-        let answered = self.say.plain(call::answered(&call.enter, back, ROOM));
+        let answered = self.say.plain(traced::answered(back, ROOM));
         let style = match back.result {
             Ok(_) => self.palette.heading(),
             Err(_) => self.palette.remark(),
@@ -107,17 +107,13 @@ impl Lines {
     }
 
     fn idle(&self, idle: &Idle, out: &mut String) {
-        let asked = self.say.plain(call::asked(&idle.enter, ROOM));
-        let result = match idle.result {
-            Ok(n) => format!("= {n}"),
-            Err(_) => "= -1 EAGAIN".to_owned(),
-        };
-        let _ = write!(out, "{} {asked} {result} ", self.say.who(&idle.who));
-        let style = match idle.no_break {
-            true => self.palette.problem(),
-            false => self.palette.remark(),
-        };
-        push(out, style, &self.say.idle(idle));
+        let asked = self.say.plain(traced::asked(&idle.enter, ROOM));
+        let (times, meaning) = self.say.idle(idle);
+        let _ = write!(out, "{} {asked} {times}", self.say.who(&idle.who));
+        if let Some(meaning) = meaning {
+            out.push_str(": ");
+            push(out, self.palette.problem(), meaning);
+        }
     }
 
     fn packet(&self, sent: &Sent, origin: Time, out: &mut String) {

@@ -7,7 +7,6 @@
 //!  picture  what ladders and pictures say of calls
 //! ```
 
-mod call;
 pub mod lanes;
 pub mod lines;
 mod page;

@@ -296,6 +296,19 @@ impl Story {
         }
     }
 
+    /// Packet `number`, seen as it was sent, is held back for so many nanoseconds: others may overtake it.
+    pub fn held_back(&mut self, number: u64, nanos: i64) {
+        let pending = self.underway.iter().find(|p| p.number == number);
+        if let Some(key) = pending.map(|pending| pending.key) {
+            self.note(
+                key,
+                self.now,
+                About::Trouble,
+                words::held_back(number, nanos),
+            );
+        }
+    }
+
     /// The stand-ins of a story that is told without addresses.
     pub fn pseudonyms(&mut self) -> Option<&mut Pseudonyms> {
         self.pseudonyms.as_mut()
