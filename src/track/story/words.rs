@@ -3,7 +3,10 @@
 use std::{fmt, net::SocketAddr};
 
 use super::item::Side;
-use crate::time::{MILLISECOND, SECOND};
+use crate::{
+    time::{MILLISECOND, SECOND},
+    track::about,
+};
 
 /// A span for people: "0.02 ms", "20.11 ms", "1.02 s".
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +129,7 @@ pub(super) fn window_open(side: Side, after: i64) -> String {
 }
 
 pub(super) fn error(says: &str, server: SocketAddr, udp: bool) -> String {
-    match (udp, says == super::PORT_UNREACHABLE) {
+    match (udp, says == about::PORT_UNREACHABLE) {
         (true, true) => {
             format!("no UDP socket on {server}; sendto() had already succeeded")
         }
