@@ -289,6 +289,32 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// Its name, as its manual page has it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::GetAddrInfo { .. } => "getaddrinfo",
+            Self::Socket { .. } => "socket",
+            Self::SetSockOpt { .. } => "setsockopt",
+            Self::Bind { .. } => "bind",
+            Self::Listen { .. } => "listen",
+            Self::Accept { .. } => "accept",
+            Self::Connect { .. } => "connect",
+            Self::Send { .. } => "send",
+            Self::SendTo { .. } => "sendto",
+            Self::Recv { .. } => "recv",
+            Self::RecvFrom { .. } => "recvfrom",
+            Self::Shutdown { .. } => "shutdown",
+            Self::Close { .. } => "close",
+            Self::Poll { .. } => "poll",
+            Self::GetSockName { .. } => "getsockname",
+            Self::GetPeerName { .. } => "getpeername",
+            Self::Fork => "fork",
+            Self::WaitPid { .. } => "waitpid",
+        }
+    }
+}
+
 /// What a call returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {

@@ -43,6 +43,19 @@ pub fn split() -> io::Result<Side> {
     }
 }
 
+/// As [`split`], and the child does not outlive the thread that made it, however that ends.
+///
+/// # Errors
+/// As [`split`].
+pub fn split_tied() -> io::Result<Side> {
+    let parent = std::process::id();
+    let side = split()?;
+    if side == Side::Child && end_with(parent, Signal::SIGKILL).is_err() {
+        leave(1);
+    }
+    Ok(side)
+}
+
 /// Ends a process that [`split`] made, without what the parent would do at its end.
 pub fn leave(code: i32) -> ! {
     // SAFETY: `_exit` may be called at any time and does not return.
@@ -64,11 +77,9 @@ pub fn wait(process: Option<u32>, block: bool) -> io::Result<Option<u32>> {
     }
 }
 
-/// In a child: the kernel sends it `signal` when the thread that made it ends.
-///
-/// # Errors
-/// When the kernel refuses; `ESRCH` when the parent, which is `parent`, has ended already.
-pub fn end_with(parent: u32, signal: Signal) -> io::Result<()> {
+/// In a child: the kernel sends it `signal` when the thread that made it ends. `ESRCH` when the parent, which is `parent`,
+/// has ended already.
+fn end_with(parent: u32, signal: Signal) -> io::Result<()> {
     set_pdeathsig(signal)?;
     // One that ended before the call has sent nothing.
     if getppid().as_raw().unsigned_abs() != parent {
@@ -97,14 +108,13 @@ pub fn end(process: u32) {
     let _ = kill(Pid::from_raw(process.cast_signed()), Signal::SIGTERM);
 }
 
-/// Lets this process open as many descriptors as an administrator allows it (RLIMIT_NOFILE, soft to hard); how many.
+/// Lets this process open as many descriptors as an administrator allows it (RLIMIT_NOFILE, soft to hard).
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn raise_descriptors() -> io::Result<u64> {
+pub fn raise_descriptors() -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    Ok(hard)
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
 /// How many counters there are.

@@ -39,19 +39,13 @@ impl Stop {
     /// # Errors
     /// When the kernel refuses a handler.
     pub fn install() -> io::Result<Self> {
-        let action = SigAction::new(
-            SigHandler::Handler(on_signal),
-            SaFlags::empty(),
-            SigSet::empty(),
-        );
         for signal in [
             Signal::SIGINT,
             Signal::SIGTERM,
             Signal::SIGHUP,
             Signal::SIGQUIT,
         ] {
-            // SAFETY: `on_signal` only touches an atomic and calls `_exit`, both async-signal-safe.
-            unsafe { sigaction(signal, &action)? };
+            interrupt_at(signal, on_signal)?;
         }
         interrupt_at(ASK, on_asked)?;
         Ok(Self(()))

@@ -12,6 +12,8 @@ use nix::{
     sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket},
 };
 
+use super::netlink::{attribute, u16_at, u32_at};
+
 /// A socket that asks for connections of the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct SockDiag(OwnedFd);
@@ -116,13 +118,13 @@ fn question(family: i32, tcp: bool) -> [u8; HEADER + REQUEST] {
 
 /// Takes the sockets out of one answer; true when it was the last one.
 fn gather(mut messages: &[u8], found: &mut Vec<Waiting>) -> Result<bool, Errno> {
-    while let Some(len) = word(messages, 0) {
+    while let Some(len) = u32_at(messages, 0) {
         let len = len as usize;
         let message = messages.get(HEADER..len).ok_or(Errno::EPROTO)?;
-        match half(messages, 4).map(i32::from) {
+        match u16_at(messages, 4).map(i32::from) {
             Some(libc::NLMSG_DONE) => return Ok(true),
             Some(libc::NLMSG_ERROR) => {
-                let error = word(message, 0).ok_or(Errno::EPROTO)?.cast_signed();
+                let error = u32_at(message, 0).ok_or(Errno::EPROTO)?.cast_signed();
                 return Err(Errno::from_raw(error.wrapping_neg()));
             }
             _ => found.extend(waiting(message)),
@@ -137,7 +139,7 @@ fn gather(mut messages: &[u8], found: &mut Vec<Waiting>) -> Result<bool, Errno> 
 fn waiting(message: &[u8]) -> Option<Waiting> {
     let port = u16::from_be_bytes(message.get(4..6)?.try_into().ok()?);
     let bytes: [u8; 16] = message.get(8..24)?.try_into().ok()?;
-    let interface = word(message, 40)?;
+    let interface = u32_at(message, 40)?;
     let address = match i32::from(*message.first()?) {
         libc::AF_INET => {
             let [a, b, c, d, ..] = bytes;
@@ -153,35 +155,18 @@ fn waiting(message: &[u8]) -> Option<Waiting> {
             SocketAddrV6::new(address, port, 0, scope).into()
         }
     };
-    let mut v6_only = None;
-    let mut rest = message.get(MESSAGE..).unwrap_or_default();
-    while let (Some(len), Some(kind)) = (half(rest, 0), half(rest, 2)) {
-        if kind == INET_DIAG_SKV6ONLY {
-            v6_only = rest.get(4).map(|value| *value != 0);
-        }
-        // At least its own header, so that this ends.
-        let next = usize::from(len).max(4).next_multiple_of(4);
-        rest = rest.get(next..).unwrap_or_default();
-    }
+    let v6_only = attribute(message, MESSAGE, INET_DIAG_SKV6ONLY)
+        .and_then(<[u8]>::first)
+        .map(|value| *value != 0);
     Some(Waiting {
         address,
         v6_only,
         interface,
-        queued: word(message, 56)?,
-        limit: word(message, 60)?,
-        user: word(message, 64)?,
-        inode: word(message, 68)?,
+        queued: u32_at(message, 56)?,
+        limit: u32_at(message, 60)?,
+        user: u32_at(message, 64)?,
+        inode: u32_at(message, 68)?,
     })
-}
-
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    let bytes = bytes.get(at..at + 2)?;
-    Some(u16::from_ne_bytes(bytes.try_into().ok()?))
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    let bytes = bytes.get(at..at + 4)?;
-    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
 }
 
 /// `struct inet_diag_req_v2` behind its header: IPPROTO_TCP, all states, one socket, no cookie.
@@ -212,10 +197,7 @@ fn request(local: SocketAddr, peer: SocketAddr) -> [u8; HEADER + REQUEST] {
 
 /// `idiag_state` of `struct inet_diag_msg`, or what `nlmsgerr` says.
 fn read(answer: &[u8]) -> Result<Option<u8>, Errno> {
-    let kind = answer
-        .get(4..6)
-        .map(|kind| u16::from_ne_bytes([kind[0], kind[1]]));
-    match (kind, answer.get(16..20)) {
+    match (u16_at(answer, 4), answer.get(16..20)) {
         (Some(BY_FAMILY), Some(&[_, state, _, _])) => Ok(Some(state)),
         (Some(_), Some(&[a, b, c, d])) => {
             match Errno::from_raw(-i32::from_ne_bytes([a, b, c, d])) {

@@ -233,14 +233,16 @@ impl Story {
             return;
         };
         let mut told = std::mem::take(&mut self.told);
-        let state = flow_of(&mut self.flows, pending.key, pending.label)
+        let mut flow = flow_of(&mut self.flows, pending.key, pending.label);
+        let state = flow
+            .as_mut()
             .and_then(|flow| flow.arrives(&pending.underway, time, &mut told));
         if let Some(row) = self.queue.row_mut(pending.row) {
             pending.underway.complete(row, state, time);
         }
         if state == Some(State::Unknown)
             && self.queue.wait_for_far_state(pending.row, time.plus(HELD))
-            && let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label)
+            && let Some(flow) = &mut flow
         {
             flow.held = Some(pending.row);
         } else {
@@ -251,7 +253,7 @@ impl Story {
             time,
             sent_only: true,
         };
-        if let Some(flow) = flow_of(&mut self.flows, pending.key, pending.label) {
+        if let Some(flow) = flow {
             tell(
                 &mut self.queue,
                 &self.options,

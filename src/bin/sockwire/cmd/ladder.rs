@@ -34,6 +34,7 @@ use super::{
     pipeline::{Pipeline, View},
     read,
     selecting::FilterArgs,
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -175,10 +176,6 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
     };
     let view = Telling::new(&args, form, stream, document, global);
     Pipeline::new(view, filters, None, args.count, global)?.run(&mut reader, false)
-}
-
-fn usage(message: String) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
 }
 
 /// A flow by its number: `tcp:0` is `tcp.stream == 0`.

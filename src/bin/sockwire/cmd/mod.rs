@@ -49,18 +49,19 @@ mod welcome;
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    fmt, io,
     ops::RangeInclusive,
     path::Path,
     process::ExitCode,
 };
 
+use anyhow::anyhow;
 use clap::{
     CommandFactory, Parser, Subcommand, ValueEnum,
     builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use sockwire::{filter::begins_filter, text::near, time::SECOND};
+use sockwire::{call::Family, filter::begins_filter, text::near, time::SECOND};
 
 /// What the program's exit code says (design: contracts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,19 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// The words on the command line are off.
+fn usage(what: impl fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, anyhow!("{what}"))
+}
+
+/// Refuses the first of these that is so.
+fn refuse(faults: &[(bool, &'static str)]) -> Result<(), Failure> {
+    match faults.iter().find(|(is_so, _)| *is_so) {
+        Some((_, what)) => Err(usage(what)),
+        None => Ok(()),
+    }
+}
+
 /// What every command returns.
 pub(crate) type Outcome = Result<Exit, Failure>;
 
@@ -160,7 +174,7 @@ pub(crate) struct Global {
 
 impl Global {
     /// Says something on stderr, unless told to be quiet.
-    fn talk(&self, message: impl std::fmt::Display) {
+    fn talk(&self, message: impl fmt::Display) {
         if !self.quiet {
             output::talk(message);
         }
@@ -173,6 +187,15 @@ pub(crate) struct Numeric {
     /// Numbers, not names: always so
     #[arg(short = 'n', action = clap::ArgAction::Count)]
     numeric: u8,
+}
+
+/// The family of addresses that `-4` or `-6` asks for.
+const fn family(ipv4: bool, ipv6: bool) -> Option<Family> {
+    match (ipv4, ipv6) {
+        (true, _) => Some(Family::Inet),
+        (_, true) => Some(Family::Inet6),
+        _ => None,
+    }
 }
 
 /// Reads seconds for an option, as nanoseconds.

@@ -22,6 +22,7 @@ use super::{
     Exit, Failure, Global, Numeric, Outcome,
     names::{Known, known_services},
     output::{self, write_wrapped},
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -75,12 +76,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 /// The ports that a word means.
 fn numbers(word: &str, known: &[Known]) -> Result<Vec<u16>, Failure> {
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
-        let usage = || {
-            Failure::new(
-                Exit::Usage,
-                anyhow!("no port {word}: they go from 0 to 65535"),
-            )
-        };
+        let usage = || usage(format!("no port {word}: they go from 0 to 65535"));
         return Ok(vec![word.parse().map_err(|_| usage())?]);
     }
     let famous = FAMOUS.iter().map(|one| (one.name, one.port));
