@@ -1,6 +1,6 @@
 //! Socket calls as plain values: what was asked of which socket, what came back, and how long it took.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{borrow::Cow, fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -338,6 +338,34 @@ pub enum Answer {
     Addresses(Vec<SocketAddr>),
     /// A process; 0 is what a child gets from its own `fork`.
     Process(u32),
+}
+
+/// An error number (`errno(3)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// Its name: `ECONNREFUSED`; of an unknown one the number.
+    pub fn name(self) -> Cow<'static, str> {
+        match nix::errno::Errno::from_raw(self.0) {
+            nix::errno::Errno::UnknownErrno => format!("errno {}", self.0).into(),
+            errno => format!("{errno:?}").into(),
+        }
+    }
+
+    /// What it means, as the system's library has it: `Connection refused`.
+    pub fn words(self) -> &'static str {
+        nix::errno::Errno::from_raw(self.0).desc()
+    }
+}
+
+/// `ECONNREFUSED (connection refused)`.
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, others) = self.words().split_at(1);
+        let first = first.to_ascii_lowercase();
+        write!(f, "{} ({first}{others})", self.name())
+    }
 }
 
 /// A call that has returned.

@@ -3,8 +3,27 @@
 //! ```text
 //!  tracer   programs, threads, stops: who is where, and what is told      table   which calls, and their arguments
 //!  decode   registers and memory → arguments and results                  sockets descriptors → sockets of the kernel
-//!  program  how a program is started
+//!  program, attach  how programs come to be traced               calls    a call's entry and exit
+//!  process, descriptors, networks  what is known of them         message, sockaddr, options, waits, names: structures and constants
 //! ```
+
+mod attach;
+mod calls;
+pub mod decode;
+mod descriptors;
+mod message;
+mod names;
+mod networks;
+mod options;
+mod process;
+mod program;
+mod sockaddr;
+mod sockets;
+pub mod table;
+mod tracer;
+mod waits;
+
+pub use tracer::{Ended, Tracer};
 
 use std::{ffi::OsString, io, os::fd::OwnedFd};
 
@@ -78,3 +97,6 @@ pub enum TraceError {
         error: io::Error,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Draws a story as a ladder: one column a socket, one row a packet, states at both margins.
 
-mod arrow;
+pub(super) mod arrow;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

@@ -20,8 +20,13 @@ pub struct Words {
 impl Words {
     /// What a row says, in at most `most` columns: the first parts that fit, and what fits of the data.
     pub fn row(&self, row: &Row, most: usize) -> String {
+        self.fitting(&row.what, &row.data, most)
+    }
+
+    /// The same of a packet without a row.
+    pub fn fitting(&self, what: &What, data: &[u8], most: usize) -> String {
         let mut text = String::new();
-        for part in self.parts(&row.what) {
+        for part in self.parts(what) {
             let space = usize::from(!text.is_empty());
             if arrow::width(&text) + space + arrow::width(&part) > most {
                 break;
@@ -30,8 +35,8 @@ impl Words {
             text.push_str(&part);
         }
         let left = most.saturating_sub(arrow::width(&text) + 1);
-        let quotes = !row.data.is_empty() && !matches!(row.what, What::Run { .. });
-        let quote = self.safe(&row.data, left.saturating_sub(2));
+        let quotes = !data.is_empty() && !matches!(what, What::Run { .. });
+        let quote = self.safe(data, left.saturating_sub(2));
         // Of longer data, a quote of fewer than four characters says nothing.
         let whole = quotes && !quote.ends_with(self.more());
         if quotes && (left >= 6 || whole && arrow::width(&quote) + 2 <= left) {

@@ -1,0 +1,122 @@
+//! A socket as its calls show it.
+
+use super::{incoming::Incoming, outgoing::Outgoing, post::Post};
+use crate::{
+    call::Address,
+    event::{CallId, NetId, PacketId, Socket},
+    timeline::{Ground, Share},
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Where packets were seen: in a network, or on the wire between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Scope {
+    Net(NetId),
+    Wire,
+}
+
+impl Scope {
+    /// Sockets of this network can have sent the packets.
+    pub(super) fn has(self, net: NetId) -> bool {
+        match self {
+            Self::Net(seen) => seen == net,
+            Self::Wire => true,
+        }
+    }
+}
+
+/// A call that is to connect a socket: `connect`, or a send that does it on the way (RFC 7413).
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) call: CallId,
+    pub(super) to: SocketAddr,
+    /// The socket's port, where it has one already.
+    pub(super) port: Option<u16>,
+    pub(super) returned: Option<u64>,
+    /// It returned an error, and no packet is known that told it.
+    pub(super) failed: bool,
+}
+
+impl Attempt {
+    /// It had not returned when the `at`-th thing happened.
+    pub(super) fn blocks(&self, at: u64) -> bool {
+        self.returned.is_none_or(|returned| at < returned)
+    }
+}
+
+/// What the join knows of a socket.
+#[derive(Debug, Default)]
+pub(super) struct Sock {
+    /// Its connection, and which end of it.
+    pub(super) flow: Option<(u32, usize)>,
+    pub(super) attempt: Option<Attempt>,
+    /// The call that returned it, while its connection is not known.
+    pub(super) accept: Option<(CallId, Option<u32>)>,
+    pub(super) listening: bool,
+    /// The port at which it listens, once both are known.
+    pub(super) listens_at: Option<u16>,
+    pub(super) out: Outgoing,
+    pub(super) incoming: Incoming,
+    /// The first call that shut down sending.
+    pub(super) shutdown: Option<CallId>,
+    /// The last thing that let go of it: a call, or the start of another program.
+    pub(super) closing: Option<Option<CallId>>,
+    /// What its FIN is tied to, once it has been sent.
+    pub(super) fin: Option<Option<(CallId, Ground)>>,
+    /// The end of the stream has been returned.
+    pub(super) ended: bool,
+    /// What a call is going to fail of.
+    pub(super) error: Option<(PacketId, Share)>,
+    pub(super) post: Post,
+}
+
+impl Sock {
+    /// What sends the FIN now.
+    pub(super) fn fin(&mut self) -> Option<(CallId, Ground)> {
+        let shutdown = self.shutdown.map(|call| (call, Ground::Shutdown));
+        let close = self.closing.flatten().map(|call| (call, Ground::LastClose));
+        *self.fin.get_or_insert(shutdown.or(close))
+    }
+}
+
+/// An address as packets have it: IPv4 without IPv6 around it, and no scope.
+pub(super) fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Where packets to `address` go: nowhere in particular is this host (`connect(2)`).
+pub(super) fn towards(address: SocketAddr) -> SocketAddr {
+    let plain = plain(address);
+    let ip = match plain.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, plain.port())
+}
+
+/// An IP address of a call or a socket.
+pub(super) fn ip(address: Option<&Address>) -> Option<SocketAddr> {
+    match address? {
+        Address::Ip(address) => Some(*address),
+        _ => None,
+    }
+}
+
+/// The socket's own address, where it has a port.
+pub(super) fn local(socket: &Socket) -> Option<SocketAddr> {
+    ip(socket.local.as_ref())
+        .map(plain)
+        .filter(|local| local.port() != 0)
+}
+
+/// The address it is connected to.
+pub(super) fn peer(socket: &Socket) -> Option<SocketAddr> {
+    ip(socket.peer.as_ref()).map(towards)
+}
+
+/// A socket bound to `local` uses `address`.
+pub(super) fn uses(local: SocketAddr, address: SocketAddr) -> bool {
+    let any = local.ip().is_unspecified() && (local.is_ipv6() || address.is_ipv4());
+    local.port() == address.port() && (any || local.ip() == address.ip())
+}

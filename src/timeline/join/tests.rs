@@ -1,0 +1,1 @@
+//! What the join makes of logs.
