@@ -140,7 +140,7 @@ impl Data {
     }
 }
 
-/// Bytes in JSON: a string where they are text, else `{"hex":"…"}`.
+/// Bytes in JSON: a string where they are text, else `{"hex":"…"}`. A list of numbers is read as well.
 mod text_or_hex {
     use std::{
         ffi::OsString,
@@ -193,6 +193,7 @@ mod text_or_hex {
             #[serde(with = "hex")]
             hex: Vec<u8>,
         },
+        Numbers(Vec<u8>),
     }
 
     pub(super) fn serialize<S: Serializer>(value: &impl Bytes, to: S) -> Result<S::Ok, S::Error> {
@@ -207,7 +208,7 @@ mod text_or_hex {
     pub(super) fn deserialize<'de, T: Bytes, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
         Ok(T::of(match Owned::deserialize(from)? {
             Owned::Text(text) => text.into_bytes(),
-            Owned::Other { hex } => hex,
+            Owned::Other { hex: bytes } | Owned::Numbers(bytes) => bytes,
         }))
     }
 }
@@ -411,6 +412,8 @@ mod tests {
             let json = serde_json::to_string(&data).unwrap_or_default();
             assert_eq!(json, written);
             assert_eq!(serde_json::from_str::<Data>(&json).ok(), Some(data));
+            let numbers = format!(r#"{{"len":{},"head":{bytes:?}}}"#, bytes.len());
+            assert_eq!(serde_json::from_str(&numbers).ok(), Some(Data::of(bytes)));
         }
         let path: PathBuf =
             <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/\xfe").into();

@@ -1,24 +1,18 @@
 //! Logs of traces: JSON lines, one [`Entry`] each, written as they come and read back one by one.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom, Write as _},
-    mem,
-    path::{Path, PathBuf},
+    borrow::Cow,
+    io::{self, BufRead as _, BufReader, Read},
+    path::Path,
 };
 
-use super::{
-    WriteError,
-    create::{Opened, Target, open as open_to_write},
-};
 use crate::{
     event::{Arg, Entry, Event, VERSION},
     sys::open::to_read,
     text::Safe,
-    time::{SECOND, Time},
 };
 
-/// Bytes that are gathered before they are written.
+/// Bytes that are read at once.
 const BUFFER: usize = 128 << 10;
 /// The longest line that is read, in bytes: a packet of 256 KiB in hexadecimal digits, or a thousand datagrams of one call.
 const LONGEST: u64 = 4 << 20;
@@ -84,125 +78,6 @@ impl LogError {
             _ => None,
         }
     }
-}
-
-/// Writes a log. End it with [`Writer::finish`].
-#[derive(Debug)]
-pub struct Writer {
-    opened: Opened,
-    /// Taken away when nothing was written.
-    path: PathBuf,
-    /// Whole lines that are not written yet.
-    buffer: Vec<u8>,
-    /// Bytes that are written.
-    written: u64,
-    flushed: Option<Time>,
-}
-
-impl Writer {
-    /// Opens a path by the rules of [`create`](super::create): a file that exists is replaced only with `force`, and
-    /// a new one belongs to `owner`.
-    ///
-    /// # Errors
-    /// When the path is taken, unsuitable, or the system refuses.
-    pub fn create(path: &Path, force: bool, owner: Option<(u32, u32)>) -> Result<Self, WriteError> {
-        Ok(Self {
-            opened: open_to_write(path, force, owner)?,
-            path: path.to_owned(),
-            buffer: Vec::with_capacity(2 * BUFFER),
-            written: 0,
-            flushed: None,
-        })
-    }
-
-    /// Takes an entry.
-    ///
-    /// # Errors
-    /// When the system refuses to write.
-    pub fn write(&mut self, entry: &Entry) -> Result<(), WriteError> {
-        push_line(entry, &mut self.buffer).map_err(|source| self.failed(source))?;
-        if self.buffer.len() >= BUFFER {
-            return self.flush();
-        }
-        Ok(())
-    }
-
-    /// Writes what was gathered if that has not happened for a second.
-    ///
-    /// # Errors
-    /// When the system refuses to write.
-    pub fn flush_if_due(&mut self, now: Time) -> Result<(), WriteError> {
-        let last = *self.flushed.get_or_insert(now);
-        if (0..SECOND).contains(&now.since(last)) {
-            return Ok(());
-        }
-        self.flushed = Some(now);
-        self.flush()
-    }
-
-    /// Writes what was gathered. When the system takes only a part, a file is cut after its last whole line.
-    ///
-    /// # Errors
-    /// When the system refuses to write.
-    pub fn flush(&mut self) -> Result<(), WriteError> {
-        let lines = mem::take(&mut self.buffer);
-        let done = match &mut self.opened.out {
-            Target::Stream(stream) => stream.write_all(&lines),
-            Target::File(file) => append(file, &mut self.written, &lines),
-        };
-        self.buffer = lines;
-        self.buffer.clear();
-        done.map_err(|source| self.failed(source))
-    }
-
-    /// Ends the log.
-    ///
-    /// # Errors
-    /// When the system refuses to write.
-    pub fn finish(mut self) -> Result<(), WriteError> {
-        self.flush()
-    }
-
-    fn failed(&self, source: io::Error) -> WriteError {
-        WriteError::Document {
-            name: self.opened.name.clone(),
-            source,
-        }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // Nobody is left to tell; `finish` tells.
-        let _ = self.flush();
-        if self.opened.made && self.written == 0 {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Appends `lines` to a file of which `written` bytes are ours, or as many whole ones as go.
-fn append(file: &mut File, written: &mut u64, lines: &[u8]) -> io::Result<()> {
-    if *written == 0 && !lines.is_empty() {
-        file.set_len(0)?;
-    }
-    let mut done = 0;
-    while done < lines.len() {
-        match file.write(&lines[done..]) {
-            Ok(len) if len > 0 => done += len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            refused => {
-                let whole = lines[..done].iter().rposition(|&byte| byte == b'\n');
-                *written += whole.map_or(0, |last| last as u64 + 1);
-                // Best effort: the fault that led here is the one to report.
-                let _ = file.set_len(*written);
-                let _ = file.seek(SeekFrom::Start(*written));
-                return Err(refused.err().unwrap_or(io::ErrorKind::WriteZero.into()));
-            }
-        }
-    }
-    *written += done as u64;
-    Ok(())
 }
 
 /// Appends an entry as it stands in a log, its line end included.
@@ -341,15 +216,19 @@ fn tame(event: &mut Event) {
             *text = Safe(text.as_bytes()).to_string();
         }
     }
-    let word = |word: &mut std::borrow::Cow<'static, str>| text(word.to_mut());
-    let args = |args: &mut Vec<Arg>| {
-        for arg in args {
+    fn word(word: &mut Cow<'static, str>) {
+        text(word.to_mut());
+    }
+    // A line is only read when it is not nested deeply.
+    fn args(all: &mut Vec<Arg>) {
+        for arg in all {
             match arg {
                 Arg::Word(words) | Arg::Memory(words) => word(words),
+                Arg::Group(group) => args(group),
                 _ => {}
             }
         }
-    };
+    }
     match event {
         Event::Begin(begin) => text(&mut begin.ground),
         Event::Net(net) => {
@@ -388,6 +267,7 @@ mod tests {
             Transport, Way,
         },
         frame::KernelChecksum,
+        time::Time,
     };
 
     fn entry(at: i64, event: Event) -> Entry {
@@ -581,26 +461,5 @@ mod tests {
             "{:?}",
             read[1]
         );
-    }
-
-    #[test]
-    fn a_file_that_takes_no_more_ends_with_a_whole_line() {
-        let path = std::env::temp_dir().join(format!("sockwire-log-{}", std::process::id()));
-        let mut writer = Writer::create(&path, false, None).unwrap();
-        for entry in log() {
-            writer.write(&entry).unwrap();
-        }
-        writer.finish().unwrap();
-        assert!(Writer::create(&path, false, None).is_err());
-        let bytes = std::fs::read(&path).unwrap();
-        // One that writes nothing changes nothing.
-        drop(Writer::create(&path, true, None).unwrap());
-        assert_eq!(std::fs::read(&path).unwrap(), bytes);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(read(bytes).0, log());
-
-        let mut full = Writer::create("/dev/full".as_ref(), false, None).unwrap();
-        full.write(&begin(VERSION)).unwrap();
-        assert!(full.flush().is_err());
     }
 }

@@ -7,6 +7,7 @@
 //!  pcapng/  the new format: blocks, options            clock    file times → nanoseconds
 //!  info     what a file says beside its packets        error    what is wrong, with packet and byte
 //!  guess    what a file is that is no capture         log      logs of traces: JSON lines
+//!  growing  a file of lines, written as they come
 //! ```
 //!
 //! A [`Reader`] is a [`Source`](crate::frame::Source): [`open`] a path, or give [`Reader::new`] any stream. A
@@ -32,6 +33,7 @@
 mod clock;
 mod create;
 mod error;
+mod growing;
 mod guess;
 mod info;
 mod input;
@@ -52,6 +54,7 @@ mod roundtrip;
 pub use self::{
     create::{Create, Document, create},
     error::{FileError, Place, WriteError},
+    growing::Growing,
     info::{Compression, Format, HostName, Info, InterfaceDetail, Section, Statistics},
     reader::{Reader, open},
     writer::Writer,
