@@ -1,28 +1,14 @@
-//! A call as text.
+//! A call as text, where a row has so much room for it.
 
-use crate::event::{Arg, Enter, Return};
+use crate::{
+    event::{Enter, Return},
+    render::call,
+};
 
-fn arg(arg: &Arg) -> String {
-    match arg {
-        Arg::Fd(fd) => fd.to_string(),
-        Arg::Number(n) => n.to_string(),
-        Arg::Word(word) => word.to_string(),
-        Arg::Address(Some(address)) => address.to_string(),
-        Arg::Address(None) => "NULL".into(),
-        Arg::Data(_) => "data".into(),
-        Arg::Memory(name) => name.to_string(),
-        Arg::Text(text) => format!("{:?}", crate::text::Safe(text.as_bytes()).to_string()),
-    }
+pub(super) fn asked(enter: &Enter, room: usize) -> String {
+    call::traced::asked(enter, room)
 }
 
-pub(super) fn asked(enter: &Enter, _room: usize) -> String {
-    let args: Vec<String> = enter.args.iter().map(arg).collect();
-    format!("{}({})", enter.name, args.join(", "))
-}
-
-pub(super) fn answered(_enter: &Enter, back: &Return, _room: usize) -> String {
-    match back.result {
-        Ok(n) => format!("= {n}"),
-        Err(e) => format!("= -1 errno {e}"),
-    }
+pub(super) fn answered(_: &Enter, back: &Return, room: usize) -> String {
+    call::traced::answered(back, room)
 }

@@ -42,6 +42,7 @@ mod send;
 mod serve;
 mod show;
 mod talk;
+mod trace;
 mod traceroute;
 mod waiting;
 mod watch;
@@ -277,6 +278,7 @@ enum Command {
     #[command(visible_aliases = ["ask", "sr1"])]
     Probe(probe::Args),
     Handshake(handshake::Args),
+    Trace(trace::Args),
     Traceroute(traceroute::Args),
     Replay(replay::Args),
     Respond(respond::Args),
@@ -317,6 +319,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Send(args)) => send::run(args, global),
         Some(Command::Probe(args)) => probe::run(args, global),
         Some(Command::Handshake(args)) => handshake::run(args, global),
+        Some(Command::Trace(args)) => trace::run(args, global),
         Some(Command::Traceroute(args)) => traceroute::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
@@ -433,6 +436,9 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
             words.insert(index, if reads { "read" } else { "capture" }.into());
         } else if own.find_subcommand(&*word).is_none() && Path::new(&*word).is_file() {
             words.insert(index, "read".into());
+        } else if word == "trace" {
+            // Its `--calls` is another one, and the words of the command that it runs are not ours.
+            return words;
         }
         break;
     }
@@ -555,7 +561,6 @@ mod tests {
         for (word, tip) in [
             ("lba", "tip: did you mean 'lab'?\n"),
             ("wacth", "tip: did you mean 'watch'?\n"),
-            ("trace", "tip: no such command; there are: capture, read, "),
             (
                 "dissect",
                 "tip: no such command; there are: capture, read, ",

@@ -227,7 +227,7 @@ impl Lab {
         self.hear();
         let mut out = io::stdout().lock();
         self.drawing.event(&event, LATE, &mut out)?;
-        self.recording.event(event)?;
+        self.recording.event(&event)?;
         self.go_on();
         Ok(())
     }

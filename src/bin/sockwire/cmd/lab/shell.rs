@@ -271,7 +271,7 @@ impl Lab {
         if !matches!(event, Event::Quiet(_)) {
             self.active = now();
         }
-        self.recording.event(event)?;
+        self.recording.event(&event)?;
         while let Ok(said) = self.said.try_recv() {
             match said {
                 Said::Began {
