@@ -50,7 +50,7 @@ fn trace(wanted: Wanted, words: &[&str]) -> Option<(Log, Result<i32, i32>)> {
     let mut log = Log::default();
     let program = Program {
         words: words.iter().map(OsString::from).collect(),
-        network: None,
+        ..Program::default()
     };
     match tracer.start(program, &mut log) {
         Ok(_) => {}

@@ -176,8 +176,7 @@ fn trace(
     let attaches = matches!(what, What::Processes(_));
     match what {
         What::Command(words) => {
-            let network = None;
-            process = Some(tracer.start(Program { words, network }, &mut teller)?);
+            process = Some(tracer.start(Program { words, ..Program::default() }, &mut teller)?);
         }
         What::Processes(pids) => {
             for pid in pids {
