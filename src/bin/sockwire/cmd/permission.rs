@@ -61,7 +61,10 @@ pub(crate) fn without_packets(starts: bool) -> String {
     let mut ways = Vec::new();
     if !Marks::look().no_new_privileges {
         ways.push(format!("sudo {}", again()));
-        ways.push(format!("or for good: sudo setcap cap_net_raw+ep {}", machine::program()));
+        ways.push(format!(
+            "or for good: sudo setcap cap_net_raw+ep {}",
+            machine::program()
+        ));
     }
     if starts {
         ways.push("or without root: --private, or sockwire lab run".to_owned());
@@ -73,9 +76,13 @@ pub(crate) fn without_packets(starts: bool) -> String {
 /// Why `process` cannot be traced, and the ways out; `scope` is Yama's `ptrace_scope`. Lines for the end of a message.
 pub(crate) fn to_trace(process: u32, scope: Option<u8>) -> String {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    let tracer = status
+        .lines()
+        .find_map(|line| line.strip_prefix("TracerPid:"));
     if let Some(tracer) = tracer.map(str::trim).filter(|tracer| *tracer != "0") {
-        return format!("\n  cause:  process {tracer} traces it already (a debugger, strace): end that first");
+        return format!(
+            "\n  cause:  process {tracer} traces it already (a debugger, strace): end that first"
+        );
     }
     let sudo = format!("\n  once:   sudo {}", again());
     let start = "\n  or start it so:  sockwire trace COMMAND";

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sockwire::{
-    event::{Begin, End, Entry, Event, Interface, NetId},
+    event::{Begin, End, Entry, Event, Interface, NetId, PacketId, Way},
     sys::clock::Clock,
     time::{MILLISECOND, Time},
     timeline::known::Known,
@@ -124,6 +124,8 @@ pub(in crate::cmd) struct Collector {
     /// Interfaces of sources that have had no packet yet, and the numbers in the log of the others.
     pending: HashMap<(usize, u32), Interface>,
     numbers: HashMap<(usize, u32), u32>,
+    /// Numbers in the log of the packets that sources have numbered, until they have arrived.
+    underway: HashMap<(usize, PacketId), PacketId>,
     end: End,
     /// When something of the programs was given out last.
     active: Time,
@@ -168,6 +170,7 @@ impl Collector {
             known: Known::default(),
             pending: HashMap::new(),
             numbers: HashMap::new(),
+            underway: HashMap::new(),
             end: End::default(),
             active: now,
             over: None,
@@ -300,8 +303,20 @@ impl Collector {
                     })?;
                 }
                 self.end.kept += 1;
+                if packet.way == Way::Wire && packet.lost.is_none() {
+                    let key = (source, packet.number);
+                    self.underway.insert(key, self.end.kept);
+                }
                 packet.number = self.end.kept;
                 packet.interface = self.numbers.get(&key).copied().unwrap_or_default();
+            }
+            Event::Arrival(arrival) => {
+                let key = (source, arrival.packet);
+                // A second copy may come, of the last ones only.
+                let Some(&number) = self.underway.get(&key) else {
+                    return Ok(());
+                };
+                arrival.packet = number;
             }
             Event::Enter(_) => self.end.calls += 1,
             _ => {}

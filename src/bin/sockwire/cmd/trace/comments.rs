@@ -143,7 +143,8 @@ impl Commented {
 
     fn ties(&self, word: &str, ties: &[Tie]) -> Vec<String> {
         let named = ties.iter().take(NAMED);
-        let named = named.map(|tie| format!("{word}{} ({})", self.call(tie.call), tie.ground.word()));
+        let named =
+            named.map(|tie| format!("{word}{} ({})", self.call(tie.call), tie.ground.word()));
         let more = ties.len().saturating_sub(NAMED);
         let more = (more > 0).then(|| format!("{word}{more} more calls"));
         named.chain(more).collect()

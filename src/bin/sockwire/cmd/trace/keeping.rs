@@ -62,7 +62,11 @@ impl Keeper {
     ) -> Result<Self, Failure> {
         let owner = output::caller();
         let paths = [&keeping.save, &keeping.write, &keeping.output];
-        if paths.into_iter().flatten().any(|path| path == Path::new("-")) {
+        if paths
+            .into_iter()
+            .flatten()
+            .any(|path| path == Path::new("-"))
+        {
             let message = "standard output is taken: give --save, -w and -o the name of a file";
             return Err(usage(message.to_owned()));
         }

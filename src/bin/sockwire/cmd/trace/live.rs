@@ -21,7 +21,7 @@ use sockwire::{
         netns, privilege,
         signal::{Interruptible, Stop},
     },
-    trace::{Program, TraceError, Wanted, Ended, Tracer},
+    trace::{Ended, Program, TraceError, Tracer, Wanted},
 };
 
 use super::{
@@ -60,7 +60,7 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
         enter_private()?;
     }
     let stop = Stop::install()?;
-    let wanted = args.wanted();
+    let wanted = args.which.wanted();
     let what = match args.command.is_empty() {
         true => What::Processes(args.pids),
         false => What::Command(args.command),
@@ -72,7 +72,10 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
     let mut keeper = Keeper::open(&args.keeping, &args.showing, place, global)?;
     let may_capture = capture::is_permitted();
     if !may_capture {
-        global.talk(permission::without_packets(matches!(what, What::Command(_))));
+        global.talk(permission::without_packets(matches!(
+            what,
+            What::Command(_)
+        )));
     }
     let begin = Begin {
         version: VERSION,
@@ -176,7 +179,11 @@ fn trace(
     let attaches = matches!(what, What::Processes(_));
     match what {
         What::Command(words) => {
-            process = Some(tracer.start(Program { words, ..Program::default() }, &mut teller)?);
+            let program = Program {
+                words,
+                ..Program::default()
+            };
+            process = Some(tracer.start(program, &mut teller)?);
         }
         What::Processes(pids) => {
             for pid in pids {
@@ -192,7 +199,9 @@ fn trace(
 
 /// Signals of a terminal reach the program as well; others are passed on to it.
 fn pass_on(stop: Stop, process: Option<u32>) {
-    if let (Some(signal @ (Signal::SIGTERM | Signal::SIGHUP)), Some(process)) = (stop.signal(), process) {
+    if let (Some(signal @ (Signal::SIGTERM | Signal::SIGHUP)), Some(process)) =
+        (stop.signal(), process)
+    {
         let _ = kill(Pid::from_raw(process.cast_signed()), signal);
     }
 }
@@ -214,7 +223,7 @@ fn enter_private() -> Result<(), Failure> {
 }
 
 /// What stopped the tracer, and the ways out.
-fn failure(error: TraceError) -> Failure {
+pub(in crate::cmd) fn failure(error: TraceError) -> Failure {
     let (exit, remedy) = match &error {
         TraceError::NotPermitted { process, scope, .. } => {
             (Exit::NotPermitted, permission::to_trace(*process, *scope))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sockwire::{event::{Entry}, time::Time};
+use sockwire::{event::Entry, time::Time};
 
 /// Entries that wait until nothing earlier can come.
 #[derive(Default)]
@@ -33,5 +33,7 @@ impl Merge {
     pub(super) fn reached(&self) -> Time {
         self.reached.iter().copied().min().unwrap_or(Time::MAX)
     }
-    pub(super) fn is_empty(&self) -> bool { self.waiting.is_empty() }
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
 }

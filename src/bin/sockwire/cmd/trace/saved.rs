@@ -25,8 +25,7 @@ pub(super) fn run(args: &Args, path: &Path, global: &Global) -> Outcome {
             Ok(Some(entry)) => keeper.entry(&entry),
             Ok(None) => break None,
             // Ctrl-C, while a pipe was silent.
-            Err(LogError::Read { source, .. })
-                if source.kind() == io::ErrorKind::Interrupted => {}
+            Err(LogError::Read { source, .. }) if source.kind() == io::ErrorKind::Interrupted => {}
             Err(fault) => break Some(fault),
         }
     };

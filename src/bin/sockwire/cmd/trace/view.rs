@@ -13,9 +13,7 @@ use sockwire::{
     },
     text::Safe,
     time::Time,
-    timeline::{
-        Folding, Timeline, row::Row,
-    },
+    timeline::{Folding, Timeline, row::Row},
 };
 
 use super::{Failure, Showing, json::Json, keeping::Place, usage};
@@ -110,10 +108,9 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
     match showing {
         _ if form == Form::Json => Box::new(Json::default()),
         Showing { json: true, .. } => Box::new(Json::default()),
-        Showing { lines: true, .. } => Rows::new(
-            false,
-            Lines::new(lines::Options { ascii, colour }),
-        ),
+        Showing { lines: true, .. } => {
+            Rows::new(false, Lines::new(lines::Options { ascii, colour }))
+        }
         _ => Rows::new(
             true,
             Lanes::new(lanes::Options {
