@@ -15,6 +15,7 @@ use std::{
 use beside::{LIMIT, Running, limited};
 use lan::{Scratch, private_network, said, testing};
 use nix::{pty::openpty, sys::signal::Signal, unistd::Pid};
+use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockwire");
 
@@ -218,10 +219,12 @@ fn nothing_stays_however_it_ends() {
     if !works() {
         return;
     }
-    for (number, signal) in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL]
-        .into_iter()
-        .enumerate()
-    {
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL];
+    let ways = [&[][..], &["--trace", "--lines"]];
+    let cases = ways
+        .iter()
+        .flat_map(|way| signals.map(|signal| (way, signal)));
+    for (number, (way, signal)) in cases.enumerate() {
         // A word that no other process has.
         let mark = format!("{}{number}", std::process::id());
         let server = format!("python3 fork_server.py {{server}} {{port}} 5 {mark}");
@@ -231,6 +234,7 @@ fn nothing_stays_however_it_ends() {
         let mut command = Command::new(PROGRAM);
         command
             .args(["lab", "run", "-S", &server, "-C", &client])
+            .args(*way)
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs"));
         let mut lab = Running::spawn(command);
         lab.until("SYN seq=0");
@@ -241,6 +245,127 @@ fn nothing_stays_however_it_ends() {
             assert_eq!(status.code(), Some(130), "the client's, which SIGINT ended");
         }
         wait_for("the end of all", || processes(&mark) == 0);
+    }
+}
+
+/// A traced run's packets with data: their ties, by number.
+fn ties(json: &str) -> Vec<(u64, Value)> {
+    let values = json.lines().map(|line| serde_json::from_str(line).unwrap());
+    let values: Vec<Value> = values.collect();
+    let ties = values.iter().filter_map(|value| {
+        let tie = value.get("tie")?;
+        Some((tie.get("packet")?.as_u64()?, tie.clone()))
+    });
+    ties.collect()
+}
+
+#[test]
+fn traced_over_a_bad_wire_each_segment_has_its_call_and_the_log_shows_it_again() {
+    if !works() {
+        return;
+    }
+    let scratch = Scratch::new("lab-trace");
+    let (log, packets) = (scratch.file("my.log"), scratch.file("my.pcapng"));
+    let file = scratch.file("big");
+    fs::write(&file, vec![b'x'; 300_000]).unwrap();
+    let server = "python3 patient_receiver.py {server} {port} 1";
+    let client = format!("python3 determined_sender.py {{server}} {{port}} {file}");
+    let words = format!(
+        "--trace --json --delay 2 --loss 2% --reorder 3% --drop first-syn --save {log} -w {packets}"
+    );
+    let output = run(server, &client, &words).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = said(&output);
+    assert!(
+        said.contains("server│ ready") && said.contains("the client ended: exit code 0"),
+        "{said}"
+    );
+    let json = String::from_utf8(output.stdout).unwrap();
+    let ties = ties(&json);
+    let is_data = |tie: &&(u64, Value)| {
+        let causes = tie.1["causes"].as_array();
+        let taken = tie.1["takers"].as_array();
+        let has_bytes = |ties: Option<&Vec<Value>>| {
+            ties.is_some_and(|ties| ties.iter().any(|tie| tie["share"]["bytes"].is_array()))
+        };
+        has_bytes(causes) || has_bytes(taken)
+    };
+    let data: Vec<_> = ties.iter().filter(is_data).collect();
+    assert!(data.len() > 200, "{} of {}", data.len(), ties.len());
+    for (number, tie) in data {
+        let causes = tie["causes"].as_array().unwrap();
+        assert_eq!(causes[0]["ground"], "sequence", "{number}: {tie}");
+    }
+    let first = &ties[0];
+    assert_eq!(first.0, 1, "the lost SYN");
+    assert_eq!(first.1["causes"][0]["share"], "syn", "{first:?}");
+    // Both ends of both hosts, and the wire: what was seen live is what the log shows.
+    let again = Command::new(PROGRAM)
+        .args(["trace", "-r", &log, "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), json);
+    assert!(json.contains("\"host\":\"client\"") && json.contains("\"way\":\"wire\""));
+    assert!(fs::metadata(&packets).unwrap().len() > 300_000);
+}
+
+#[test]
+fn traced_on_one_host_and_by_an_ordinary_user() {
+    if !works() {
+        return;
+    }
+    let server = "python3 fork_server.py {server} {port} 1";
+    let client = "python3 one_message_client.py {server} {port} hello; exit 3";
+    for words in [&["--one-host"][..], &["--delay", "1"]] {
+        let mut command = match nix::unistd::geteuid().is_root() {
+            true => limited("setpriv"),
+            false => limited("env"),
+        };
+        if nix::unistd::geteuid().is_root() {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
+        let output = command
+            .args([PROGRAM, "lab", "run", "-S", server, "-C", client])
+            .args(["--trace", "--lines"])
+            .args(words)
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        if said(&output).contains("ptrace_scope") || said(&output).contains("doctor") {
+            return testing::skipped(said(&output));
+        }
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let lines = String::from_utf8(output.stdout.clone()).unwrap();
+        for part in [
+            "connect(3, {AF_INET, ",
+            "accept4(",
+            "\"HELLO\"",
+            "last close",
+        ] {
+            assert!(lines.contains(part), "{part:?} in\n{lines}");
+        }
+        assert!(said(&output).contains("client│ HELLO"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_traced_client_that_goes_astray_is_told_by_its_calls() {
+    if !works() {
+        return;
+    }
+    let server = "python3 sequential_server.py {server} {port} 1";
+    let client = "host=$((100 + 27)).0.0.1; python3 one_message_client.py $host {port} hello";
+    let output = run(server, client, "--trace --lines").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        said(&output).contains("hint: 127.0.0.1 is the client's own host here"),
+        "{output:?}"
+    );
+    for words in ["--lines", "--save x", "--calls net"] {
+        let output = run(server, client, words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(said(&output).contains("add --trace"), "{output:?}");
     }
 }
 

@@ -39,9 +39,6 @@ const LOOK: Duration = Duration::from_millis(5);
 /// What is read of a program's words at a time.
 const WORDS: usize = 4096;
 
-/// Set for programs whose output is a terminal only so that each line comes when it is written.
-pub const PLAIN: [(&str, &str); 2] = [("TERM", "dumb"), ("NO_COLOR", "1")];
-
 /// How a program is started.
 #[derive(Clone, Debug)]
 pub struct Start {
@@ -76,8 +73,7 @@ impl Program {
         let [stdin, stdout, stderr] = stdio.map(Stdio::from);
         let mut command = Command::new("sh");
         command
-            .args(["-c", &start.command])
-            .envs(PLAIN)
+            .args(["-c", &plain(&start.command)])
             .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr);
@@ -125,6 +121,12 @@ impl Program {
     pub fn ended(&self) -> Result<Option<Result<i32, i32>>, LabError> {
         process::ended(self.process, false).trying("wait for a program")
     }
+}
+
+/// The command for a shell, with what tells programs that their output is a terminal only so that each line comes when it is
+/// written.
+pub fn plain(command: &str) -> String {
+    format!("export TERM=dumb NO_COLOR=1\n{command}")
 }
 
 /// Standard input, output and error for a program, and what has to be kept while it runs: its input is this process's, or one

@@ -203,12 +203,13 @@ impl Setup {
         }
     }
 
-    /// The closing lines, a hint when nothing crossed the wire to a server that is looked for on the client's own host, and the
-    /// client's exit code.
+    /// The closing lines, a hint when nothing crossed the wire to a server that is looked for on the client's own host (which
+    /// the command says, or `astray`), and the client's exit code.
     fn close(
         &self,
         pair: &Pair,
         [packets, lost]: [u64; 2],
+        astray: Option<IpAddr>,
         out: &mut impl Write,
         global: &Global,
     ) -> Outcome {
@@ -230,9 +231,10 @@ impl Setup {
             lost => format!("{lost} lost"),
         };
         writeln!(out, "{packets} {noun}, {lost}")?;
-        let loopback = ["127.0.0.1", "localhost", "::1"]
-            .into_iter()
-            .find(|word| self.commands[0].contains(word));
+        let loopback = ["127.0.0.1", "localhost", "::1"].map(str::to_owned);
+        let mut loopback = loopback.into_iter();
+        let loopback = loopback.find(|word| self.commands[0].contains(word));
+        let loopback = loopback.or(astray.map(|ip| ip.to_string()));
         if let (Some(word), 0, false) = (loopback, packets, self.one_host) {
             let server = self.addresses[1];
             global.talk(format_args!(

@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
     let kept = lab.recording.finish()?;
     let mut out = io::stdout().lock();
     writeln!(out)?;
-    let outcome = setup.close(&lab.pair, lab.drawing.packets(), &mut out, global)?;
+    let outcome = setup.close(&lab.pair, lab.drawing.packets(), None, &mut out, global)?;
     if let Some(name) = kept {
         writeln!(out, "kept: {name}\nnext: sockwire read -v {name}")?;
     }

@@ -2,9 +2,10 @@
 
 use std::{
     cell::RefCell,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ffi::OsString,
     io::{self, IsTerminal as _, Write},
+    net::IpAddr,
     ops::ControlFlow,
     os::fd::OwnedFd,
     sync::{
@@ -17,10 +18,11 @@ use std::{
 };
 
 use sockwire::{
-    event::{self, Arrival, Begin, Entry, Interface, Packet, VERSION, Way},
+    call::Address,
+    event::{self, Arg, Arrival, Begin, CallId, Deed, Entry, Interface, Packet, VERSION, Way},
     lab::{
         self, Host, Transit, hosts,
-        program::{Guard, PLAIN, Readiness, end_all, handle, network, stdio, wait_for_port},
+        program::{Guard, Readiness, end_all, handle, network, plain, stdio, wait_for_port},
     },
     link::LinkType,
     sys::{
@@ -123,6 +125,7 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
         networks: HashSet::new(),
         packets: [0; 2],
         collected: origin,
+        astray: Astray::default(),
         ascii: global.ascii,
     };
     let mut told = Ok(());
@@ -212,17 +215,15 @@ impl Tracing {
             move |words: &[u8]| say.send(Said::Words(host, now(), words.to_vec())).is_ok()
         };
         let (stdio, input) = stdio(is_client, hear).map_err(failed)?;
-        let plain = PLAIN.map(|(name, value)| format!("{name}={value}"));
-        let words = ["env".to_owned()].into_iter().chain(plain);
-        let words = words.chain(["sh", "-c", &self.commands[host as usize]].map(str::to_owned));
         // A terminal gives its input to its foreground group only, which is this process's.
         let group = !is_client || !io::stdin().is_terminal();
         let name = match self.one_host {
             true => "host",
             false => host.name(),
         };
+        let words = ["sh", "-c", &plain(&self.commands[host as usize])];
         let program = Program {
-            words: words.map(OsString::from).collect(),
+            words: words.map(OsString::from).into(),
             network: Some((handle, name.to_owned())),
             stdio: Some(stdio),
             group,
@@ -275,6 +276,7 @@ struct Lab<'a> {
     packets: [u64; 2],
     /// When entries were collected last.
     collected: Time,
+    astray: Astray,
     ascii: bool,
 }
 
@@ -369,6 +371,7 @@ impl Lab<'_> {
             pair,
             packets,
             wire,
+            astray,
             ..
         } = self;
         collector.collect(&mut |entry| {
@@ -383,6 +386,7 @@ impl Lab<'_> {
                 event::Event::Packet(_) if wire.is_none() => packets[0] += 1,
                 _ => {}
             }
+            astray.push(&entry.event);
             keeper.entry(entry);
             Ok(())
         })
@@ -412,13 +416,46 @@ impl Lab<'_> {
         self.keeper.finish()?;
         self.result.unwrap_or(Ok(()))?;
         let mut closing = Vec::new();
-        let outcome = self
-            .setup
-            .close(&self.pair, self.packets, &mut closing, global)?;
+        let outcome = self.setup.close(
+            &self.pair,
+            self.packets,
+            self.astray.found,
+            &mut closing,
+            global,
+        )?;
         if !global.quiet {
             let _ = io::stderr().write_all(&closing);
         }
         Ok(outcome)
+    }
+}
+
+/// Finds a connection to the loopback address that was refused: who looks for the server on the own host.
+#[derive(Default)]
+struct Astray {
+    asked: HashMap<CallId, IpAddr>,
+    found: Option<IpAddr>,
+}
+
+impl Astray {
+    fn push(&mut self, event: &event::Event) {
+        match event {
+            event::Event::Enter(enter) if enter.deed == Deed::Connect => {
+                let ip = enter.args.iter().find_map(|arg| match arg {
+                    Arg::Address(Some(Address::Ip(address))) => Some(address.ip()),
+                    _ => None,
+                });
+                if let Some(ip) = ip.filter(|ip| ip.to_canonical().is_loopback()) {
+                    self.asked.insert(enter.call, ip);
+                }
+            }
+            event::Event::Return(back) => {
+                let asked = self.asked.remove(&back.call);
+                let found = asked.filter(|_| back.result == Err(libc::ECONNREFUSED));
+                self.found = self.found.or(found);
+            }
+            _ => {}
+        }
     }
 }
 
