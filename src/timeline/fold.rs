@@ -154,6 +154,11 @@ impl Idles {
         }
     }
 
+    /// Where the row is that will tell of these calls.
+    pub(super) fn told_at(&self, key: &Key) -> Option<Place> {
+        self.stays.get(key)?.place
+    }
+
     /// The row that tells of these calls is there from now on; where it was before.
     pub(super) fn tell_at(&mut self, key: &Key, place: Place) -> Option<Place> {
         self.stays.get_mut(key)?.place.replace(place)

@@ -300,7 +300,7 @@ impl Rows {
                     self.slots.remove(&place);
                 }
                 if new {
-                    self.tell_idle(Key::of(&call.enter), self.now.plus(SECOND));
+                    self.tell_idle(Key::of(&call.enter), self.now.plus(SECOND - HOLD));
                 }
                 true
             }
@@ -354,8 +354,11 @@ impl Rows {
         self.slots.insert(place, Slot::Arrival(packet, again));
     }
 
-    /// Has the row of calls that do not get on told at `at`.
+    /// Has calls that do not get on told of at `at`, or earlier if that was said before.
     fn tell_idle(&mut self, key: Key, at: Time) {
+        if self.idles.told_at(&key).is_some_and(|place| place.0 <= at) {
+            return;
+        }
         self.count += 1;
         let place = (at, self.count);
         if let Some(before) = self.idles.tell_at(&key, place) {

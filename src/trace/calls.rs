@@ -333,7 +333,7 @@ impl Tracer {
                 known.descriptors().forget(fd);
             }
             let socket = self.socket_at(process, fd, made, at, listener);
-            opened = opened.or(socket.filter(|_| made));
+            opened = opened.or_else(|| socket.filter(|_| made));
         }
         // The other end may have reset the connection since, and the kernel has forgotten it.
         if let (Some(socket), Deed::Accept) = (opened, asked.deed)

@@ -237,19 +237,16 @@ pub(super) fn value(
     }
 }
 
-/// A control message: its name, and its value where that has a form.
-pub(super) fn control(level: i32, number: i32, data: &[u8]) -> Vec<Arg> {
+/// A control message: `{IP_TTL, {64}}`.
+pub(super) fn control(level: i32, number: i32, data: &[u8]) -> Arg {
     let options = CONTROL.iter().find(|(at, _)| *at == level);
     let options = options.map_or(&[][..], |(_, options)| options);
-    match options.iter().find(|(at, ..)| *at == number) {
-        Some((_, name, kind)) => {
-            vec![Arg::Word((*name).into()), spelled(*kind, data, data.len())]
-        }
-        None => vec![
-            self::name(level, number),
-            spelled(Value::Bytes, data, data.len()),
-        ],
-    }
+    let known = options.iter().find(|(at, ..)| *at == number);
+    let (name, kind) = match known {
+        Some((_, name, kind)) => (Arg::Word((*name).into()), *kind),
+        None => (self::name(level, number), Value::Bytes),
+    };
+    Arg::Group(vec![name, spelled(kind, data, data.len())])
 }
 
 /// A value as C writes one of its type: `{1}`, `{l_onoff=1, l_linger=0}`. `size` is its true size; `bytes` may be fewer.
@@ -343,4 +340,227 @@ fn digits(bytes: &[u8], size: usize) -> String {
         let _ = write!(text, "... {size} bytes");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(arg: &Arg) -> String {
+        match arg {
+            Arg::Word(word) => word.to_string(),
+            Arg::Text(text) => format!("{text:?}"),
+            Arg::Number(number) => number.to_string(),
+            Arg::Address(Some(address)) => format!("<{address}>"),
+            Arg::Group(args) => format!(
+                "{{{}}}",
+                args.iter().map(text).collect::<Vec<_>>().join(", ")
+            ),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// Level and name, and the value of these bytes.
+    fn shown(level: i32, number: i32, bytes: &[u8]) -> String {
+        let kind = option(level, number).map_or(Value::Bytes, |(.., kind)| *kind);
+        let (at, what) = (super::level(level), name(level, number));
+        let value = spelled(kind, bytes, bytes.len());
+        format!("{} {} {}", text(&at), text(&what), text(&value))
+    }
+
+    fn ints(values: &[i32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_ne_bytes()).collect()
+    }
+
+    fn longs(values: &[i64]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_ne_bytes()).collect()
+    }
+
+    #[test]
+    fn values_are_spelled_as_their_types_have_them() {
+        use libc::{IPPROTO_IP as V4, IPPROTO_IPV6 as V6, IPPROTO_TCP as TCP, SOL_SOCKET as SOL};
+        let group = [224, 0, 0, 251, 10, 0, 0, 1];
+        let mut group_index = group.to_vec();
+        group_index.extend(ints(&[2]));
+        let mut group6 = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets().to_vec();
+        group6.extend(ints(&[2]));
+        let cases: &[(i32, i32, Vec<u8>, &str)] = &[
+            (
+                SOL,
+                libc::SO_REUSEADDR,
+                ints(&[1]),
+                "SOL_SOCKET SO_REUSEADDR {1}",
+            ),
+            (
+                SOL,
+                libc::SO_RCVBUF,
+                ints(&[-1]),
+                "SOL_SOCKET SO_RCVBUF {-1}",
+            ),
+            (
+                SOL,
+                libc::SO_LINGER,
+                ints(&[1, 0]),
+                "SOL_SOCKET SO_LINGER {l_onoff=1, l_linger=0}",
+            ),
+            (
+                SOL,
+                libc::SO_RCVTIMEO,
+                longs(&[2, 500_000]),
+                "SOL_SOCKET SO_RCVTIMEO {tv_sec=2, tv_usec=500000}",
+            ),
+            (
+                SOL,
+                libc::SO_ERROR,
+                ints(&[111]),
+                "SOL_SOCKET SO_ERROR {ECONNREFUSED (connection refused)}",
+            ),
+            (SOL, libc::SO_ERROR, ints(&[0]), "SOL_SOCKET SO_ERROR {0}"),
+            (
+                SOL,
+                libc::SO_TYPE,
+                ints(&[1]),
+                "SOL_SOCKET SO_TYPE {SOCK_STREAM}",
+            ),
+            (
+                SOL,
+                libc::SO_DOMAIN,
+                ints(&[10]),
+                "SOL_SOCKET SO_DOMAIN {AF_INET6}",
+            ),
+            (
+                SOL,
+                libc::SO_PROTOCOL,
+                ints(&[17]),
+                "SOL_SOCKET SO_PROTOCOL {IPPROTO_UDP}",
+            ),
+            (
+                SOL,
+                libc::SO_BINDTODEVICE,
+                b"eth0\0".to_vec(),
+                "SOL_SOCKET SO_BINDTODEVICE \"eth0\"",
+            ),
+            (
+                SOL,
+                libc::SO_PEERCRED,
+                ints(&[7, 0, 0]),
+                "SOL_SOCKET SO_PEERCRED {pid=7, uid=0, gid=0}",
+            ),
+            (
+                SOL,
+                libc::SO_ATTACH_FILTER,
+                longs(&[4, 0x1000]),
+                "SOL_SOCKET SO_ATTACH_FILTER {len=4, filter=0x1000}",
+            ),
+            (
+                TCP,
+                libc::TCP_NODELAY,
+                ints(&[1]),
+                "IPPROTO_TCP TCP_NODELAY {1}",
+            ),
+            (
+                TCP,
+                libc::TCP_CONGESTION,
+                b"cubic\0\0\0".to_vec(),
+                "IPPROTO_TCP TCP_CONGESTION \"cubic\"",
+            ),
+            (
+                TCP,
+                libc::TCP_INFO,
+                vec![1; 104],
+                "IPPROTO_TCP TCP_INFO {01 01 01 01 01 01 01 01... 104 bytes}",
+            ),
+            (V4, libc::IP_TTL, ints(&[64]), "IPPROTO_IP IP_TTL {64}"),
+            (
+                V4,
+                libc::IP_MULTICAST_TTL,
+                vec![4],
+                "IPPROTO_IP IP_MULTICAST_TTL {4}",
+            ),
+            (
+                V4,
+                libc::IP_MTU_DISCOVER,
+                ints(&[2]),
+                "IPPROTO_IP IP_MTU_DISCOVER {IP_PMTUDISC_DO}",
+            ),
+            (
+                V4,
+                libc::IP_MULTICAST_IF,
+                vec![10, 0, 0, 1],
+                "IPPROTO_IP IP_MULTICAST_IF {10.0.0.1}",
+            ),
+            (
+                V4,
+                libc::IP_ADD_MEMBERSHIP,
+                group.to_vec(),
+                "IPPROTO_IP IP_ADD_MEMBERSHIP {imr_multiaddr=224.0.0.251, imr_interface=10.0.0.1}",
+            ),
+            (
+                V4,
+                libc::IP_ADD_MEMBERSHIP,
+                group_index,
+                "IPPROTO_IP IP_ADD_MEMBERSHIP {imr_multiaddr=224.0.0.251, imr_address=10.0.0.1, imr_ifindex=2}",
+            ),
+            (
+                V6,
+                libc::IPV6_V6ONLY,
+                ints(&[1]),
+                "IPPROTO_IPV6 IPV6_V6ONLY {1}",
+            ),
+            (
+                V6,
+                libc::IPV6_ADD_MEMBERSHIP,
+                group6,
+                "IPPROTO_IPV6 IPV6_ADD_MEMBERSHIP {ipv6mr_multiaddr=ff02::1, ipv6mr_interface=2}",
+            ),
+            // Of a value that is too short for its type, and of an option without a name, the bytes.
+            (
+                SOL,
+                libc::SO_LINGER,
+                vec![1, 0],
+                "SOL_SOCKET SO_LINGER {01 00}",
+            ),
+            (SOL, 4711, vec![1, 0], "SOL_SOCKET 4711 {01 00}"),
+            (4711, 1, vec![], "4711 1 {}"),
+        ];
+        for (level, number, bytes, expected) in cases {
+            assert_eq!(shown(*level, *number, bytes), *expected);
+        }
+    }
+
+    #[test]
+    fn control_messages() {
+        let shown = |level, number, bytes: &[u8]| text(&control(level, number, bytes));
+        assert_eq!(
+            shown(libc::IPPROTO_IP, libc::IP_TTL, &ints(&[63])),
+            "{IP_TTL, {63}}"
+        );
+        let info = [2, 0, 0, 0, 10, 0, 0, 1, 224, 0, 0, 251];
+        assert_eq!(
+            shown(libc::IPPROTO_IP, libc::IP_PKTINFO, &info),
+            "{IP_PKTINFO, {ipi_ifindex=2, ipi_spec_dst=10.0.0.1, ipi_addr=224.0.0.251}}"
+        );
+        let mut error = ints(&[libc::ECONNREFUSED]);
+        error.extend([2, 3, 3, 0]);
+        error.extend(ints(&[0, 0]));
+        assert_eq!(
+            shown(libc::IPPROTO_IP, libc::IP_RECVERR, &error),
+            "{IP_RECVERR, {ECONNREFUSED (connection refused), ee_origin=2, ee_type=3, ee_code=3}}"
+        );
+        assert_eq!(
+            shown(libc::SOL_SOCKET, libc::SO_TIMESTAMP, &longs(&[5, 6])),
+            "{SO_TIMESTAMP, {tv_sec=5, tv_usec=6}}"
+        );
+        assert_eq!(shown(7, 8, &[9]), "{8, {09}}");
+    }
+
+    #[test]
+    fn no_option_has_two_rows() {
+        for (_, level, options) in LEVELS {
+            for (n, (number, name, _)) in options.iter().enumerate() {
+                let again = options[..n].iter().find(|(other, ..)| other == number);
+                assert!(again.is_none(), "{level} {name}: {again:?}");
+            }
+        }
+    }
 }

@@ -251,18 +251,13 @@ impl Lanes {
     fn idle(&mut self, row: &Row, idle: &Idle, out: &mut String) {
         let room = self.columns.room(row.side).saturating_sub(2);
         let asked = self.say.plain(call::asked(&idle.enter, room));
-        let result = match idle.result {
-            Ok(n) => format!("= {n}"),
-            Err(_) => "= -1 EAGAIN".to_owned(),
-        };
+        let (times, meaning) = self.say.idle(idle);
+        let mut lines = vec![asked, format!("  {times}")];
+        lines.extend(meaning.map(|meaning| format!("  {meaning}")));
         let style = match idle.no_break {
             true => self.palette.problem(),
             false => self.palette.remark(),
         };
-        let lines = [
-            format!("{asked} {result}"),
-            format!("  {}", self.say.idle(idle)),
-        ];
         self.lane(row, &lines, style, out);
     }
 
@@ -424,7 +419,8 @@ impl Lanes {
             (0, _) => Vec::new(),
             (count, bytes) => vec![
                 format!("{}, {bytes} bytes", plural(count, "packet")),
-                format!("{count}: {bytes} bytes"),
+                format!("{}, {bytes} B", plural(count, "packet")),
+                plural(count, "packet"),
             ],
         };
         let fits = words
@@ -456,7 +452,7 @@ impl Lanes {
         }
         self.draw(pieces, true, out);
         if run.blocked > 0 {
-            let text = format!("{} in send", Span(run.blocked));
+            let text = format!("blocked {} in send", Span(run.blocked));
             self.below(from, &text, out);
         }
     }

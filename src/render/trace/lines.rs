@@ -108,16 +108,12 @@ impl Lines {
 
     fn idle(&self, idle: &Idle, out: &mut String) {
         let asked = self.say.plain(call::asked(&idle.enter, ROOM));
-        let result = match idle.result {
-            Ok(n) => format!("= {n}"),
-            Err(_) => "= -1 EAGAIN".to_owned(),
-        };
-        let _ = write!(out, "{} {asked} {result} ", self.say.who(&idle.who));
-        let style = match idle.no_break {
-            true => self.palette.problem(),
-            false => self.palette.remark(),
-        };
-        push(out, style, &self.say.idle(idle));
+        let (times, meaning) = self.say.idle(idle);
+        let _ = write!(out, "{} {asked} {times}", self.say.who(&idle.who));
+        if let Some(meaning) = meaning {
+            out.push_str(": ");
+            push(out, self.palette.problem(), meaning);
+        }
     }
 
     fn packet(&self, sent: &Sent, origin: Time, out: &mut String) {

@@ -230,20 +230,22 @@ impl Say {
         format!("{} {}", glyphs.more, parts.join(", "))
     }
 
-    /// What is said of calls that do not get on, behind the call.
-    pub(super) fn idle(self, idle: &Idle) -> String {
+    /// What is said of calls that do not get on: what each returned and how often, and what that means.
+    pub(super) fn idle(self, idle: &Idle) -> (String, Option<&'static str>) {
+        let result = match idle.result {
+            Ok(n) => format!("= {n}"),
+            Err(_) => "= -1 EAGAIN".to_owned(),
+        };
         let nanos = idle.until.since(idle.since).max(1);
-        let rate =
-            u128::from(idle.times) * SECOND.unsigned_abs() as u128 / nanos.unsigned_abs() as u128;
+        let in_a_second = u128::from(idle.times) * u128::from(SECOND.unsigned_abs());
+        let rate = in_a_second / u128::from(nanos.unsigned_abs());
         let times = match idle.times {
             1 => "once".to_owned(),
             2..10 => format!("{} times in {}", idle.times, Span(nanos)),
             n => format!("{n} times in {}, {rate} a second", Span(nanos)),
         };
-        match idle.no_break {
-            true => format!("{times}: the loop has no break"),
-            false => times,
-        }
+        let meaning = idle.no_break.then_some("the loop has no break");
+        (format!("{result} {times}"), meaning)
     }
 }
 

@@ -7,11 +7,15 @@ use std::{
 
 use super::{
     flow::Flow,
-    socket::{Scope, Sock, local, uses},
+    socket::{Scope, Sock},
 };
 use crate::{
     event::SocketId,
-    timeline::{known::Known, seen::Segment},
+    timeline::{
+        address::{local, uses},
+        known::Known,
+        seen::Segment,
+    },
 };
 
 /// Connections of one socket pair, one after the other, that are remembered.

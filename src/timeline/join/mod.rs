@@ -29,10 +29,11 @@ use self::{
     datagram::Mailboxes,
     directory::Directory,
     ledger::Ledger,
-    socket::{Attempt, Scope, Sock, ip, local, peer, towards},
+    socket::{Attempt, Scope, Sock},
 };
 use super::{
-    Effects, Kernel, Share, Tied,
+    Effects, Ground, Kernel, Share, Tied,
+    address::{ip, local, peer, towards},
     known::Known,
     seen::{Seen, What},
 };
@@ -137,7 +138,10 @@ impl Join {
         let place = (packet.number, scope, packet.way);
         let lost = packet.lost.is_some();
         match seen.what {
-            What::Segment(segment) => self.segment(place, lost, segment, seen, known),
+            What::Segment(segment) => {
+                let data = payload(packet, seen, segment.len);
+                self.segment(place, lost, segment, (seen, data), known);
+            }
             What::Datagram(len) => self.datagram(place, lost, len, seen, known),
             What::Error(_) => {
                 if let Some(id) = self.complained(scope, seen, known) {
@@ -376,7 +380,7 @@ impl Join {
                     && let Some(fin) = fin
                     && !std::mem::replace(&mut sock.ended, true)
                 {
-                    let ground = super::Ground::Sequence;
+                    let ground = Ground::Sequence;
                     self.ledger.took(fin, call, Share::Fin, ground);
                 }
                 self.received(id, returned);
@@ -396,5 +400,14 @@ impl Join {
         if returned.result.is_err_and(|error| TOLD.contains(&error)) {
             self.blame(id, Some(call));
         }
+    }
+}
+
+/// All captured data of a segment, which ends the packet; only how it begins where something stands behind it.
+fn payload<'a>(packet: &'a Packet, seen: &'a Seen, len: u32) -> &'a [u8] {
+    let start = packet.wire_len.saturating_sub(len) as usize;
+    match packet.bytes.get(start..) {
+        Some(all) if all.starts_with(&seen.data) => all,
+        _ => &seen.data,
     }
 }
