@@ -227,6 +227,8 @@ pub enum Arg {
     Memory(Cow<'static, str>),
     /// Text from the program: a path, a name. Untrusted.
     Text(String),
+    /// Members of a structure, or of an array.
+    Group(Vec<Self>),
 }
 
 /// Data that a call moves: the bytes of a stream in one part, or one datagram each.

@@ -3,8 +3,28 @@
 //! ```text
 //!  tracer   programs, threads, stops: who is where, and what is told      table   which calls, and their arguments
 //!  decode   registers and memory → arguments and results                  sockets descriptors → sockets of the kernel
-//!  program  how a program is started
+//!  program, attach  how programs come to be traced               calls    a call's entry and exit
+//!  process, descriptors, networks  what is known of them         message, sockaddr, options, waits, names: structures and constants
 //! ```
+
+mod attach;
+mod calls;
+pub mod decode;
+mod descriptors;
+mod lives;
+mod message;
+mod names;
+mod networks;
+mod options;
+mod process;
+mod program;
+mod sockaddr;
+mod sockets;
+pub mod table;
+mod tracer;
+mod waits;
+
+pub use tracer::{Ended, Tracer};
 
 use std::{ffi::OsString, io, os::fd::OwnedFd};
 
@@ -37,9 +57,9 @@ pub trait Listener {
     fn tell(&mut self, at: Time, event: Event);
 
     /// A socket of a network that was not in sight before is about to be used: packets are to be captured from now on.
-    /// `process` is in that network and stands still. An error says why packets will not be seen; the tracer tells
-    /// [`Event::Net`] afterwards.
-    fn network(&mut self, net: NetId, host: Option<&str>, process: u32) -> Result<(), String>;
+    /// `thread`, by the kernel's number, is in that network and stands still (`/proc/THREAD/ns/net`). An error says why
+    /// packets will not be seen; the tracer tells [`Event::Net`] afterwards.
+    fn network(&mut self, net: NetId, host: Option<&str>, thread: u32) -> Result<(), String>;
 
     /// The tracer waits (`true`): what it tells next is later than now. It has something to tell (`false`).
     fn idle(&mut self, idle: bool);
@@ -78,3 +98,6 @@ pub enum TraceError {
         error: io::Error,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::arrow::{self, Glyphs};
 use crate::{
-    text::Safe,
-    track::story::{Header, Number, Order, Row, Section, Span, What},
+    text::{self, Safe},
+    track::story::{Call, Header, Number, Order, Row, Section, Span, What},
 };
 
 /// How words are chosen.
@@ -20,8 +20,13 @@ pub struct Words {
 impl Words {
     /// What a row says, in at most `most` columns: the first parts that fit, and what fits of the data.
     pub fn row(&self, row: &Row, most: usize) -> String {
+        self.fitting(&row.what, &row.data, most)
+    }
+
+    /// The same of a packet without a row.
+    pub fn fitting(&self, what: &What, data: &[u8], most: usize) -> String {
         let mut text = String::new();
-        for part in self.parts(&row.what) {
+        for part in self.parts(what) {
             let space = usize::from(!text.is_empty());
             if arrow::width(&text) + space + arrow::width(&part) > most {
                 break;
@@ -30,8 +35,8 @@ impl Words {
             text.push_str(&part);
         }
         let left = most.saturating_sub(arrow::width(&text) + 1);
-        let quotes = !row.data.is_empty() && !matches!(row.what, What::Run { .. });
-        let quote = self.safe(&row.data, left.saturating_sub(2));
+        let quotes = !data.is_empty() && !matches!(what, What::Run { .. });
+        let quote = self.safe(data, left.saturating_sub(2));
         // Of longer data, a quote of fewer than four characters says nothing.
         let whole = quotes && !quote.ends_with(self.more());
         if quotes && (left >= 6 || whole && arrow::width(&quote) + 2 <= left) {
@@ -111,6 +116,32 @@ impl Words {
                 parts.extend((*acks > 0).then(|| format!("acks={acks}")));
                 parts
             }
+            What::Message(len) => vec![bytes(*len)],
+        }
+    }
+
+    /// A call in at most `most` columns. Its result is worth more than its arguments.
+    pub fn call(&self, call: &Call, most: usize) -> String {
+        let who = match &*call.who {
+            "" => String::new(),
+            who => format!(" {who}:"),
+        };
+        let begin = self.plain(format!("#{}{who} ", call.number));
+        let answered = self.plain(call.answered.clone());
+        let space = usize::from(!answered.is_empty());
+        let used = arrow::width(&begin) + space + arrow::width(&answered);
+        let least = arrow::width(call.asked.split('(').next().unwrap_or_default()) + 1;
+        let room = most.saturating_sub(used).max(least);
+        let asked = arrow::cut(self.plain(call.asked.clone()), room, self.more());
+        let text = format!("{begin}{asked}{}{answered}", &" "[..space]);
+        arrow::cut(text, most, self.more())
+    }
+
+    /// Text that is safe, in ASCII where that is wanted.
+    pub(super) fn plain(&self, text: String) -> String {
+        match self.ascii && !text.is_ascii() {
+            true => text::ascii(&text),
+            false => text,
         }
     }
 
