@@ -32,7 +32,11 @@ pub(super) fn drawn(diagram: &Diagram, call: &Call) -> Block {
     drawing.lives(height);
     let time = diagram.seconds(call.time);
     drawing.text((BORDER, 15), "start", "far", &time);
-    let class = if call.is_trouble { "over trouble" } else { "over" };
+    let class = if call.is_trouble {
+        "over trouble"
+    } else {
+        "over"
+    };
     for (line, y) in text.iter().zip((15..).step_by(LINE as usize)) {
         beside(&mut drawing, call.side, y, class, line);
     }
@@ -96,13 +100,13 @@ impl Bars {
         if let Some(call) = call.filter(|call| call.part == Part::Begins) {
             let places = &mut self.waiting[call.side as usize];
             if let Some(free) = places.iter_mut().find(|place| place.is_none()) {
-                *free = Some(call.number);
+                *free = Some(call.enter.call);
             }
         }
         for (side, places) in self.waiting.iter_mut().enumerate() {
             for (at, place) in places.iter_mut().enumerate() {
                 let (mut from, mut to) = (0, block.height);
-                match call.filter(|call| *place == Some(call.number)) {
+                match call.filter(|call| *place == Some(call.enter.call)) {
                     Some(call) if call.part == Part::Begins => from = middle,
                     Some(_) => to = middle,
                     None => {}

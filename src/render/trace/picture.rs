@@ -1,55 +1,33 @@
 //! What ladders and pictures say of calls: a call as an item of a story, and a packet's ties in words.
 
-use super::{
-    call,
-    words::{Say, grounds},
-};
+use super::words::{Say, grounds};
 use crate::{
-    time::MILLISECOND,
     timeline::{
         Tie,
         row::{Call, Form, Idle, Named, Sent, What, Who},
     },
-    track::story::{self, Part, Side, Span},
+    track::story::{self, Part, Side},
 };
-
-/// Columns of a call's arguments, and of its result.
-const ASKED: usize = 80;
-const ANSWERED: usize = 60;
-/// A call shorter than this did not wait for anybody, in nanoseconds.
-const MOMENT: i64 = MILLISECOND;
 
 const SAY: Say = Say { ascii: false };
 
 /// A call. Its end, and the packets that it is tied to, are put in by who knows them.
 pub fn call(call: &Call) -> story::Call {
-    let enter = &call.enter;
     let part = match (call.form, &call.answer) {
         (Form::Returned, Some(_)) => Part::Returns,
         (_, Some(_)) => Part::Whole,
         (_, None) => Part::Begins,
     };
-    let asked = match part {
-        Part::Returns => format!("{} returned", SAY.name(&enter.name)),
-        _ => call::asked(enter, ASKED),
-    };
-    let mut answered = match &call.answer {
-        Some((_, back)) => call::answered(enter, back, ANSWERED),
-        None => "… waits".to_owned(),
-    };
-    if let Some(took) = call.took().filter(|took| *took >= MOMENT) {
-        answered.push_str(&format!(" after {}", Span(took)));
-    }
-    if call.after > 0 {
-        answered.push_str(&format!(" after {} times EAGAIN", call.after));
-    }
+    let again = (call.after > 0).then(|| format!("after {} times EAGAIN", call.after));
     story::Call {
         side: Side::Client,
-        number: enter.call,
         part,
         time: call.entered,
-        asked,
-        answered,
+        enter: call.enter.clone(),
+        answer: call
+            .took()
+            .zip(call.answer.as_ref().map(|(_, back)| back.clone())),
+        beside: again.unwrap_or_default(),
         is_trouble: matches!(&call.answer, Some((_, back)) if back.result.is_err()),
         who: String::new(),
         packets: Default::default(),
@@ -58,17 +36,15 @@ pub fn call(call: &Call) -> story::Call {
 
 /// Calls that do not get on, as one.
 pub fn idle(idle: &Idle) -> story::Call {
-    let result = match idle.result {
-        Ok(n) => format!("= {n}"),
-        Err(_) => "= -1 EAGAIN".to_owned(),
-    };
+    let (times, meaning) = SAY.idle(idle);
+    let parts: Vec<&str> = [&*times].into_iter().chain(meaning).collect();
     story::Call {
         side: Side::Client,
-        number: idle.enter.call,
         part: Part::Whole,
         time: idle.since,
-        asked: call::asked(&idle.enter, ASKED),
-        answered: format!("{result} {}", SAY.idle(idle)),
+        enter: idle.enter.clone(),
+        answer: None,
+        beside: parts.join(": "),
         is_trouble: true,
         who: String::new(),
         packets: Default::default(),
