@@ -100,13 +100,13 @@ impl Bars {
         if let Some(call) = call.filter(|call| call.part == Part::Begins) {
             let places = &mut self.waiting[call.side as usize];
             if let Some(free) = places.iter_mut().find(|place| place.is_none()) {
-                *free = Some(call.number);
+                *free = Some(call.enter.call);
             }
         }
         for (side, places) in self.waiting.iter_mut().enumerate() {
             for (at, place) in places.iter_mut().enumerate() {
                 let (mut from, mut to) = (0, block.height);
-                match call.filter(|call| *place == Some(call.number)) {
+                match call.filter(|call| *place == Some(call.enter.call)) {
                     Some(call) if call.part == Part::Begins => from = middle,
                     Some(_) => to = middle,
                     None => {}

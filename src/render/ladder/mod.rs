@@ -341,7 +341,7 @@ impl Ladder {
         let [near, far] = self.walls();
         let _ = write!(self.text, "{left}{near}");
         push(&mut self.text, style, &arrow.draw(&text));
-        let _ = writeln!(self.text, "{far}{right}");
+        let _ = writeln!(self.text, "{far}{}", right.trim_end());
     }
 
     fn says(&self) -> Words {

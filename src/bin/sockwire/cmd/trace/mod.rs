@@ -14,6 +14,7 @@ mod comments;
 mod json;
 mod keeping;
 mod live;
+mod picturing;
 mod saved;
 mod settling;
 mod view;

@@ -16,7 +16,7 @@ use sockwire::{
     timeline::{Folding, Timeline, row::Row},
 };
 
-use super::{Failure, Showing, json::Json, keeping::Place, usage};
+use super::{Failure, Showing, json::Json, keeping::Place, picturing::Picturing, usage};
 use crate::cmd::{Global, output};
 
 /// Makes text of a trace.
@@ -37,12 +37,20 @@ pub(super) enum Form {
     Text,
     Json,
     Packets,
+    Svg,
+    Html,
+    Mermaid,
 }
 
-const SUFFIXES: [(&str, Form); 3] = [
+const SUFFIXES: [(&str, Form); 8] = [
     ("txt", Form::Text),
     ("json", Form::Json),
     ("pcapng", Form::Packets),
+    ("svg", Form::Svg),
+    ("html", Form::Html),
+    ("htm", Form::Html),
+    ("mmd", Form::Mermaid),
+    ("mermaid", Form::Mermaid),
 ];
 
 impl Form {
@@ -106,6 +114,9 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
         colour,
     } = look;
     match showing {
+        _ if matches!(form, Form::Svg | Form::Html | Form::Mermaid) => {
+            Box::new(Picturing::new(form))
+        }
         _ if form == Form::Json => Box::new(Json::default()),
         Showing { json: true, .. } => Box::new(Json::default()),
         Showing { lines: true, .. } => {
