@@ -13,11 +13,14 @@
 //! Sequence space, not time, ties a segment to a call; the interval from a call's entering to its return, not an instant,
 //! orders them (`research` of the design: with one stamp a call a third to a half of causes stand behind their effects).
 
+mod address;
 mod course;
 mod fold;
 pub mod join;
 pub mod known;
 mod links;
+pub mod merge;
+pub mod own;
 pub mod row;
 mod rows;
 pub mod seen;

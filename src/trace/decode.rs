@@ -237,7 +237,7 @@ impl Registers<'_> {
             Kind::Vector => match message::gathered(self.memory, register, next, u64::MAX) {
                 Some((len, head)) => {
                     asked.parts.push(part(len, head));
-                    Arg::Data(0)
+                    Arg::Group(vec![Arg::Data(0)])
                 }
                 None => pointer(register),
             },

@@ -73,6 +73,7 @@ pub(super) fn gathered(
     }
     let mut left = most;
     let mut head = Vec::new();
+    let mut room = HEAD as u64;
     let mut bytes = [0; 32 * IOVEC];
     let mut next = at;
     let mut count = count as usize;
@@ -84,12 +85,16 @@ pub(super) fn gathered(
         for iovec in wanted.chunks_exact(IOVEC) {
             let len = long_at(iovec, 8).min(left);
             left -= len;
-            let room = (HEAD - head.len()) as u64;
-            if len > 0 && room > 0 {
-                let mut piece = decode::head(memory, long_at(iovec, 0), len.min(room))?;
-                match head.is_empty() {
-                    true => head = piece,
-                    false => head.append(&mut piece),
+            let wanted = len.min(room);
+            if wanted > 0 {
+                let piece = decode::head(memory, long_at(iovec, 0), wanted)?;
+                // What lies behind a gap does not continue the head.
+                let is_whole = piece.len() as u64 == wanted;
+                room = if is_whole { room - wanted } else { 0 };
+                if head.is_empty() {
+                    head = piece;
+                } else {
+                    head.extend(piece);
                 }
             }
         }
@@ -212,7 +217,7 @@ fn one_received(memory: &dyn Memory, header: &[u8], len: u64) -> Received {
     received
 }
 
-/// Control messages (`cmsg(3)`), by their names, and the descriptors among them.
+/// Control messages (`cmsg(3)`), each with its name, and the descriptors among them.
 fn control(memory: &dyn Memory, header: &Header, args: &mut Vec<Arg>, fds: &mut Vec<Fd>) {
     const PREFIX: usize = 16;
     if header.control == 0 || header.control_len < PREFIX as u64 {
@@ -230,10 +235,10 @@ fn control(memory: &dyn Memory, header: &Header, args: &mut Vec<Arg>, fds: &mut 
         if (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
             let passed = data.chunks_exact(4).map(|fd| word_at(fd, 0) as Fd);
             fds.extend(passed.clone());
-            args.push(Arg::Word("SCM_RIGHTS".into()));
-            args.push(Arg::Group(passed.map(Arg::Fd).collect()));
+            let passed = Arg::Group(passed.map(Arg::Fd).collect());
+            args.push(Arg::Group(vec![Arg::Word("SCM_RIGHTS".into()), passed]));
         } else {
-            args.extend(options::control(level, kind, data));
+            args.push(options::control(level, kind, data));
         }
         // Each begins where a `long` may.
         rest = rest.get(len.next_multiple_of(8)..).unwrap_or(&[]);

@@ -237,19 +237,16 @@ pub(super) fn value(
     }
 }
 
-/// A control message: its name, and its value where that has a form.
-pub(super) fn control(level: i32, number: i32, data: &[u8]) -> Vec<Arg> {
+/// A control message: `{IP_TTL, {64}}`.
+pub(super) fn control(level: i32, number: i32, data: &[u8]) -> Arg {
     let options = CONTROL.iter().find(|(at, _)| *at == level);
     let options = options.map_or(&[][..], |(_, options)| options);
-    match options.iter().find(|(at, ..)| *at == number) {
-        Some((_, name, kind)) => {
-            vec![Arg::Word((*name).into()), spelled(*kind, data, data.len())]
-        }
-        None => vec![
-            self::name(level, number),
-            spelled(Value::Bytes, data, data.len()),
-        ],
-    }
+    let known = options.iter().find(|(at, ..)| *at == number);
+    let (name, kind) = match known {
+        Some((_, name, kind)) => (Arg::Word((*name).into()), *kind),
+        None => (self::name(level, number), Value::Bytes),
+    };
+    Arg::Group(vec![name, spelled(kind, data, data.len())])
 }
 
 /// A value as C writes one of its type: `{1}`, `{l_onoff=1, l_linger=0}`. `size` is its true size; `bytes` may be fewer.
@@ -355,7 +352,10 @@ mod tests {
             Arg::Text(text) => format!("{text:?}"),
             Arg::Number(number) => number.to_string(),
             Arg::Address(Some(address)) => format!("<{address}>"),
-            Arg::Group(args) => format!("{{{}}}", args.iter().map(text).collect::<String>()),
+            Arg::Group(args) => format!(
+                "{{{}}}",
+                args.iter().map(text).collect::<Vec<_>>().join(", ")
+            ),
             other => format!("{other:?}"),
         }
     }
@@ -530,36 +530,28 @@ mod tests {
 
     #[test]
     fn control_messages() {
-        let shown = |level, number, bytes: &[u8]| -> Vec<String> {
-            control(level, number, bytes).iter().map(text).collect()
-        };
+        let shown = |level, number, bytes: &[u8]| text(&control(level, number, bytes));
         assert_eq!(
             shown(libc::IPPROTO_IP, libc::IP_TTL, &ints(&[63])),
-            ["IP_TTL", "{63}"]
+            "{IP_TTL, {63}}"
         );
         let info = [2, 0, 0, 0, 10, 0, 0, 1, 224, 0, 0, 251];
         assert_eq!(
             shown(libc::IPPROTO_IP, libc::IP_PKTINFO, &info),
-            [
-                "IP_PKTINFO",
-                "{ipi_ifindex=2, ipi_spec_dst=10.0.0.1, ipi_addr=224.0.0.251}"
-            ]
+            "{IP_PKTINFO, {ipi_ifindex=2, ipi_spec_dst=10.0.0.1, ipi_addr=224.0.0.251}}"
         );
         let mut error = ints(&[libc::ECONNREFUSED]);
         error.extend([2, 3, 3, 0]);
         error.extend(ints(&[0, 0]));
         assert_eq!(
             shown(libc::IPPROTO_IP, libc::IP_RECVERR, &error),
-            [
-                "IP_RECVERR",
-                "{ECONNREFUSED (connection refused), ee_origin=2, ee_type=3, ee_code=3}"
-            ]
+            "{IP_RECVERR, {ECONNREFUSED (connection refused), ee_origin=2, ee_type=3, ee_code=3}}"
         );
         assert_eq!(
             shown(libc::SOL_SOCKET, libc::SO_TIMESTAMP, &longs(&[5, 6])),
-            ["SO_TIMESTAMP", "{tv_sec=5, tv_usec=6}"]
+            "{SO_TIMESTAMP, {tv_sec=5, tv_usec=6}}"
         );
-        assert_eq!(shown(7, 8, &[9]), ["8", "{09}"]);
+        assert_eq!(shown(7, 8, &[9]), "{8, {09}}");
     }
 
     #[test]

@@ -74,14 +74,17 @@ fn fitted(args: &[Arg], parts: &[Part], between: &str, room: usize) -> String {
             return text;
         }
     }
-    let mut words = spell(data, true);
-    while words.pop().is_some() && !words.is_empty() {
-        let text = format!("{}{between}{CUT}", words.join(between));
-        if text.width() <= room {
-            return text;
-        }
+    let mut text = String::new();
+    let mut left = room.saturating_sub(CUT.len());
+    for word in spell(data, true) {
+        let Some(rest) = left.checked_sub(word.width() + between.len()) else {
+            break;
+        };
+        left = rest;
+        text.push_str(&word);
+        text.push_str(between);
     }
-    CUT.to_owned()
+    text + CUT
 }
 
 /// Columns for the data of a part, so that it takes `excess` fewer than it does.

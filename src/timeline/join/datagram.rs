@@ -2,16 +2,18 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
 };
 
-use super::{
-    Join,
-    socket::{Scope, local, peer, plain, uses},
-};
+use super::{Join, socket::Scope};
 use crate::{
     event::{PacketId, SocketId, Transport, Way},
-    timeline::{Share, known::Known, seen::Seen},
+    timeline::{
+        Share,
+        address::{ip, is_for_many, local, peer, plain, uses},
+        known::Known,
+        seen::Seen,
+    },
 };
 
 /// Sockets of one port, or raw ones, that are looked at.
@@ -249,7 +251,7 @@ impl Join {
         };
         sock.post.received(returned.call);
         for part in &returned.parts {
-            let from = super::socket::ip(part.address.as_ref()).map(plain);
+            let from = ip(part.address.as_ref()).map(plain);
             let among = usize::try_from(self.spare).unwrap_or(usize::MAX);
             let Some((packet, ground)) = sock.post.brought(part, from, among) else {
                 self.spare = self.spare.saturating_sub(sock.post.waiting() as u64);
@@ -261,8 +263,4 @@ impl Join {
             tied.receiver.get_or_insert(id);
         }
     }
-}
-
-fn is_for_many(ip: IpAddr) -> bool {
-    ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
 }

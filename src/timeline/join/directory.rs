@@ -7,11 +7,15 @@ use std::{
 
 use super::{
     flow::Flow,
-    socket::{Scope, Sock, local, uses},
+    socket::{Scope, Sock},
 };
 use crate::{
     event::SocketId,
-    timeline::{known::Known, seen::Segment},
+    timeline::{
+        address::{local, uses},
+        known::Known,
+        seen::Segment,
+    },
 };
 
 /// Connections of one socket pair, one after the other, that are remembered.
@@ -52,7 +56,10 @@ impl Directory {
             return (last, side, false);
         }
         let number = self.flows.len() as u32;
-        self.flows.push(Flow::default());
+        let mut flow = Flow::default();
+        flow.ends[side].port = from.port();
+        flow.ends[1 - side].port = to.port();
+        self.flows.push(flow);
         if pairs.len() >= GENERATIONS {
             pairs.remove(0);
         }

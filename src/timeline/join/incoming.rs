@@ -7,12 +7,13 @@ use std::{
 
 use super::{ledger::Ledger, outgoing::lies};
 use crate::{
+    call::HEAD,
     event::{CallId, PacketId},
     timeline::{Ground, Share},
 };
 
 /// Bytes of a segment that are kept to be compared with what a call returned.
-pub(super) const KEPT: usize = 64;
+pub(super) const KEPT: usize = HEAD;
 /// Receives that wait until it is clear which bytes they returned.
 const HELD: usize = 64;
 /// Segments in which the beginning of a stream that was joined in its middle is looked for.

@@ -29,10 +29,11 @@ use self::{
     datagram::Mailboxes,
     directory::Directory,
     ledger::Ledger,
-    socket::{Attempt, Scope, Sock, ip, local, peer, towards},
+    socket::{Attempt, Scope, Sock},
 };
 use super::{
-    Effects, Kernel, Share, Tied,
+    Effects, Ground, Kernel, Share, Tied,
+    address::{ip, local, peer, towards},
     known::Known,
     seen::{Seen, What},
 };
@@ -68,6 +69,8 @@ const TOLD: [i32; 12] = [
 struct Open {
     socket: SocketId,
     deed: Deed,
+    /// It moves bytes of a stream that packets carry.
+    stream: bool,
     /// Where its datagrams go.
     letters: Vec<SocketAddr>,
 }
@@ -137,7 +140,10 @@ impl Join {
         let place = (packet.number, scope, packet.way);
         let lost = packet.lost.is_some();
         match seen.what {
-            What::Segment(segment) => self.segment(place, lost, segment, seen, known),
+            What::Segment(segment) => {
+                let data = payload(packet, seen, segment.len);
+                self.segment(place, lost, segment, (seen, data), known);
+            }
             What::Datagram(len) => self.datagram(place, lost, len, seen, known),
             What::Error(_) => {
                 if let Some(id) = self.complained(scope, seen, known) {
@@ -174,15 +180,23 @@ impl Join {
             Transport::Unix | Transport::Other => return,
         }
         let sock = self.sockets.entry(id).or_default();
-        let to = peer(socket).or(sock.attempt.as_ref().map(|attempt| attempt.to));
+        let to = peer(socket).or_else(|| sock.attempt.as_ref().map(|attempt| attempt.to));
         let Some(to) = to else {
             // One that is older than the watch may listen since long ago.
             sock.listening |= socket.before.is_some();
             self.listens(id, known);
             return;
         };
-        if sock.flow.is_some() {
-            return;
+        if let Some((number, side)) = sock.flow {
+            let Some(flow) = self.tcp.at(number) else {
+                return;
+            };
+            if flow.ends[side].port == local.port() {
+                return;
+            }
+            // Another program connected to the same place at that moment.
+            flow.ends[side].owner = None;
+            sock.flow = None;
         }
         let connects = sock.attempt.is_some();
         self.tcp.connected(to, id);
@@ -231,13 +245,14 @@ impl Join {
         let Some(id) = enter.socket else {
             return;
         };
+        let socket = known.sockets.get(&id);
+        let tcp = socket.is_some_and(|socket| socket.transport == Transport::Tcp);
         let mut open = Open {
             socket: id,
             deed: enter.deed,
+            stream: tcp,
             letters: Vec::new(),
         };
-        let socket = known.sockets.get(&id);
-        let tcp = socket.is_some_and(|socket| socket.transport == Transport::Tcp);
         let sock = self.sockets.entry(id).or_default();
         match enter.deed {
             Deed::Send if tcp => {
@@ -258,7 +273,6 @@ impl Join {
                     let Some(to) = said.or_else(|| socket.and_then(peer)) else {
                         continue;
                     };
-                    // Raw sockets and ping sockets have no ports.
                     sock.post.sends(enter.call, to, &part.data);
                     if sock.post.port.is_none() {
                         self.mail.sends(to, part.data.len, id);
@@ -347,7 +361,7 @@ impl Join {
             }
         }
         match open.deed {
-            Deed::Send if open.letters.is_empty() => {
+            Deed::Send if open.stream => {
                 sock.out.returned(call, self.at, returned.moved);
             }
             Deed::Send => {
@@ -360,6 +374,7 @@ impl Join {
                     sock.post.unsent(call, *to);
                 }
             }
+            Deed::Receive if !open.stream => self.received(id, returned),
             Deed::Receive => {
                 let head = returned
                     .parts
@@ -376,10 +391,9 @@ impl Join {
                     && let Some(fin) = fin
                     && !std::mem::replace(&mut sock.ended, true)
                 {
-                    let ground = super::Ground::Sequence;
+                    let ground = Ground::Sequence;
                     self.ledger.took(fin, call, Share::Fin, ground);
                 }
-                self.received(id, returned);
             }
             Deed::Shutdown(_) if returned.result.is_err() && sock.shutdown == Some(call) => {
                 sock.shutdown = None;
@@ -396,5 +410,14 @@ impl Join {
         if returned.result.is_err_and(|error| TOLD.contains(&error)) {
             self.blame(id, Some(call));
         }
+    }
+}
+
+/// All captured data of a segment, which ends the packet; only how it begins where something stands behind it.
+fn payload<'a>(packet: &'a Packet, seen: &'a Seen, len: u32) -> &'a [u8] {
+    let start = packet.wire_len.saturating_sub(len) as usize;
+    match packet.bytes.get(start..) {
+        Some(all) if all.starts_with(&seen.data) => all,
+        _ => &seen.data,
     }
 }

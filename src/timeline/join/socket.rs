@@ -1,12 +1,12 @@
 //! A socket as its calls show it.
 
+use std::net::SocketAddr;
+
 use super::{incoming::Incoming, outgoing::Outgoing, post::Post};
 use crate::{
-    call::Address,
-    event::{CallId, NetId, PacketId, Socket},
+    event::{CallId, NetId, PacketId},
     timeline::{Ground, Share},
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where packets were seen: in a network, or on the wire between two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,50 +73,10 @@ pub(super) struct Sock {
 impl Sock {
     /// What sends the FIN now.
     pub(super) fn fin(&mut self) -> Option<(CallId, Ground)> {
-        let shutdown = self.shutdown.map(|call| (call, Ground::Shutdown));
-        let close = self.closing.flatten().map(|call| (call, Ground::LastClose));
-        *self.fin.get_or_insert(shutdown.or(close))
+        let (shutdown, closing) = (self.shutdown, self.closing.flatten());
+        *self.fin.get_or_insert_with(|| match shutdown {
+            Some(call) => Some((call, Ground::Shutdown)),
+            None => closing.map(|call| (call, Ground::LastClose)),
+        })
     }
-}
-
-/// An address as packets have it: IPv4 without IPv6 around it, and no scope.
-pub(super) fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// Where packets to `address` go: nowhere in particular is this host (`connect(2)`).
-pub(super) fn towards(address: SocketAddr) -> SocketAddr {
-    let plain = plain(address);
-    let ip = match plain.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, plain.port())
-}
-
-/// An IP address of a call or a socket.
-pub(super) fn ip(address: Option<&Address>) -> Option<SocketAddr> {
-    match address? {
-        Address::Ip(address) => Some(*address),
-        _ => None,
-    }
-}
-
-/// The socket's own address, where it has a port.
-pub(super) fn local(socket: &Socket) -> Option<SocketAddr> {
-    ip(socket.local.as_ref())
-        .map(plain)
-        .filter(|local| local.port() != 0)
-}
-
-/// The address it is connected to.
-pub(super) fn peer(socket: &Socket) -> Option<SocketAddr> {
-    ip(socket.peer.as_ref()).map(towards)
-}
-
-/// A socket bound to `local` uses `address`.
-pub(super) fn uses(local: SocketAddr, address: SocketAddr) -> bool {
-    let any = local.ip().is_unspecified() && (local.is_ipv6() || address.is_ipv4());
-    local.port() == address.port() && (any || local.ip() == address.ip())
 }

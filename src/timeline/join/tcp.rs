@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use super::{
     Join,
     flow::{Crossing, EARLY, Label},
-    socket::{Scope, plain},
+    socket::Scope,
 };
 use crate::{
     event::{PacketId, SocketId, Way},
     timeline::{
         Ground, Kernel, Share,
+        address::plain,
         known::Known,
         seen::{Seen, Segment},
     },
@@ -26,7 +27,7 @@ impl Join {
         (packet, scope, way): (PacketId, Scope, Way),
         lost: bool,
         segment: Segment,
-        seen: &Seen,
+        (seen, payload): (&Seen, &[u8]),
         known: &Known,
     ) {
         let ends = (plain(seen.source), plain(seen.destination));
@@ -56,7 +57,7 @@ impl Join {
         self.ledger.packet(packet).again = judged.again;
         self.label((number, side), packet, judged.kernel);
         match owner {
-            Some(owner) => self.caused(owner, &crossing),
+            Some(owner) => self.caused(owner, &crossing, payload),
             // What a network received was not sent in it, and what it sent is not for it.
             None if way == Way::In => {}
             None => self.orphan((number, side), &crossing),
@@ -87,7 +88,7 @@ impl Join {
             before(flow.ends[1 - side].owner),
         );
         own.map(|[sent, _]| sent)
-            .or(other.map(|[_, received]| received))
+            .or_else(|| other.map(|[_, received]| received))
             .unwrap_or(0)
     }
 
@@ -155,7 +156,7 @@ impl Join {
             self.tcp.connected(attempt.to, id);
         }
         for crossing in &early_sent {
-            self.caused(id, crossing);
+            self.caused(id, crossing, &crossing.data);
         }
         for crossing in &early_got {
             self.ledger.packet(crossing.packet).receiver = Some(id);
@@ -197,7 +198,7 @@ impl Join {
     }
 
     /// Ties a segment to the calls of its sender.
-    fn caused(&mut self, id: SocketId, crossing: &Crossing) {
+    fn caused(&mut self, id: SocketId, crossing: &Crossing, payload: &[u8]) {
         let packet = crossing.packet;
         self.ledger.packet(packet).sender = Some(id);
         let Some(sock) = self.sockets.get_mut(&id) else {
@@ -213,7 +214,8 @@ impl Join {
             }
         }
         if let Some(fresh) = &crossing.fresh {
-            sock.out.shown(fresh.clone(), crossing.from(fresh.start));
+            let data = crossing.from(fresh.start, payload);
+            sock.out.shown(fresh.clone(), data);
         }
         if segment.len > 0 {
             let again = self.ledger.packet(packet).again;
@@ -311,7 +313,7 @@ impl Join {
                 None => arrived.len() < EARLY,
             };
             if unread {
-                let data = crossing.from(part.start);
+                let data = crossing.from(part.start, &crossing.data);
                 arrived.add(part, crossing.packet, data);
             }
         }
@@ -350,7 +352,7 @@ impl Join {
             None => attempt.failed,
         });
         let connects = attempt.is_some();
-        let Some(call) = call.or(attempt.as_ref().map(|attempt| attempt.call)) else {
+        let Some(call) = call.or_else(|| attempt.as_ref().map(|attempt| attempt.call)) else {
             return;
         };
         if let Some(attempt) = attempt {
@@ -398,11 +400,11 @@ impl Join {
 }
 
 impl Crossing {
-    /// Its data from a place in the stream on, as far as it is kept.
-    fn from(&self, place: u64) -> &[u8] {
+    /// What of its data, which `payload` begins, lies behind a place in the stream.
+    fn from<'a>(&self, place: u64, payload: &'a [u8]) -> &'a [u8] {
         place
             .checked_sub(self.bytes.start)
-            .and_then(|skip| self.data.get(usize::try_from(skip).ok()?..))
+            .and_then(|skip| payload.get(usize::try_from(skip).ok()?..))
             .unwrap_or(&[])
     }
 }

@@ -202,10 +202,10 @@ const CASES: &[Case<'_>] = &[
     (libc::SYS_recvfrom, &[3, HELLO, 1024, 0, 0, 0], true, 0, "recv(3, buffer, 1024, 0) = 0"),
     (libc::SYS_recvfrom, &[3, HELLO, 1024, 0, ADDRESS, SIXTEEN], false, 5, "recvfrom(3, buffer, 1024, 0, &from, &size) = 5 \"hello\", <10.0.0.1:5000>"),
     (libc::SYS_recvfrom, &[3, HELLO, 1024, 0, ADDRESS, SIXTEEN], false, 0, "recvfrom(3, buffer, 1024, 0, &from, &size) = 0 \"\", <10.0.0.1:5000>"),
-    (libc::SYS_sendmsg, &[3, MESSAGE, NOSIGNAL], false, 5, "sendmsg(3, {<10.0.0.1:5000>, \"hello\", SCM_RIGHTS, {7, 8}}, MSG_NOSIGNAL) = 5"),
-    (libc::SYS_sendmmsg, &[3, MESSAGES, 2, 0], false, 2, "sendmmsg(3, {{<10.0.0.1:5000>, \"hello\", SCM_RIGHTS, {7, 8}}, {<10.0.0.1:5000>, \"hello\", SCM_RIGHTS, {7, 8}}}, 2, 0) = 2"),
-    (libc::SYS_recvmsg, &[3, MESSAGE, 0], false, 4, "recvmsg(3, &message, 0) = 4 \"hell\", <10.0.0.1:5000>, SCM_RIGHTS, {7, 8}"),
-    (libc::SYS_recvmmsg, &[3, MESSAGES, 2, 0, TIME], false, 2, "recvmmsg(3, messages, 2, 0, {tv_sec=1, tv_nsec=500000}) = 2 {\"hello\", <10.0.0.1:5000>, SCM_RIGHTS, {7, 8}}, {\"he\", <10.0.0.1:5000>, SCM_RIGHTS, {7, 8}}"),
+    (libc::SYS_sendmsg, &[3, MESSAGE, NOSIGNAL], false, 5, "sendmsg(3, {<10.0.0.1:5000>, \"hello\", {SCM_RIGHTS, {7, 8}}}, MSG_NOSIGNAL) = 5"),
+    (libc::SYS_sendmmsg, &[3, MESSAGES, 2, 0], false, 2, "sendmmsg(3, {{<10.0.0.1:5000>, \"hello\", {SCM_RIGHTS, {7, 8}}}, {<10.0.0.1:5000>, \"hello\", {SCM_RIGHTS, {7, 8}}}}, 2, 0) = 2"),
+    (libc::SYS_recvmsg, &[3, MESSAGE, 0], false, 4, "recvmsg(3, &message, 0) = 4 \"hell\", <10.0.0.1:5000>, {SCM_RIGHTS, {7, 8}}"),
+    (libc::SYS_recvmmsg, &[3, MESSAGES, 2, 0, TIME], false, 2, "recvmmsg(3, messages, 2, 0, {tv_sec=1, tv_nsec=500000}) = 2 {\"hello\", <10.0.0.1:5000>, {SCM_RIGHTS, {7, 8}}}, {\"he\", <10.0.0.1:5000>, {SCM_RIGHTS, {7, 8}}}"),
     (libc::SYS_shutdown, &[3, 1], true, 0, "shutdown(3, SHUT_WR) = 0"),
     (libc::SYS_shutdown, &[3, 9], true, -22, "shutdown(3, 9) = -1 EINVAL"),
     (libc::SYS_getsockopt, &[3, 1, 4, ONE, SIXTEEN], true, 0, "getsockopt(3, SOL_SOCKET, SO_ERROR, &value, &size) = 0 {EPERM (operation not permitted)}"),
@@ -215,9 +215,9 @@ const CASES: &[Case<'_>] = &[
     (libc::SYS_read, &[3, HELLO, 5], true, 2, "read(3, buffer, 5) = 2 \"he\""),
     (libc::SYS_write, &[3, HELLO, 5], true, 5, "write(3, \"hello\", 5) = 5"),
     (libc::SYS_readv, &[3, IOVECS, 2], true, 4, "readv(3, buffers, 2) = 4 \"hell\""),
-    (libc::SYS_writev, &[3, IOVECS, 2], true, 5, "writev(3, \"hello\", 2) = 5"),
+    (libc::SYS_writev, &[3, IOVECS, 2], true, 5, "writev(3, {\"hello\"}, 2) = 5"),
     (libc::SYS_preadv2, &[3, IOVECS, 2, HERE, 0, libc::RWF_NOWAIT as u64], true, 5, "preadv2(3, buffers, 2, -1, RWF_NOWAIT) = 5 \"hello\""),
-    (libc::SYS_pwritev2, &[3, IOVECS, 2, HERE, 0, 0], true, 5, "pwritev2(3, \"hello\", 2, -1, 0) = 5"),
+    (libc::SYS_pwritev2, &[3, IOVECS, 2, HERE, 0, 0], true, 5, "pwritev2(3, {\"hello\"}, 2, -1, 0) = 5"),
     (libc::SYS_sendfile, &[3, 5, OFFSET, 4096], true, 4096, "sendfile(3, 5, {10}, 4096) = 4096"),
     (libc::SYS_splice, &[3, 0, 5, 0, 4096, 1], true, 100, "splice(3, NULL, 5, NULL, 4096, SPLICE_F_MOVE) = 100"),
     (libc::SYS_close, &[3], true, 0, "close(3) = 0"),
@@ -482,7 +482,7 @@ fn of_a_datagram_that_was_cut_the_true_length_is_kept() {
     let mut cut = memory();
     cut.pieces[5].1 = header(trunc);
     let line = line(libc::SYS_recvmsg, &[3, MESSAGE, 0], false, 5, &cut);
-    assert!(line.ends_with("{7, 8}, MSG_TRUNC"), "{line}");
+    assert!(line.ends_with("{7, 8}}, MSG_TRUNC"), "{line}");
 }
 
 #[test]
@@ -590,6 +590,11 @@ fn the_head_is_gathered_until_it_is_full() {
     assert_eq!(asked.parts[0].data.head, [b'x'; HEAD]);
     // The last one was not looked into.
     assert_eq!(memory.readings.get(), 3);
+    // A piece that is there in part ends the head.
+    memory.pieces.last_mut().unwrap().1 = longs(&[HELLO, 9, HELLO, 5]);
+    let (asked, _) = both(libc::SYS_writev, &[3, 0x30000, 2], true, -14, &memory);
+    assert_eq!(asked.parts[0].data.len, 14);
+    assert_eq!(asked.parts[0].data.head, b"hello");
 }
 
 /// Any memory: each address has bytes that its number and a seed decide.

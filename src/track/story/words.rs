@@ -146,6 +146,10 @@ pub(super) fn doubled(number: u64) -> String {
     format!("the wire delivers packet {number} twice")
 }
 
+pub(super) fn held_back(number: u64, nanos: i64) -> String {
+    format!("the wire holds packet {number} back for {}", Span(nanos))
+}
+
 pub(super) fn gap(missing: u32, number: u64) -> String {
     format!("{missing} bytes before packet {number} were not captured")
 }

@@ -1,0 +1,44 @@
+//! A saved log, shown again: what is printed follows from the log alone.
+
+use std::{io, path::Path};
+
+use sockwire::{
+    file::log::{LogError, Reader},
+    sys::signal::Stop,
+};
+
+use super::{
+    Args, Exit, Failure, Outcome,
+    keeping::{Keeper, Place},
+};
+use crate::cmd::Global;
+
+pub(super) fn run(args: &Args, path: &Path, global: &Global) -> Outcome {
+    let stop = Stop::install()?;
+    let mut reader = Reader::open(path).map_err(failure)?;
+    let mut keeper = Keeper::open(&args.keeping, &args.showing, Place::Stdout, global)?;
+    let fault = loop {
+        if stop.asked() || keeper.is_over() {
+            break None;
+        }
+        match reader.entry() {
+            Ok(Some(entry)) => keeper.entry(&entry),
+            Ok(None) => break None,
+            // Ctrl-C, while a pipe was silent.
+            Err(LogError::Read { source, .. }) if source.kind() == io::ErrorKind::Interrupted => {}
+            Err(fault) => break Some(fault),
+        }
+    };
+    // What was good before the fault is shown.
+    keeper.finish()?;
+    fault.map_or(Ok(Exit::Done), |fault| Err(failure(fault)))
+}
+
+fn failure(error: LogError) -> Failure {
+    let exit = match error.open_kind() {
+        Some(io::ErrorKind::NotFound) => Exit::NoSuch,
+        Some(io::ErrorKind::PermissionDenied) => Exit::NotPermitted,
+        _ => Exit::Damaged,
+    };
+    Failure::new(exit, error)
+}

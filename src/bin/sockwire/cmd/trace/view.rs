@@ -1,0 +1,195 @@
+//! The views of a trace: entries in, text out.
+
+use std::path::Path;
+
+use sockwire::{
+    event::Entry,
+    render::{
+        ladder::Layout,
+        trace::{
+            lanes::{self, Lanes},
+            lines::{self, Lines},
+        },
+    },
+    text::Safe,
+    time::Time,
+    timeline::{Folding, Timeline, row::Row},
+};
+
+use super::{Failure, Showing, json::Json, keeping::Place, picturing::Picturing, usage};
+use crate::cmd::{Global, output};
+
+/// Makes text of a trace.
+pub(super) trait View {
+    /// Takes the next entry.
+    fn entry(&mut self, entry: &Entry, out: &mut String);
+
+    /// Nothing earlier is to come.
+    fn quiet(&mut self, _reached: Time, _out: &mut String) {}
+
+    /// There are no more entries. An error when what was asked for is not there.
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure>;
+}
+
+/// What is written into a file, by its suffix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Json,
+    Packets,
+    Svg,
+    Html,
+    Mermaid,
+}
+
+const SUFFIXES: [(&str, Form); 8] = [
+    ("txt", Form::Text),
+    ("json", Form::Json),
+    ("pcapng", Form::Packets),
+    ("svg", Form::Svg),
+    ("html", Form::Html),
+    ("htm", Form::Html),
+    ("mmd", Form::Mermaid),
+    ("mermaid", Form::Mermaid),
+];
+
+impl Form {
+    /// What the name asks for.
+    pub(super) fn of(path: &Path) -> Result<Self, Failure> {
+        let suffix = path.extension().unwrap_or_default();
+        let mut forms = SUFFIXES.iter();
+        let form = forms.find(|(known, _)| suffix.eq_ignore_ascii_case(known));
+        form.map(|(_, form)| *form).ok_or_else(|| {
+            let known = SUFFIXES.map(|(known, _)| format!(".{known}")).join(", ");
+            usage(format!(
+                "{}: which form is that? The suffix says it: {known}",
+                Safe(path.as_os_str().as_encoded_bytes())
+            ))
+        })
+    }
+
+    /// It is written line by line, and not at the end.
+    pub(super) const fn grows(self) -> bool {
+        matches!(self, Self::Text | Self::Json)
+    }
+}
+
+/// How text looks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) width: usize,
+    pub(super) ascii: bool,
+    pub(super) colour: bool,
+}
+
+impl Look {
+    /// Where the view goes to a terminal or in place of one.
+    pub(super) fn for_place(place: Place, global: &Global) -> Self {
+        let options = match place {
+            Place::Stdout => output::ladder(Layout::Watch, false, global),
+            Place::Stderr => output::ladder_beside(Layout::Watch, global),
+        };
+        Self {
+            width: options.width,
+            ascii: options.ascii,
+            colour: options.colour,
+        }
+    }
+
+    /// In a file.
+    pub(super) const fn for_file(global: &Global) -> Self {
+        Self {
+            width: 80,
+            ascii: global.ascii,
+            colour: false,
+        }
+    }
+}
+
+/// The view that the options ask for.
+pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
+    let Look {
+        width,
+        ascii,
+        colour,
+    } = look;
+    match showing {
+        _ if matches!(form, Form::Svg | Form::Html | Form::Mermaid) => {
+            Box::new(Picturing::new(form))
+        }
+        _ if form == Form::Json => Box::new(Json::default()),
+        Showing { json: true, .. } => Box::new(Json::default()),
+        Showing { lines: true, .. } => {
+            Rows::new(false, Lines::new(lines::Options { ascii, colour }))
+        }
+        _ => Rows::new(
+            true,
+            Lanes::new(lanes::Options {
+                width,
+                ascii,
+                colour,
+            }),
+        ),
+    }
+}
+
+/// Rows as they become ready.
+struct Rows<D> {
+    timeline: Timeline,
+    ready: Vec<Row>,
+    draw: D,
+}
+
+/// Draws rows.
+trait Draw {
+    fn row(&mut self, row: &Row, out: &mut String);
+}
+
+impl Draw for Lines {
+    fn row(&mut self, row: &Row, out: &mut String) {
+        Self::row(self, row, out);
+    }
+}
+
+impl Draw for Lanes {
+    fn row(&mut self, row: &Row, out: &mut String) {
+        Self::row(self, row, out);
+    }
+}
+
+impl<D: Draw + 'static> Rows<D> {
+    /// `runs`: long runs of data are put together.
+    fn new(runs: bool, draw: D) -> Box<dyn View> {
+        Box::new(Self {
+            timeline: Timeline::new(Folding { idle: true, runs }),
+            ready: Vec::new(),
+            draw,
+        })
+    }
+}
+
+impl<D: Draw> Rows<D> {
+    fn draw(&mut self, out: &mut String) {
+        for row in self.ready.drain(..) {
+            self.draw.row(&row, out);
+        }
+    }
+}
+
+impl<D: Draw> View for Rows<D> {
+    fn entry(&mut self, entry: &Entry, out: &mut String) {
+        self.timeline.push(entry, &mut self.ready);
+        self.draw(out);
+    }
+
+    fn quiet(&mut self, reached: Time, out: &mut String) {
+        self.timeline.quiet(reached, &mut self.ready);
+        self.draw(out);
+    }
+
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
+        self.timeline.finish(&mut self.ready);
+        self.draw(out);
+        Ok(())
+    }
+}
