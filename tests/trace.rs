@@ -230,6 +230,13 @@ fn wrong_words_say_what_would_be_right() {
         ("--lines --json", &["true"], 2, "cannot be used with"),
         ("-o my.gif", &["true"], 2, ".txt"),
         ("--save -", &["true"], 2, "name of a file"),
+        ("--save a -w a", &["true"], 2, "different names"),
+        (
+            &format!("-r {taken} --save {taken} --force"),
+            &[],
+            2,
+            "replace the log that is read",
+        ),
         ("", &["/no/such/program"], 4, "/no/such/program"),
         ("-p 4194000", &[], 4, "there is no process 4194000"),
         ("-r /no/such.log", &[], 4, "cannot open /no/such.log"),

@@ -123,6 +123,14 @@ pub(in crate::cmd) struct Keeping {
     force: bool,
 }
 
+impl Keeping {
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.save, &self.write, &self.output]
+            .into_iter()
+            .flatten()
+    }
+}
+
 /// Which calls are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Calls {

@@ -1,6 +1,8 @@
 //! The views of a trace: entries in, text out.
 
-use std::path::Path;
+use std::{mem, path::Path};
+
+use anyhow::anyhow;
 
 use sockwire::{
     event::Entry,
@@ -9,14 +11,20 @@ use sockwire::{
         trace::{
             lanes::{self, Lanes},
             lines::{self, Lines},
+            summary, why,
         },
     },
     text::Safe,
     time::Time,
-    timeline::{Folding, Timeline, row::Row},
+    timeline::{
+        Folding, Timeline,
+        row::Row,
+        summary::Summary,
+        why::{About, Why},
+    },
 };
 
-use super::{Failure, Showing, json::Json, keeping::Place, usage};
+use super::{Exit, Failure, Showing, json::Json, keeping::Place, usage};
 use crate::cmd::{Global, output};
 
 /// Makes text of a trace.
@@ -111,6 +119,14 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
         Showing { lines: true, .. } => {
             Rows::new(false, Lines::new(lines::Options { ascii, colour }))
         }
+        Showing { summary: true, .. } => Box::new(Sums(Summary::default(), look)),
+        Showing {
+            why: Some(packet), ..
+        } => Asked::new(About::Packet(*packet), look),
+        Showing {
+            effects: Some(call),
+            ..
+        } => Asked::new(About::Call(*call), look),
         _ => Rows::new(
             true,
             Lanes::new(lanes::Options {
@@ -181,4 +197,76 @@ impl<D: Draw> View for Rows<D> {
         self.draw(out);
         Ok(())
     }
+}
+
+/// Each connection in a few lines, at the end.
+struct Sums(Summary, Look);
+
+impl View for Sums {
+    fn entry(&mut self, entry: &Entry, _: &mut String) {
+        self.0.push(entry);
+    }
+
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
+        let Look {
+            width,
+            ascii,
+            colour,
+        } = self.1;
+        let options = summary::Options {
+            width,
+            ascii,
+            colour,
+        };
+        let report = mem::take(&mut self.0).finish();
+        summary::write(&report, options, out);
+        Ok(())
+    }
+}
+
+/// One packet, or one call, in sentences.
+struct Asked {
+    about: About,
+    why: Why,
+    look: Look,
+}
+
+impl Asked {
+    fn new(about: About, look: Look) -> Box<dyn View> {
+        let why = Why::new(about);
+        Box::new(Self { about, why, look })
+    }
+}
+
+impl View for Asked {
+    fn entry(&mut self, entry: &Entry, _: &mut String) {
+        self.why.push(entry);
+    }
+
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
+        let Look {
+            width,
+            ascii,
+            colour,
+        } = self.look;
+        let options = why::Options {
+            width,
+            ascii,
+            colour,
+        };
+        let why = mem::replace(&mut self.why, Why::new(self.about));
+        match (why.finish(), self.about) {
+            (Some(story), _) => {
+                why::write(&story, options, out);
+                Ok(())
+            }
+            (None, About::Packet(packet)) => Err(not_there("packet", packet)),
+            (None, About::Call(call)) => Err(not_there("call", call)),
+        }
+    }
+}
+
+fn not_there(what: &str, number: u64) -> Failure {
+    let error = anyhow!("there is no {what} {number} in this trace; --lines shows the numbers");
+    Failure::new(Exit::NoMatch, error)
 }
