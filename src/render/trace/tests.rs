@@ -560,3 +560,22 @@ fn to_be_told_early_changes_nothing() {
     }
     assert!(once.is_sorted_by_key(|row| row.at));
 }
+
+/// Rows go as they come: none is kept for the end.
+#[test]
+fn a_long_log_leaves_nothing_behind() {
+    let mut log = Log::local();
+    let mut pair = log.pair();
+    let mut timeline = Timeline::new(ALL);
+    let mut rows = Vec::new();
+    let mut held = 0;
+    for _ in 0..200 {
+        bulk(&mut log, &mut pair, 50);
+        for entry in log.entries.drain(..) {
+            timeline.push(&entry, &mut rows);
+        }
+        held = held.max(rows.len());
+        rows.clear();
+    }
+    assert!(held < 100, "{held} rows of ten thousand transfers");
+}

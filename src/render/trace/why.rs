@@ -119,14 +119,16 @@ impl Teller<'_> {
         }
         let later: Vec<PacketId> = self
             .same_bytes(letter)
-            .filter(|&other| other > sent.number)
+            .filter(|&other| other > sent.number && self.is_again(other))
             .collect();
         if let Some(first) = later.first() {
-            let times = plural(later.len() as u64, "time");
-            self.sentence(
-                &format!("Its bytes were sent again {times}, first by packet {first}."),
-                out,
-            );
+            let text = match later.len() {
+                1 => format!("It was sent again by packet {first}."),
+                n => format!(
+                    "It, or a part of it, was sent again {n} times, first by packet {first}."
+                ),
+            };
+            self.sentence(&text, out);
         }
         if let Some(why) = &sent.lost {
             let why = self.say.plain(Safe(why.as_bytes()).to_string());
@@ -162,10 +164,18 @@ impl Teller<'_> {
         })
     }
 
+    fn is_again(&self, packet: PacketId) -> bool {
+        let letter = self.story.packets.get(&packet);
+        letter.is_some_and(|letter| letter.tied.again)
+    }
+
     fn cause(&self, sent: &Sent, tie: &Tie) -> String {
         let call = self.call_name(tie.call);
         let number = sent.number;
         let what = match &tie.share {
+            Share::Syn if !is_syn(sent) => {
+                format!("Packet {number} is the third step of the handshake of {call}")
+            }
             Share::Syn => format!("Packet {number} is the SYN of {call}"),
             Share::Bytes(range) => format!(
                 "Packet {number} carries {} of the stream from {}: they are bytes of {call}",
@@ -261,18 +271,7 @@ impl Teller<'_> {
             self.sentence(&format!("Packet {packet} acknowledges it{after}."), out);
         }
         for (packet, share, ground) in effects.took.iter().take(FEW) {
-            let what = share_words(share);
-            let letter = self.story.packets.get(packet);
-            let waited = letter.zip(call.answer.as_ref()).map(|(letter, (at, _))| {
-                let arrived = letter.sent.arrived.unwrap_or(letter.sent.sent);
-                let of = self.sender(letter);
-                format!("{of}, {} after it arrived", Span(at.since(arrived)))
-            });
-            let waited = waited.unwrap_or_default();
-            let text = format!(
-                "It returned {what} of packet {packet}{waited} ({}).",
-                ground.word()
-            );
+            let text = self.took(deed, *packet, share, *ground);
             self.sentence(&text, out);
         }
         self.more(effects.took.len(), "returned data of", out);
@@ -287,8 +286,15 @@ impl Teller<'_> {
 
     /// A packet that a call caused: what became of it.
     fn caused(&self, deed: &Deed, packet: PacketId, share: &Share, ground: Ground) -> String {
-        let mut text = format!("It caused packet {packet}: {}", share_words(share));
-        let Some(letter) = self.story.packets.get(&packet) else {
+        let letter = self.story.packets.get(&packet);
+        let what = match share {
+            Share::Syn if letter.is_some_and(|letter| !is_syn(&letter.sent)) => {
+                "the third step of the handshake".to_owned()
+            }
+            share => share_words(share),
+        };
+        let mut text = format!("It caused packet {packet}: {what}");
+        let Some(letter) = letter else {
             let _ = write!(text, " ({}).", ground.word());
             return text;
         };
@@ -315,6 +321,28 @@ impl Teller<'_> {
                 let _ = write!(text, ". It was got by {}.", takers.join(", "));
             }
         }
+        text
+    }
+
+    /// A packet whose data, or news, a call returned.
+    fn took(&self, deed: &Deed, packet: PacketId, share: &Share, ground: Ground) -> String {
+        let mut text = match share {
+            Share::Syn if deed.call.enter.deed == event::Deed::Accept => {
+                format!("It returned the connection that packet {packet} asked for")
+            }
+            Share::Syn => format!("It returned because of packet {packet}, the answer to its SYN"),
+            Share::Fin => format!("It returned the end of the stream, which packet {packet} tells"),
+            Share::Reset => format!("It failed because of packet {packet}"),
+            Share::Bytes(range) => format!("It returned {} of packet {packet}", bytes(range)),
+            Share::Datagram => format!("It returned the datagram of packet {packet}"),
+        };
+        let letter = self.story.packets.get(&packet);
+        if let Some((letter, (at, _))) = letter.zip(deed.call.answer.as_ref()) {
+            let arrived = letter.sent.arrived.unwrap_or(letter.sent.sent);
+            let of = self.sender(letter);
+            let _ = write!(text, "{of}, {} after that arrived", Span(at.since(arrived)));
+        }
+        let _ = write!(text, " ({}).", ground.word());
         text
     }
 
@@ -345,6 +373,11 @@ impl Teller<'_> {
         });
         words + &between.unwrap_or_default()
     }
+}
+
+fn is_syn(sent: &Sent) -> bool {
+    let what = sent.seen.as_ref().map(|seen| &seen.what);
+    matches!(what, Some(seen::What::Segment(tcp)) if tcp.syn)
 }
 
 /// Two shares of the same stream have something in common.
