@@ -6,10 +6,10 @@ pub mod json;
 mod markup;
 pub mod mermaid;
 pub mod svg;
-pub mod text;
-pub mod trace;
 #[cfg(test)]
 mod tests;
+pub mod text;
+pub mod trace;
 #[cfg(test)]
 mod wellformed;
 

@@ -16,7 +16,11 @@ pub fn text(diagram: &Diagram, options: LadderOptions) -> io::Result<Vec<u8>> {
     let mut rows = diagram.rows();
     let has_both_ends = rows.any(|row| matches!(row.fate, Fate::Delivered(_)));
     let mut ladder = Ladder::new(LadderOptions {
-        layout: if has_both_ends { Layout::Lab } else { options.layout },
+        layout: if has_both_ends {
+            Layout::Lab
+        } else {
+            options.layout
+        },
         origin: Some(diagram.origin),
         interfaces: diagram.interfaces.clone(),
         ..options

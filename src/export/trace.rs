@@ -10,12 +10,7 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashMap, net::SocketAddr, sync::Arc};
 
 use super::{Diagram, html::detail};
 use crate::{

@@ -48,7 +48,12 @@ pub(in crate::export) struct Block {
 /// All parts of a diagram, from the top.
 pub(in crate::export) fn blocks(diagram: &Diagram) -> Vec<Block> {
     let mut blocks = Vec::new();
-    blocks.extend(diagram.notes.iter().map(|text| words(text, "trouble", false)));
+    blocks.extend(
+        diagram
+            .notes
+            .iter()
+            .map(|text| words(text, "trouble", false)),
+    );
     let has_calls = diagram.calls().next().is_some();
     for chapter in &diagram.chapters {
         blocks.push(head(diagram, &chapter.header));

@@ -32,7 +32,11 @@ pub(super) fn drawn(diagram: &Diagram, call: &Call) -> Block {
     drawing.lives(height);
     let time = diagram.seconds(call.time);
     drawing.text((BORDER, 15), "start", "far", &time);
-    let class = if call.is_trouble { "over trouble" } else { "over" };
+    let class = if call.is_trouble {
+        "over trouble"
+    } else {
+        "over"
+    };
     for (line, y) in text.iter().zip((15..).step_by(LINE as usize)) {
         beside(&mut drawing, call.side, y, class, line);
     }

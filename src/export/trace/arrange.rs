@@ -161,11 +161,7 @@ fn without_packets(id: LinkId, link: &Link, begin: Time) -> Draft {
 }
 
 /// Gives each packet's row its ties; answers with the chapter of each.
-fn tie_rows(
-    drafts: &mut [Draft],
-    drawn: &Drawn,
-    timeline: &Timeline,
-) -> HashMap<PacketId, usize> {
+fn tie_rows(drafts: &mut [Draft], drawn: &Drawn, timeline: &Timeline) -> HashMap<PacketId, usize> {
     let mut of_packet = HashMap::new();
     for (at, draft) in drafts.iter_mut().enumerate() {
         for item in &mut draft.chapter.items {
@@ -211,10 +207,19 @@ fn run_ties(first: PacketId, last: PacketId, drawn: &Drawn, timeline: &Timeline)
     });
     let end = end.unwrap_or(begin);
     [(&begin.causes, &end.causes), (&begin.takers, &end.takers)].map(|(begin, end)| {
-        let ties: Vec<Tie> = begin.first().into_iter().chain(end.last()).cloned().collect();
+        let ties: Vec<Tie> = begin
+            .first()
+            .into_iter()
+            .chain(end.last())
+            .cloned()
+            .collect();
         match &drawn.named(&ties)[..] {
             [from, to] if from.call != to.call => {
-                let name = if from.name == to.name { &*from.name } else { "call" };
+                let name = if from.name == to.name {
+                    &*from.name
+                } else {
+                    "call"
+                };
                 let grounds = picture::tie(&[from.clone()], &ties);
                 let grounds = grounds.split_once(" (").map_or("", |(_, grounds)| grounds);
                 format!("{name} #{} to #{} ({grounds}", from.call, to.call)
@@ -285,7 +290,9 @@ impl Places {
             }
         }
         for call in drawn.calls.iter().filter_map(whole) {
-            let Some((_, back)) = &call.answer else { continue };
+            let Some((_, back)) = &call.answer else {
+                continue;
+            };
             if let (Deed::Accept, Some(listener), Some(opened)) =
                 (call.enter.deed, call.enter.socket, back.opened)
                 && let Some(places) = sockets.get(&opened).cloned()

@@ -108,6 +108,9 @@ fn a_unix_socket_is_call_to_call() {
     let mut log = Log::local();
     log.process(100, None, 1, "client");
     log.process(200, None, 1, "server");
-    let pair = [log.appears(1, Transport::Unix), log.appears(1, Transport::Unix)];
+    let pair = [
+        log.appears(1, Transport::Unix),
+        log.appears(1, Transport::Unix),
+    ];
     let _ = pair;
 }

@@ -1,10 +1,8 @@
 //! What ladders and pictures say of calls: a call as an item of a story, and a packet's ties in words.
 
-use super::{
-    call,
-    words::{Say, grounds},
-};
+use super::words::{Say, grounds};
 use crate::{
+    render::call::traced,
     time::MILLISECOND,
     timeline::{
         Tie,
@@ -31,10 +29,10 @@ pub fn call(call: &Call) -> story::Call {
     };
     let asked = match part {
         Part::Returns => format!("{} returned", SAY.name(&enter.name)),
-        _ => call::asked(enter, ASKED),
+        _ => traced::asked(enter, ASKED),
     };
     let mut answered = match &call.answer {
-        Some((_, back)) => call::answered(enter, back, ANSWERED),
+        Some((_, back)) => traced::answered(back, ANSWERED),
         None => "… waits".to_owned(),
     };
     if let Some(took) = call.took().filter(|took| *took >= MOMENT) {
@@ -58,17 +56,15 @@ pub fn call(call: &Call) -> story::Call {
 
 /// Calls that do not get on, as one.
 pub fn idle(idle: &Idle) -> story::Call {
-    let result = match idle.result {
-        Ok(n) => format!("= {n}"),
-        Err(_) => "= -1 EAGAIN".to_owned(),
-    };
+    let (times, meaning) = SAY.idle(idle);
+    let meaning = meaning.map(|meaning| format!(": {meaning}"));
     story::Call {
         side: Side::Client,
         number: idle.enter.call,
         part: Part::Whole,
         time: idle.since,
-        asked: call::asked(&idle.enter, ASKED),
-        answered: format!("{result} {}", SAY.idle(idle)),
+        asked: traced::asked(&idle.enter, ASKED),
+        answered: times + &meaning.unwrap_or_default(),
         is_trouble: true,
         who: String::new(),
         packets: Default::default(),

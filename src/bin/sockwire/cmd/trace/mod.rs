@@ -91,6 +91,9 @@ pub(in crate::cmd) struct Showing {
     /// One line for each call and packet
     #[arg(long, group = "shown")]
     lines: bool,
+    /// One connection after the other, calls between its packets
+    #[arg(long, group = "shown")]
+    ladder: bool,
     /// For each connection: what became of what, and where the time went
     #[arg(long, group = "shown")]
     summary: bool,

@@ -6,8 +6,9 @@ use anyhow::anyhow;
 
 use sockwire::{
     event::Entry,
+    export::{html::html, mermaid::mermaid, svg::svg, text::text as ladder, trace::Drawing},
     render::{
-        ladder::Layout,
+        ladder::{LadderOptions, Layout},
         trace::{
             lanes::{self, Lanes},
             lines::{self, Lines},
@@ -44,12 +45,27 @@ pub(super) trait View {
 pub(super) enum Form {
     Text,
     Json,
+    Picture(Picture),
     Packets,
 }
 
-const SUFFIXES: [(&str, Form); 3] = [
+/// Connections one after the other, calls between the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Picture {
+    Ladder,
+    Svg,
+    Html,
+    Mermaid,
+}
+
+const SUFFIXES: [(&str, Form); 8] = [
     ("txt", Form::Text),
     ("json", Form::Json),
+    ("svg", Form::Picture(Picture::Svg)),
+    ("html", Form::Picture(Picture::Html)),
+    ("htm", Form::Picture(Picture::Html)),
+    ("mmd", Form::Picture(Picture::Mermaid)),
+    ("mermaid", Form::Picture(Picture::Mermaid)),
     ("pcapng", Form::Packets),
 ];
 
@@ -113,9 +129,13 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
         ascii,
         colour,
     } = look;
+    if let Form::Picture(form) = form {
+        return Drawn::new(form, look);
+    }
     match showing {
         _ if form == Form::Json => Box::new(Json::default()),
         Showing { json: true, .. } => Box::new(Json::default()),
+        Showing { ladder: true, .. } => Drawn::new(Picture::Ladder, look),
         Showing { lines: true, .. } => {
             Rows::new(false, Lines::new(lines::Options { ascii, colour }))
         }
@@ -269,4 +289,52 @@ impl View for Asked {
 fn not_there(what: &str, number: u64) -> Failure {
     let error = anyhow!("there is no {what} {number} in this trace; --lines shows the numbers");
     Failure::new(Exit::NoMatch, error)
+}
+
+/// A picture, at the end.
+struct Drawn {
+    drawing: Drawing,
+    form: Picture,
+    look: Look,
+}
+
+impl Drawn {
+    fn new(form: Picture, look: Look) -> Box<dyn View> {
+        // A taller picture is more than its viewers take.
+        let most = match form {
+            Picture::Ladder => 1_000_000,
+            Picture::Svg | Picture::Html | Picture::Mermaid => 2000,
+        };
+        Box::new(Self {
+            drawing: Drawing::new(most, form == Picture::Html),
+            form,
+            look,
+        })
+    }
+}
+
+impl View for Drawn {
+    fn entry(&mut self, entry: &Entry, _: &mut String) {
+        self.drawing.push(entry);
+    }
+
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
+        let picture = mem::replace(&mut self.drawing, Drawing::new(0, false)).finish();
+        let diagram = &picture.diagram;
+        *out = match self.form {
+            Picture::Svg => svg(diagram),
+            Picture::Html => html(diagram, &picture.details),
+            Picture::Mermaid => mermaid(diagram),
+            Picture::Ladder => {
+                let options = LadderOptions {
+                    width: self.look.width,
+                    ascii: self.look.ascii,
+                    colour: self.look.colour,
+                    ..LadderOptions::default()
+                };
+                String::from_utf8_lossy(&ladder(diagram, options)?).into_owned()
+            }
+        };
+        Ok(())
+    }
 }
