@@ -56,15 +56,19 @@ pub fn call(call: &Call) -> story::Call {
 
 /// Calls that do not get on, as one.
 pub fn idle(idle: &Idle) -> story::Call {
+    let result = match idle.result {
+        Ok(n) => format!("= {n}"),
+        Err(_) => "= -1 EAGAIN".to_owned(),
+    };
     let (times, meaning) = SAY.idle(idle);
-    let meaning = meaning.map(|meaning| format!(": {meaning}"));
+    let meaning = meaning.map_or_else(String::new, |meaning| format!(": {meaning}"));
     story::Call {
         side: Side::Client,
         number: idle.enter.call,
         part: Part::Whole,
         time: idle.since,
         asked: traced::asked(&idle.enter, ASKED),
-        answered: times + &meaning.unwrap_or_default(),
+        answered: format!("{result} {times}{meaning}"),
         is_trouble: true,
         who: String::new(),
         packets: Default::default(),

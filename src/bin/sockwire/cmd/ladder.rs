@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsString,
-    io::{self, Write as _},
+    io,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
