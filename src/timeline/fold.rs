@@ -16,8 +16,6 @@ use crate::{
     time::{MILLISECOND, SECOND, Time},
 };
 
-/// `EAGAIN`, which is `EWOULDBLOCK` (`errno(3)`).
-const AGAIN: i32 = 11;
 /// So many calls that got nothing from a stream that has ended: the loop has no break.
 const ENDLESS: u64 = 10;
 /// So many calls in a second without a pause between them: the loop has no break.
@@ -208,7 +206,7 @@ impl Idles {
 fn stuck(call: &Call, result: Result<i64, i32>, is_stream: bool) -> Option<Stuck> {
     let moves = matches!(call.enter.deed, Deed::Send | Deed::Receive);
     match result {
-        Err(AGAIN) if moves || matches!(call.enter.deed, Deed::Accept | Deed::Peek) => {
+        Err(libc::EAGAIN) if moves || matches!(call.enter.deed, Deed::Accept | Deed::Peek) => {
             Some(Stuck::Again)
         }
         // It waited for nothing and found nothing.

@@ -72,6 +72,16 @@ pub struct Reader {
 impl Reader {
     /// What the packet of `entry` is; `None` for other entries, and for packets that are no socket's.
     pub fn read(&mut self, entry: &Entry, known: &Known) -> Option<Seen> {
+        self.look(entry, known, |packet, _| Seen::of(packet))?
+    }
+
+    /// A look at the packet of `entry`, decoded and tracked, and at the batch that it is alone in.
+    pub fn look<T>(
+        &mut self,
+        entry: &Entry,
+        known: &Known,
+        look: impl FnOnce(&Packet<'_>, &Batch) -> T,
+    ) -> Option<T> {
         let Event::Packet(packet) = &entry.event else {
             return None;
         };
@@ -79,7 +89,7 @@ impl Reader {
         self.decoder.batch(&batch, &mut self.decoded);
         self.tracker
             .packet(&self.decoder, &batch, &mut self.decoded, 0);
-        Seen::of(&self.decoded.packet(&batch, 0)?)
+        Some(look(&self.decoded.packet(&batch, 0)?, &batch))
     }
 }
 
@@ -99,7 +109,8 @@ fn batch(entry: &Entry, packet: &event::Packet, known: &Known) -> Option<Batch> 
 }
 
 impl Seen {
-    fn of(packet: &Packet<'_>) -> Option<Self> {
+    /// What a packet is; `None` for one that is no socket's.
+    pub fn of(packet: &Packet<'_>) -> Option<Self> {
         let header = packet.views().rev().find(|view| {
             let known = ["tcp", "udp", "udplite", "icmp", "icmpv6"];
             !view.layer.quoted && known.contains(&view.layer.protocol.name)

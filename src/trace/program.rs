@@ -80,11 +80,11 @@ impl Tracer {
         if let Some((handle, host)) = network {
             self.sockets.networks.name(&handle, host);
         }
-        let now = self.clock.now();
+        let now = &mut self.moment(listener);
         self.started.push((process, None));
-        self.meet(process, Process::new(process, true), None, now, listener);
+        self.meet(process, Process::new(process, true), None, now);
         self.add_thread(process, process);
-        self.note_program(process, now, listener);
+        self.note_program(process, now);
         self.go_on(process, 0);
         Ok(process)
     }

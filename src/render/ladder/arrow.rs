@@ -11,6 +11,8 @@ pub(in crate::render) struct Glyphs {
     pub(in crate::render) left: char,
     pub(in crate::render) right: char,
     pub(in crate::render) wall: char,
+    /// A wall beside which a call waits.
+    pub(in crate::render) waits: char,
     pub(in crate::render) cross: char,
     /// Between two sockets.
     pub(in crate::render) to: &'static str,
@@ -25,6 +27,7 @@ static LINES: Glyphs = Glyphs {
     left: '◀',
     right: '▶',
     wall: '│',
+    waits: '┃',
     cross: '✗',
     to: "→",
     more: "…",
@@ -37,6 +40,7 @@ static ASCII: Glyphs = Glyphs {
     left: '<',
     right: '>',
     wall: '|',
+    waits: '#',
     cross: 'X',
     to: "->",
     more: "...",

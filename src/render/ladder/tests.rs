@@ -750,10 +750,10 @@ fn long_addresses_take_two_lines() {
             number: 1,
         },
         stream: None,
-        client: SocketAddr::new(address, 41000),
-        server: SocketAddr::new(address, 5000),
+        client: SocketAddr::new(address, 41000).into(),
+        server: SocketAddr::new(address, 5000).into(),
         interface: 0,
-        process: None,
+        programs: [None, None],
         states: None,
     };
     let mut out = Vec::new();

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::arrow::{self, Glyphs};
 use crate::{
-    text::Safe,
-    track::story::{Header, Number, Order, Row, Section, Span, What},
+    text::{self, Safe},
+    track::story::{Call, Header, Number, Order, Row, Section, Span, What},
 };
 
 /// How words are chosen.
@@ -116,6 +116,32 @@ impl Words {
                 parts.extend((*acks > 0).then(|| format!("acks={acks}")));
                 parts
             }
+            What::Message(len) => vec![bytes(*len)],
+        }
+    }
+
+    /// A call in at most `most` columns. Its result is worth more than its arguments.
+    pub fn call(&self, call: &Call, most: usize) -> String {
+        let who = match &*call.who {
+            "" => String::new(),
+            who => format!(" {who}:"),
+        };
+        let begin = self.plain(format!("#{}{who} ", call.number));
+        let answered = self.plain(call.answered.clone());
+        let space = usize::from(!answered.is_empty());
+        let used = arrow::width(&begin) + space + arrow::width(&answered);
+        let least = arrow::width(call.asked.split('(').next().unwrap_or_default()) + 1;
+        let room = most.saturating_sub(used).max(least);
+        let asked = arrow::cut(self.plain(call.asked.clone()), room, self.more());
+        let text = format!("{begin}{asked}{}{answered}", &" "[..space]);
+        arrow::cut(text, most, self.more())
+    }
+
+    /// Text that is safe, in ASCII where that is wanted.
+    pub(super) fn plain(&self, text: String) -> String {
+        match self.ascii && !text.is_ascii() {
+            true => text::ascii(&text),
+            false => text,
         }
     }
 

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{
     super::{
+        call::traced,
         ladder::arrow::{Arrow, Glyphs, cut, width},
         style::{Palette, push},
     },
-    call,
     lines::protocol,
     page::{self, Columns, Piece, WIDE},
     words::{Say, grounds, plural, seconds},
@@ -21,7 +21,7 @@ use super::{
 use anstyle::Style;
 
 use crate::{
-    event::{CallId, Deed, Transport},
+    event::{CallId, Deed, Enter, Transport, Way},
     text::{Safe, split_at_width, write_wrapped},
     time::{MILLISECOND, Time},
     timeline::{
@@ -212,12 +212,17 @@ impl Lanes {
         }
         let more = self.say.glyphs().more;
         let room = self.columns.room(row.side).saturating_sub(2);
+        let before = format!("#{number} ");
+        let answered = call.answer.as_ref();
+        let answered = answered.map(|(_, back)| self.say.plain(traced::answered(back, room)));
         let asked = match call.form {
             Form::Returned => format!("{more} {}", self.say.name(&call.enter.name)),
-            _ => self.say.plain(call::asked(&call.enter, room)),
+            _ => {
+                let after = answered.as_deref().map_or(width(more), width);
+                self.asked(&call.enter, room.saturating_sub(width(&before)), 1 + after)
+            }
         };
-        let mut lines = vec![format!("#{number} {asked}")];
-        let mut style = self.palette.side(row.side == Side::Left);
+        let mut lines = vec![before + &asked];
         let mut add = |text: String| match lines.last_mut() {
             Some(last) if width(last) + 1 + width(&text) <= room => {
                 last.push(' ');
@@ -225,15 +230,7 @@ impl Lanes {
             }
             _ => lines.push(format!("  {text}")),
         };
-        match &call.answer {
-            None => add(more.to_owned()),
-            Some((_, back)) => {
-                add(self.say.plain(call::answered(&call.enter, back, room)));
-                if back.result.is_err() {
-                    style = self.palette.remark();
-                }
-            }
-        }
+        add(answered.unwrap_or_else(|| more.to_owned()));
         match call.took() {
             Some(took) if call.form == Form::Returned && took >= MOMENT => {
                 add(format!("after {}", Span(took)));
@@ -244,13 +241,27 @@ impl Lanes {
             let times = if self.say.ascii { "x" } else { "×" };
             add(format!("after {} {times} EAGAIN", call.after));
         }
+        let style = match &call.answer {
+            Some((_, back)) if back.result.is_err() => self.palette.remark(),
+            _ => self.palette.side(row.side == Side::Left),
+        };
         self.lane(row, &lines, style, out);
         self.above = Some(number);
     }
 
+    /// A call in `room` columns, of which `after` are for its result where that leaves its arguments.
+    fn asked(&self, enter: &Enter, room: usize, after: usize) -> String {
+        let beside = traced::asked(enter, room.saturating_sub(after));
+        let is_whole = width(&beside) + after <= room && !beside.ends_with("...)");
+        self.say.plain(match is_whole {
+            true => beside,
+            false => traced::asked(enter, room),
+        })
+    }
+
     fn idle(&mut self, row: &Row, idle: &Idle, out: &mut String) {
         let room = self.columns.room(row.side).saturating_sub(2);
-        let asked = self.say.plain(call::asked(&idle.enter, room));
+        let asked = self.say.plain(traced::asked(&idle.enter, room));
         let (times, meaning) = self.say.idle(idle);
         let mut lines = vec![asked, format!("  {times}")];
         lines.extend(meaning.map(|meaning| format!("  {meaning}")));
@@ -290,8 +301,7 @@ impl Lanes {
         let (from, to) = (row.side, row.side.other());
         let mut pieces = vec![self.time(row.at), self.number(sent)];
         let mut below = Vec::new();
-        let underway =
-            sent.way == crate::event::Way::Wire && sent.arrived.is_none() && sent.lost.is_none();
+        let underway = sent.way == Way::Wire && sent.arrived.is_none() && sent.lost.is_none();
         pieces.push(self.arrow(sent, from, underway));
         let mut beside = |side: Side, texts: &[String]| {
             let room = self.margin(side);
@@ -337,10 +347,12 @@ impl Lanes {
             [first, .., last] => format!("#{} to #{}", first.call, last.call),
             [] => return Vec::new(),
         };
-        match plain {
-            true => vec![names, numbers],
-            false => {
-                let ground = grounds(ties);
+        let ground = grounds(ties);
+        match (plain, is_above) {
+            (true, _) => vec![names, numbers],
+            // The row above is the call.
+            (false, true) => vec![format!("({ground})"), ground],
+            (false, false) => {
                 vec![
                     format!("{names} ({ground})"),
                     format!("{numbers} ({ground})"),

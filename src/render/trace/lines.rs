@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    call,
+    super::call::traced,
     words::{Say, grounds, seconds},
 };
 use crate::{
@@ -85,14 +85,14 @@ impl Lines {
         };
         let asked = match call.form {
             Form::Returned => format!("<... {} resumed>", self.say.name(&call.enter.name)),
-            _ => self.say.plain(call::asked(&call.enter, ROOM)),
+            _ => self.say.plain(traced::asked(&call.enter, ROOM)),
         };
         push(out, self.palette.heading(), &asked);
         let Some((_, back)) = &call.answer else {
             out.push_str(" <unfinished ...>");
             return;
         };
-        let answered = self.say.plain(call::answered(&call.enter, back, ROOM));
+        let answered = self.say.plain(traced::answered(back, ROOM));
         let style = match back.result {
             Ok(_) => self.palette.heading(),
             Err(_) => self.palette.remark(),
@@ -107,7 +107,7 @@ impl Lines {
     }
 
     fn idle(&self, idle: &Idle, out: &mut String) {
-        let asked = self.say.plain(call::asked(&idle.enter, ROOM));
+        let asked = self.say.plain(traced::asked(&idle.enter, ROOM));
         let (times, meaning) = self.say.idle(idle);
         let _ = write!(out, "{} {asked} {times}", self.say.who(&idle.who));
         if let Some(meaning) = meaning {

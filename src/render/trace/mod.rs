@@ -4,12 +4,15 @@
 //!  lanes    calls left and right, the wire in the middle      lines   one line an event
 //!  summary  each connection in a few lines                    why     one packet's or call's ties
 //!  words    what all of them say alike                     page    the page of the lanes
+//!  picture  what ladders and pictures say of calls
 //! ```
 
-mod call;
 pub mod lanes;
 pub mod lines;
 mod page;
+pub mod picture;
+pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod why;
 mod words;

@@ -44,8 +44,8 @@ use crate::{
 
 pub use chapter::{Chapter, Chapters};
 pub use item::{
-    About, EXCERPT, Fate, Header, Item, Kind, Label, Note, Number, Order, Outcome, Row, Section,
-    Side, Summary, Tcp, What,
+    About, Call, EXCERPT, Fate, Header, Item, Kind, Label, Note, Number, Order, Outcome, Part, Row,
+    Section, Side, Summary, Tcp, What,
 };
 pub use pseudonym::Pseudonyms;
 pub use words::Span;

@@ -364,7 +364,7 @@ impl<L> Drawing<L> {
                 return Ok(());
             }
             Item::Row(row) => self.lines_before(row.sent, pen)?,
-            Item::Note(_) => {}
+            Item::Note(_) | Item::Call(_) => {}
         }
         self.count_asides(pen)?;
         self.titles(pen)?;

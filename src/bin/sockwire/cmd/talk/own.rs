@@ -55,7 +55,9 @@ impl Own {
 
     /// A conversation is the program's.
     pub(super) fn has(&mut self, flow: &Header) -> bool {
-        let [client, server] = [flow.client, flow.server].map(canonical);
+        let (Some(client), Some(server)) = (ip(&flow.client), ip(&flow.server)) else {
+            return false;
+        };
         if self.is_here(client) || self.is_here(server) {
             return true;
         }
@@ -98,17 +100,16 @@ mod tests {
     use super::*;
 
     fn flow(client: &str, server: &str) -> Header {
-        let parsed = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text}"));
         Header {
             label: Label {
                 kind: Kind::Tcp,
                 number: 1,
             },
             stream: None,
-            client: parsed(client),
-            server: parsed(server),
+            client: address(client),
+            server: address(server),
             interface: 0,
-            process: None,
+            programs: Default::default(),
             states: None,
         }
     }

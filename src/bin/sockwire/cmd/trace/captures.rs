@@ -59,7 +59,7 @@ pub(super) struct Caught {
     bytes: usize,
     /// Nothing earlier is to come.
     pub(super) reached: Time,
-    /// How it ended.
+    /// How it ended; told once.
     pub(super) over: Option<Counters>,
 }
 
@@ -75,6 +75,7 @@ impl Capture {
         caught.bytes = 0;
         Caught {
             entries: mem::take(&mut caught.entries),
+            over: caught.over.take(),
             ..*caught
         }
     }

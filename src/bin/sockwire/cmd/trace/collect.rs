@@ -14,14 +14,13 @@ use sockwire::{
     event::{Begin, End, Entry, Event, Interface, NetId, PacketId, Way},
     sys::clock::Clock,
     time::{MILLISECOND, Time},
-    timeline::known::Known,
+    timeline::{known::Known, merge::Merge, own::Own, seen::Reader},
     trace::Listener,
 };
 
 use super::{
     Failure,
     captures::{Capture, Captures},
-    merge::Merge,
 };
 
 /// So many entries wait at most for the views; then the tracer waits, and with it the programs.
@@ -32,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const FAREWELL: i64 = 50 * MILLISECOND;
 /// The same where it does not fall silent.
 const LONG_FAREWELL: i64 = 500 * MILLISECOND;
+/// So many entries are held back at most until it is certain that nothing comes before them.
+const HELD: usize = 1 << 20;
 /// The tracer among the sources; the others are networks and wires.
 const TRACER: usize = 0;
 
@@ -120,12 +121,14 @@ pub(in crate::cmd) struct Collector {
     capturing: Vec<Capturing>,
     keep: Keep,
     merge: Merge,
+    /// How far each of its sources has come.
+    reached: Vec<Time>,
     known: Known,
-    /// Interfaces of sources that have had no packet yet, and the numbers in the log of the others.
-    pending: HashMap<(usize, u32), Interface>,
-    numbers: HashMap<(usize, u32), u32>,
+    own: Own,
+    reader: Reader,
+    interfaces: Interfaces,
     /// Numbers in the log of the packets that sources have numbered, until they have arrived.
-    underway: HashMap<(usize, PacketId), PacketId>,
+    underway: HashMap<PacketId, PacketId>,
     end: End,
     /// When something of the programs was given out last.
     active: Time,
@@ -133,11 +136,56 @@ pub(in crate::cmd) struct Collector {
     over: Option<Time>,
 }
 
+/// The interfaces of all sources. Each has a number here, until the first of its packets is kept, and one in the log then.
+#[derive(Default)]
+struct Interfaces {
+    /// By source and its own number.
+    here: HashMap<(usize, u32), u32>,
+    all: Vec<(Interface, Option<u32>)>,
+    /// How many are in the log.
+    told: u32,
+}
+
+impl Interfaces {
+    /// An interface of a source, or a packet of one, gets the number that it has here.
+    fn renumber(&mut self, source: usize, event: &mut Event) {
+        match event {
+            Event::Interface(interface) => {
+                let here = self.all.len() as u32;
+                self.here.insert((source, interface.id), here);
+                self.all.push((interface.clone(), None));
+                interface.id = here;
+            }
+            Event::Packet(packet) => {
+                let key = (source, packet.interface);
+                packet.interface = self.here.get(&key).copied().unwrap_or(u32::MAX);
+            }
+            _ => {}
+        }
+    }
+
+    /// The number in the log of an interface that has one here; with the interface when it is new there.
+    fn in_log(&mut self, here: u32) -> (u32, Option<Interface>) {
+        let Some((interface, told)) = self.all.get_mut(here as usize) else {
+            return (here, None);
+        };
+        if let Some(told) = told {
+            return (*told, None);
+        }
+        let id = *told.insert(self.told);
+        self.told += 1;
+        let new = Interface {
+            id,
+            ..interface.clone()
+        };
+        (id, Some(new))
+    }
+}
+
 /// A network whose packets are captured.
 struct Capturing {
     capture: Arc<Capture>,
     source: usize,
-    over: bool,
 }
 
 impl Collector {
@@ -155,9 +203,7 @@ impl Collector {
             meeting: Arc::clone(&meeting),
             networks: networks(captures.clone()),
         };
-        let mut merge = Merge::default();
-        let tracer = merge.source(now);
-        debug_assert_eq!(tracer, TRACER);
+        let mut merge = Merge::new(1, HELD);
         let event = Event::Begin(begin);
         merge.push(TRACER, Entry { at: now, event });
         let collector = Self {
@@ -167,9 +213,11 @@ impl Collector {
             capturing: Vec::new(),
             keep,
             merge,
+            reached: vec![now],
             known: Known::default(),
-            pending: HashMap::new(),
-            numbers: HashMap::new(),
+            own: Own::default(),
+            reader: Reader::default(),
+            interfaces: Interfaces::default(),
             underway: HashMap::new(),
             end: End::default(),
             active: now,
@@ -183,19 +231,24 @@ impl Collector {
         self.clock
     }
 
-    /// Another source of packets. Nothing is given out that is later than what it has [`reached`](Self::reach).
+    /// Another source of packets; its number. Nothing is given out that is later than what it has [`reached`](Self::reach).
     pub(in crate::cmd) fn source(&mut self) -> usize {
-        self.merge.source(self.clock.now())
+        self.reached.push(Time::from_nanos(i64::MIN));
+        self.merge.add()
     }
 
-    /// An entry of such a source. Its interfaces have numbers of their own; packets are numbered here.
-    pub(in crate::cmd) fn push(&mut self, source: usize, entry: Entry) {
+    /// An entry of a source. Its interfaces have numbers of its own; packets are numbered here.
+    pub(in crate::cmd) fn push(&mut self, source: usize, mut entry: Entry) {
+        self.interfaces.renumber(source, &mut entry.event);
         self.merge.push(source, entry);
     }
 
-    /// The source tells nothing more that is earlier; [`Time::MAX`] is its end.
+    /// A source tells nothing more that is earlier; [`Time::MAX`] is its end.
     pub(in crate::cmd) fn reach(&mut self, source: usize, until: Time) {
-        self.merge.reach(source, until);
+        self.merge.advance(source, until);
+        if let Some(reached) = self.reached.get_mut(source) {
+            *reached = until.max(*reached);
+        }
     }
 
     /// Waits until there may be something to collect.
@@ -209,20 +262,17 @@ impl Collector {
 
     /// Everything earlier than this has been given out.
     pub(in crate::cmd) fn reached(&self) -> Time {
-        self.merge.reached()
+        self.reached.iter().copied().min().unwrap_or_default()
     }
 
     /// Gives out what nothing can precede any more. True when that was the last entry.
     pub(in crate::cmd) fn collect(&mut self, take: Taker<'_>) -> Result<bool, Failure> {
         self.hear();
-        while let Some((source, entry)) = self.merge.pop() {
-            self.give(source, entry, take)?;
+        while let Some(entry) = self.merge.pop() {
+            self.give(entry, take)?;
         }
-        let captured = self.over.is_some() && self.capturing.iter().all(|one| one.over);
-        if self.over.is_some() && !captured {
-            self.farewell();
-        }
-        if !captured || self.merge.reached() < Time::MAX || !self.merge.is_empty() {
+        self.farewell();
+        if self.reached() < Time::MAX || self.merge.held() > 0 {
             return Ok(false);
         }
         take(&Entry {
@@ -245,75 +295,67 @@ impl Collector {
         for entry in entries {
             self.merge.push(TRACER, entry);
         }
-        if let Some(last) = last {
-            self.merge.reach(TRACER, last);
+        let reached = match (over, idle) {
+            (true, _) => Some(Time::MAX),
+            (false, true) => Some(now),
+            (false, false) => last,
+        };
+        if let Some(reached) = reached {
+            self.reach(TRACER, reached);
         }
         if over {
             self.over.get_or_insert(now);
-            self.merge.reach(TRACER, Time::MAX);
-        } else if idle {
-            self.merge.reach(TRACER, now);
         }
         for capture in self.captures.from(self.capturing.len()) {
-            let source = self.merge.source(Time::from_nanos(i64::MIN));
-            self.capturing.push(Capturing {
-                capture,
-                source,
-                over: false,
-            });
+            let source = self.source();
+            self.capturing.push(Capturing { capture, source });
         }
-        for one in &mut self.capturing {
-            let caught = one.capture.take();
+        for at in 0..self.capturing.len() {
+            let Capturing { capture, source } = &self.capturing[at];
+            let (caught, source) = (capture.take(), *source);
             for entry in caught.entries {
-                self.merge.push(one.source, entry);
+                self.push(source, entry);
             }
-            self.merge.reach(one.source, caught.reached);
-            if let Some(counters) = caught.over
-                && !one.over
-            {
-                one.over = true;
+            self.reach(source, caught.reached);
+            if let Some(counters) = caught.over {
+                self.end.seen += counters.duplicate;
                 self.end.duplicates += counters.duplicate;
                 self.end.dropped += counters.dropped;
             }
         }
     }
 
-    fn give(&mut self, source: usize, mut entry: Entry, take: Taker<'_>) -> Result<(), Failure> {
+    fn give(&mut self, mut entry: Entry, take: Taker<'_>) -> Result<(), Failure> {
         match &mut entry.event {
-            // Told when there is a packet of it.
-            Event::Interface(interface) => {
-                let key = (source, interface.id);
-                self.pending.insert(key, interface.clone());
+            // Told when there is a packet of it; until then the reader must know it.
+            Event::Interface(_) => {
+                self.known.push(&entry);
                 return Ok(());
             }
             Event::Packet(packet) => {
+                let here = packet.interface;
                 self.end.seen += 1;
-                let key = (source, packet.interface);
-                let interface = self.pending.get(&key);
-                if self.keep == Keep::Own && !true {
+                if self.keep == Keep::Own && !self.is_own(&entry) {
                     self.end.others += 1;
                     return Ok(());
                 }
-                if let Some(mut interface) = self.pending.remove(&key) {
-                    interface.id = self.numbers.len() as u32;
-                    self.numbers.insert(key, interface.id);
-                    take(&Entry {
-                        at: entry.at,
-                        event: Event::Interface(interface),
-                    })?;
+                let (number, new) = self.interfaces.in_log(here);
+                if let Some(new) = new {
+                    let (at, event) = (entry.at, Event::Interface(new));
+                    take(&Entry { at, event })?;
                 }
+                let Event::Packet(packet) = &mut entry.event else {
+                    return Ok(());
+                };
                 self.end.kept += 1;
                 if packet.way == Way::Wire && packet.lost.is_none() {
-                    let key = (source, packet.number);
-                    self.underway.insert(key, self.end.kept);
+                    self.underway.insert(packet.number, self.end.kept);
                 }
                 packet.number = self.end.kept;
-                packet.interface = self.numbers.get(&key).copied().unwrap_or_default();
+                packet.interface = number;
             }
             Event::Arrival(arrival) => {
-                let key = (source, arrival.packet);
-                // A second copy may come, of the last ones only.
-                let Some(&number) = self.underway.get(&key) else {
+                let Some(&number) = self.underway.get(&arrival.packet) else {
                     return Ok(());
                 };
                 arrival.packet = number;
@@ -322,15 +364,28 @@ impl Collector {
             _ => {}
         }
         self.known.push(&entry);
+        self.own.push(&entry, &self.known);
         self.active = self.active.max(entry.at);
         take(&entry)
+    }
+
+    /// A packet, with the number that its interface has here, is one of the traced programs'.
+    fn is_own(&mut self, packet: &Entry) -> bool {
+        let Some(seen) = self.reader.read(packet, &self.known) else {
+            return false;
+        };
+        let Event::Packet(packet) = &packet.event else {
+            return false;
+        };
+        let interface = self.known.interfaces.get(&packet.interface);
+        let net = interface.and_then(|interface| interface.net);
+        net.is_some_and(|net| self.own.has(net, &seen))
     }
 
     /// The programs have ended: listens until their networks are silent.
     fn farewell(&mut self) {
         let Some(over) = self.over else { return };
-        let reached = self.merge.reached();
-        let is_silent = reached.since(self.active.max(over)) >= FAREWELL;
+        let is_silent = self.reached().since(self.active.max(over)) >= FAREWELL;
         if is_silent || self.clock.now().since(over) >= LONG_FAREWELL {
             self.captures.stop();
         }

@@ -14,7 +14,6 @@ mod comments;
 mod json;
 mod keeping;
 mod live;
-mod merge;
 mod saved;
 mod settling;
 mod view;
