@@ -1,6 +1,7 @@
 //! The comparison as a user meets it: what arrives over each kind of socket, with loss and without, and how it is told.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod beside;
 mod lan;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use beside::on_terminal;
 use lan::{Temporary, printed_in_lab, testing};
 use nix::{
     sys::signal::{Signal, kill},
@@ -250,13 +252,10 @@ fn a_narrow_terminal_is_respected() {
         let line = format!(
             "stty cols {columns} rows 9; {PROGRAM} --color never compare --count 4 --delay 1 --calls"
         );
-        let done = Command::new("script")
-            .args(["-qec", &line, "/dev/null"])
-            .stdin(Stdio::null())
-            .output();
-        let Ok(done) = done else {
+        let Some(mut terminal) = on_terminal(&line) else {
             return testing::skipped("no script command here");
         };
+        let done = terminal.stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8(done.stdout).unwrap().replace('\r', "");
         if text.contains("cannot make a private network") {
             return testing::skipped(text);

@@ -21,7 +21,7 @@ use nix::{
     unistd::Pid,
 };
 
-use beside::{fed, sockwire};
+use beside::{fed, on_terminal, sockwire};
 use lan::{Temporary, in_own_network, said, testing};
 
 fn program(words: &str) -> Command {
@@ -537,9 +537,6 @@ fn input_that_is_closed_and_output_that_nobody_reads_are_ends() {
 
 #[test]
 fn on_a_terminal_nothing_can_move_the_cursor() {
-    if Command::new("script").arg("-V").output().is_err() {
-        return testing::skipped("no script command here");
-    }
     in_own_network(|| {
         let (port, heard) = server(|mut stream, from| {
             stream.write_all(b"\x1b[2Jcaf\xc3").unwrap();
@@ -548,12 +545,10 @@ fn on_a_terminal_nothing_can_move_the_cursor() {
         });
         let program = env!("CARGO_BIN_EXE_sockwire");
         let line = format!("{program} connect 127.0.0.1 {port}");
-        let mut child = Command::new("timeout")
-            .args(["--foreground", "60", "script", "-qec", &line, "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let Some(mut terminal) = on_terminal(&line) else {
+            return testing::skipped("no script command here");
+        };
+        let mut child = terminal.spawn().unwrap();
         let mut screen = BufReader::new(child.stdout.take().unwrap());
         let mut shown = Vec::new();
         // Typed when the terminal has what the server says.

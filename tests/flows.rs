@@ -1,6 +1,7 @@
 //! `sockwire flows` as a person and a script meet it: forms, widths, order, exit codes, and tshark's numbers.
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 #[path = "../src/testing.rs"]
 mod testing;
 
@@ -9,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use beside::on_terminal;
 
 fn capture(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
@@ -227,13 +230,10 @@ fn a_narrow_terminal_is_respected() {
             env!("CARGO_BIN_EXE_sockwire"),
             file.display()
         );
-        let done = Command::new("script")
-            .args(["-qec", &line, "/dev/null"])
-            .stdin(Stdio::null())
-            .output();
-        let Ok(done) = done else {
+        let Some(mut terminal) = on_terminal(&line) else {
             return testing::skipped("no script command here");
         };
+        let done = terminal.stdin(Stdio::null()).output().unwrap();
         let table = String::from_utf8(done.stdout).unwrap().replace('\r', "");
         assert!(table.starts_with("flow "), "{table}");
         assert!(

@@ -6,8 +6,8 @@ mod lan;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
+    io::Write,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -206,25 +206,15 @@ fn our_client_chats_with_theirs_and_echoes_come_back() {
         let text = "a line\n".repeat(20_000);
         assert!(answer(sockwire("connect 5005"), &text) == text);
         let mut chat = ready(python("chat_server.py", &["127.0.0.1", "5000"]));
-        let mut line = String::new();
         let theirs = ready(python("chat_client.py", &["127.0.0.1", "5000"]));
-        chat.stdout.read_line(&mut line).unwrap();
-        assert_eq!(line, "1 here\n");
-        let mut ours = sockwire("connect 127.0.0.1 5000")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut words = ours.stdin.take().unwrap();
+        assert_eq!(chat.until(""), "1 here\n");
+        let mut ours = Running::spawn(sockwire("connect 127.0.0.1 5000"));
+        let mut words = ours.child.stdin.take().unwrap();
         words.write_all(b"good morning\n").unwrap();
-        let mut out = BufReader::new(ours.stdout.take().unwrap());
-        line.clear();
-        out.read_line(&mut line).unwrap();
-        assert_eq!(line, "heard good morning\n");
+        assert_eq!(ours.until(""), "heard good morning\n");
         assert_eq!(theirs.end().0, "good morning\n");
         drop(words);
-        assert!(ours.wait().unwrap().success());
+        ours.end();
     });
 }
 
@@ -266,24 +256,15 @@ fn until_bound(table: &str, marks: &[&str]) {
 }
 
 /// The first line that a client prints after it was given `line`. Then its input ends; one of datagrams does not end by that.
-fn first_answer(mut command: Command, line: &str, ends: bool) -> String {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut words = child.stdin.take().unwrap();
+fn first_answer(command: Command, line: &str, ends: bool) -> String {
+    let mut client = Running::spawn(command);
+    let mut words = client.child.stdin.take().unwrap();
     words.write_all(line.as_bytes()).unwrap();
-    let mut heard = String::new();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    out.read_line(&mut heard).unwrap();
+    let heard = client.until("");
     drop(words);
-    if !ends {
-        let _ = child.kill();
+    if ends {
+        client.end();
     }
-    let status = child.wait().unwrap();
-    assert_eq!(status.success(), ends, "{command:?}");
     heard
 }
 
@@ -360,9 +341,7 @@ fn netcats_serve_our_client() {
             until_bound(bound.0, &bound.1);
             let client = format!("connect {} --send ping\\n --wait 2", named(client));
             assert_eq!(answer(sockwire(&client), ""), "pong\n", "{server}");
-            let mut line = String::new();
-            running.stdout.read_line(&mut line).unwrap();
-            assert_eq!(line, "ping\n", "{server}");
+            assert_eq!(running.until(""), "ping\n", "{server}");
             drop(running);
             let _ = [stream, datagram].map(fs::remove_file);
         }

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beside::{LIMIT, Running};
+use beside::{LIMIT, Running, on_terminal};
 use lan::{Temporary, in_own_network, said, sockwire, testing};
 use nix::sys::signal::{Signal, kill};
 
@@ -304,18 +304,13 @@ fn under_sudo_the_server_is_the_caller_s() {
 
 #[test]
 fn on_a_terminal_nothing_printed_can_move_the_cursor() {
-    if Command::new("script").arg("-V").output().is_err() {
-        return testing::skipped("no script command here");
-    }
     in_own_network(|| {
         let program = env!("CARGO_BIN_EXE_sockwire");
         let line = format!("{program} serve --print --once");
-        let mut child = Command::new("timeout")
-            .args(["60", "script", "-qec", &line, "/dev/null"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let Some(mut terminal) = on_terminal(&line) else {
+            return testing::skipped("no script command here");
+        };
+        let mut child = terminal.stdin(Stdio::null()).spawn().unwrap();
         let mut screen = BufReader::new(child.stdout.take().unwrap());
         let mut shown = String::new();
         while !shown.contains("Ctrl-C ends") {

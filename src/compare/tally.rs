@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Exchange, Kind, message};
 use crate::{
-    call::{Call, Called},
+    call::Called,
     frame::Direction,
     lab::{Event, Host, Transit},
     time::Time,
@@ -191,8 +191,6 @@ struct Numbers {
 /// Counts.
 #[derive(Debug)]
 pub struct Tally {
-    kind: Kind,
-    exchange: Exchange,
     figures: Figures,
     numbers: Packets<Numbers>,
     /// When the first SYN left.
@@ -252,8 +250,6 @@ impl Tally {
             ended: None,
         };
         Self {
-            kind,
-            exchange,
             figures,
             numbers: Packets::default(),
             syn: None,
@@ -286,7 +282,7 @@ impl Tally {
         *figures.packets.of(transit.from) += 1;
         *figures.lost.of(transit.from) += u64::from(is_lost);
         figures.bytes_on_wire += transit.bytes.len() as u64;
-        if self.kind == Kind::Datagram {
+        if figures.kind == Kind::Datagram {
             // The burst comes first, and none of it is too long for one packet.
             if transit.from == Host::Client && figures.burst.packets < message::BURST.len() as u64 {
                 figures.burst.packets += 1;
@@ -330,7 +326,7 @@ impl Tally {
         if self.answers.remove(&number) && self.figures.handshake_ms.is_none() {
             self.figures.handshake_ms = self.syn.map(|syn| ms(time.since(syn)));
         }
-        if self.kind == Kind::Datagram {
+        if self.figures.kind == Kind::Datagram {
             self.settled += 1;
         } else if let Some(segment) = self.segments.remove(&number) {
             self.arrived.push(segment);
@@ -346,7 +342,7 @@ impl Tally {
 
     /// All of the burst is in the server's kernel, or lost for good: the server may read.
     pub fn burst_has_come(&self) -> bool {
-        match self.kind {
+        match self.figures.kind {
             Kind::Datagram => self.settled >= message::BURST.len(),
             Kind::Stream | Kind::Raw => self.here as usize >= message::burst_len(),
         }
@@ -371,7 +367,7 @@ impl Tally {
                 *figures
                     .calls
                     .of(host)
-                    .entry(name(&called.call))
+                    .entry(called.call.name())
                     .or_default() += 1;
             }
             Report::ByHand(direction) => {
@@ -404,9 +400,10 @@ impl Tally {
         if by == Host::Server {
             self.figures.burst.receives.push(bytes.len());
         }
+        let kind = self.figures.kind;
         let course = sent(&mut self.figures, by.other());
         let words = self.words.of(by);
-        if self.kind == Kind::Datagram {
+        if kind == Kind::Datagram {
             let Some(word) = message::BURST.iter().position(|word| *word == bytes) else {
                 return;
             };
@@ -425,7 +422,7 @@ impl Tally {
     }
 
     fn got(&mut self, by: Host, number: u32, time: Time) {
-        self.figures.bytes_received += self.exchange.payload as u64;
+        self.figures.bytes_received += self.figures.payload as u64;
         let course = sent(&mut self.figures, by.other());
         let got = self.got.of(by);
         let highest = got.last().copied();
@@ -489,28 +486,4 @@ const fn sent(figures: &mut Figures, host: Host) -> &mut Course {
 /// Nanoseconds as milliseconds.
 fn ms(nanos: i64) -> f64 {
     nanos as f64 / crate::time::MILLISECOND as f64
-}
-
-/// The name of a call, as its manual page has it.
-const fn name(call: &Call) -> &'static str {
-    match call {
-        Call::GetAddrInfo { .. } => "getaddrinfo",
-        Call::Socket { .. } => "socket",
-        Call::SetSockOpt { .. } => "setsockopt",
-        Call::Bind { .. } => "bind",
-        Call::Listen { .. } => "listen",
-        Call::Accept { .. } => "accept",
-        Call::Connect { .. } => "connect",
-        Call::Send { .. } => "send",
-        Call::SendTo { .. } => "sendto",
-        Call::Recv { .. } => "recv",
-        Call::RecvFrom { .. } => "recvfrom",
-        Call::Shutdown { .. } => "shutdown",
-        Call::Close { .. } => "close",
-        Call::Poll { .. } => "poll",
-        Call::GetSockName { .. } => "getsockname",
-        Call::GetPeerName { .. } => "getpeername",
-        Call::Fork => "fork",
-        Call::WaitPid { .. } => "waitpid",
-    }
 }

@@ -16,7 +16,8 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::{
     call::{Address, Answer, Call, Called, Data},
     text::Safe,
-    time::{MILLISECOND, SECOND},
+    time::MILLISECOND,
+    track::story::Span,
 };
 
 /// In whose words calls are shown.
@@ -63,8 +64,7 @@ impl Language {
             (Self::Java, Err(error)) => format!(" throws {}", java::error(&called.call, *error)),
         };
         if called.took >= WAITED && waits(&called.call) {
-            text.push_str("  blocked ");
-            text.push_str(&duration(called.took));
+            text.push_str(&format!("  blocked {}", Span(called.took)));
         }
         text
     }
@@ -73,13 +73,11 @@ impl Language {
     pub fn line(self, called: &Called) -> String {
         self.asked(&called.call) + &self.answered(called)
     }
+}
 
-    /// The call without its arguments, which tells it from others that have not returned either: `recv`.
-    pub fn name(self, call: &Call) -> String {
-        let asked = self.asked(call);
-        let end = asked.find('(').unwrap_or(asked.len());
-        asked[..end].to_owned()
-    }
+/// What was asked without its arguments, which tells a call from others that have not returned either: `recv`.
+fn name(asked: &str) -> &str {
+    asked.split('(').next().unwrap_or(asked)
 }
 
 /// The bytes of each `sockaddr` that the call took or gave, and what they mean, in lines that are set in.
@@ -136,15 +134,6 @@ fn gives(answer: &str) -> String {
     }
 }
 
-/// `20.13 ms`, `2.01 s`.
-fn duration(nanos: i64) -> String {
-    if nanos < SECOND {
-        format!("{:.2} ms", nanos as f64 / MILLISECOND as f64)
-    } else {
-        format!("{:.2} s", nanos as f64 / SECOND as f64)
-    }
-}
-
 /// Data between quotes, escaped by `escape`; what was cut shows as three dots.
 fn quoted(data: &Data, escape: fn(&[u8]) -> String) -> String {
     quoted_in(data, DATA, escape)
@@ -162,6 +151,21 @@ fn quoted_in(data: &Data, columns: usize, escape: fn(&[u8]) -> String) -> String
     let (len, text) = shown.unwrap_or_default();
     let dots = if len < data.len { "..." } else { "" };
     format!("\"{text}\"{dots}")
+}
+
+/// The same, with its characters as they are.
+fn text(data: &Data) -> String {
+    quoted(data, readable)
+}
+
+/// What stands behind a datagram that was longer than the buffer.
+const fn rest(cut: bool) -> &'static str {
+    if cut { " (the rest is cut)" } else { "" }
+}
+
+/// A number, or -1, which stands for any process and for ever.
+fn or_any(number: Option<u32>) -> String {
+    number.map_or(-1, i64::from).to_string()
 }
 
 /// Characters as they are, apart from those that would end the text or move the cursor.

@@ -2,8 +2,6 @@
 
 use crate::call::Call;
 
-use super::call::Language;
-
 /// The calls of the ends of one kind of conversation.
 #[derive(Debug)]
 pub struct Chart {
@@ -30,7 +28,7 @@ enum Row {
 #[derive(Debug)]
 struct Step {
     lane: usize,
-    /// The call's name in C.
+    /// As [`Call::name`] has it.
     call: &'static str,
     moment: Moment,
     /// What is written there.
@@ -230,11 +228,10 @@ impl Chart {
         returned: bool,
         after: Option<usize>,
     ) -> Option<usize> {
-        let name = Language::C.name(call);
         let first = after.map_or(0, |row| row + 1);
         let fits = |step: &Step| {
             let is_return = step.moment == Moment::Returns;
-            step.lane == lane && step.call == name && is_return == returned
+            step.lane == lane && step.call == call.name() && is_return == returned
         };
         let rows = self.rows.iter().enumerate().skip(first);
         let mut fitting =
@@ -417,7 +414,7 @@ mod tests {
 
     #[test]
     fn every_step_is_a_call_that_a_program_can_make() {
-        let names: Vec<String> = calls().iter().map(|call| Language::C.name(call)).collect();
+        let names: Vec<_> = calls().iter().map(Call::name).collect();
         for chart in ALL {
             assert_eq!(chart.lanes.len(), chart.starts.len());
             for row in chart.rows {
@@ -425,7 +422,7 @@ mod tests {
                     continue;
                 };
                 for step in *steps {
-                    assert!(names.iter().any(|name| name == step.call), "{step:?}");
+                    assert!(names.contains(&step.call), "{step:?}");
                     let says_it = step.text.starts_with(step.call) || step.text.starts_with("= ");
                     assert!(says_it && step.lane < chart.lanes.len(), "{step:?}");
                 }

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     call::{Address, Answer, Call, Called, Caller},
-    sys::clock::Clock,
+    sys::{
+        clock::Clock,
+        process::{self, Side},
+    },
     time::Time,
 };
 
@@ -136,9 +139,8 @@ impl Journal {
             return make();
         };
         let call = asked();
-        let start = open.clock.now();
         if blocks {
-            open.tell_at(start, Event::Calling(call.clone()));
+            open.tell_at(open.clock.now(), Event::Calling(call.clone()));
         }
         let start = open.clock.now();
         let result = make();
@@ -154,6 +156,35 @@ impl Journal {
         };
         open.tell_at(start, Event::Called(result_told));
         result
+    }
+
+    /// `fork(2)`, by one of the functions that do it: [`process::split`], [`process::split_tied`].
+    ///
+    /// # Errors
+    /// As `split`.
+    pub fn fork(&self, split: fn() -> io::Result<Side>) -> io::Result<Side> {
+        self.call(
+            false,
+            || Call::Fork,
+            split,
+            |side| match side {
+                Side::Parent(child) => Answer::Process(*child),
+                Side::Child => Answer::Process(0),
+            },
+        )
+    }
+
+    /// `waitpid(2)`, with the arguments of [`process::wait`].
+    ///
+    /// # Errors
+    /// As [`process::wait`].
+    pub fn wait(&self, process: Option<u32>, block: bool) -> io::Result<Option<u32>> {
+        self.call(
+            block,
+            || Call::WaitPid { process },
+            || process::wait(process, block),
+            |ended| Answer::Process(ended.unwrap_or(0)),
+        )
     }
 }
 

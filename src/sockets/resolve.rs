@@ -16,8 +16,6 @@ pub struct Wanted {
     pub family: Option<Family>,
     /// Only of this type; without it, each address comes once for each type.
     pub kind: Option<Kind>,
-    /// For a server: without a name, the addresses are those that stand for all of this machine's own (`AI_PASSIVE`).
-    pub passive: bool,
     /// Only numbers are taken, and nobody is asked (`AI_NUMERICHOST`, `AI_NUMERICSERV`).
     pub numeric: bool,
     /// The official name is wanted, too (`AI_CANONNAME`).
@@ -51,7 +49,6 @@ pub fn lookup(
     wanted: Wanted,
 ) -> Result<Vec<Found>, LookupError> {
     let flags = [
-        (wanted.passive, libc::AI_PASSIVE),
         (wanted.numeric, libc::AI_NUMERICHOST | libc::AI_NUMERICSERV),
         (wanted.canonical && node.is_some(), libc::AI_CANONNAME),
     ];
@@ -286,18 +283,6 @@ mod tests {
         let all = lookup(&silent, Some("::1"), "", stream).unwrap();
         assert_eq!(all[0].address, "[::1]:0".parse().unwrap());
         assert_eq!((all.len(), all[0].family), (1, Family::Inet6));
-    }
-
-    #[test]
-    fn a_server_s_look_up_finds_the_addresses_that_stand_for_all() {
-        let wanted = Wanted {
-            passive: true,
-            ..numeric(Some(Kind::Stream))
-        };
-        let all = lookup(&Journal::default(), None, "5000", wanted).unwrap();
-        let any: SocketAddr = ([0, 0, 0, 0], 5000).into();
-        assert!(all.iter().any(|one| one.address == any));
-        assert!(all.iter().all(|one| one.address.ip().is_unspecified()));
     }
 
     #[test]

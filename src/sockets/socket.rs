@@ -101,6 +101,12 @@ impl Socket {
         )
     }
 
+    /// `setsockopt(2)` of a time limit, in whole milliseconds and at least one: 0 would be no limit.
+    pub fn set_time(&self, choice: Choice, limit: Duration) -> io::Result<()> {
+        let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+        self.set(choice, millis.max(1))
+    }
+
     /// `bind(2)`.
     pub fn bind(&self, address: &Address) -> io::Result<()> {
         let fd = self.fd;
@@ -249,19 +255,6 @@ impl Socket {
         let make = || {
             self.open()?
                 .local_addr()
-                .map(|address| from_kernel(&address))
-        };
-        let answered = |address: &Address| Answer::Address(address.clone());
-        self.journal.call(false, asked, make, answered)
-    }
-
-    /// `getpeername(2)`: the other end's address.
-    pub fn peer(&self) -> io::Result<Address> {
-        let fd = self.fd;
-        let asked = || Call::GetPeerName { fd };
-        let make = || {
-            self.open()?
-                .peer_addr()
                 .map(|address| from_kernel(&address))
         };
         let answered = |address: &Address| Answer::Address(address.clone());

@@ -296,6 +296,31 @@ fn loopback_up_message() -> [u8; 32] {
     bytes
 }
 
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The attributes behind a fixed part of `fixed` bytes: kind and value of each.
+fn attributes(body: &[u8], fixed: usize) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = body.get(fixed..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let len = usize::from(u16_at(rest, 0)?);
+        let kind = u16_at(rest, 2)? & !(libc::NLA_F_NESTED as u16);
+        let value = rest.get(4..len)?;
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+/// The value of the first of them of this kind.
+pub(super) fn attribute(body: &[u8], fixed: usize, wanted: u16) -> Option<&[u8]> {
+    attributes(body, fixed).find_map(|(kind, value)| (kind == wanted).then_some(value))
+}
+
 pub(super) fn family(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => libc::AF_INET as u8,
@@ -337,6 +362,13 @@ mod tests {
                 8, 0, 1, 0,  10, 0, 0, 1,                             // IFA_ADDRESS
             ]
         );
+    }
+
+    #[test]
+    fn damaged_attributes_end_the_walk() {
+        // An attribute that claims more than there is, and one that is shorter than its own head.
+        assert_eq!(attributes(&[9, 0, 1, 0, 0], 0).count(), 0);
+        assert_eq!(attributes(&[3, 0, 1, 0, 0], 0).count(), 0);
     }
 
     #[test]

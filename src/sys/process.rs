@@ -1,8 +1,11 @@
-//! Processes of the program's own: `fork` and `waitpid`, for the server that gives each client one.
+//! Processes of the program's own: `fork` and `waitpid`, for the server that gives each client one, and other programs that
+//! it starts.
 
 use std::{
     io,
     ops::Deref,
+    os::unix::process::CommandExt as _,
+    process::{Child, Command},
     ptr::{self, NonNull},
     sync::atomic::AtomicU64,
 };
@@ -13,7 +16,7 @@ use nix::{
         prctl::set_pdeathsig,
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal, kill},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
     unistd::{ForkResult, Pid, fork, getppid},
 };
@@ -43,6 +46,19 @@ pub fn split() -> io::Result<Side> {
     }
 }
 
+/// As [`split`], and the child does not outlive the thread that made it, however that ends.
+///
+/// # Errors
+/// As [`split`].
+pub fn split_tied() -> io::Result<Side> {
+    let parent = std::process::id();
+    let side = split()?;
+    if side == Side::Child && end_with(parent, Signal::SIGKILL).is_err() {
+        leave(1);
+    }
+    Ok(side)
+}
+
 /// Ends a process that [`split`] made, without what the parent would do at its end.
 pub fn leave(code: i32) -> ! {
     // SAFETY: `_exit` may be called at any time and does not return.
@@ -64,11 +80,9 @@ pub fn wait(process: Option<u32>, block: bool) -> io::Result<Option<u32>> {
     }
 }
 
-/// In a child: the kernel sends it `signal` when the thread that made it ends.
-///
-/// # Errors
-/// When the kernel refuses; `ESRCH` when the parent, which is `parent`, has ended already.
-pub fn end_with(parent: u32, signal: Signal) -> io::Result<()> {
+/// In a child: the kernel sends it `signal` when the thread that made it ends. `ESRCH` when the parent, which is `parent`,
+/// has ended already.
+fn end_with(parent: u32, signal: Signal) -> io::Result<()> {
     set_pdeathsig(signal)?;
     // One that ended before the call has sent nothing.
     if getppid().as_raw().unsigned_abs() != parent {
@@ -92,19 +106,61 @@ pub fn obey(parent: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Starts a program with no signal blocked, which the kernel ends (SIGKILL) when the calling thread ends.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start(command: &mut Command) -> io::Result<Child> {
+    let parent = std::process::id();
+    let prepare = move || {
+        end_with(parent, Signal::SIGKILL)?;
+        Ok(SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: between fork and exec only system calls are made, on plain values; an error is a number.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
+}
+
+/// How a child has ended: its exit code, or the signal that ended it. Nothing while it runs, unless `block` waits for that.
+/// It may be asked again: nobody else gets the child's number before this process ends.
+///
+/// # Errors
+/// When it is no child of this process.
+pub fn ended(process: u32, block: bool) -> io::Result<Option<Result<i32, i32>>> {
+    let mut flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    flags.set(WaitPidFlag::WNOHANG, !block);
+    loop {
+        return match waitid(Id::Pid(Pid::from_raw(process.cast_signed())), flags) {
+            Ok(WaitStatus::Exited(_, code)) => Ok(Some(Ok(code))),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Err(signal as i32))),
+            Ok(_) => Ok(None),
+            Err(Errno::EINTR) => continue,
+            Err(errno) => Err(errno.into()),
+        };
+    }
+}
+
+/// Sends a signal to a process, or to all of its group. That it has ended already is no error.
+pub fn tell(process: u32, group: bool, signal: Signal) {
+    let process = process.cast_signed();
+    let _ = kill(
+        Pid::from_raw(if group { -process } else { process }),
+        signal,
+    );
+}
+
 /// Asks a child to end (SIGTERM). That it has ended already is no error.
 pub fn end(process: u32) {
     let _ = kill(Pid::from_raw(process.cast_signed()), Signal::SIGTERM);
 }
 
-/// Lets this process open as many descriptors as an administrator allows it (RLIMIT_NOFILE, soft to hard); how many.
+/// Lets this process open as many descriptors as an administrator allows it (RLIMIT_NOFILE, soft to hard).
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn raise_descriptors() -> io::Result<u64> {
+pub fn raise_descriptors() -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    Ok(hard)
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
 /// How many counters there are.

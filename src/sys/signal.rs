@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering},
     time::Duration,
 };
 
@@ -17,6 +17,8 @@ use nix::{
 };
 
 static ASKED: AtomicU8 = AtomicU8::new(0);
+/// The first signal that asked.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// Signals set off the timer.
 static INSISTING: AtomicBool = AtomicBool::new(false);
 static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
@@ -39,19 +41,13 @@ impl Stop {
     /// # Errors
     /// When the kernel refuses a handler.
     pub fn install() -> io::Result<Self> {
-        let action = SigAction::new(
-            SigHandler::Handler(on_signal),
-            SaFlags::empty(),
-            SigSet::empty(),
-        );
         for signal in [
             Signal::SIGINT,
             Signal::SIGTERM,
             Signal::SIGHUP,
             Signal::SIGQUIT,
         ] {
-            // SAFETY: `on_signal` only touches an atomic and calls `_exit`, both async-signal-safe.
-            unsafe { sigaction(signal, &action)? };
+            interrupt_at(signal, on_signal)?;
         }
         interrupt_at(ASK, on_asked)?;
         Ok(Self(()))
@@ -75,6 +71,11 @@ impl Stop {
     /// A stop has been asked for.
     pub fn asked(self) -> bool {
         ASKED.load(Ordering::Relaxed) > 0
+    }
+
+    /// The signal that asked for it first.
+    pub fn signal(self) -> Option<Signal> {
+        Signal::try_from(SIGNAL.load(Ordering::Relaxed)).ok()
     }
 }
 
@@ -208,8 +209,9 @@ fn insist_again() {
     }
 }
 
-extern "C" fn on_signal(_: libc::c_int) {
+extern "C" fn on_signal(signal: libc::c_int) {
     insist_again();
+    let _ = SIGNAL.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
     if ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
         // SAFETY: `_exit` may be called from a signal handler and does not return.
         unsafe { libc::_exit(130) };

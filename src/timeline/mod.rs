@@ -3,7 +3,9 @@
 //! ```text
 //!  merge    entries of several sources → one order of time       known   processes, sockets, networks of a log
 //!  seen     a packet's bytes → what the join needs of it         join    packet ↔ call, each tie with its ground
-//!  own      which packets are the traced programs'               rows    what a view shows, in order, folded
+//!  own      which packets are the traced programs'               links   which two sockets are one connection, and which end stands left
+//!  rows     rows in order of time, held back for a moment (row what they say, fold what is put together)
+//!  course   all of it, entry by entry
 //!  summary  each connection: what became of what, and where the time went
 //!  why      a packet's or a call's ties, in sentences
 //! ```
@@ -11,9 +13,24 @@
 //! Sequence space, not time, ties a segment to a call; the interval from a call's entering to its return, not an instant,
 //! orders them (`research` of the design: with one stamp a call a third to a half of causes stand behind their effects).
 
+mod address;
+mod course;
+mod fold;
 pub mod join;
 pub mod known;
+mod links;
+pub mod merge;
+pub mod own;
+pub mod row;
+mod rows;
 pub mod seen;
+pub mod summary;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod why;
+
+pub use course::Timeline;
+pub use rows::{Folding, HOLD};
 
 use std::ops::Range;
 

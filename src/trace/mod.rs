@@ -34,12 +34,16 @@ use crate::{
 };
 
 /// A program to run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Program {
     /// Its name, to be looked for in `PATH`, and its arguments.
     pub words: Vec<OsString>,
     /// The network namespace that it runs in, and the lab's host that this is; without one, that of this process.
     pub network: Option<(OwnedFd, String)>,
+    /// Its standard input, output and error; without them, those of this process.
+    pub stdio: Option<[OwnedFd; 3]>,
+    /// It leads a process group of its own.
+    pub group: bool,
 }
 
 /// Which calls are told of.

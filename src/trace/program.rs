@@ -31,7 +31,12 @@ impl Tracer {
         program: Program,
         listener: &mut dyn Listener,
     ) -> Result<u32, TraceError> {
-        let Program { words, network } = program;
+        let Program {
+            words,
+            network,
+            stdio,
+            group,
+        } = program;
         let name = words.first().cloned().unwrap_or_default();
         let no_program = |error| TraceError::NoSuchProgram {
             program: name.clone(),
@@ -50,6 +55,10 @@ impl Tracer {
         let held = Held::new(&Plan {
             words: &words,
             network: network.as_ref().map(|(handle, _)| handle.as_fd()),
+            stdio: stdio
+                .as_ref()
+                .map(|stdio| stdio.each_ref().map(AsFd::as_fd)),
+            group,
             filter: &Filter::new(&always, &files),
             unprivileged: self.unprivileged,
         })

@@ -139,7 +139,7 @@ fn python(script: &str) -> Program {
     let words = [PYTHON, "-c", script].map(OsString::from).into();
     Program {
         words,
-        network: None,
+        ..Program::default()
     }
 }
 
@@ -585,7 +585,7 @@ fn a_program_that_is_not_there() {
     );
     let program = |words: &[&str]| Program {
         words: words.iter().map(OsString::from).collect(),
-        network: None,
+        ..Program::default()
     };
     for words in [&["/nowhere/at all"][..], &["no-such-program"], &[]] {
         match tracer.start(program(words), &mut log) {

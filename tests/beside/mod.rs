@@ -38,6 +38,14 @@ pub(crate) fn sockwire(words: &str) -> Command {
     command
 }
 
+/// A shell's `line` on a terminal of its own; nothing where no `script` command makes one.
+pub(crate) fn on_terminal(line: &str) -> Option<Command> {
+    Command::new("script").arg("-V").output().ok()?;
+    let mut command = limited("script");
+    command.args(["-qec", line, "/dev/null"]);
+    Some(command)
+}
+
 /// Runs a program with `input`, which then ends.
 pub(crate) fn fed(mut command: Command, input: &[u8]) -> Output {
     piped(&mut command);

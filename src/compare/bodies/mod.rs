@@ -16,7 +16,7 @@ use std::{
 
 use super::{Exchange, Kind, Report, message, patience};
 use crate::{
-    call::{self, Address, Family},
+    call::{self, Address},
     lab::{Host, LabError, Link, hosts::Body},
     sockets::{Event, Journal, Socket},
     sys::clock::Clock,
@@ -104,11 +104,7 @@ impl Side {
     }
 
     fn socket(&self, kind: call::Kind) -> io::Result<Socket> {
-        let family = match self.server {
-            SocketAddr::V4(_) => Family::Inet,
-            SocketAddr::V6(_) => Family::Inet6,
-        };
-        Socket::new(&self.journal, family, kind)
+        Socket::new(&self.journal, self.address().family(), kind)
     }
 
     fn address(&self) -> Address {

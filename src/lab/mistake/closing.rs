@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Mistake, Seen, Stage, Version, ms, stage::recv_all};
+use super::{Mistake, Seen, Stage, Version, ms, seen::only_if, stage::recv_all};
 use crate::{
     call::{Answer, Call, Choice, How},
     lab::{scenario::Host, wire::What},
@@ -86,10 +86,7 @@ pub(super) static UNREAD_DATA: Mistake = Mistake {
             let ended = seen.packets(Host::Server, What::Fin).count() > 0
                 && seen.packets(Host::Server, What::Rst).count() == 0;
             let sentence = format!("The close sent a FIN, and all {got} bytes came.");
-            (ended && got == ANSWER)
-                .then_some(sentence)
-                .into_iter()
-                .collect()
+            only_if(ended && got == ANSWER, sentence)
         },
     },
     rule: "Read until recv returns 0 before you close: a close with unread data throws away what is still to be sent, too.",
@@ -240,10 +237,9 @@ pub(super) static MAKEFILE: Mistake = Mistake {
                 ));
             }
             if let Some(call) = seen.failed(Host::Client, libc::EAGAIN).next() {
-                let took = call.called().map_or(0, |call| call.took);
                 sentences.push(format!(
                     "The client's recv waited in vain for {}; without its time limit it would still wait.",
-                    ms(took)
+                    ms(call.took())
                 ));
             }
             sentences.push(

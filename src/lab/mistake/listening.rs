@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Mistake, Seen, Stage, Version, closing::waits_for_the_end, ms};
+use super::{Mistake, Said, Seen, Stage, Version, closing::waits_for_the_end, ms, seen::only_if};
 use crate::{
     call::{Call, Choice},
     lab::{scenario::Host, wire::What},
@@ -70,7 +70,7 @@ pub(super) static LOOPBACK_BIND: Mistake = Mistake {
         see: |seen| {
             let answered = seen.packets(Host::Server, What::SynAck).next();
             let sentence = "The other host is let in: a SYN,ACK answered its SYN.";
-            answered.map(|_| sentence.to_owned()).into_iter().collect()
+            only_if(answered.is_some(), sentence)
         },
     },
     rule: "Bind to 0.0.0.0 (or ::) to be reached from elsewhere; to 127.0.0.1 to make sure that no other host is let in.",
@@ -193,8 +193,7 @@ fn connects(seen: &Seen) -> Vec<i64> {
     let calls = seen.calls(Host::Client, |call| {
         matches!(call.call, Call::Connect { .. }) && call.result.is_ok()
     });
-    let took = calls.filter_map(|said| Some(said.called()?.took));
-    took.collect()
+    calls.map(Said::took).collect()
 }
 
 pub(super) static ADDRESS_IN_USE: Mistake = Mistake {
@@ -259,10 +258,7 @@ pub(super) static ADDRESS_IN_USE: Mistake = Mistake {
             let waits = seen.notes().any(|note| note.contains(TIME_WAIT));
             let sentence =
                 "The old connection is in TIME-WAIT as before, and bind works all the same.";
-            (bound.count() == 2 && waits)
-                .then(|| sentence.to_owned())
-                .into_iter()
-                .collect()
+            only_if(bound.count() == 2 && waits, sentence)
         },
     },
     rule: "A server sets SO_REUSEADDR before it binds, always; a second server that listens is refused even so.",

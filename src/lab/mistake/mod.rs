@@ -101,23 +101,19 @@ pub fn play(
 ) -> Result<Seen, LabError> {
     let (teller, hearer) = channel::open().trying("make a channel for what the programs tell")?;
     let journals = Host::BOTH.map(|host| teller.journal(host));
-    let stages = Stage::both(journals, addresses);
-    let programs = [version.client, version.server];
-    let mut pairs = stages.into_iter().zip(programs).zip(Host::BOTH);
-    let mut body = || -> Option<Body> {
-        let ((stage, program), host) = pairs.next()?;
-        Some(Box::new(move || run(&stage, program, host)))
-    };
-    let (Some(client), Some(server)) = (body(), body()) else {
-        return Ok(Seen::default());
-    };
+    let [client, server] = Stage::both(journals, addresses);
+    let body = |stage, program, host| -> Body { Box::new(move || run(&stage, program, host)) };
+    let bodies = [
+        body(client, version.client, Host::Client),
+        body(server, version.server, Host::Server),
+    ];
     let mut seen = Seen::default();
     let (mut hearer, mut hearing) = (Some(hearer), None);
     let played = hosts::run(
         &Link::default(),
         addresses,
         way,
-        [client, server],
+        bodies,
         &mut |mut event| {
             // Not before the first event: a process enters a user namespace while it has one thread.
             if let Some(hearer) = hearer.take() {

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Mistake, Said, Seen, Stage, Version, closing::waits_for_the_end, ms, stage::recv_all};
+use super::{
+    Mistake, Said, Seen, Stage, Version, closing::waits_for_the_end, ms, seen::only_if,
+    stage::recv_all,
+};
 use crate::{
     call::{Answer, Call, Fd},
     lab::{scenario::Host, wire::What},
@@ -46,11 +49,10 @@ pub(super) static PARENT_KEEPS: Mistake = Mistake {
                 ));
             }
             if let Some(call) = seen.failed(Host::Client, libc::EAGAIN).next() {
-                let took = call.called().map_or(0, |call| call.took);
                 sentences.push(format!(
                     "The client had \"bye\" and waited in vain for the end: its recv gave up after {}. Without a time limit it \
                      waits as long as the parent lives.",
-                    ms(took)
+                    ms(call.took())
                 ));
             }
             sentences
@@ -171,10 +173,7 @@ pub(super) static ZOMBIES: Mistake = Mistake {
         see: |seen| {
             let gone = seen.notes().filter(|note| note.contains(GONE)).count();
             let sentence = "Two clients later there is no zombie.";
-            (gone == CLIENTS)
-                .then(|| sentence.to_owned())
-                .into_iter()
-                .collect()
+            only_if(gone == CLIENTS, sentence)
         },
     },
     rule: "Wait for every child: waitpid(-1, WNOHANG) in a loop whenever SIGCHLD comes, or before each accept; or ignore \

@@ -92,7 +92,12 @@ impl Said {
 
     /// When the call returned.
     pub fn end(&self) -> Time {
-        self.time.plus(self.called().map_or(0, |call| call.took))
+        self.time.plus(self.took())
+    }
+
+    /// Nanoseconds from the call to its return; 0 of a remark.
+    pub(super) fn took(&self) -> i64 {
+        self.called().map_or(0, |call| call.took)
     }
 }
 
@@ -159,6 +164,11 @@ impl Seen {
         let notes = self.said.iter();
         notes.filter_map(|said| said.said.as_ref().err().map(String::as_str))
     }
+}
+
+/// The only sentence, where it is borne out.
+pub(super) fn only_if(borne_out: bool, sentence: impl Into<String>) -> Vec<String> {
+    borne_out.then(|| sentence.into()).into_iter().collect()
 }
 
 /// Bytes that a call received.

@@ -8,10 +8,8 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
-
 use crate::{
-    call::{Address, Answer, Call, Family, Kind},
+    call::{Address, Kind},
     sockets::{Event, Journal, Socket},
     sys::process::{self, Side},
 };
@@ -77,11 +75,7 @@ impl Stage {
     }
 
     fn socket(&self, kind: Kind) -> io::Result<Socket> {
-        let family = match self.server {
-            IpAddr::V4(_) => Family::Inet,
-            IpAddr::V6(_) => Family::Inet6,
-        };
-        Socket::new(&self.journal, family, kind)
+        Socket::new(&self.journal, self.server().family(), kind)
     }
 
     /// A stream socket.
@@ -126,33 +120,12 @@ impl Stage {
 
     /// `fork(2)`. The child ends with [`process::leave`], and in any case with this program.
     pub(super) fn fork(&self) -> io::Result<Side> {
-        let split = || {
-            let parent = std::process::id();
-            let side = process::split()?;
-            if side == Side::Child && process::end_with(parent, Signal::SIGKILL).is_err() {
-                process::leave(1);
-            }
-            Ok(side)
-        };
-        self.journal.call(
-            false,
-            || Call::Fork,
-            split,
-            |side| match side {
-                Side::Parent(child) => Answer::Process(*child),
-                Side::Child => Answer::Process(0),
-            },
-        )
+        self.journal.fork(process::split_tied)
     }
 
     /// `waitpid(2)` for a child.
     pub(super) fn wait_for(&self, child: u32) -> io::Result<()> {
-        let process = Some(child);
-        let wait = || process::wait(process, true);
-        let answered = |ended: &Option<u32>| Answer::Process(ended.unwrap_or_default());
-        self.journal
-            .call(true, || Call::WaitPid { process }, wait, answered)
-            .map(drop)
+        self.journal.wait(Some(child), true).map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, str};
 
-use super::{Mistake, Stage, Version, ms, seen::received, stage::recv_all};
+use super::{Mistake, Stage, Version, ms, seen::only_if, seen::received, stage::recv_all};
 use crate::{
     call::Choice,
     lab::{scenario::Host, wire::What},
@@ -60,7 +60,7 @@ pub(super) static NO_BREAK: Mistake = Mistake {
             let received = seen.received(Host::Server);
             let zeros = received.iter().filter(|len| **len == 0).count();
             let once = "recv returned 0 once; then the server closed as well.";
-            (zeros == 1).then(|| once.to_owned()).into_iter().collect()
+            only_if(zeros == 1, once)
         },
     },
     rule: "recv returns 0 when the other side is done sending, for ever after: leave the loop (if not data: break).",
@@ -204,7 +204,7 @@ pub(super) static UTF8_CUT: Mistake = Mistake {
         see: |seen| {
             let whole = seen.notes().any(|note| note.contains(TEXT));
             let sentence = "The same pieces, joined before they are decoded, are the text.";
-            whole.then(|| sentence.to_owned()).into_iter().collect()
+            only_if(whole, sentence)
         },
     },
     rule: "Sockets carry bytes: join them up to the end of a message, then decode (or use an incremental decoder).",

@@ -41,8 +41,6 @@ pub enum Body {
 /// A line of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// Its first byte, counted from the first of the head.
-    pub at: usize,
     /// The line with what ends it.
     pub whole: &'a [u8],
 }
@@ -77,16 +75,11 @@ pub struct Head<'a>(pub &'a [u8]);
 impl<'a> Head<'a> {
     /// All lines, the empty one at the end too.
     pub fn lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
-        let (bytes, mut at) = (self.0, 0);
+        let mut rest = self.0;
         std::iter::from_fn(move || {
-            let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-            let len = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
-            let line = Line {
-                at,
-                whole: &rest[..len],
-            };
-            at += len;
-            Some(line)
+            let end = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
+            let whole = rest.split_off(..end).filter(|line| !line.is_empty())?;
+            Some(Line { whole })
         })
     }
 
@@ -172,7 +165,7 @@ pub fn beginning(bytes: &[u8]) -> Beginning {
     }
     if let Some(lf) = memchr(b'\n', bytes) {
         let whole = &bytes[..=lf];
-        return match Start::of(Line { at: 0, whole }.text()) {
+        return match Start::of(Line { whole }.text()) {
             Some(_) => Beginning::Sure,
             None => Beginning::Other,
         };

@@ -1,7 +1,7 @@
 //! Calls as C programs make them: names, constants and order of arguments are those of the manual pages.
 
-use super::{list, quoted, readable, sockaddr};
-use crate::call::{Address, Answer, Call, Choice, Data, Errno, Family, How, Kind};
+use super::{list, or_any, readable, rest, sockaddr, text};
+use crate::call::{Address, Answer, Call, Choice, Errno, Family, How, Kind};
 
 /// The call with its arguments. Memory for the kernel to write into has a name; what it wrote stands behind the call.
 pub(super) fn asked(call: &Call) -> String {
@@ -23,60 +23,33 @@ pub(super) fn asked(call: &Call) -> String {
             let (value, size) = option_value(*choice, *value);
             format!("setsockopt({fd}, {level}, {name}, {{{value}}}, {size})")
         }
-        Call::Bind { fd, address } => {
-            format!(
-                "bind({fd}, {}, {})",
-                spelled(address),
-                sockaddr::size(address)
-            )
-        }
+        Call::Bind { fd, address } => format!("bind({fd}, {})", sized(address)),
         Call::Listen { fd, backlog } => format!("listen({fd}, {backlog})"),
         Call::Accept { fd } => format!("accept({fd}, &from, &size)"),
-        Call::Connect { fd, address } => {
-            format!(
-                "connect({fd}, {}, {})",
-                spelled(address),
-                sockaddr::size(address)
-            )
-        }
+        Call::Connect { fd, address } => format!("connect({fd}, {})", sized(address)),
         Call::Send { fd, data, now } => {
             let wait = if *now { "MSG_DONTWAIT|" } else { "" };
             let (text, len) = (text(data), data.len);
             format!("send({fd}, {text}, {len}, {wait}MSG_NOSIGNAL)")
         }
         Call::SendTo { fd, data, to } => format!(
-            "sendto({fd}, {}, {}, MSG_NOSIGNAL, {}, {})",
+            "sendto({fd}, {}, {}, MSG_NOSIGNAL, {})",
             text(data),
             data.len,
-            spelled(to),
-            sockaddr::size(to)
+            sized(to)
         ),
         Call::Recv { fd, size } => format!("recv({fd}, buffer, {size}, 0)"),
         Call::RecvFrom { fd, size } => format!("recvfrom({fd}, buffer, {size}, 0, &from, &size)"),
-        Call::Shutdown { fd, how } => {
-            let how = match how {
-                How::Read => "SHUT_RD",
-                How::Write => "SHUT_WR",
-                How::Both => "SHUT_RDWR",
-            };
-            format!("shutdown({fd}, {how})")
-        }
+        Call::Shutdown { fd, how } => format!("shutdown({fd}, {})", self::how(*how)),
         Call::Close { fd } => format!("close({fd})"),
         Call::Poll { fds, timeout } => {
-            let timeout = timeout.map_or_else(|| "-1".to_owned(), |millis| millis.to_string());
-            format!(
-                "poll({{{}}}, {}, {timeout})",
-                list(fds, i32::to_string),
-                fds.len()
-            )
+            let (listed, timeout) = (list(fds, i32::to_string), or_any(*timeout));
+            format!("poll({{{listed}}}, {}, {timeout})", fds.len())
         }
         Call::GetSockName { fd } => format!("getsockname({fd}, &address, &size)"),
         Call::GetPeerName { fd } => format!("getpeername({fd}, &address, &size)"),
         Call::Fork => "fork()".to_owned(),
-        Call::WaitPid { process } => {
-            let process = process.map_or_else(|| "-1".to_owned(), |process| process.to_string());
-            format!("waitpid({process}, &status, 0)")
-        }
+        Call::WaitPid { process } => format!("waitpid({}, &status, 0)", or_any(*process)),
     }
 }
 
@@ -90,7 +63,7 @@ pub(super) fn answer(answer: &Answer) -> String {
         Answer::Data(data) if data.len == 0 => "0".to_owned(),
         Answer::Data(data) => format!("{} {}", data.len, text(data)),
         Answer::Datagram(data, from, cut) => {
-            let cut = if *cut { " (the rest is cut)" } else { "" };
+            let cut = rest(*cut);
             format!("{} {}{cut} {}", data.len, text(data), spelled(from))
         }
         Answer::Ready(fds) if fds.is_empty() => "0".to_owned(),
@@ -145,10 +118,6 @@ pub(super) fn look_up(error: i32) -> (&'static str, &'static str) {
     })
 }
 
-fn text(data: &Data) -> String {
-    quoted(data, readable)
-}
-
 /// `{AF_INET, 127.0.0.1:5000}`, `{AF_UNIX, "/tmp/chat"}`, `{AF_UNIX, @"chat"}`.
 pub(super) fn spelled(address: &Address) -> String {
     let family = family(address.family());
@@ -161,6 +130,11 @@ pub(super) fn spelled(address: &Address) -> String {
         Address::Abstract(name) => format!("{{{family}, @\"{}\"}}", readable(name)),
         Address::Unnamed => format!("{{{family}}}"),
     }
+}
+
+/// An address and its size, in bytes.
+fn sized(address: &Address) -> String {
+    format!("{}, {}", spelled(address), sockaddr::size(address))
 }
 
 /// `AF_INET`; Python has the same names.
@@ -177,6 +151,15 @@ pub(super) const fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Stream => "SOCK_STREAM",
         Kind::Datagram => "SOCK_DGRAM",
+    }
+}
+
+/// `SHUT_WR`; Python has the same names.
+pub(super) const fn how(how: How) -> &'static str {
+    match how {
+        How::Read => "SHUT_RD",
+        How::Write => "SHUT_WR",
+        How::Both => "SHUT_RDWR",
     }
 }
 
@@ -197,13 +180,16 @@ pub(super) const fn option(choice: Choice) -> (&'static str, &'static str) {
     }
 }
 
+/// The members of `struct timeval`: seconds and microseconds.
+pub(super) fn timeval(millis: u32) -> String {
+    format!("{}, {}", millis / 1000, millis % 1000 * 1000)
+}
+
 /// An option's value as its type has it, and the size of that type in bytes (a `long` has 8).
 fn option_value(choice: Choice, value: u32) -> (String, usize) {
     match choice {
-        // struct timeval: seconds and microseconds.
         Choice::ReceiveTimeout | Choice::SendTimeout => {
-            let (seconds, micros) = (value / 1000, u64::from(value % 1000) * 1000);
-            (format!("{seconds}, {micros}"), size_of::<libc::timeval>())
+            (timeval(value), size_of::<libc::timeval>())
         }
         // struct linger: on or off, and seconds.
         Choice::Linger => (format!("1, {value}"), size_of::<libc::linger>()),

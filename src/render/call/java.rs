@@ -1,6 +1,6 @@
 //! Calls as Java programs make them, through `java.nio.channels`. A channel's variable has its descriptor's number: `s3`.
 
-use super::{list, quoted, readable};
+use super::{list, readable, rest, text};
 use crate::call::{Address, Answer, Call, Choice, Data, Errno, Family, How, Kind};
 
 /// The exceptions of `java.net` for error numbers of bind, connect and their like; others are `java.net.SocketException`.
@@ -88,8 +88,7 @@ pub(super) fn answer(call: &Call, answer: &Answer) -> String {
         Answer::Data(data) if data.len == 0 => "-1".to_owned(),
         Answer::Data(data) => format!("{} {}", data.len, text(data)),
         Answer::Datagram(data, from, cut) => {
-            let cut = if *cut { " (the rest is cut)" } else { "" };
-            format!("{} {}{cut}", shown(from), text(data))
+            format!("{} {}{}", shown(from), text(data), rest(*cut))
         }
         Answer::Ready(fds) if fds.is_empty() => "0".to_owned(),
         Answer::Ready(fds) => format!("{} [{}]", fds.len(), list(fds, |fd| format!("s{fd}"))),
@@ -139,10 +138,6 @@ fn option(fd: i32, choice: Choice, value: u32) -> String {
         true => format!("s{fd}.setOption({name}, {})", value != 0),
         false => format!("s{fd}.setOption({name}, {value})"),
     }
-}
-
-fn text(data: &Data) -> String {
-    quoted(data, readable)
 }
 
 fn wrapped(data: &Data) -> String {

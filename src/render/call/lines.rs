@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Language, sockaddrs};
+use super::{Language, name, sockaddrs};
 use crate::{
     call::{Call, Called, Caller, Family},
     text::ascii,
@@ -65,14 +65,14 @@ impl Lines {
     pub fn began(&mut self, before: &str, by: Caller, call: &Call, out: &mut String) {
         self.interrupt(out);
         self.meet(by);
-        let asked = self.spelled(self.options.language.asked(call));
-        out.push_str(&format!("{before}{}{asked}", self.name(by)));
+        let asked = self.options.language.asked(call);
+        let name = name(&asked).to_owned();
+        out.push_str(&format!("{before}{}{}", self.name(by), self.spelled(asked)));
         if self.apart {
             out.push_str(UNFINISHED);
-            let name = self.options.language.name(call);
             self.unfinished.insert(by.thread, name);
         } else {
-            self.open = Some((by, self.options.language.name(call)));
+            self.open = Some((by, name));
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::{c, list, quoted, readable};
-use crate::call::{Address, Answer, Call, Choice, Data, Errno, How};
+use super::{c, list, or_any, quoted, readable, rest};
+use crate::call::{Address, Answer, Call, Choice, Data, Errno};
 
 /// The exceptions that Python has for error numbers (PEP 3151); all others are `OSError`.
 const EXCEPTIONS: &[(i32, &str)] = &[
@@ -41,8 +41,7 @@ pub(super) fn asked(call: &Call) -> String {
             let (level, name) = c::option(*choice);
             let value = match choice {
                 Choice::ReceiveTimeout | Choice::SendTimeout => {
-                    let (seconds, micros) = (value / 1000, u64::from(value % 1000) * 1000);
-                    format!("pack(\"ll\", {seconds}, {micros})")
+                    format!("pack(\"ll\", {})", c::timeval(*value))
                 }
                 Choice::Linger => format!("pack(\"ii\", 1, {value})"),
                 _ => value.to_string(),
@@ -57,14 +56,7 @@ pub(super) fn asked(call: &Call) -> String {
         Call::SendTo { fd, data, to } => format!("s{fd}.sendto({}, {})", text(data), spelled(to)),
         Call::Recv { fd, size } => format!("s{fd}.recv({size})"),
         Call::RecvFrom { fd, size } => format!("s{fd}.recvfrom({size})"),
-        Call::Shutdown { fd, how } => {
-            let how = match how {
-                How::Read => "SHUT_RD",
-                How::Write => "SHUT_WR",
-                How::Both => "SHUT_RDWR",
-            };
-            format!("s{fd}.shutdown({how})")
-        }
+        Call::Shutdown { fd, how } => format!("s{fd}.shutdown({})", c::how(*how)),
         Call::Close { fd } => format!("s{fd}.close()"),
         Call::Poll { fds, timeout } => {
             let timeout = timeout.map(|millis| format!(", {}", f64::from(millis) / 1000.0));
@@ -75,8 +67,7 @@ pub(super) fn asked(call: &Call) -> String {
         Call::GetPeerName { fd } => format!("s{fd}.getpeername()"),
         Call::Fork => "os.fork()".to_owned(),
         Call::WaitPid { process } => {
-            let process = process.map_or_else(|| "-1".to_owned(), |process| process.to_string());
-            format!("os.waitpid({process}, 0)")
+            format!("os.waitpid({}, 0)", or_any(*process))
         }
     }
 }
@@ -124,10 +115,6 @@ fn variable(fd: &i32) -> String {
 fn text(data: &Data) -> String {
     let ascii = |bytes: &[u8]| bytes.escape_ascii().to_string().replace("\\'", "'");
     format!("b{}", quoted(data, ascii))
-}
-
-const fn rest(cut: bool) -> &'static str {
-    if cut { " (the rest is cut)" } else { "" }
 }
 
 /// A pair for IPv4, four values for IPv6, text for a path, bytes for an abstract name.

@@ -33,14 +33,15 @@ pub(super) fn explain(address: &Address, out: &mut String) {
 }
 
 fn members(address: &Address) -> Vec<Member> {
-    let (family, name) = match address.family() {
-        Family::Inet => (libc::AF_INET, Family::Inet),
-        Family::Inet6 => (libc::AF_INET6, Family::Inet6),
-        Family::Unix => (libc::AF_UNIX, Family::Unix),
+    let name = c::family(address.family());
+    let family = match address.family() {
+        Family::Inet => libc::AF_INET,
+        Family::Inet6 => libc::AF_INET6,
+        Family::Unix => libc::AF_UNIX,
     };
     // sa_family_t has two bytes; the constants are small.
     let family = (family as libc::sa_family_t).to_ne_bytes().to_vec();
-    let mut members = vec![(family, format!("family {} (host order)", c::family(name)))];
+    let mut members = vec![(family, format!("family {name} (host order)"))];
     match address {
         Address::Ip(ip) => {
             members.push((

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 
 use super::*;
 use crate::call::{Choice, Family, How, Kind};
+use crate::time::SECOND;
 
 /// A call that took no time.
 fn called(call: Call, result: Result<Answer, i32>) -> Called {
@@ -25,6 +26,7 @@ fn data(text: &str) -> Data {
 /// Checks the line in C, Python and Java.
 fn check(call: Call, result: Result<Answer, i32>, lines: [&str; 3]) {
     let called = called(call, result);
+    assert_eq!(name(&Language::C.asked(&called.call)), called.call.name());
     for (language, line) in [Language::C, Language::Python, Language::Java]
         .into_iter()
         .zip(lines)
@@ -376,7 +378,7 @@ fn a_line_is_its_two_pieces_and_names_tell_calls_apart() {
     ] {
         let pieces = language.asked(&accept.call) + &language.answered(&accept);
         assert_eq!(language.line(&accept), pieces);
-        assert_eq!(language.name(&accept.call), name);
+        assert_eq!(super::name(&pieces), name);
     }
 }
 

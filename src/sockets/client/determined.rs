@@ -198,8 +198,7 @@ impl Determined<'_> {
         let socket = &connected.socket;
         socket.shutdown(How::Write)?;
         if let Some(wait) = self.dial.wait {
-            let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-            socket.set(Choice::ReceiveTimeout, millis.max(1))?;
+            socket.set_time(Choice::ReceiveTimeout, wait)?;
         }
         let mut answer = Vec::new();
         let mut buffer = [0; ANSWER];

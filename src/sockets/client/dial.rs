@@ -118,16 +118,9 @@ impl Dial {
                 error,
             }
         };
-        let made = self.open(journal, family).map_err(failed(Step::Open));
-        let bound = made.and_then(|socket| {
-            let own = self.bind(&socket, family).map_err(failed(Step::Bind))?;
-            Ok((socket, own))
-        });
-        let connected = bound.and_then(|(socket, own)| {
-            socket.connect(address).map_err(failed(Step::Connect))?;
-            Ok((socket, own))
-        });
-        let (socket, own) = connected?;
+        let socket = self.open(journal, family).map_err(failed(Step::Open))?;
+        let own = self.bind(&socket, family).map_err(failed(Step::Bind))?;
+        socket.connect(address).map_err(failed(Step::Connect))?;
         Ok(Connected {
             socket,
             peer: address.clone(),
@@ -144,8 +137,7 @@ impl Dial {
         if let Some(wait) = self.wait
             && self.kind == Kind::Stream
         {
-            let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-            socket.set(Choice::SendTimeout, millis.max(1))?;
+            socket.set_time(Choice::SendTimeout, wait)?;
         }
         Ok(socket)
     }

@@ -28,8 +28,8 @@ pub struct Exchange<'a> {
     pub kind: Kind,
     /// What is sent. A datagram that was refused is put back, for another address.
     pub input: &'a mut Input,
-    /// What is shut down at the end of the input.
-    pub at_end: Option<How>,
+    /// What of a stream is shut down at the end of the input.
+    pub at_end: How,
     /// Told when it is.
     pub note: Option<&'static str>,
     /// How long to wait for what still comes after the end of the input; without it until the other side ends.
@@ -98,7 +98,7 @@ impl<'a> Exchange<'a> {
             socket,
             kind: Kind::Stream,
             input,
-            at_end: Some(How::Write),
+            at_end: How::Write,
             note: None,
             wait: None,
             recv_size: 65_536,
@@ -214,8 +214,10 @@ impl Running<'_, '_> {
         } = self.exchange;
         self.is_told = true;
         self.until = wait.map(|wait| Instant::now() + wait);
-        let how = self.exchange.at_end.filter(|_| kind == Kind::Stream)?;
-        match socket.shutdown(how) {
+        if kind == Kind::Datagram {
+            return None;
+        }
+        match socket.shutdown(self.exchange.at_end) {
             // The connection is over already: the next call on it says why.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => return None,
             Err(error) => return Some(Over::Failed(Doing::ShuttingDown, error)),

@@ -100,10 +100,7 @@ pub fn get(
     asking: &Asking<'_>,
     hear: &mut Hear<'_>,
 ) -> Result<Answered, HttpError> {
-    let text = asking.text();
-    socket.send_all(text.as_bytes()).map_err(HttpError::Call)?;
-    hear(Part::Sent(text.as_bytes())).map_err(HttpError::Heard)?;
-    let (mut head, mut rest) = read_head(socket, Vec::new(), hear)?;
+    let (mut head, mut rest) = ask(socket, &asking.text(), hear)?;
     // Answers before the answer (RFC 9110 §15.2), of which only 101 is none.
     while matches!(head.first.code, 100 | 102..=199) {
         (head, rest) = read_head(socket, rest, hear)?;
@@ -135,11 +132,23 @@ pub fn get(
     Ok(Answered { head, len, beyond })
 }
 
-/// Reads a head, of which `came` has come already, and what came behind it.
+/// Sends a request, and reads the first head that answers it, and what came behind that.
 ///
 /// # Errors
 /// As [`get`]; what has come of the head is heard first.
-pub fn read_head(
+pub fn ask(
+    socket: &Socket,
+    request: &str,
+    hear: &mut Hear<'_>,
+) -> Result<(Head<Response>, Vec<u8>), HttpError> {
+    let request = request.as_bytes();
+    socket.send_all(request).map_err(HttpError::Call)?;
+    hear(Part::Sent(request)).map_err(HttpError::Heard)?;
+    read_head(socket, Vec::new(), hear)
+}
+
+/// Reads a head, of which `came` has come already, and what came behind it.
+fn read_head(
     socket: &Socket,
     came: Vec<u8>,
     hear: &mut Hear<'_>,

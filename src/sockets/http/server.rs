@@ -76,7 +76,7 @@ impl Answer {
 }
 
 /// The time as heads have it (RFC 9110 §5.6.7).
-pub fn date() -> String {
+fn date() -> String {
     use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now());
     date.unwrap_or_default()
@@ -99,8 +99,7 @@ pub enum Opening {
 /// Those of the calls.
 pub fn hear(visit: &mut Visit<'_>) -> io::Result<Opening> {
     let start = Instant::now();
-    let millis = u32::try_from(HEAD_TIME.as_millis()).unwrap_or(u32::MAX);
-    visit.socket.set(Choice::ReceiveTimeout, millis)?;
+    visit.socket.set_time(Choice::ReceiveTimeout, HEAD_TIME)?;
     let mut gathering = Gathering::default();
     let mut buffer = [0; 4096];
     let Whole { head: bytes, rest } = loop {
@@ -206,11 +205,12 @@ impl Visit<'_> {
 /// the answer (RFC 9112 §9.6). Bytes that were read meanwhile.
 pub fn linger(socket: &Socket) -> u64 {
     let start = Instant::now();
-    let millis = u32::try_from(LINGER_TIME.as_millis()).unwrap_or(u32::MAX);
     let mut buffer = [0; 4096];
     let mut read = 0;
     // A failure here, such as a client that is gone already, only ends it sooner.
-    if socket.shutdown(How::Write).is_err() || socket.set(Choice::ReceiveTimeout, millis).is_err() {
+    let ended = socket.shutdown(How::Write);
+    let limited = ended.and_then(|()| socket.set_time(Choice::ReceiveTimeout, LINGER_TIME));
+    if limited.is_err() {
         return 0;
     }
     while let Ok(received @ 1..) = socket.recv(&mut buffer) {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Host, Server, queue::Watch};
 use crate::{
-    call::{Address, Answer, Call},
+    call::Address,
     sockets::{Event, Journal, Socket},
     sys::{
         process::{self, Side},
@@ -38,16 +38,7 @@ pub(super) fn run(server: Server, host: &Host<'_>) -> io::Result<u64> {
             break;
         };
         came += 1;
-        let forked = journal.call(
-            false,
-            || Call::Fork,
-            process::split,
-            |side| match side {
-                Side::Parent(child) => Answer::Process(*child),
-                Side::Child => Answer::Process(0),
-            },
-        );
-        match forked {
+        match journal.fork(process::split) {
             Ok(Side::Child) => in_child(server, host, parent, came, socket, &from),
             // Both processes have the connection open now, and it ends when the last of them closes it: this one now.
             Ok(Side::Parent(child)) => {
@@ -74,12 +65,7 @@ pub(super) fn run(server: Server, host: &Host<'_>) -> io::Result<u64> {
 
 /// Waits for a child, and crosses it off; whether there was one.
 fn wait(journal: &Journal, block: bool, children: &mut BTreeSet<u32>) -> io::Result<bool> {
-    let ended = journal.call(
-        block,
-        || Call::WaitPid { process: None },
-        || process::wait(None, block),
-        |ended| Answer::Process(ended.unwrap_or(0)),
-    )?;
+    let ended = journal.wait(None, block)?;
     if let Some(child) = ended {
         children.remove(&child);
     }

@@ -9,7 +9,7 @@ use super::Talk;
 use crate::{
     sockets::{
         Socket,
-        http::{Hear, HttpError, Part, Url, read_head},
+        http::{Hear, HttpError, Url, ask},
     },
     text::Safe,
 };
@@ -51,10 +51,7 @@ pub fn open<'a>(
     hear: &mut Hear<'_>,
 ) -> Result<Talk<'a>, NoWebSocket> {
     let key = generate_key();
-    let text = request(url, &key);
-    socket.send_all(text.as_bytes()).map_err(HttpError::Call)?;
-    hear(Part::Sent(text.as_bytes())).map_err(HttpError::Heard)?;
-    let (head, rest) = read_head(socket, Vec::new(), hear)?;
+    let (head, rest) = ask(socket, &request(url, &key), hear)?;
     if head.first.code != 101 {
         let reason = Safe(head.first.reason.as_bytes()).to_string();
         return Err(NoWebSocket::Refused(head.first.code, reason));

@@ -118,11 +118,10 @@ fn hear_said(visit: &Visit<'_>, said: &Said) {
 
 /// The server is being stopped: says so with 1001, and waits a little for the answer. What fails here only ends it sooner.
 fn go_away(visit: &Visit<'_>, talk: &mut Talk<'_>) {
-    let millis = u32::try_from(FAREWELL.as_millis()).unwrap_or(u32::MAX);
     // A client that reads nothing must not hold up the end.
     let limited = visit.socket.open().and_then(|socket| {
         socket.set_write_timeout(Some(FAREWELL))?;
-        visit.socket.set(Choice::ReceiveTimeout, millis)
+        visit.socket.set_time(Choice::ReceiveTimeout, FAREWELL)
     });
     let going = Said::Close(Some((1001, "the server is being stopped".to_owned())));
     if limited.is_err() || talk.say(going).is_err() {

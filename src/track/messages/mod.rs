@@ -24,13 +24,12 @@ use crate::{
     layer::View,
     proto::{
         data,
-        http::{self, Beginning, Body, Head, Start},
+        http::{self, Beginning, Head, Start},
         websocket,
     },
     protocol::Claim,
     time::Time,
 };
-use chunks::Chunks;
 use side::{Followed, Reading, Side};
 
 /// What is shown as it is.
@@ -240,11 +239,7 @@ impl Exchange {
             _ => Ask::Other,
         };
         self.waiting.push_back(Request { frame, time, ask });
-        let followed = match head.body() {
-            Body::Length(length) => Followed::body(length),
-            Body::Chunked => Followed::Chunks(Chunks::BEGIN),
-            Body::Unsaid => Followed::Head,
-        };
+        let followed = Followed::of(head.body(), Followed::Head);
         (Told::Request(self.requests), followed)
     }
 
@@ -265,11 +260,7 @@ impl Exchange {
             (b"101", _) if head.lists("upgrade", "websocket") => self.both(Followed::Frames),
             (b"101", _) | ([b'2', ..], Ask::Tunnel) => self.both(Followed::Rest),
             ([b'1', ..] | b"204" | b"304", _) | (_, Ask::NoBody) => Followed::Head,
-            _ => match head.body() {
-                Body::Length(length) => Followed::body(length),
-                Body::Chunked => Followed::Chunks(Chunks::BEGIN),
-                Body::Unsaid => Followed::Rest,
-            },
+            _ => Followed::of(head.body(), Followed::Rest),
         };
         (told, followed)
     }

@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     proto::{
-        http::{self, Beginning, Head},
+        http::{self, Beginning, Body, Head},
         tcp::flag,
         websocket::{self, Frame, opcode},
     },
     protocol::Claim,
     time::Time,
-    track::tcp::Turn,
+    track::{state::before, tcp::Turn},
 };
 
 /// Bytes of a head or frame that are put together, and of segments that came early; what is longer is not waited for.
@@ -41,8 +41,17 @@ pub(super) enum Followed {
 }
 
 impl Followed {
+    /// What follows a head that announces such a body; `unsaid` where it announces none.
+    pub(super) fn of(body: Body, unsaid: Self) -> Self {
+        match body {
+            Body::Length(length) => Self::body(length),
+            Body::Chunked => Self::Chunks(Chunks::BEGIN),
+            Body::Unsaid => unsaid,
+        }
+    }
+
     /// A body of so many bytes; behind it comes the next head.
-    pub(super) fn body(length: u64) -> Self {
+    fn body(length: u64) -> Self {
         match length {
             0 => Self::Head,
             length => Self::Body(length),
@@ -196,9 +205,8 @@ impl Side {
         }
         let next = first.wrapping_add(segment.len);
         self.next = Some(next);
-        let is_new = |(first, bytes): &(u32, Vec<u8>)| {
-            !is_before(first.wrapping_add(bytes.len() as u32), next)
-        };
+        let is_new =
+            |(first, bytes): &(u32, Vec<u8>)| before(next, first.wrapping_add(bytes.len() as u32));
         self.early.retain(is_new);
         let known = payload.len().min(known as usize);
         let joins = !self.pending.is_empty() || self.reaches_early();
@@ -247,7 +255,7 @@ impl Side {
     /// Segments that came early, and whose turn has come.
     fn reaches_early(&self) -> bool {
         let next = self.next.unwrap_or_default();
-        self.early.iter().any(|(first, _)| is_before(*first, next))
+        self.early.iter().any(|(first, _)| !before(next, *first))
     }
 
     /// Reads what waits together with what is new.
@@ -261,7 +269,7 @@ impl Side {
         };
         while missing == 0 && self.reaches_early() {
             let next = self.next.unwrap_or_default();
-            let reached = |(first, _): &(u32, Vec<u8>)| is_before(*first, next);
+            let reached = |(first, _): &(u32, Vec<u8>)| !before(next, *first);
             let Some(place) = self.early.iter().position(reached) else {
                 break;
             };
@@ -440,11 +448,6 @@ impl Side {
         }
         Told::Goes(message.opcode)
     }
-}
-
-/// Sequence number `a` comes before `b`, or is the same: half of all numbers do (RFC 9293 §3.4).
-fn is_before(a: u32, b: u32) -> bool {
-    b.wrapping_sub(a).cast_signed() >= 0
 }
 
 const HTTP: Claim = Claim::Name(http::PROTOCOL.name);

@@ -28,6 +28,8 @@ const SILENCE: i64 = 150 * MILLISECOND;
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) header: Header,
+    /// Client and server.
+    ends: [SocketAddr; 2],
     /// Its place among all flows, by first packets.
     pub(super) order: u64,
     senders: [Sender; 2],
@@ -149,12 +151,13 @@ impl Flow {
             header: Header {
                 label: Label { kind, number },
                 stream: seen.stream,
-                client,
-                server,
+                client: client.into(),
+                server: server.into(),
                 interface: 0,
-                process: None,
+                programs: [None, None],
                 states,
             },
+            ends: [client, server],
             order: 0,
             senders,
             last: Time::default(),
@@ -272,7 +275,7 @@ impl Flow {
         }
         Some(match self.header.label.kind {
             Kind::Tcp => words::no_answer(after),
-            Kind::Udp => words::no_reply(after),
+            _ => words::no_reply(after),
         })
     }
 
@@ -281,8 +284,8 @@ impl Flow {
         let isn = |sender: &Sender| sender.base.filter(|_| sender.from_syn);
         Summary {
             label: self.header.label,
-            client: self.header.client,
-            server: self.header.server,
+            client: self.ends[0],
+            server: self.ends[1],
             outcome: self.outcome,
             open: [client.open, server.open],
             rtt: self.rtt,
@@ -547,12 +550,13 @@ impl Flow {
             what,
             data: data.to_vec(),
             number: at.number,
+            ties: Default::default(),
         }
     }
 
     /// A socket connected to itself: one end plays both parts, and sends everything from the left.
     fn is_own(&self) -> bool {
-        self.header.client == self.header.server
+        self.ends[0] == self.ends[1]
     }
 
     fn states(&self) -> Option<[State; 2]> {
@@ -563,7 +567,7 @@ impl Flow {
     }
 
     fn side(&self, socket: SocketAddr) -> Side {
-        if socket == self.header.client {
+        if socket == self.ends[0] {
             Side::Client
         } else {
             Side::Server
@@ -571,10 +575,7 @@ impl Flow {
     }
 
     fn socket(&self, side: Side) -> SocketAddr {
-        match side {
-            Side::Client => self.header.client,
-            Side::Server => self.header.server,
-        }
+        self.ends[side as usize]
     }
 
     fn sender(&self, side: Side) -> &Sender {

@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::anyhow;
 use serde_json::{Map, Value, json};
 use sockwire::{
     text::{Safe, near},
@@ -17,7 +16,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::{
     Exit, Failure, Global, Numeric, Outcome, gather, number,
     output::{Output, write_wrapped},
-    privilege,
+    privilege, usage,
 };
 
 /// The longest line.
@@ -148,10 +147,6 @@ fn find(name: &str) -> Result<&'static Question, Failure> {
             Safe(name.as_bytes())
         ))
     })
-}
-
-fn usage(message: String) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
 }
 
 /// Reads what stands after the question's name.

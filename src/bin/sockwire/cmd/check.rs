@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::anyhow;
 use serde_json::json;
 use sockwire::{
     file::{self, Create, Format, Reader, Writer},
@@ -20,7 +19,7 @@ use sockwire::{
 use super::{
     Exit, Failure, Global, Numeric, Outcome, answer, gather,
     output::{self, Output, write_wrapped},
-    privilege,
+    privilege, usage,
 };
 
 const COLUMNS: usize = 80;
@@ -92,7 +91,7 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
     }
     if args.write.is_some() && (args.files.len() != 1 || args.files[0].as_os_str() == "-") {
         return Err(usage(
-            "-w writes the packets of one file, which is read twice: name it".to_owned(),
+            "-w writes the packets of one file, which is read twice: name it",
         ));
     }
     if args.csv {
@@ -277,7 +276,7 @@ fn comment(expectation: &Expectation, verdict: &Verdict) -> String {
 
 /// The exit code that tells more.
 fn worse(a: Exit, b: Exit) -> Exit {
-    if a as u8 >= b as u8 { a } else { b }
+    if a.code() >= b.code() { a } else { b }
 }
 
 /// A cell of comma-separated values (RFC 4180 §2).
@@ -287,10 +286,6 @@ fn csv(cell: &str) -> String {
     } else {
         cell.to_owned()
     }
-}
-
-fn usage(message: String) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
 }
 
 fn bad(error: BadExpectation) -> Failure {

@@ -9,7 +9,6 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::anyhow;
 use sockwire::{
     craft::{Built, NoRoute, Spec},
     decode::{Decoded, Decoder},
@@ -31,7 +30,7 @@ use super::{
     Exit, Failure, Global, Numeric, Outcome, number,
     output::{self, Output},
     pipeline::{Recorder, now},
-    privilege,
+    privilege, usage,
 };
 use specs::Specs;
 
@@ -117,7 +116,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         return list::run(name, args.json, global);
     }
     if args.print && args.write.as_deref() == Some(Path::new("-")) {
-        return Err(usage("-w - and --print both want standard output".into()));
+        return Err(usage("-w - and --print both want standard output"));
     }
     let mut specs = Specs::open(&args.words, args.from.as_deref(), global)?;
     let mut maker = Maker::new(&args, global)?;
@@ -164,10 +163,6 @@ pub(super) fn show(
         ..Args::default()
     };
     run(args, global)
-}
-
-fn usage(message: String) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
 }
 
 /// Reads seconds since 1970, with up to nine decimals.
@@ -293,8 +288,7 @@ impl Maker {
         if let Some(recorder) = &mut self.recorder {
             if link.is_none() {
                 return Err(usage(
-                    "a recording has to begin with a link layer or IP: put eth / or ip / in front"
-                        .into(),
+                    "a recording has to begin with a link layer or IP: put eth / or ip / in front",
                 ));
             }
             recorder.write(&frame, &self.interfaces)?;

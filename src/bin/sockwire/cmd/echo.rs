@@ -1,6 +1,5 @@
 //! `sockwire echo`: a packet sent across a private network, and what became of it on the way.
 
-use anyhow::anyhow;
 use jiff::tz::TimeZone;
 use sockwire::{
     craft::{
@@ -27,7 +26,7 @@ use super::{
     craft::specs::Disk,
     number,
     output::{self, Output},
-    permission,
+    permission, usage,
 };
 
 const EXAMPLES: &str = "\
@@ -73,15 +72,14 @@ enum Kind {
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let spec = Spec::parse(&args.spec.join(" "), &Disk);
     let spec = spec.map_err(|error| Failure::new(Exit::Usage, error))?;
-    let usage = |what: &'static str| Err(Failure::new(Exit::Usage, anyhow!(what)));
     match (spec.link(), spec.count()) {
         (None, _) => {
-            return usage(
+            return Err(usage(
                 "a packet that is sent begins with eth or ip: put ip dst=10.0.9.2 / in front",
-            );
+            ));
         }
         (_, 1) => {}
-        _ => return usage("echo sends one packet, and lists make many"),
+        _ => return Err(usage("echo sends one packet, and lists make many")),
     }
     let plan = Plan {
         hops: args.hops,

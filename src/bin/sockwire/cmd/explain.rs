@@ -30,7 +30,7 @@ use super::{
     Exit, Failure, Global, Numeric, Outcome,
     output::{self, Output, write_wrapped},
     packets::{each, link, no_packet},
-    privilege,
+    privilege, usage,
 };
 use links::Links;
 
@@ -100,11 +100,11 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
     for word in &args.words {
         let word = word.to_string_lossy();
         match word.parse() {
-            Ok(0) => return Err(usage(anyhow!("packets count from 1"))),
+            Ok(0) => return Err(usage("packets count from 1")),
             Ok(parsed) if number.is_none() && file.is_some() => number = Some(parsed),
             Err(_) if name.is_none() => name = Some(word.into_owned()),
             _ => {
-                return Err(usage(anyhow!(
+                return Err(usage(format!(
                     "what is {word} for? one packet is explained"
                 )));
             }
@@ -141,10 +141,6 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
     fault.map_or(Ok(Exit::Done), Err)
 }
 
-fn usage(error: anyhow::Error) -> Failure {
-    Failure::new(Exit::Usage, error)
-}
-
 /// The protocol with this name or label.
 fn protocol(name: &str) -> Result<&'static Protocol, Failure> {
     let name = name.to_lowercase();
@@ -156,7 +152,7 @@ fn protocol(name: &str) -> Result<&'static Protocol, Failure> {
         Some(near) => format!("did you mean {near}?"),
         None => "sockwire protocols lists them".to_owned(),
     };
-    Err(usage(anyhow!(
+    Err(usage(format!(
         "no protocol is called {}; {hint}",
         Safe(name.as_bytes())
     )))

@@ -8,7 +8,6 @@ mod view;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use anyhow::anyhow;
 use sockwire::{
     capture::SNAPLEN,
     filter::{
@@ -26,6 +25,7 @@ use super::{
     output::Output,
     packets::{each, link, no_packet},
     selecting::{from_file, input},
+    usage,
 };
 use path::Path as Way;
 use view::View;
@@ -86,7 +86,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         Some(path) => from_file(path)?,
         None if args.filter.is_empty() => {
             let missing = "which filter? for example: sockwire filter tcp port 80";
-            return Err(Failure::new(Exit::Usage, anyhow!(missing)));
+            return Err(usage(missing));
         }
         None => args.filter.join(" "),
     };

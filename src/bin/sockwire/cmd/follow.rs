@@ -29,6 +29,7 @@ use super::{
     pipeline::{Pipeline, View},
     read,
     selecting::FilterArgs,
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -159,13 +160,10 @@ fn id(word: &str) -> Result<Id, Failure> {
     };
     match (transport, number.parse()) {
         (Some(transport), Ok(number)) => Ok(Id { transport, number }),
-        _ => Err(Failure::new(
-            Exit::Usage,
-            anyhow!(
-                "{} names no stream: write tcp:0, udp:0, or 0 for tcp:0",
-                Safe(word.as_bytes())
-            ),
-        )),
+        _ => Err(usage(format!(
+            "{} names no stream: write tcp:0, udp:0, or 0 for tcp:0",
+            Safe(word.as_bytes())
+        ))),
     }
 }
 
@@ -175,10 +173,6 @@ fn limits(mebibytes: u64) -> Limits {
         // The other direction, and room for the list.
         all: (mebibytes * 2).max(256) * MIB,
     }
-}
-
-fn usage(message: &'static str) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
 }
 
 /// Hands every packet to the streams.
@@ -212,10 +206,7 @@ fn show(args: &Args, wanted: Option<Id>, streams: &mut Streams, global: &Global)
         (Some(id), _) => id,
         (None, [only]) => only.id,
         (None, _) if args.raw => {
-            return Err(Failure::new(
-                Exit::Usage,
-                anyhow!("which stream? {}", list::names(&outlines)),
-            ));
+            return Err(usage(format!("which stream? {}", list::names(&outlines))));
         }
         (None, _) => {
             let mut out = Output::stdout(global.ascii)?;

@@ -27,7 +27,7 @@ use sockwire::{
 use self::telling::Telling;
 use super::{
     Exit, Failure, Global, Numeric, Outcome, lab::Cable, number, output, permission, privilege,
-    seconds,
+    seconds, usage,
 };
 
 const EXAMPLES: &str = "\
@@ -156,7 +156,7 @@ impl Args {
         let addresses = [remote.map(|remote| remote.ip()), self.source];
         let mut addresses = addresses.into_iter().flatten();
         if let Some(other) = addresses.find(|address| !template.suits(*address)) {
-            return Err(usage(anyhow!(
+            return Err(usage(format!(
                 "--with is about another version of IP than {other}"
             )));
         }
@@ -182,10 +182,10 @@ impl Args {
             self.port.is_none() && (!name.contains(':') || name.ends_with(']'))
         });
         let (name, port) = match (split, self.port) {
-            (Some((name, digits)), None) => (name, port(digits).map_err(|e| usage(anyhow!(e)))?),
+            (Some((name, digits)), None) => (name, port(digits).map_err(usage)?),
             (_, Some(port)) => (host.as_str(), port),
             (None, None) => {
-                return Err(usage(anyhow!(
+                return Err(usage(format!(
                     "which port of {}? such as: sockwire handshake {} 80",
                     Safe(host.as_bytes()),
                     Safe(host.as_bytes())
@@ -219,10 +219,6 @@ impl Args {
         };
         found.first().copied().map(Some).ok_or_else(none)
     }
-}
-
-fn usage(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::new(Exit::Usage, error)
 }
 
 /// Runs the command.

@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use nix::unistd::{Uid, User};
 use serde_json::{Value, json};
 use sockwire::{
-    capture::{Process, holders},
+    capture::{Holder, holders},
     sockets::ports::{FAMOUS, Kernel, RANGES, Range, range_of},
     sys::sock_diag::{SockDiag, Waiting},
     text::{Safe, ascii, near},
@@ -22,6 +22,7 @@ use super::{
     Exit, Failure, Global, Numeric, Outcome,
     names::{Known, known_services},
     output::{self, write_wrapped},
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -75,12 +76,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 /// The ports that a word means.
 fn numbers(word: &str, known: &[Known]) -> Result<Vec<u16>, Failure> {
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
-        let usage = || {
-            Failure::new(
-                Exit::Usage,
-                anyhow!("no port {word}: they go from 0 to 65535"),
-            )
-        };
+        let usage = || usage(format!("no port {word}: they go from 0 to 65535"));
         return Ok(vec![word.parse().map_err(|_| usage())?]);
     }
     let famous = FAMOUS.iter().map(|one| (one.name, one.port));
@@ -152,7 +148,7 @@ fn services(known: &[Known]) -> Vec<Service> {
 struct Listener {
     over: &'static str,
     socket: Waiting,
-    processes: Vec<Process>,
+    processes: Vec<Holder>,
     /// How many have the very same address, this one included.
     sharing: usize,
 }
@@ -197,7 +193,8 @@ impl Listener {
     /// Whose it is, as far as this user may see.
     fn owner(&self) -> String {
         let user = user(self.socket.user);
-        let names = self.processes.iter().map(|(id, name)| {
+        let names = self.processes.iter().map(|holder| {
+            let (id, name) = &holder.process;
             let name = Safe(name.as_bytes());
             format!("{name}[{id}]")
         });
@@ -239,8 +236,12 @@ impl Listener {
 
     fn record(&self) -> Value {
         let processes = self.processes.iter();
-        let processes = processes
-            .map(|(id, name)| json!({"pid": id, "name": Safe(name.as_bytes()).to_string()}));
+        let processes = processes.map(
+            |Holder {
+                 process: (id, name),
+                 ..
+             }| json!({"pid": id, "name": Safe(name.as_bytes()).to_string()}),
+        );
         json!({
             "schema": 1,
             "record": "listener",
@@ -260,7 +261,7 @@ impl Listener {
 }
 
 /// A user's name, else number.
-fn user(id: u32) -> String {
+pub(super) fn user(id: u32) -> String {
     let user = User::from_uid(Uid::from_raw(id)).ok().flatten();
     user.map_or_else(
         || id.to_string(),
@@ -477,7 +478,12 @@ mod tests {
                 user: 0,
                 inode: 1,
             },
-            processes: vec![(4242, "ev\u{1b}il".to_owned()), (4243, "evil".to_owned())],
+            processes: [(4242, "ev\u{1b}il"), (4243, "evil")]
+                .map(|(id, name)| Holder {
+                    process: (id, name.to_owned()),
+                    descriptors: vec![3],
+                })
+                .into(),
             sharing: 2,
         })
     }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use anyhow::anyhow;
 use serde_json::json;
 use sockwire::{
     field::{Field, Kind},
@@ -14,6 +13,7 @@ use sockwire::{
 use super::{
     Exit, Failure, Global, Outcome,
     output::{Output, write_wrapped},
+    usage,
 };
 
 /// The longest line of the list: what any terminal holds.
@@ -94,10 +94,9 @@ fn find(name: &str) -> Result<Found, Failure> {
         Some(near) => format!("did you mean {near}?"),
         None => "sockwire protocols lists them".to_owned(),
     };
-    Err(Failure::new(
-        Exit::Usage,
-        anyhow!("no protocol or field is called {name}; {hint}"),
-    ))
+    Err(usage(format!(
+        "no protocol or field is called {name}; {hint}"
+    )))
 }
 
 fn write_protocol(out: &mut String, protocol: &Protocol, json: bool) {

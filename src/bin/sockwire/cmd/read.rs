@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::anyhow;
 use sockwire::{
     file::{self, FileError, Reader},
     filter::begins_filter,
@@ -16,7 +15,7 @@ use sockwire::{
     sys::signal::Stop,
 };
 
-use super::{Exit, Failure, Global, Outcome, number, show::ShowArgs};
+use super::{Exit, Failure, Global, Outcome, number, show::ShowArgs, usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,12 +118,8 @@ pub(super) fn open(path: &Path, write: Option<&Path>, no_limit: bool) -> Result<
     Ok(if no_limit { reader.no_limit() } else { reader })
 }
 
-fn usage(message: &'static str) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
-}
-
 /// Both paths lead to the same file, so that writing one would destroy the other.
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     let id = |path: &Path| {
         path.metadata()
             .ok()

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::anyhow;
 use sockwire::{
     file::{self, Create, Format, WriteError, Writer},
     frame::{Direction, Frame, Interface},
@@ -15,7 +14,7 @@ use sockwire::{
     time::Time,
 };
 
-use super::{Exit, Failure, lab::Keeping, output};
+use super::{Exit, Failure, lab::Keeping, output, usage};
 
 /// The capture files of a run; all of them optional.
 pub(super) struct Recording {
@@ -30,9 +29,8 @@ impl Recording {
     /// Creates the files that the command line asks for; each of the `wires` is an interface in them.
     pub(super) fn open(keeping: &Keeping, ends: bool, wires: &[&str]) -> Result<Self, Failure> {
         if keeping.write.as_deref() == Some(Path::new("-")) {
-            return Err(Failure::new(
-                Exit::Usage,
-                anyhow!("standard output shows what happens: give -w the name of a file"),
+            return Err(usage(
+                "standard output shows what happens: give -w the name of a file",
             ));
         }
         let open = |path: &Path| {
@@ -72,10 +70,10 @@ impl Recording {
     }
 
     /// Keeps an event of the only wire.
-    pub(super) fn event(&mut self, event: Event) -> Result<(), Failure> {
+    pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
         match event {
             Event::Sent(transit) => self.sent(transit, 0),
-            Event::Delivered {
+            &Event::Delivered {
                 number, time, to, ..
             } => self.delivered(number, time, to),
             Event::Up(_) | Event::Called { .. } | Event::Quiet(_) => Ok(()),
@@ -83,7 +81,7 @@ impl Recording {
     }
 
     /// A frame was sent, on this one of the wires.
-    pub(super) fn sent(&mut self, transit: Transit, wire: u32) -> Result<(), Failure> {
+    pub(super) fn sent(&mut self, transit: &Transit, wire: u32) -> Result<(), Failure> {
         if let Some((writer, _)) = &mut self.wire {
             // One record a transit.
             let comment = transit
@@ -92,7 +90,7 @@ impl Recording {
                 .map(|rule| format!("the wire dropped this packet: {rule}"));
             let frame = Frame {
                 interface: wire,
-                ..frame(&transit, transit.time, Direction::Unknown)
+                ..frame(transit, transit.time, Direction::Unknown)
             };
             let written = writer.write(&frame, &self.interfaces, comment.as_deref());
             written.map_err(write_failed)?;
@@ -102,11 +100,11 @@ impl Recording {
                 Host::Client => client,
                 Host::Server => server,
             };
-            let frame = frame(&transit, transit.time, Direction::Out);
+            let frame = frame(transit, transit.time, Direction::Out);
             let written = writer.write(&frame, &self.interfaces, None);
             written.map_err(write_failed)?;
             if transit.dropped.is_none() {
-                self.underway.insert(transit.number, transit);
+                self.underway.insert(transit.number, transit.clone());
             }
         }
         Ok(())

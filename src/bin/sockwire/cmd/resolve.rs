@@ -27,6 +27,7 @@ use super::{
     Exit, Failure, Global, Outcome,
     output::{self, write_wrapped},
     talk::LanguageWord,
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -101,13 +102,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     });
     let numeric = args.numeric > 0;
     let wanted = Wanted {
-        family: match (args.ipv4, args.ipv6) {
-            (true, _) => Some(Family::Inet),
-            (_, true) => Some(Family::Inet6),
-            _ => None,
-        },
+        family: super::family(args.ipv4, args.ipv6),
         kind: args.udp.then_some(Kind::Datagram),
-        passive: false,
         numeric,
         canonical: true,
     };
@@ -149,8 +145,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
 fn refuse_impossible_port(service: &str) -> Result<(), Failure> {
     let is_number = !service.is_empty() && service.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && service.parse::<u16>().is_err() {
-        let error = anyhow!("no port {service}: they go from 0 to 65535");
-        return Err(Failure::new(Exit::Usage, error));
+        return Err(usage(format!("no port {service}: they go from 0 to 65535")));
     }
     Ok(())
 }

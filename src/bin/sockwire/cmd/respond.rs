@@ -2,7 +2,6 @@
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
-use anyhow::anyhow;
 use jiff::tz::TimeZone;
 use sockwire::{
     capture::{self, Purpose},
@@ -40,6 +39,7 @@ use super::{
     privilege,
     reasons::Reasons,
     selecting::{FilterArgs, Sifter},
+    usage,
 };
 
 /// Packets that one packet is answered with, at most.
@@ -118,7 +118,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         && args.filters.filter_file.is_none()
     {
         let what = "without a filter every packet would be answered: respond udp port 7 -- SPEC";
-        return Err(Failure::new(Exit::Usage, anyhow!(what)));
+        return Err(usage(what));
     }
     let recorder = match &args.write {
         Some(path) => Some(Recorder::create(path, args.force, true)?),
@@ -206,7 +206,7 @@ fn template(text: &str, mac: [u8; 6]) -> Result<Template, Failure> {
     let template = template.map_err(|error| Failure::new(Exit::Usage, error))?;
     if template.spec().count() > MOST {
         let what = format!("an answer of more than {MOST} packets: shorter lists make fewer");
-        return Err(Failure::new(Exit::Usage, anyhow!(what)));
+        return Err(usage(what));
     }
     Ok(template)
 }
@@ -221,9 +221,8 @@ fn interface(args: &Args, loopback: Option<IpAddr>, global: &Global) -> Result<S
             global.talk(format_args!("hearing on {}", choice.reason));
             Ok(name.clone())
         }
-        _ => Err(Failure::new(
-            Exit::Usage,
-            anyhow!("say on which interface to hear: -i IF (sockwire interfaces lists them)"),
+        _ => Err(usage(
+            "say on which interface to hear: -i IF (sockwire interfaces lists them)",
         )),
     }
 }
@@ -280,10 +279,7 @@ impl Outlets {
                 );
                 Ok(Self::Routed(Box::new([Some(v4), v6.ok()])))
             }
-            _ => Err(Failure::new(
-                Exit::Usage,
-                anyhow!("an answer begins with eth, ip or ip6"),
-            )),
+            _ => Err(usage("an answer begins with eth, ip or ip6")),
         }
     }
 

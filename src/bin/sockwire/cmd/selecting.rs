@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use sockwire::{
     bpf::{Input, Program},
     capture::{self, Fault, On, Sieve, packet_type},
@@ -21,7 +21,7 @@ use sockwire::{
     link::LinkType,
 };
 
-use super::{Exit, Failure, names::System};
+use super::{Exit, Failure, names::System, usage};
 
 /// The most bytes of a filter file.
 const LONGEST: u64 = 1 << 20;
@@ -90,8 +90,10 @@ pub(super) fn from_file(path: &Path) -> Result<String, Failure> {
             )
         })?;
     if bytes.len() as u64 > LONGEST {
-        let error = anyhow!("the filter file {} is longer than 1 MiB", path.display());
-        return Err(Failure::new(Exit::Usage, error));
+        return Err(usage(format!(
+            "the filter file {} is longer than 1 MiB",
+            path.display()
+        )));
     }
     let text = String::from_utf8_lossy(&bytes);
     let lines = text

@@ -6,7 +6,6 @@ mod telling;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use clap::ValueEnum;
 use nix::sys::prctl;
 use sockwire::{
@@ -25,9 +24,9 @@ use self::{
     telling::Telling,
 };
 use super::{
-    Exit, Failure, Global, Numeric, Outcome,
+    Failure, Global, Numeric, Outcome,
     craft::{self, specs::Specs},
-    number, permission, privilege,
+    number, permission, privilege, usage,
 };
 
 const EXAMPLES: &str = "\
@@ -180,7 +179,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let plan = args
         .speed
         .plan(once.saturating_mul(rounds), args.count.is_some());
-    plan.check().map_err(|refusal| usage(refusal.to_string()))?;
+    plan.check().map_err(usage)?;
     let stop = Stop::install()?;
     let route = KernelRoute::by(args.interface.as_deref()).map_err(permission::of_probe)?;
     let marked = args.verbose && plan.packets <= telling::SHOWN;
@@ -219,10 +218,6 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let sent = sending.all(&mut packets, batch, rounds, &mut telling);
     let told = telling.finish(stop.asked());
     sent.and(told)
-}
-
-fn usage(message: impl Into<String>) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message.into()))
 }
 
 /// The loop that sends.

@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::anyhow;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use sockwire::{
@@ -32,6 +31,7 @@ use super::{
     pipeline::{Pipeline, Recorder, View},
     score::Score,
     selecting::{FilterArgs, Filters},
+    usage,
 };
 
 /// What to show of each packet, and where it goes.
@@ -173,10 +173,6 @@ impl ShowArgs {
         .find(|&(count, _)| count > 0)
         .map(|(count, form)| (form, count > 1))
     }
-}
-
-fn usage(message: &'static str) -> Failure {
-    Failure::new(Exit::Usage, anyhow!(message))
 }
 
 /// What is printed of a packet.

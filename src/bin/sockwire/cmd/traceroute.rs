@@ -22,7 +22,7 @@ use sockwire::{
 };
 
 use self::telling::Telling;
-use super::{Exit, Failure, Global, Outcome, number, permission, privilege, seconds};
+use super::{Exit, Failure, Global, Outcome, number, permission, privilege, seconds, usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -207,10 +207,9 @@ impl Probes {
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     if args.first > args.max {
         let (first, max) = (args.first, args.max);
-        return Err(Failure::new(
-            Exit::Usage,
-            anyhow!("-f {first} is beyond the last TTL, -m {max}"),
-        ));
+        return Err(usage(format!(
+            "-f {first} is beyond the last TTL, -m {max}"
+        )));
     }
     let target = args.target()?;
     let route = KernelRoute::by(args.interface.as_deref()).map_err(permission::of_probe)?;
@@ -241,8 +240,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     match judge.check(&first.frame) {
         // Nothing lifts this.
         Err(ProbeError::Refused(Refusal::Everyone(to, scope))) => {
-            let what = anyhow!("{to} is {scope}: a way leads to one host");
-            return Err(Failure::new(Exit::Usage, what));
+            return Err(usage(format!("{to} is {scope}: a way leads to one host")));
         }
         checked => checked.map_err(permission::of_probe)?,
     }

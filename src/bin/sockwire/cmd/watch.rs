@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
-use anyhow::anyhow;
 use sockwire::{
     capture::Purpose,
     frame::Interface,
@@ -14,13 +13,14 @@ use sockwire::{
 };
 
 use super::{
-    Exit, Failure, Global, Outcome,
+    Failure, Global, Outcome,
     capture::LiveArgs,
     output,
     output::Output,
     pipeline::{Pipeline, Recorder, View},
     read::{self, FileArgs},
     selecting::{FilterArgs, Filters},
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -91,9 +91,8 @@ pub(crate) fn run(mut args: Args, global: &Global) -> Outcome {
 fn pipeline(args: &Args, global: &Global, filters: Filters) -> Result<Pipeline<Watch>, Failure> {
     let recorder = match &args.write {
         Some(path) if path.as_os_str() == "-" => {
-            return Err(Failure::new(
-                Exit::Usage,
-                anyhow!("-w - and the ladder both want standard output: name a file"),
+            return Err(usage(
+                "-w - and the ladder both want standard output: name a file",
             ));
         }
         Some(path) => Some(Recorder::create(path, args.force, false)?),

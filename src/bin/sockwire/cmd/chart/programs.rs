@@ -2,9 +2,8 @@
 
 use std::{io, net::SocketAddr};
 
-use nix::sys::signal::Signal;
 use sockwire::{
-    call::{Address, Answer, Call, Family, Kind},
+    call::{Address, Family, Kind},
     sockets::{Journal, Socket},
     sys::process::{self, Side},
 };
@@ -39,25 +38,12 @@ pub(super) fn server(
         Which::Concurrent => {
             let listener = listen(&at, journal, ready)?;
             let (client, _) = listener.accept()?;
-            let answered = |side: &Side| match side {
-                Side::Parent(child) => Answer::Process(*child),
-                Side::Child => Answer::Process(0),
-            };
-            let parent = std::process::id();
-            match journal.call(false, || Call::Fork, process::split, answered)? {
+            match journal.fork(process::split_tied)? {
                 Side::Parent(child) => {
                     drop(client);
-                    let call = || Call::WaitPid {
-                        process: Some(child),
-                    };
-                    let wait = || process::wait(Some(child), true);
-                    journal.call(true, call, wait, |ended| {
-                        Answer::Process(ended.unwrap_or(child))
-                    })?;
-                    Ok(())
+                    journal.wait(Some(child), true).map(drop)
                 }
                 Side::Child => {
-                    end_with(parent);
                     drop(listener);
                     let talked = echo(&client);
                     drop(client);
@@ -89,20 +75,9 @@ fn echo(client: &Socket) -> io::Result<()> {
 
 /// The client, in a process of its own: the child of a server's `fork` would have its socket, too, and keep it open.
 pub(super) fn client(which: Which, to: SocketAddr, journal: &Journal) -> io::Result<()> {
-    let parent = std::process::id();
-    match process::split()? {
+    match process::split_tied()? {
         Side::Parent(child) => process::wait(Some(child), true).map(drop),
-        Side::Child => {
-            end_with(parent);
-            process::leave(client_calls(which, to, journal).is_err().into())
-        }
-    }
-}
-
-/// The child does not outlive this program, however that ends.
-fn end_with(parent: u32) {
-    if process::end_with(parent, Signal::SIGKILL).is_err() {
-        process::leave(1);
+        Side::Child => process::leave(client_calls(which, to, journal).is_err().into()),
     }
 }
 

@@ -184,7 +184,7 @@ fn play(
     let mut told = Ok(());
     let played = compare::play(kind, exchange, link, addresses(args), way, &mut |event| {
         if let Event::Sent(transit) = event {
-            told = recording.sent(transit.clone(), kind as u32);
+            told = recording.sent(transit, kind as u32);
         }
         if let Some(drawing) = drawing.as_mut().filter(|_| told.is_ok()) {
             told = drawing.event(event).map_err(Failure::from);

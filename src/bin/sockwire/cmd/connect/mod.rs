@@ -12,21 +12,17 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::anyhow;
 use sockwire::{
     call::{Address, Family, How},
     lab::Host,
     sockets::{Event, Told, http::Pages, websocket::Echo},
 };
 
-use self::{
-    delivery::Line,
-    plain::Plain,
-    target::{Kind, Target},
-};
+use self::{delivery::Line, plain::Plain, target::Target};
 use super::{
-    Exit, Failure, Global, Outcome, number, output, privilege, seconds,
-    talk::{self, Place, Program, Watching},
+    Exit, Failure, Global, Outcome, family, number, output, privilege, refuse, seconds,
+    talk::{self, Kind, Place, Program, Watching},
+    usage,
 };
 
 const EXAMPLES: &str = "\
@@ -229,16 +225,10 @@ impl Netcat {
     }
 }
 
-/// A fault in the words on the command line.
-fn usage(what: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, anyhow!("{what}"))
-}
-
 /// The program as it runs with no more rights than it needs: a lab's are only its own, and root's may be needed for a
 /// source port of the user's choice and for the path of a Unix socket.
 fn without_rights(program: Program, args: &Args, kind: Kind, global: &Global) -> Program {
-    let is_unix = matches!(kind, Kind::Unix | Kind::UnixDatagram);
-    if is_unix || args.source.is_some() || args.watching.lab() {
+    if kind.is_unix() || args.source.is_some() || args.watching.lab() {
         return program;
     }
     let global = global.clone();
@@ -258,7 +248,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         host: Host::Client,
         family: match kind {
             Kind::Unix | Kind::UnixDatagram => Family::Unix,
-            _ => target::family(args.ipv4, args.ipv6).unwrap_or(Family::Inet),
+            _ => family(args.ipv4, args.ipv6).unwrap_or(Family::Inet),
         },
     };
     let lab = args.watching.lab().then(|| place.addresses()[1]);
@@ -278,8 +268,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
                 server = target.in_lab(ip)?;
             }
             let line = shows_progress.then(|| line.clone());
-            let plain = Plain::new(kind, target, &args, global.ascii, line)?;
-            Box::new(move |journal| plain.run(journal))
+            let (plain, work) = Plain::new(kind, target, &args, global.ascii, line)?;
+            Box::new(move |journal| plain.run(work, journal))
         }
     };
     let program = without_rights(program, &args, kind, global);

@@ -17,9 +17,10 @@ use sockwire::{
 use super::{
     Args, Exit, Failure, Outcome,
     delivery::{Delivery, Line},
-    output,
+    family, output, refuse,
     screen::Screen,
-    target::{self, Kind, Ports, Target},
+    talk::Kind,
+    target::{Ports, Target},
     telling, usage,
     web::ONLY_HTTP,
 };
@@ -34,36 +35,44 @@ pub(super) struct Plain {
     target: Target,
     dial: Dial,
     wanted: Wanted,
-    input: Option<Input>,
-    delivery: Option<Delivery>,
     at_end: How,
     /// Says what the shutdown does.
     tells_shutdown: bool,
     wait: Option<Duration>,
     recv_size: usize,
-    scan: bool,
     hex: bool,
     ascii: bool,
 }
 
+/// What is done at the address.
+pub(super) enum Work {
+    /// `-z`: only to see whether it can be connected to.
+    Scan,
+    /// `--determined`.
+    Deliver(Delivery),
+    /// Sends it, and prints what comes back.
+    Exchange(Input),
+}
+
 impl Plain {
-    /// Checks the words. `line` is where progress may be shown.
+    /// Checks the words; what they ask for is to be [`Plain::run`]. `line` is where progress may be shown.
     pub(super) fn new(
         kind: Kind,
         target: Target,
         args: &Args,
         ascii: bool,
         line: Option<Line>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Self, Work), Failure> {
         fits(kind, &target, args)?;
         let is_stream = kind.socket() == call::Kind::Stream;
         let nanos = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs());
         let given = args.ending.wait.map(nanos);
-        let delivery = match &args.sending.file {
-            Some(path) if args.determined => Some(Delivery::new(path, args.tries, line)?),
-            _ => None,
+        let work = match &args.sending.file {
+            _ if args.scan => Work::Scan,
+            Some(path) if args.determined => Work::Deliver(Delivery::new(path, args.tries, line)?),
+            _ => Work::Exchange(input(args, !is_stream)?),
         };
-        Ok(Self {
+        let plain = Self {
             dial: Dial {
                 kind: kind.socket(),
                 source: args.source.as_deref().map(source).transpose()?,
@@ -74,42 +83,34 @@ impl Plain {
                     .or_else(|| args.scan.then_some(SCAN)),
             },
             wanted: Wanted {
-                family: target::family(args.ipv4, args.ipv6),
+                family: family(args.ipv4, args.ipv6),
                 kind: Some(kind.socket()),
                 numeric: args.numeric > 0,
                 ..Wanted::default()
             },
             target,
-            input: match args.scan || args.determined {
-                true => None,
-                false => Some(input(args, !is_stream)?),
-            },
-            delivery,
             at_end: args.ending.shutdown.map_or(How::Write, How::from),
             tells_shutdown: args.ending.half_close || args.ending.shutdown.is_some(),
             wait: given.or_else(|| (!is_stream).then_some(DATAGRAMS)),
             recv_size: args.recv_size,
-            scan: args.scan,
             hex: args.hex,
             ascii,
-        })
+        };
+        Ok((plain, work))
     }
 
-    /// Runs it.
-    pub(super) fn run(mut self, journal: &Journal) -> Outcome {
+    /// Does the work.
+    pub(super) fn run(&self, work: Work, journal: &Journal) -> Outcome {
         let stop = installed()?;
-        if self.scan {
-            return self.scan(journal, stop);
-        }
         let (addresses, whom) = self.addresses(journal)?;
-        if let Some(delivery) = self.delivery.take() {
-            return delivery.run(journal, stop, &self.dial, &addresses);
-        }
+        let mut input = match work {
+            Work::Scan => return self.scan(journal, stop, &addresses),
+            Work::Deliver(delivery) => {
+                return delivery.run(journal, stop, &self.dial, &addresses);
+            }
+            Work::Exchange(input) => input,
+        };
         let mut screen = Screen::new(self.hex, self.ascii, stop)?;
-        let mut input = self
-            .input
-            .take()
-            .unwrap_or_else(|| Input::messages([], false));
         let mut left = addresses.into_iter();
         loop {
             let rest: Vec<Address> = left.clone().collect();
@@ -166,7 +167,7 @@ impl Plain {
         let family = connected.peer.family();
         let exchange = Exchange {
             kind: self.dial.kind,
-            at_end: Some(self.at_end),
+            at_end: self.at_end,
             note: self
                 .tells_shutdown
                 .then(|| telling::shut_down(family, self.at_end)),
@@ -219,8 +220,7 @@ impl Plain {
     }
 
     /// `-z`: connects to one port after the other, and says what became of it.
-    fn scan(&self, journal: &Journal, stop: Stop) -> Outcome {
-        let (addresses, _) = self.addresses(journal)?;
+    fn scan(&self, journal: &Journal, stop: Stop, addresses: &[Address]) -> Outcome {
         // Without a range the port is in the addresses already.
         let ports = match &self.target {
             Target::Host {
@@ -232,7 +232,7 @@ impl Plain {
         let (mut open, mut all) = (0, 0);
         for port in ports {
             all += 1;
-            for address in &addresses {
+            for address in addresses {
                 let address = with_port(address, port);
                 if stop.asked() {
                     return Ok(Exit::Done);
@@ -278,7 +278,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
     let is_unix = matches!(target, Target::Unix(_));
     let is_stream = kind.socket() == call::Kind::Stream;
     let shuts_down = args.ending.shutdown.is_some() || args.ending.half_close;
-    let faults = [
+    refuse(&[
         (args.web.is_asked(), ONLY_HTTP),
         (
             args.determined && kind != Kind::Tcp,
@@ -304,11 +304,7 @@ fn fits(kind: Kind, target: &Target, args: &Args) -> Result<(), Failure> {
             is_unix && (args.ipv4 || args.ipv6),
             "-4 and -6 are for IP sockets",
         ),
-    ];
-    match faults.iter().find(|(is_so, _)| *is_so) {
-        Some((_, what)) => Err(usage(what)),
-        None => Ok(()),
-    }
+    ])
 }
 
 /// What is sent.

@@ -2,50 +2,19 @@
 
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use sockwire::{
-    call::{self, Address, Family},
-    text::near,
+use sockwire::{call::Address, text::near};
+
+use super::{
+    Failure, Message,
+    talk::{KINDS, Kind, unix_address},
+    usage,
 };
-
-use super::{Failure, Message, usage};
-
-/// What is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Tcp,
-    Udp,
-    Unix,
-    UnixDatagram,
-    Http,
-    WebSocket,
-}
-
-const KINDS: [(&str, Kind); 5] = [
-    ("tcp", Kind::Tcp),
-    ("udp", Kind::Udp),
-    ("unix", Kind::Unix),
-    ("http", Kind::Http),
-    ("ws", Kind::WebSocket),
-];
-
-impl Kind {
-    /// The type of its sockets.
-    pub(super) const fn socket(self) -> call::Kind {
-        match self {
-            Self::Udp | Self::UnixDatagram => call::Kind::Datagram,
-            Self::Tcp | Self::Unix | Self::Http | Self::WebSocket => call::Kind::Stream,
-        }
-    }
-}
 
 /// The kind, which the first word or a letter says, and the words behind it.
 pub(super) fn kind(words: &[String], udp: bool, unix: bool) -> Result<(Kind, &[String]), Failure> {
     let first = words.first().map_or("", String::as_str);
-    let said = KINDS.iter().find(|(word, _)| *word == first);
-    let (said, rest) = match said {
-        Some((_, kind)) => (Some(*kind), &words[1..]),
-        None => (None, words),
-    };
+    let said = Kind::named(first);
+    let rest = &words[usize::from(said.is_some())..];
     let kind = match (said, udp, unix) {
         (None | Some(Kind::Tcp), false, false) => Kind::Tcp,
         (None | Some(Kind::Udp), true, false) | (Some(Kind::Udp), false, false) => Kind::Udp,
@@ -86,7 +55,7 @@ impl Target {
     /// Reads the words behind the kind; `ranges` of ports may be allowed.
     pub(super) fn parse(kind: Kind, words: &[String], ranges: bool) -> Result<Self, Failure> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        if matches!(kind, Kind::Unix | Kind::UnixDatagram) {
+        if kind.is_unix() {
             return match words[..] {
                 [path] => Ok(Self::Unix(unix(path)?)),
                 _ => Err(usage(
@@ -206,16 +175,12 @@ fn ports(word: &str, ranges: bool) -> Result<Ports, Failure> {
 fn unix(word: &str) -> Result<Address, Failure> {
     /// `sun_path` of `sockaddr_un` (unix(7)), the zero byte at its end or beginning included.
     const LONGEST: usize = 107;
-    let address = match word.strip_prefix('@') {
-        Some(name) => Address::Abstract(name.into()),
-        None => Address::Path(word.into()),
-    };
     match word.len() {
         0 => Err(usage("the path of a Unix socket is not empty")),
         len if len > LONGEST => Err(usage(format!(
             "{word} is too long for a Unix socket: {len} bytes, and {LONGEST} is the most"
         ))),
-        _ => Ok(address),
+        _ => Ok(unix_address(word)),
     }
 }
 
@@ -253,15 +218,6 @@ impl Message {
     /// Its bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-/// The family that was asked for.
-pub(super) const fn family(ipv4: bool, ipv6: bool) -> Option<Family> {
-    match (ipv4, ipv6) {
-        (true, _) => Some(Family::Inet),
-        (_, true) => Some(Family::Inet6),
-        _ => None,
     }
 }
 

@@ -17,10 +17,11 @@ use sockwire::{
 };
 
 use super::{
-    Args, Exit, Failure, Global, Kind, Outcome, Program, output,
+    Args, Exit, Failure, Global, Kind, Outcome, Program, family, output,
     plain::{input, installed, note, source},
+    refuse,
     screen::Screen,
-    target, telling, usage,
+    telling, usage,
 };
 
 /// Choices for web servers.
@@ -72,7 +73,7 @@ pub(super) fn program(
             wait,
         },
         wanted: Wanted {
-            family: target::family(args.ipv4, args.ipv6),
+            family: family(args.ipv4, args.ipv6),
             kind: Some(call::Kind::Stream),
             numeric: args.numeric > 0,
             ..Wanted::default()
@@ -97,7 +98,7 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
     let is_http = kind == Kind::Http;
     let sends = !args.sending.send.is_empty() || args.sending.file.is_some();
     let shuts_down = args.ending.shutdown.is_some() || args.ending.half_close;
-    let faults = [
+    refuse(&[
         (args.scan, "-z only connects: sockwire connect -z HOST PORT"),
         (args.determined, "--determined is for TCP"),
         (
@@ -121,11 +122,7 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
             "--crlf is for lines on a stream: the end of a line is not sent here",
         ),
         (!is_http && args.web.is_asked(), ONLY_HTTP),
-    ];
-    match faults.iter().find(|(is_so, _)| *is_so) {
-        Some((_, what)) => Err(usage(what)),
-        None => Ok(()),
-    }
+    ])
 }
 
 /// A URL, or a host and a port, or a port of this host.
@@ -172,8 +169,7 @@ impl Client {
             }
         };
         if let Some(wait) = self.dial.wait {
-            let millis = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-            let limited = connected.socket.set(Choice::ReceiveTimeout, millis.max(1));
+            let limited = connected.socket.set_time(Choice::ReceiveTimeout, wait);
             limited.map_err(|error| Failure::new(Exit::NoSuch, error))?;
         }
         Ok(Some(connected))

@@ -190,7 +190,7 @@ fn draw(
     let mut out = io::stdout().lock();
     for event in seen.events {
         drawing.event(&event, 0, &mut out)?;
-        recording.event(event)?;
+        recording.event(&event)?;
     }
     drawing.finish(&mut out)?;
     Ok(drawing.packets()[0])

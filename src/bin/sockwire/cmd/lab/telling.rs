@@ -84,7 +84,7 @@ impl Telling {
             // Nothing left its sender yet: there is nothing to wait for.
             self.drawing.draw(Time::MAX, &mut out)?;
         }
-        self.recording.event(event)
+        self.recording.event(&event)
     }
 
     /// What is left of the ladder, and the closing lines. The remarks are about a whole play, not one that was `stopped`.

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::anyhow;
 use nix::sys::prctl;
 use sockwire::{
     craft::{fragments, rewrite::Rewriter},
@@ -26,7 +25,7 @@ use sockwire::{
 };
 
 use super::{Args, From, Taken, again, ended};
-use crate::cmd::{Exit, Failure, Global, Outcome, permission, pipeline::Recorder, privilege};
+use crate::cmd::{Failure, Global, Outcome, permission, pipeline::Recorder, privilege, usage};
 
 /// The most bytes that are kept ready.
 const LARGEST: usize = 1 << 30;
@@ -84,13 +83,13 @@ pub(super) fn run(
         ..plan
     };
     whole.check().map_err(|refusal| match refusal {
-        Refusal::TooMany(n) => usage(anyhow!(
+        Refusal::TooMany(n) => usage(format!(
             "these are {n} packets, and {USUAL_PACKETS} is the most without being asked: -c {n} sends them"
         )),
-        refusal => usage(refusal.into()),
+        refusal => usage(refusal),
     })?;
     let slow_enough = ready.judge.check_speed(&whole);
-    slow_enough.map_err(|refusal| usage(refusal.into()))?;
+    slow_enough.map_err(usage)?;
     if total == 0 {
         return ended(&from.tally, fault);
     }
@@ -111,10 +110,6 @@ pub(super) fn run(
         global,
     )?;
     ended(&from.tally, fault)
-}
-
-fn usage(error: anyhow::Error) -> Failure {
-    Failure::new(Exit::Usage, error)
 }
 
 /// Which packets share a socket.
@@ -153,7 +148,7 @@ impl Ready {
     fn take(&mut self, frame: &Frame<'_>) -> Result<Taken, Failure> {
         if self.reel.size() + frame.bytes.len() > LARGEST {
             let what = "the packets need more than 1 GiB: a filter or -c takes fewer of them";
-            return Err(Failure::new(Exit::Usage, anyhow!(what)));
+            return Err(usage(what));
         }
         let mut decoded = std::mem::take(&mut self.decoded);
         decoded.clear();

@@ -1,11 +1,10 @@
 //! `sockwire serve`: the ordinary server programs, one after the other, by fork, by thread or by poll.
 
 mod refusal;
-mod web;
 mod words;
 
 use std::{
-    fmt,
+    io::{self, IsTerminal as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
     os::unix::fs::lchown,
     time::Instant,
@@ -14,19 +13,22 @@ use std::{
 use anyhow::anyhow;
 use clap::ValueEnum;
 use sockwire::{
-    call::{self, Address, Family},
+    call::{Address, Family},
     lab::Host,
     sockets::{
         Journal,
+        http::Pages,
         server::{Mode, Options, Plain, Server, Service, Style},
+        websocket::Echo,
     },
     sys::{process, signal::Stop},
     text::Safe,
 };
 
 use super::{
-    Exit, Failure, Global, Numeric, Outcome, number, output, privilege,
-    talk::{self, Place, Program, Watching},
+    Exit, Failure, Global, Numeric, Outcome, number, output, privilege, refuse,
+    talk::{self, KINDS, Kind, Place, Program, Watching, unix_address},
+    usage,
 };
 use words::Lines;
 
@@ -48,9 +50,6 @@ Try it from another terminal with: sockwire connect 5000";
 /// Groups of options.
 const DOES: &str = "What it does";
 const SOCKET: &str = "Its socket";
-
-/// How many connections may wait unless said.
-const BACKLOG: i32 = 128;
 
 /// Runs a server that shows who connects, what they send, and who leaves
 ///
@@ -138,39 +137,6 @@ impl From<StyleWord> for Style {
     }
 }
 
-/// What is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Tcp,
-    Udp,
-    Unix,
-    UnixDatagram,
-    Http,
-    Ws,
-}
-
-/// The words for kinds, as the first one on the command line.
-const KINDS: [(&str, Kind); 5] = [
-    ("tcp", Kind::Tcp),
-    ("udp", Kind::Udp),
-    ("unix", Kind::Unix),
-    ("http", Kind::Http),
-    ("ws", Kind::Ws),
-];
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::Unix => "Unix stream",
-            Self::UnixDatagram => "Unix datagram",
-            Self::Http => "HTTP",
-            Self::Ws => "WebSocket",
-        })
-    }
-}
-
 /// What is to be served, and where.
 struct Plan {
     kind: Kind,
@@ -183,25 +149,22 @@ struct Plan {
 impl Kind {
     /// The first word, or the letters that mean the same.
     fn of(word: Option<&str>, args: &Args) -> Result<Self, Failure> {
-        let named = word.map_or(Self::Tcp, |word| {
-            let known = KINDS.iter().find(|(name, _)| *name == word);
-            known.map_or(Self::Tcp, |(_, kind)| *kind)
-        });
+        let named = word.and_then(Self::named).unwrap_or(Self::Tcp);
         match (named, args.udp, args.unix) {
             (kind, false, false) => Ok(kind),
             (Self::Tcp | Self::Udp, true, false) => Ok(Self::Udp),
             (Self::Tcp | Self::Unix, false, true) => Ok(Self::Unix),
             (Self::Tcp | Self::Udp | Self::Unix, ..) => Ok(Self::UnixDatagram),
-            (kind @ (Self::Http | Self::Ws | Self::UnixDatagram), ..) => Err(usage(format!(
-                "{kind} is spoken over TCP: leave -u and -U out"
-            ))),
+            (kind @ (Self::Http | Self::WebSocket | Self::UnixDatagram), ..) => Err(usage(
+                format!("{kind} is spoken over TCP: leave -u and -U out"),
+            )),
         }
     }
 
     /// The port where none is said.
     const fn usual_port(self) -> u16 {
         match self {
-            Self::Http | Self::Ws => 8080,
+            Self::Http | Self::WebSocket => 8080,
             _ => 5000,
         }
     }
@@ -214,32 +177,11 @@ impl Kind {
             _ => format!("sockwire serve {port}"),
         }
     }
-
-    const fn is_datagram(self) -> bool {
-        matches!(self, Self::Udp | Self::UnixDatagram)
-    }
-
-    const fn is_unix(self) -> bool {
-        matches!(self, Self::Unix | Self::UnixDatagram)
-    }
-
-    const fn socket(self) -> call::Kind {
-        if self.is_datagram() {
-            call::Kind::Datagram
-        } else {
-            call::Kind::Stream
-        }
-    }
-}
-
-/// A word on the command line that cannot be.
-fn usage(message: impl fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, anyhow!("{message}"))
 }
 
 impl Plan {
     fn new(args: &Args, global: &Global) -> Result<Self, Failure> {
-        let is_kind = |word: &&str| KINDS.iter().any(|(name, _)| name == word);
+        let is_kind = |word: &&str| Kind::named(word).is_some();
         let (first, second) = (args.first.as_deref(), args.second.as_deref());
         let (word, place) = match (first.filter(is_kind), second) {
             (Some(kind), place) => (Some(kind), place),
@@ -258,11 +200,11 @@ impl Plan {
         // A browser opens connections that it says nothing on: one after the other, they would hold up the page.
         let style = match (args.style, kind) {
             (Some(style), _) => style.into(),
-            (None, Kind::Http | Kind::Ws) => Style::Thread,
+            (None, Kind::Http | Kind::WebSocket) => Style::Thread,
             (None, _) => Style::Sequential,
         };
         let (address, both) = if kind.is_unix() {
-            (unix_address(place)?, false)
+            (unix_place(place)?, false)
         } else {
             ip_address(kind, place, args, global)?
         };
@@ -275,14 +217,15 @@ impl Plan {
     }
 
     fn options(&self, args: &Args, stop: Stop) -> Options {
+        let usual = Options::new(self.address.clone(), self.kind.socket());
         Options {
             both: self.both,
             reuse_address: !args.no_reuseaddr,
-            backlog: args.backlog.unwrap_or(BACKLOG),
+            backlog: args.backlog.unwrap_or(usual.backlog),
             no_delay: args.nodelay,
             clients: args.once.then_some(1),
             stop: Some(stop),
-            ..Options::new(self.address.clone(), self.kind.socket())
+            ..usual
         }
     }
 }
@@ -290,7 +233,8 @@ impl Plan {
 /// Options that have no meaning for the kind of server.
 fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
     let is_tcp = !kind.is_datagram() && !kind.is_unix();
-    let faults = [
+    let is_web = matches!(kind, Kind::Http | Kind::WebSocket);
+    refuse(&[
         (
             kind.is_datagram() && args.style.is_some(),
             "--style is for streams: a datagram server has one socket, which receives from all clients in turn",
@@ -320,23 +264,28 @@ fn fits(kind: Kind, args: &Args) -> Result<(), Failure> {
             "--lab gives the server an address of its own: leave --bind out; a loopback-only bind is shown by: \
              sockwire lab mistake loopback-bind",
         ),
-    ];
-    match faults.iter().find(|(is_so, _)| *is_so) {
-        Some((_, what)) => Err(usage(what)),
-        None => Ok(()),
-    }
+        (
+            kind == Kind::WebSocket && args.echo,
+            "serve ws is an echo anyway: leave --echo out",
+        ),
+        (
+            kind == Kind::Http && args.echo,
+            "--echo is for serve tcp: HTTP has requests and answers",
+        ),
+        (
+            is_web && args.receive,
+            "--receive is for serve tcp: it counts bytes of a stream",
+        ),
+    ])
 }
 
 /// A path, or an abstract name.
-fn unix_address(place: Option<&str>) -> Result<Address, Failure> {
+fn unix_place(place: Option<&str>) -> Result<Address, Failure> {
     match place {
         None | Some("" | "@") => Err(usage(
             "a Unix socket needs a path or an abstract name: sockwire serve unix /tmp/talk, or @talk",
         )),
-        Some(place) => Ok(match place.strip_prefix('@') {
-            Some(name) => Address::Abstract(name.into()),
-            None => Address::Path(place.into()),
-        }),
+        Some(place) => Ok(unix_address(place)),
     }
 }
 
@@ -393,7 +342,7 @@ fn bind_address(name: &str, args: &Args) -> Result<SocketAddr, Failure> {
 /// Runs the server until Ctrl-C.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
     let plan = Plan::new(&args, global)?;
-    let service = service(plan.kind, &args)?;
+    let service = service(plan.kind, &args);
     if plan.style == Style::Poll && service.plain().is_none() {
         return Err(usage(format!(
             "--style poll serves all clients in turns, and {} waits for one of them: \
@@ -408,6 +357,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Outcome {
         print: args.print,
         recv_size: plain(&args).size,
         ascii: global.ascii,
+        is_terminal: io::stdout().is_terminal(),
     };
     let (place, other) = in_lab(&plan);
     let watching = args.watching.clone();
@@ -467,16 +417,17 @@ fn in_lab(plan: &Plan) -> (Place, impl FnOnce() -> Program + use<>) {
     let kind = plan.kind;
     (place, move || match kind {
         Kind::Http => talk::get(address),
-        Kind::Ws => talk::chat(address),
+        Kind::WebSocket => talk::chat(address),
         _ => talk::hello(kind.socket(), address),
     })
 }
 
 /// What is done with each stream client.
-fn service(kind: Kind, args: &Args) -> Result<Box<dyn Service>, Failure> {
+fn service(kind: Kind, args: &Args) -> Box<dyn Service> {
     match kind {
-        Kind::Http | Kind::Ws => web::service(kind, args),
-        Kind::Tcp | Kind::Unix | Kind::Udp | Kind::UnixDatagram => Ok(Box::new(plain(args))),
+        Kind::Http => Box::new(Pages),
+        Kind::WebSocket => Box::new(Echo),
+        Kind::Tcp | Kind::Unix | Kind::Udp | Kind::UnixDatagram => Box::new(plain(args)),
     }
 }
 

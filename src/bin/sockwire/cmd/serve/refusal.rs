@@ -5,7 +5,7 @@ use std::{fs, io, net::SocketAddr, os::unix::fs::FileTypeExt as _, path::Path};
 use anyhow::anyhow;
 use sockwire::{
     call::Address,
-    capture::{Listener, Transport, listeners},
+    capture::{Listener, Transport, listeners, tcp_states},
     sys::machine::ipv4_setting,
     text::Safe,
 };
@@ -59,6 +59,9 @@ fn path_taken(path: &Path) -> String {
     }
 }
 
+/// The state of a connection that this side closed first, by the kernel's number.
+const TIME_WAIT: u8 = 6;
+
 /// Who has the port.
 fn taken(address: SocketAddr, kind: Kind) -> String {
     let transport = match kind {
@@ -74,12 +77,9 @@ fn taken(address: SocketAddr, kind: Kind) -> String {
         let who: Vec<String> = there.iter().map(holder).collect();
         return format!("the port is taken by {}\n  {another}", who.join(" and "));
     }
-    let states = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .map(|file| fs::read_to_string(file).unwrap_or_default());
-    let (time_wait, other) = states
-        .iter()
-        .map(|table| connections(table, port))
-        .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    let states = tcp_states(port);
+    let time_wait = states.iter().filter(|state| **state == TIME_WAIT).count();
+    let other = states.len() - time_wait;
     if transport == Transport::Tcp && time_wait + other > 0 {
         return lingering(time_wait, other, &next);
     }
@@ -92,20 +92,6 @@ fn holder(listener: &Listener) -> String {
         None => "a process that this user may not see".to_owned(),
     };
     format!("{who} on {}", listener.address)
-}
-
-/// Connections of a local port in a table of /proc/net: in TIME-WAIT (06), and in other states.
-fn connections(table: &str, port: u16) -> (usize, usize) {
-    let wanted = format!(":{port:04X}");
-    let rows = table.lines().skip(1).filter_map(|row| {
-        let mut columns = row.split_whitespace().skip(1);
-        let (local, _, state) = (columns.next()?, columns.next()?, columns.next()?);
-        local.ends_with(&wanted).then_some(state)
-    });
-    rows.fold((0, 0), |(waiting, other), state| match state {
-        "06" => (waiting + 1, other),
-        _ => (waiting, other + 1),
-    })
 }
 
 /// Connections outlive their server, and hold the port where one of both servers does without SO_REUSEADDR.
@@ -156,13 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_of_a_port_are_told_by_their_state() {
-        let table = "  sl  local_address rem_address   st tx_queue\n   \
-                     0: 0100007F:1388 0100007F:A000 06 0\n   \
-                     1: 0100007F:1388 0100007F:A001 01 0\n   \
-                     2: 0100007F:A001 0100007F:1388 01 0\n";
-        assert_eq!(connections(table, 5000), (1, 1));
-        assert_eq!(connections(table, 80), (0, 0));
+    fn what_lingers_is_told_by_its_state() {
         assert!(lingering(1, 0, "").contains("TIME-WAIT"));
         assert!(lingering(0, 2, "").contains("2 connections"));
     }

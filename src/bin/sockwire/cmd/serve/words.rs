@@ -1,9 +1,6 @@
 //! What a server tells, in lines.
 
-use std::{
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use sockwire::{
     call::Address,
@@ -26,6 +23,8 @@ pub(super) struct Lines {
     pub(super) print: bool,
     pub(super) recv_size: usize,
     pub(super) ascii: bool,
+    /// Standard output is a terminal.
+    pub(super) is_terminal: bool,
 }
 
 impl Lines {
@@ -33,7 +32,7 @@ impl Lines {
     pub(super) fn put(&self, told: &Told) -> Vec<u8> {
         let printed = match &told.event {
             Event::Heard { bytes, cut, .. } if self.print => {
-                let printed = printed(bytes, self.ascii);
+                let printed = self.printed(bytes);
                 // Only what the bytes do not show is told besides.
                 if !bytes.is_empty() && !cut {
                     return printed;
@@ -116,6 +115,21 @@ impl Lines {
             ),
         }
     }
+
+    /// Received bytes as they are; made safe for a terminal, where a character that goes on in the next piece is shown in
+    /// two halves.
+    fn printed(&self, bytes: &[u8]) -> Vec<u8> {
+        if !self.is_terminal {
+            return bytes.to_vec();
+        }
+        let mut text = String::new();
+        let left = push_lines(bytes, &mut text);
+        text += &Safe(&bytes[bytes.len() - left..]).to_string();
+        if self.ascii {
+            text = ascii(&text);
+        }
+        text.into_bytes()
+    }
 }
 
 /// How a client left.
@@ -134,21 +148,6 @@ fn bytes_word(count: u64) -> String {
         1 => "1 byte".to_owned(),
         count => format!("{count} bytes"),
     }
-}
-
-/// Received bytes as they are; made safe for a terminal, where a character that goes on in the next piece is shown in two
-/// halves.
-fn printed(bytes: &[u8], ascii_only: bool) -> Vec<u8> {
-    if !io::stdout().is_terminal() {
-        return bytes.to_vec();
-    }
-    let mut text = String::new();
-    let left = push_lines(bytes, &mut text);
-    text += &Safe(&bytes[bytes.len() - left..]).to_string();
-    if ascii_only {
-        text = ascii(&text);
-    }
-    text.into_bytes()
 }
 
 /// The last line.

@@ -88,7 +88,6 @@ pub(super) fn run(
             ..output::ladder_beside(Layout::Lab, global)
         },
         calls: watching.options(global, false),
-        own_only: false,
         two: true,
         speaker: place.host,
     };

@@ -4,10 +4,11 @@
 //!  beside    calls alone, as the program makes them        timeline  calls, packets and words in order of time
 //!  wire      calls and the packets of an interface         own       which conversations are the program's
 //!  lab       both ends in a private network                peer      the other end there
-//!  speech    the program's own words
+//!  speech    the program's own words                   kind      what is spoken
 //! ```
 
 mod beside;
+mod kind;
 mod lab;
 mod own;
 mod peer;
@@ -17,7 +18,6 @@ mod wire;
 
 use std::{io::IsTerminal as _, net::IpAddr};
 
-use anyhow::anyhow;
 use clap::ValueEnum;
 use sockwire::{
     call::Family,
@@ -26,9 +26,12 @@ use sockwire::{
     sockets::{Journal, Told},
 };
 
-pub(crate) use self::peer::{chat, echo, get, hello, receive, web};
 use self::speech::Speech;
-use super::{Exit, Failure, Global, Outcome, lab::Cable};
+pub(crate) use self::{
+    kind::{KINDS, Kind, unix_address},
+    peer::{chat, echo, get, hello, receive, web},
+};
+use super::{Exit, Failure, Global, Outcome, lab::Cable, usage};
 
 /// A server or client as a command runs it. It opens its sockets with the journal.
 pub(crate) type Program = Box<dyn FnOnce(&Journal) -> Outcome + Send>;
@@ -110,10 +113,9 @@ impl Watching {
         words: Words,
     ) -> Outcome {
         if !self.lab && self.cable.is_asked() {
-            let error = anyhow!(
-                "--delay, --loss, --drop and --duplicate are about a private network: add --lab"
-            );
-            return Err(Failure::new(Exit::Usage, error));
+            return Err(usage(
+                "--delay, --loss, --drop and the wire's other options are about a private network: add --lab",
+            ));
         }
         // The programs of Unix sockets are on one host in any case, and what they send is no packet.
         let speech = Speech::new(words)?;

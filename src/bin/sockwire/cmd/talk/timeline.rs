@@ -79,9 +79,8 @@ pub(super) struct TimelineOptions {
     pub(super) ladder: LadderOptions,
     /// The calls.
     pub(super) calls: Options,
-    /// Only the conversations of the program's sockets.
-    pub(super) own_only: bool,
-    /// Both hosts have a program that tells.
+    /// Both hosts have a program that tells, and all conversations are theirs; else only those of the program's sockets
+    /// are shown.
     pub(super) two: bool,
     /// Where the program runs that has something to say.
     pub(super) speaker: Host,
@@ -96,7 +95,7 @@ impl Timeline {
             begun: HashMap::new(),
             moved: None,
             page: Page {
-                own: options.own_only.then(Own::default),
+                own: (!options.two).then(Own::default),
                 lines: [Lines::new(options.calls), Lines::new(options.calls)],
                 names: match options.two {
                     true => ["client ", "server "],

@@ -115,7 +115,6 @@ fn show(
             ..output::ladder_beside(Layout::Watch, global)
         },
         calls: watching.options(global, false),
-        own_only: true,
         two: false,
         speaker: Host::Client,
     };
@@ -140,6 +139,7 @@ fn show(
 fn follow(live: &mut Live, hearer: &mut Hearer, timeline: &mut Timeline) -> Counters {
     let mut ended: Option<Time> = None;
     let mut seen = now();
+    let mut named = 0;
     loop {
         let step = live.next(now().plus(LOOK));
         seen = match &step {
@@ -153,9 +153,13 @@ fn follow(live: &mut Live, hearer: &mut Hearer, timeline: &mut Timeline) -> Coun
         }
         match step {
             Ok(Step::Batch(batch)) => {
-                let names = live.interfaces().iter();
-                let names = names.map(|interface| interface.name.clone().unwrap_or_default());
-                timeline.drawing.interfaces(names.collect());
+                let interfaces = live.interfaces();
+                if interfaces.len() > named {
+                    named = interfaces.len();
+                    let names = interfaces.iter().map(|one| one.name.clone());
+                    let names = names.map(Option::unwrap_or_default);
+                    timeline.drawing.interfaces(names.collect());
+                }
                 for index in 0..batch.len() {
                     timeline.drawing.packet(&batch, index, Sight::Tap, false);
                 }
