@@ -234,7 +234,7 @@ impl Rows {
     fn enter(&mut self, enter: &Enter, known: &Known) {
         self.introduce(enter.by.process, known);
         let who = self.who(enter.by.process, known);
-        self.names.push(enter.call, &enter.name);
+        self.names.push(enter.call, enter.name.clone());
         self.links.enter(enter, &who, known);
         if enter.deed == Deed::Close
             && let Some(socket) = enter.socket
@@ -519,7 +519,7 @@ impl Rows {
         };
         let ack = tcp.ack.map(|ack| {
             let other = (link, from.other());
-            let isn = *self.isn.entry(other).or_insert(ack.wrapping_sub(1));
+            let isn = *self.isn.entry(other).or_insert_with(|| ack.wrapping_sub(1));
             ack.wrapping_sub(isn)
         });
         (tcp.seq.wrapping_sub(isn), ack)
@@ -542,12 +542,12 @@ struct Names {
 }
 
 impl Names {
-    fn push(&mut self, call: CallId, name: &Cow<'static, str>) {
+    fn push(&mut self, call: CallId, name: Cow<'static, str>) {
         if self.first.checked_add(self.names.len() as u64) != Some(call) {
             self.names.clear();
             self.first = call;
         }
-        self.names.push_back(name.clone());
+        self.names.push_back(name);
         if self.names.len() > NAMES {
             self.names.pop_front();
             self.first += 1;
