@@ -388,6 +388,7 @@ impl Ladder {
             Fate::Delivered(time) => time,
             Fate::Underway | Fate::Dropped | Fate::Lost => return "-".to_owned(),
         };
+        self.options.origin.get_or_insert(row.sent);
         self.since(time)
     }
 

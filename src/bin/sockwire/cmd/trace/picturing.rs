@@ -34,7 +34,7 @@ impl View for Picturing {
     }
 
     fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
-        let picture = std::mem::take(&mut self.drawing).finish();
+        let picture = self.drawing.finish();
         out.push_str(&match self.form {
             Form::Html => html(&picture.diagram, &picture.details),
             Form::Mermaid => mermaid(&picture.diagram),
