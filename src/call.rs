@@ -354,7 +354,7 @@ impl Errno {
         }
     }
 
-    /// What it means, as the system's library has it: `Connection refused`.
+    /// What it means: `Connection refused`.
     pub fn words(self) -> &'static str {
         nix::errno::Errno::from_raw(self.0).desc()
     }
@@ -400,6 +400,15 @@ mod tests {
     fn of_long_data_the_beginning_is_kept() {
         let data = Data::of(&[7; 1000]);
         assert_eq!((data.len, data.head.len()), (1000, HEAD));
+    }
+
+    #[test]
+    fn errors_have_a_name_and_words() {
+        assert_eq!(
+            Errno(libc::ECONNREFUSED).to_string(),
+            "ECONNREFUSED (connection refused)"
+        );
+        assert_eq!(Errno(4711).name(), "errno 4711");
     }
 
     #[test]

@@ -69,33 +69,18 @@ impl Program {
         start: &Start,
         hear: impl FnMut(&[u8]) -> bool + Send + 'static,
     ) -> Result<Self, LabError> {
-        let (ear, mouth) = words().trying("make a terminal for a program's output")?;
-        let second = mouth.try_clone().trying("keep a program's output")?;
+        let (stdio, input) = stdio(start.input, hear)?;
+        let [stdin, stdout, stderr] = stdio.map(Stdio::from);
         let mut command = Command::new("sh");
         command
-            .args(["-c", &start.command])
-            .stdout(Stdio::from(mouth))
-            .stderr(Stdio::from(second))
-            // Its output is a terminal only so that each line comes when it is written.
-            .env("TERM", "dumb")
-            .env("NO_COLOR", "1");
-        let mut input = None;
-        if !start.input {
-            let (reader, writer) = pipe2(OFlag::O_CLOEXEC)
-                .map_err(io::Error::from)
-                .trying("make a program's input")?;
-            command.stdin(Stdio::from(reader));
-            input = Some(writer);
-        }
+            .args(["-c", &plain(&start.command)])
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr);
         if start.group {
             command.process_group(0);
         }
         let child = process::start(&mut command).trying("start a program (sh)")?;
-        let listen = move || pass_on(File::from(ear), hear);
-        let thread = thread::Builder::new()
-            .name("words".to_owned())
-            .spawn(listen);
-        thread.trying("start a thread that hears a program")?;
         Ok(Self {
             process: child.id(),
             _input: input,
@@ -129,32 +114,78 @@ impl Program {
         Ok(ended.unwrap_or(Ok(0)))
     }
 
-    /// Waits until a socket of the calling thread's network listens on the port, or takes datagrams there.
+    /// How it has ended: its exit code, or the signal that ended it; nothing while it runs.
     ///
     /// # Errors
-    /// When the system cannot tell who listens.
-    pub fn wait_for_port(&self, port: u16, limit: Duration) -> Result<Readiness, LabError> {
-        let asking = "ask who listens in the lab";
-        let diag = SockDiag::open().trying(asking)?;
-        let start = Instant::now();
-        loop {
-            let mut others = Vec::new();
-            for tcp in [true, false] {
-                for socket in diag.waiting(tcp).trying(asking)? {
-                    if socket.address.port() == port {
-                        return Ok(Readiness::Listens(socket.address));
-                    }
-                    others.push((tcp, socket.address));
+    /// When the system cannot tell.
+    pub fn ended(&self) -> Result<Option<Result<i32, i32>>, LabError> {
+        process::ended(self.process, false).trying("wait for a program")
+    }
+}
+
+/// The command for a shell, with what tells programs that their output is a terminal only so that each line comes when it is
+/// written.
+pub fn plain(command: &str) -> String {
+    format!("export TERM=dumb NO_COLOR=1\n{command}")
+}
+
+/// Standard input, output and error for a program, and what has to be kept while it runs: its input is this process's, or one
+/// where nothing ever comes. A thread hears its output until `hear` returns false or nobody can write there any more.
+///
+/// # Errors
+/// When the system gives no descriptors, or no thread.
+pub fn stdio(
+    own_input: bool,
+    hear: impl FnMut(&[u8]) -> bool + Send + 'static,
+) -> Result<([OwnedFd; 3], Option<OwnedFd>), LabError> {
+    let (ear, mouth) = words().trying("make a terminal for a program's output")?;
+    let second = mouth.try_clone().trying("keep a program's output")?;
+    let (reader, writer) = match own_input {
+        true => (io::stdin().as_fd().try_clone_to_owned(), None),
+        false => match pipe2(OFlag::O_CLOEXEC) {
+            Ok((reader, writer)) => (Ok(reader), Some(writer)),
+            Err(errno) => (Err(errno.into()), None),
+        },
+    };
+    let reader = reader.trying("make a program's input")?;
+    let listen = move || pass_on(File::from(ear), hear);
+    let thread = thread::Builder::new()
+        .name("words".to_owned())
+        .spawn(listen);
+    thread.trying("start a thread that hears a program")?;
+    Ok(([reader, mouth, second], writer))
+}
+
+/// Waits until a socket of the calling thread's network listens on the port, or takes datagrams there; `ended` says how its
+/// program has ended.
+///
+/// # Errors
+/// When the system cannot tell who listens, or `ended` cannot.
+pub fn wait_for_port(
+    port: u16,
+    limit: Duration,
+    ended: impl Fn() -> Result<Option<Result<i32, i32>>, LabError>,
+) -> Result<Readiness, LabError> {
+    let asking = "ask who listens in the lab";
+    let diag = SockDiag::open().trying(asking)?;
+    let start = Instant::now();
+    loop {
+        let mut others = Vec::new();
+        for tcp in [true, false] {
+            for socket in diag.waiting(tcp).trying(asking)? {
+                if socket.address.port() == port {
+                    return Ok(Readiness::Listens(socket.address));
                 }
+                others.push((tcp, socket.address));
             }
-            if let Some(ended) = process::ended(self.process, false).trying("wait for a program")? {
-                return Ok(Readiness::Ended(ended));
-            }
-            if start.elapsed() >= limit {
-                return Ok(Readiness::Waited(others));
-            }
-            pause(LOOK);
         }
+        if let Some(ended) = ended()? {
+            return Ok(Readiness::Ended(ended));
+        }
+        if start.elapsed() >= limit {
+            return Ok(Readiness::Waited(others));
+        }
+        pause(LOOK);
     }
 }
 
@@ -195,6 +226,15 @@ fn pass_on(mut ear: File, mut hear: impl FnMut(&[u8]) -> bool) {
             Ok(_) => return,
         }
     }
+}
+
+/// A handle on the calling thread's network.
+///
+/// # Errors
+/// Without `/proc`.
+pub fn handle() -> Result<OwnedFd, LabError> {
+    let file = File::open("/proc/thread-self/ns/net").trying("keep a host's network")?;
+    Ok(file.into())
 }
 
 /// The number of the calling thread's network namespace.

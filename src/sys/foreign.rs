@@ -24,6 +24,16 @@ impl Foreign {
         owned(fd).map(Self)
     }
 
+    /// A handle on the thread with this number, for a process whose first thread has ended before the others.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is none; `EINVAL` on kernels before 6.9.
+    pub fn open_thread(thread: u32) -> io::Result<Self> {
+        // SAFETY: the kernel is given two numbers. PIDFD_THREAD (linux/pidfd.h) is O_EXCL.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, thread, libc::O_EXCL) };
+        owned(fd).map(Self)
+    }
+
     /// A copy of its descriptor `fd`, for which the right to trace it is needed.
     ///
     /// # Errors

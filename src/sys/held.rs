@@ -16,7 +16,7 @@ use nix::{
         prctl,
         signal::{SigHandler, SigSet, Signal, signal},
     },
-    unistd::{pipe2, read, write},
+    unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, setpgid, write},
 };
 
 use super::{
@@ -30,6 +30,10 @@ pub struct Plan<'a> {
     pub words: &'a [CString],
     /// The network namespace to enter.
     pub network: Option<BorrowedFd<'a>>,
+    /// What becomes its standard input, output and error.
+    pub stdio: Option<[BorrowedFd<'a>; 3]>,
+    /// It leads a process group of its own.
+    pub group: bool,
     /// The filter that it lives under.
     pub filter: &'a Filter,
     /// The filter needs `no_new_privs`: this process has no right to do without.
@@ -55,8 +59,9 @@ pub struct Failed {
 }
 
 /// What a process does on its way, in order.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "enter the network namespace",
+    "set the program's input and output",
     "give up new privileges",
     "install the filter of calls",
     "",
@@ -127,15 +132,25 @@ fn become_program(plan: &Plan<'_>, words: &[*const c_char]) -> (u8, io::Error) {
     {
         return (0, errno.into());
     }
+    if let Some([input, output, error]) = plan.stdio {
+        let done = dup2_stdin(input).and_then(|()| dup2_stdout(output));
+        if let Err(errno) = done.and_then(|()| dup2_stderr(error)) {
+            return (1, errno.into());
+        }
+    }
+    if plan.group {
+        // It fails for the leader of a session only, which this is not.
+        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    }
     if plan.unprivileged
         && let Err(errno) = prctl::set_no_new_privs()
     {
-        return (1, errno.into());
+        return (2, errno.into());
     }
     if let Err(error) = plan.filter.install() {
-        return (2, error);
+        return (3, error);
     }
     // SAFETY: `words` are pointers to strings that live on, and a null pointer behind them.
     unsafe { libc::execvp(words[0], words.as_ptr()) };
-    (3, Errno::last().into())
+    (4, Errno::last().into())
 }

@@ -206,7 +206,7 @@ impl Links {
                 .addresses(socket, named)
                 .map(|(local, remote)| self.pair(socket.transport, local, remote, role, known)),
             Transport::Unix if role == Role::Listens => None,
-            Transport::Unix => self.unix(socket.id, named),
+            Transport::Unix => self.unix(socket.id, named, known),
             Transport::Other => None,
         };
         let Some(index) = index else {
@@ -346,7 +346,7 @@ impl Links {
     }
 
     /// The link of a Unix socket, with the one at the other end where that is known.
-    fn unix(&mut self, id: SocketId, named: Option<&Address>) -> Option<usize> {
+    fn unix(&mut self, id: SocketId, named: Option<&Address>, known: &Known) -> Option<usize> {
         let named = named.and_then(|name| self.names.get(name)).copied();
         let meta = self.sockets.get(&id)?;
         let peer = meta.peer.or(named).filter(|&peer| peer != id);
@@ -354,10 +354,16 @@ impl Links {
         let index = match meta.link.or(of_peer) {
             Some(index) => index,
             None => {
-                let ends = [Some(id), peer].map(|socket| Endpoint {
+                let socket = known.sockets.get(&id)?;
+                let names = [&socket.local, &socket.peer]
+                    .map(|name| name.clone().filter(|name| *name != Address::Unnamed));
+                let [name, other] = names;
+                let end = |socket, address| Endpoint {
                     socket,
-                    ..Endpoint::default()
-                });
+                    address,
+                    who: None,
+                };
+                let ends = [end(Some(id), name), end(peer, other)];
                 let [this, that] = ends;
                 match meta.role.side() {
                     Some(Side::Right) => self.add(Transport::Unix, [that, this]),

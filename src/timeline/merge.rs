@@ -122,6 +122,8 @@ const fn rank(event: &Event) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::event::{Arrival, Note};
     use proptest::prelude::*;

@@ -24,8 +24,10 @@ pub mod own;
 pub mod row;
 mod rows;
 pub mod seen;
+pub mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod why;
 
 pub use course::Timeline;
 pub use rows::{Folding, HOLD};

@@ -75,7 +75,7 @@ impl Own {
         let Some(local) = local(socket) else {
             return;
         };
-        let to = peer(socket).or(self.connecting.get(&socket.id).map(|c| c.2));
+        let to = peer(socket).or_else(|| self.connecting.get(&socket.id).map(|c| c.2));
         match (socket.transport, to) {
             (Transport::Tcp, Some(peer)) => {
                 self.pairs.insert((socket.net, local, peer));
@@ -87,11 +87,11 @@ impl Own {
                 self.bind(socket, local);
                 self.settled(socket.id);
             }
-            (Transport::Tcp, None) => {
-                // One that is older than the watch may listen since long ago.
-                if socket.before.is_some() || self.listening.contains(&socket.id) {
-                    self.bind(socket, local);
-                }
+            // One that is older than the watch may listen since long ago.
+            (Transport::Tcp, None)
+                if socket.before.is_some() || self.listening.contains(&socket.id) =>
+            {
+                self.bind(socket, local);
             }
             _ => {}
         }

@@ -144,13 +144,13 @@ impl Call {
     pub fn moved(&self) -> u64 {
         self.answer
             .as_ref()
-            .map_or(0, |(_, back)| moved(&self.enter, back))
+            .map_or(0, |(_, back)| moved(self.enter.deed, back))
     }
 }
 
 /// Bytes that a call moved: of a stream or of datagrams.
-pub(super) fn moved(enter: &Enter, back: &Return) -> u64 {
-    match (enter.deed, back.result) {
+pub(super) fn moved(deed: Deed, back: &Return) -> u64 {
+    match (deed, back.result) {
         (Deed::Send | Deed::Receive, Ok(_)) if back.moved > 0 => back.moved,
         (Deed::Send | Deed::Receive, Ok(count)) => count.try_into().unwrap_or(0),
         _ => 0,

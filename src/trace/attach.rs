@@ -3,14 +3,14 @@
 use super::{
     Listener, TraceError,
     process::{self, Process},
-    tracer::{Tracer, refused},
+    tracer::{Moment, Tracer, refused},
 };
 use crate::{
+    call::Caller,
     sys::{
         ptrace::{self, Report},
         signal,
     },
-    time::Time,
 };
 
 /// How often a thread is looked at that is to stand, with [`PAUSE`](super::tracer::PAUSE) between: one that the kernel
@@ -30,7 +30,7 @@ impl Tracer {
         let Some((number, _)) = process::family(pid) else {
             return Err(TraceError::NoSuchProcess(pid));
         };
-        let now = self.clock.now();
+        let now = &mut self.moment(listener);
         let mut reports = Vec::new();
         // Threads are made while others are being seized; those that a seized one makes come by themselves.
         loop {
@@ -53,7 +53,7 @@ impl Tracer {
                 break;
             }
             if !self.processes.contains_key(&number) {
-                self.meet(number, Process::new(number, false), None, now, listener);
+                self.meet(number, Process::new(number, false), None, now);
             }
             for (tid, waited) in seized {
                 self.add_thread(tid, number);
@@ -63,7 +63,7 @@ impl Tracer {
                 reports.extend(stands(tid).map(|report| (tid, report)));
             }
         }
-        self.look_around(number, now, listener);
+        self.look_around(number, now);
         for (tid, report) in reports {
             self.handle(tid, report, listener);
         }
@@ -71,9 +71,13 @@ impl Tracer {
     }
 
     /// Meets the sockets that a process has open.
-    fn look_around(&mut self, number: u32, at: Time, listener: &mut dyn Listener) {
+    fn look_around(&mut self, number: u32, now: &mut Moment<'_>) {
+        let by = Caller {
+            process: number,
+            thread: number,
+        };
         for fd in process::open_descriptors(number) {
-            self.socket_at(number, fd, false, at, listener);
+            self.socket_at(by, fd, false, now);
         }
     }
 

@@ -1,18 +1,16 @@
 //! A thread stands at the entry or the exit of a call: what it asks, and what came of it.
 
 use super::{
-    Listener,
     decode::{self, Answered, Asked, Closes, Memory},
     process::{self, Pending, State},
     sockets::Change,
     table,
-    tracer::{Tracer, returned},
+    tracer::{Moment, Tracer, returned},
 };
 use crate::{
     call::{Caller, Fd},
     event::{Arg, Deed, Enter, Event, Note, Return, SocketId},
     sys::ptrace::{self, At},
-    time::Time,
 };
 
 /// The memory of a thread that stands.
@@ -39,23 +37,16 @@ const AGAIN: [i64; 4] = [-512, -513, -514, -516];
 
 impl Tracer {
     /// A thread stands at a call.
-    pub(super) fn at_call(&mut self, tid: u32, at: Time, listener: &mut dyn Listener) {
+    pub(super) fn at_call(&mut self, tid: u32, now: &mut Moment<'_>) {
         match ptrace::call(tid) {
-            Some(At::Entry { number, args }) => self.enters(tid, number, args, at, listener),
-            Some(At::Exit(value)) => self.leaves(tid, value, at, listener),
+            Some(At::Entry { number, args }) => self.enters(tid, number, args, now),
+            Some(At::Exit(value)) => self.leaves(tid, value, now),
             None => {}
         }
         self.go_on(tid, 0);
     }
 
-    fn enters(
-        &mut self,
-        tid: u32,
-        mut number: i64,
-        mut args: [u64; 6],
-        at: Time,
-        listener: &mut dyn Listener,
-    ) {
+    fn enters(&mut self, tid: u32, mut number: i64, mut args: [u64; 6], now: &mut Moment<'_>) {
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };
@@ -79,12 +70,12 @@ impl Tracer {
             thread: tid,
         };
         let pending = match number {
-            libc::SYS_execve | libc::SYS_execveat => self.execs(by, number, args, at, listener),
+            libc::SYS_execve | libc::SYS_execveat => self.execs(by, number, args, now),
             libc::SYS_io_uring_setup => {
-                self.note_uring(by.process, at, listener);
+                self.note_uring(by.process, now);
                 None
             }
-            _ if self.told.contains(&number) => self.asks(by, number, args, waited, at, listener),
+            _ if self.told.contains(&number) => self.asks(by, number, args, waited, now),
             _ => None,
         };
         let (Some(pending), Some(thread)) = (pending, self.threads.get_mut(&tid)) else {
@@ -100,14 +91,13 @@ impl Tracer {
         number: i64,
         args: [u64; 6],
         waited: bool,
-        at: Time,
-        listener: &mut dyn Listener,
+        now: &mut Moment<'_>,
     ) -> Option<Pending> {
         let syscall = table::find(number)?;
         let deed = syscall.form(&args)?.deed;
         let (mut stream, mut about) = (false, matches!(deed, Deed::Open | Deed::Wait));
         for fd in syscall.descriptors(&args) {
-            if let Some(socket) = self.socket_at(by.process, fd, false, at, listener) {
+            if let Some(socket) = self.socket_at(by, fd, false, now) {
                 about = true;
                 stream |= self.sockets.is_stream(socket);
             }
@@ -117,7 +107,7 @@ impl Tracer {
         }
         let memory = Stopped(by.thread);
         let mut asked = decode::asked(syscall, args, &memory, stream)?;
-        let mut find = |fd: Option<Fd>| self.socket_at(by.process, fd?, false, at, listener);
+        let mut find = |fd: Option<Fd>| self.socket_at(by, fd?, false, now);
         let mut socket = find(asked.fd);
         if let Some(into) = find(asked.sink) {
             asked.sink_is_socket();
@@ -129,9 +119,7 @@ impl Tracer {
                 .map(|socket| (fd, socket))
                 .into_iter()
                 .collect(),
-            Closes::Range(first, last) => {
-                self.sockets_between(by.process, first, last, at, listener)
-            }
+            Closes::Range(first, last) => self.sockets_between(by, first, last, now),
         };
         if let Some(process) = self.processes.get(&by.process) {
             let mut descriptors = process.descriptors();
@@ -162,7 +150,7 @@ impl Tracer {
             waited,
         };
         Some(Pending {
-            call: self.tell_enter(enter, at, listener),
+            call: self.tell_enter(enter, now),
             number,
             args,
             asked: Some((syscall, asked)),
@@ -173,16 +161,16 @@ impl Tracer {
     }
 
     /// Numbers a call and tells that it is made. One that a signal interrupted before has failed by that.
-    fn tell_enter(&mut self, mut enter: Enter, at: Time, listener: &mut dyn Listener) -> u64 {
+    fn tell_enter(&mut self, mut enter: Enter, now: &mut Moment<'_>) -> u64 {
         if let Some(thread) = self.threads.get_mut(&enter.by.thread)
             && let State::Interrupted(pending) = std::mem::take(&mut thread.state)
         {
             let failed = returned(pending.call, Err(libc::EINTR));
-            listener.tell(at, Event::Return(failed));
+            now.tell(Event::Return(failed));
         }
         self.last_call += 1;
         enter.call = self.last_call;
-        listener.tell(at, Event::Enter(enter));
+        now.tell(Event::Enter(enter));
         self.last_call
     }
 
@@ -192,10 +180,9 @@ impl Tracer {
         by: Caller,
         number: i64,
         args: [u64; 6],
-        at: Time,
-        listener: &mut dyn Listener,
+        now: &mut Moment<'_>,
     ) -> Option<Pending> {
-        let mut closes = self.sockets_between(by.process, 0, u32::MAX, at, listener);
+        let mut closes = self.sockets_between(by, 0, u32::MAX, now);
         closes.retain(|&(fd, _)| process::closes_at_exec(by.process, fd));
         if closes.is_empty() {
             return None;
@@ -223,7 +210,7 @@ impl Tracer {
             waited: false,
         };
         Some(Pending {
-            call: self.tell_enter(enter, at, listener),
+            call: self.tell_enter(enter, now),
             number,
             args,
             asked: None,
@@ -233,22 +220,25 @@ impl Tracer {
         })
     }
 
-    fn note_uring(&mut self, process: u32, at: Time, listener: &mut dyn Listener) {
+    fn note_uring(&mut self, process: u32, now: &mut Moment<'_>) {
         let Some(known) = self.processes.get_mut(&process) else {
             return;
         };
         if !std::mem::replace(&mut known.uring, true) {
             let text = "this program uses io_uring; calls inside it are not seen".to_owned();
             let process = Some(process);
-            listener.tell(at, Event::Note(Note { process, text }));
+            now.tell(Event::Note(Note { process, text }));
         }
     }
 
-    fn leaves(&mut self, tid: u32, value: i64, at: Time, listener: &mut dyn Listener) {
+    fn leaves(&mut self, tid: u32, value: i64, now: &mut Moment<'_>) {
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };
-        let process = thread.process;
+        let by = Caller {
+            process: thread.process,
+            thread: tid,
+        };
         let State::Inside(pending) = std::mem::take(&mut thread.state) else {
             return;
         };
@@ -262,14 +252,14 @@ impl Tracer {
             } else {
                 Ok(value)
             };
-            listener.tell(at, Event::Return(returned(pending.call, result)));
+            now.tell(Event::Return(returned(pending.call, result)));
             return;
         };
         let memory = Stopped(tid);
         let (args, stream) = (pending.args, pending.stream);
         let answered = decode::answered(syscall, args, value, &memory, asked, stream);
-        self.learn(process, &pending, asked, &answered, at, listener);
-        let opened = self.opened(process, asked, &answered, at, listener);
+        self.learn(by, &pending, asked, &answered, now);
+        let opened = self.opened(by, asked, &answered, now);
         let told = Return {
             call: pending.call,
             result: answered.result,
@@ -278,20 +268,19 @@ impl Tracer {
             out: answered.out,
             parts: answered.parts,
         };
-        listener.tell(at, Event::Return(told));
+        now.tell(Event::Return(told));
     }
 
     /// What a call that has returned says of the sockets that it was about, and of its process's descriptors.
     fn learn(
         &mut self,
-        process: u32,
+        by: Caller,
         pending: &Pending,
         asked: &Asked,
         answered: &Answered,
-        at: Time,
-        listener: &mut dyn Listener,
+        now: &mut Moment<'_>,
     ) {
-        let Some(known) = self.processes.get(&process) else {
+        let Some(known) = self.processes.get(&by.process) else {
             return;
         };
         // An interrupted close has closed (close(2)).
@@ -312,34 +301,33 @@ impl Tracer {
             Deed::Send | Deed::Receive if answered.result.is_ok() => Change::Used,
             _ => Change::None,
         };
-        if let Some(file) = known.handle().and_then(|handle| handle.take(fd).ok()) {
-            self.sockets.refresh(socket, &file, change, at, listener);
+        if let Some(file) = known.borrow(by.thread, fd) {
+            self.sockets.refresh(socket, &file, change, now);
         }
     }
 
     /// The socket that a call has made, or of which it has made a descriptor.
     fn opened(
         &mut self,
-        process: u32,
+        by: Caller,
         asked: &Asked,
         answered: &Answered,
-        at: Time,
-        listener: &mut dyn Listener,
+        now: &mut Moment<'_>,
     ) -> Option<SocketId> {
         let made = matches!(asked.deed, Deed::Open | Deed::Accept);
         let mut opened = None;
         for &fd in &answered.new_fds {
-            if let Some(known) = self.processes.get(&process) {
+            if let Some(known) = self.processes.get(&by.process) {
                 known.descriptors().forget(fd);
             }
-            let socket = self.socket_at(process, fd, made, at, listener);
+            let socket = self.socket_at(by, fd, made, now);
             opened = opened.or_else(|| socket.filter(|_| made));
         }
         // The other end may have reset the connection since, and the kernel has forgotten it.
         if let (Some(socket), Deed::Accept) = (opened, asked.deed)
             && let Some(Arg::Address(Some(peer))) = answered.out.first()
         {
-            self.sockets.connected(socket, peer, at, listener);
+            self.sockets.connected(socket, peer, now);
         }
         opened
     }
@@ -347,13 +335,12 @@ impl Tracer {
     /// The socket that a descriptor of a process that stands means; `made` by the call that has just returned.
     pub(super) fn socket_at(
         &mut self,
-        number: u32,
+        by: Caller,
         fd: Fd,
         made: bool,
-        at: Time,
-        listener: &mut dyn Listener,
+        now: &mut Moment<'_>,
     ) -> Option<SocketId> {
-        let process = self.processes.get(&number)?;
+        let process = self.processes.get(&by.process)?;
         let (known, doubted) = {
             let descriptors = process.descriptors();
             (descriptors.known(fd), descriptors.doubted(fd))
@@ -362,13 +349,13 @@ impl Tracer {
             return known;
         }
         // What is no socket is not borrowed: closing it, some drivers and file systems would be told.
-        let file = if made || doubted || process::is_socket(number, fd) {
-            process.handle().and_then(|handle| handle.take(fd).ok())
+        let file = if made || doubted || process::is_socket(by.thread, fd) {
+            process.borrow(by.thread, fd)
         } else {
             None
         };
         let sockets = &mut self.sockets;
-        let socket = file.and_then(|file| sockets.meet(&file, made, number, at, listener));
+        let socket = file.and_then(|file| sockets.meet(&file, made, by.thread, now));
         // Without `close` and its relatives nothing stays sure.
         let sure = socket.is_none() || !self.wanted.net_only;
         process.descriptors().set(fd, socket, sure);
@@ -378,19 +365,18 @@ impl Tracer {
     /// The sockets among a process's descriptors from `first` to `last`.
     pub(super) fn sockets_between(
         &mut self,
-        number: u32,
+        by: Caller,
         first: u32,
         last: u32,
-        at: Time,
-        listener: &mut dyn Listener,
+        now: &mut Moment<'_>,
     ) -> Vec<(Fd, SocketId)> {
         let found = self
             .processes
-            .get(&number)
+            .get(&by.process)
             .map(|p| p.descriptors().sockets(first, last));
         let found = found.unwrap_or_default().into_iter();
         let sockets = found.filter_map(|fd| {
-            let socket = self.socket_at(number, fd, false, at, listener)?;
+            let socket = self.socket_at(by, fd, false, now)?;
             Some((fd, socket))
         });
         sockets.collect()

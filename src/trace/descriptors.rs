@@ -1,6 +1,6 @@
 //! Which of a process's descriptors are sockets, as far as its calls have told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{call::Fd, event::SocketId};
 
@@ -80,9 +80,9 @@ impl Descriptors {
         found
     }
 
-    /// Some descriptor means `socket`.
-    pub(super) fn has(&self, socket: SocketId) -> bool {
-        self.0.values().any(|slot| slot.socket == Some(socket))
+    /// All sockets that some descriptor means.
+    pub(super) fn meant(&self) -> HashSet<SocketId> {
+        self.0.values().filter_map(|slot| slot.socket).collect()
     }
 
     /// A thread is about to close all from `first` to `last`.
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(table.known(5), Some(Some(2)));
         table.closed(5, 2);
         assert_eq!(table.known(5), None);
-        assert!(!table.has(2));
+        assert!(table.meant().is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod attach;
 mod calls;
 pub mod decode;
 mod descriptors;
+mod lives;
 mod message;
 mod names;
 mod networks;
@@ -33,12 +34,16 @@ use crate::{
 };
 
 /// A program to run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Program {
     /// Its name, to be looked for in `PATH`, and its arguments.
     pub words: Vec<OsString>,
     /// The network namespace that it runs in, and the lab's host that this is; without one, that of this process.
     pub network: Option<(OwnedFd, String)>,
+    /// Its standard input, output and error; without them, those of this process.
+    pub stdio: Option<[OwnedFd; 3]>,
+    /// It leads a process group of its own.
+    pub group: bool,
 }
 
 /// Which calls are told of.
@@ -56,9 +61,9 @@ pub trait Listener {
     fn tell(&mut self, at: Time, event: Event);
 
     /// A socket of a network that was not in sight before is about to be used: packets are to be captured from now on.
-    /// `process` is in that network and stands still. An error says why packets will not be seen; the tracer tells
-    /// [`Event::Net`] afterwards.
-    fn network(&mut self, net: NetId, host: Option<&str>, process: u32) -> Result<(), String>;
+    /// `thread`, by the kernel's number, is in that network and stands still (`/proc/THREAD/ns/net`). An error says why
+    /// packets will not be seen; the tracer tells [`Event::Net`] afterwards.
+    fn network(&mut self, net: NetId, host: Option<&str>, thread: u32) -> Result<(), String>;
 
     /// The tracer waits (`true`): what it tells next is later than now. It has something to tell (`false`).
     fn idle(&mut self, idle: bool);

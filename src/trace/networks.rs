@@ -1,4 +1,4 @@
-//! Which network namespace a process or a socket is in: the kernel's numbers, and those of the log.
+//! Which network namespace a thread or a socket is in: the kernel's numbers, and those of the log.
 
 use std::{
     collections::HashMap,
@@ -6,11 +6,8 @@ use std::{
     os::unix::fs::MetadataExt,
 };
 
-use super::Listener;
-use crate::{
-    event::{Event, Net, NetId},
-    time::Time,
-};
+use super::tracer::Moment;
+use crate::event::{Event, Net, NetId};
 
 /// All network namespaces in sight.
 #[derive(Debug, Default)]
@@ -42,9 +39,9 @@ impl Networks {
         }
     }
 
-    /// The network that a process is in now. Of one that is gone, or that does not let itself be looked at, the first.
-    pub(super) fn of_process(&mut self, process: u32) -> NetId {
-        let path = format!("/proc/{process}/ns/net");
+    /// The network that a thread is in now: each may be in another one. Of one that is gone, or that does not let itself be looked at, the first.
+    pub(super) fn of_thread(&mut self, thread: u32) -> NetId {
+        let path = format!("/proc/{thread}/ns/net");
         let inode = fs::metadata(&path).map_or(0, |data| data.ino());
         if let Some(&id) = self.by_inode.get(&inode) {
             return id;
@@ -59,25 +56,24 @@ impl Networks {
         id
     }
 
-    /// The network of a socket of `process`, by its cookie. A new one is told.
+    /// The network of a socket that `thread` uses, by its cookie. A new one is told.
     pub(super) fn of_socket(
         &mut self,
         cookie: Option<u64>,
-        process: u32,
-        at: Time,
-        listener: &mut dyn Listener,
+        thread: u32,
+        now: &mut Moment<'_>,
     ) -> NetId {
         if let Some(&id) = cookie.and_then(|cookie| self.by_cookie.get(&cookie)) {
             return id;
         }
-        let mut id = self.of_process(process);
+        let mut id = self.of_thread(thread);
         let mut unseen = None;
         let is_other = |network: &mut Network| network.cookie.is_some() && network.cookie != cookie;
         if self.get(id).is_some_and(is_other) {
-            // It came from elsewhere, over a Unix socket or before the process moved.
+            // It came from elsewhere, over a Unix socket or before the thread moved.
             id = self.add(Network::default());
             unseen =
-                Some("the socket is of another network than the process that uses it".to_owned());
+                Some("the socket is of another network than the thread that uses it".to_owned());
         }
         let Some(network) = self.get(id) else {
             return id;
@@ -89,8 +85,8 @@ impl Networks {
             self.by_cookie.insert(cookie, id);
         }
         if !told {
-            let unseen = unseen.or_else(|| listener.network(id, host.as_deref(), process).err());
-            listener.tell(at, Event::Net(Net { id, host, unseen }));
+            let unseen = unseen.or_else(|| now.listener.network(id, host.as_deref(), thread).err());
+            now.tell(Event::Net(Net { id, host, unseen }));
         }
         id
     }

@@ -4,6 +4,7 @@ use std::{
     cell::{RefCell, RefMut},
     fs::{self, File},
     io::Read,
+    os::fd::OwnedFd,
     os::unix::fs::MetadataExt,
     rc::Rc,
 };
@@ -70,9 +71,10 @@ impl Process {
         self.descriptors = Rc::new(RefCell::new(own));
     }
 
-    /// A handle by which its descriptors can be borrowed.
-    pub(super) fn handle(&self) -> Option<&Foreign> {
-        self.handle.as_ref()
+    /// A copy of what descriptor `fd` means to one of its threads, which stands.
+    pub(super) fn borrow(&self, thread: u32, fd: Fd) -> Option<OwnedFd> {
+        let by_process = self.handle.as_ref().and_then(|handle| handle.take(fd).ok());
+        by_process.or_else(|| Foreign::open_thread(thread).ok()?.take(fd).ok())
     }
 }
 
@@ -130,9 +132,9 @@ pub(super) fn name(process: u32) -> String {
     String::from_utf8_lossy(name.trim_ascii_end()).into_owned()
 }
 
-/// Descriptor `fd` is a socket.
-pub(super) fn is_socket(process: u32, fd: Fd) -> bool {
-    fs::read_link(format!("/proc/{process}/fd/{fd}"))
+/// Descriptor `fd` of a thread is a socket.
+pub(super) fn is_socket(thread: u32, fd: Fd) -> bool {
+    fs::read_link(format!("/proc/{thread}/fd/{fd}"))
         .is_ok_and(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:["))
 }
 

@@ -30,7 +30,12 @@ impl Tracer {
         program: Program,
         listener: &mut dyn Listener,
     ) -> Result<u32, TraceError> {
-        let Program { words, network } = program;
+        let Program {
+            words,
+            network,
+            stdio,
+            group,
+        } = program;
         let name = words.first().cloned().unwrap_or_default();
         let no_program = |error| TraceError::NoSuchProgram {
             program: name.clone(),
@@ -49,6 +54,10 @@ impl Tracer {
         let held = Held::new(&Plan {
             words: &words,
             network: network.as_ref().map(|(handle, _)| handle.as_fd()),
+            stdio: stdio
+                .as_ref()
+                .map(|stdio| stdio.each_ref().map(AsFd::as_fd)),
+            group,
             filter: &Filter::new(&always, &files),
             unprivileged: self.unprivileged,
         })
@@ -71,11 +80,11 @@ impl Tracer {
         if let Some((handle, host)) = network {
             self.sockets.networks.name(&handle, host);
         }
-        let now = self.clock.now();
+        let now = &mut self.moment(listener);
         self.started.push((process, None));
-        self.meet(process, Process::new(process, true), None, now, listener);
+        self.meet(process, Process::new(process, true), None, now);
         self.add_thread(process, process);
-        self.note_program(process, now, listener);
+        self.note_program(process, now);
         self.go_on(process, 0);
         Ok(process)
     }

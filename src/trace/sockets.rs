@@ -9,12 +9,11 @@ use std::{
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use super::{Listener, names, networks::Networks};
+use super::{names, networks::Networks, tracer::Moment};
 use crate::{
     call::Address,
     event::{Arg, Event, Socket, SocketId, Transport},
     sys::foreign,
-    time::Time,
 };
 
 /// All sockets in sight, and their networks.
@@ -48,16 +47,15 @@ pub(super) enum Change {
 }
 
 impl Sockets {
-    /// The number of the socket that `fd`, of a process that stands still, means. A new one is told.
+    /// The number of the socket that `fd`, borrowed from a thread that stands, means. A new one is told.
     ///
     /// `made`: a call has just made it; otherwise it may have been in use before.
     pub(super) fn meet(
         &mut self,
         fd: &OwnedFd,
         made: bool,
-        process: u32,
-        at: Time,
-        listener: &mut dyn Listener,
+        thread: u32,
+        now: &mut Moment<'_>,
     ) -> Option<SocketId> {
         let socket = SockRef::from(fd);
         let network = foreign::network(fd);
@@ -73,7 +71,7 @@ impl Sockets {
         self.all.push(Known {
             told: Socket {
                 id,
-                net: self.networks.of_socket(network, process, at, listener),
+                net: self.networks.of_socket(network, thread, now),
                 family: word(i32::from(domain), names::FAMILIES),
                 kind: word(i32::from(kind), names::KINDS),
                 transport,
@@ -85,10 +83,10 @@ impl Sockets {
             settled: false,
         });
         self.by_cookie.insert(key, id);
-        if !self.refresh(id, fd, Change::None, at, listener)
+        if !self.refresh(id, fd, Change::None, now)
             && let Some(known) = self.get(id)
         {
-            listener.tell(at, Event::Socket(known.told.clone()));
+            now.tell(Event::Socket(known.told.clone()));
         }
         Some(id)
     }
@@ -113,8 +111,7 @@ impl Sockets {
         id: SocketId,
         fd: impl AsFd,
         change: Change,
-        at: Time,
-        listener: &mut dyn Listener,
+        now: &mut Moment<'_>,
     ) -> bool {
         let Some(known) = self.get(id) else {
             return false;
@@ -133,24 +130,18 @@ impl Sockets {
         let changed = (&local, &peer) != (&told.local, &told.peer);
         (told.local, told.peer) = (local, peer);
         if changed {
-            listener.tell(at, Event::Socket(told.clone()));
+            now.tell(Event::Socket(told.clone()));
         }
         changed
     }
 
     /// Its other end, which the kernel has told the program itself and has forgotten already.
-    pub(super) fn connected(
-        &mut self,
-        id: SocketId,
-        peer: &Address,
-        at: Time,
-        listener: &mut dyn Listener,
-    ) {
+    pub(super) fn connected(&mut self, id: SocketId, peer: &Address, now: &mut Moment<'_>) {
         if let Some(known) = self.get(id)
             && known.told.peer.is_none()
         {
             known.told.peer = Some(canonical(peer.clone()));
-            listener.tell(at, Event::Socket(known.told.clone()));
+            now.tell(Event::Socket(known.told.clone()));
         }
     }
 

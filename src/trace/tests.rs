@@ -41,8 +41,8 @@ impl Listener for Log {
         self.events.push((at, event));
     }
 
-    fn network(&mut self, net: NetId, host: Option<&str>, process: u32) -> Result<(), String> {
-        assert!(fs::exists(format!("/proc/{process}/ns/net")).unwrap());
+    fn network(&mut self, net: NetId, host: Option<&str>, thread: u32) -> Result<(), String> {
+        assert!(fs::exists(format!("/proc/{thread}/ns/net")).unwrap());
         self.networks.push((net, host.map(str::to_owned)));
         Ok(())
     }
@@ -133,7 +133,7 @@ fn python(script: &str) -> Program {
     let words = [PYTHON, "-c", script].map(OsString::from).into();
     Program {
         words,
-        network: None,
+        ..Program::default()
     }
 }
 
@@ -579,7 +579,7 @@ fn a_program_that_is_not_there() {
     );
     let program = |words: &[&str]| Program {
         words: words.iter().map(OsString::from).collect(),
-        network: None,
+        ..Program::default()
     };
     for words in [&["/nowhere/at all"][..], &["no-such-program"], &[]] {
         match tracer.start(program(words), &mut log) {
@@ -723,4 +723,154 @@ fn a_program_that_is_to_end_is_ended() {
     };
     assert_eq!(exit.closes, [1]);
     assert!(log.notes().is_empty(), "{:?}", log.notes());
+}
+
+#[test]
+fn a_process_whose_first_thread_ends_early() {
+    // The kernel shows its descriptors only by the threads that are left.
+    let script = "
+import ctypes, os, socket, threading
+def serve():
+    first.join()
+    a, b = socket.socketpair()
+    a.send(b'hello')
+    os.read(b.fileno(), 5)
+    os._exit(0)
+class Gone:
+    def join(self):
+        while open(f'/proc/{os.getpid()}/stat').read().split()[2] != 'Z': pass
+first = Gone()
+threading.Thread(target=serve).start()
+ctypes.CDLL(None).syscall(EXIT, 0)
+";
+    let script = script.replace("EXIT", &libc::SYS_exit.to_string());
+    let Some((log, status)) = traced(&script) else {
+        return;
+    };
+    assert_eq!(status, Ok(0));
+    let pair = log.calls("socketpair")[0].1.unwrap().opened;
+    assert!(pair.is_some());
+    assert_eq!(log.calls("send")[0].0.socket, pair);
+    assert_eq!(log.results("read"), [Ok(5)]);
+    assert_eq!(log.calls("exit")[0].0.closes.len(), 2);
+}
+
+#[test]
+fn another_thread_runs_another_program() {
+    let Some((log, status)) = traced(
+        "
+import os, socket, threading
+s = socket.socket()
+threading.Thread(target=s.listen).start()
+script = 'import socket; socket.socket(type=socket.SOCK_DGRAM).bind((\"127.0.0.1\", 5000))'
+threading.Thread(target=lambda: os.execv('/usr/bin/python3', ['python3', '-c', script])).start()
+threading.Event().wait()
+",
+    ) else {
+        return;
+    };
+    assert_eq!(status, Ok(0));
+    let [(execve, Some(_))] = log.calls("execve")[..] else {
+        panic!()
+    };
+    assert_ne!(execve.by.thread, execve.by.process);
+    assert_eq!(log.execs()[0].closes, [1]);
+    let [(bind, Some(_))] = log.calls("bind")[..] else {
+        panic!()
+    };
+    assert_eq!(bind.by.thread, execve.by.process);
+    assert_eq!((log.processes().len(), log.exits().len()), (1, 1));
+}
+
+#[test]
+fn data_that_the_kernel_moves() {
+    let Some((log, status)) = traced(
+        "
+import os, socket
+a, b = socket.socketpair()
+f = os.open('/usr/bin/python3', os.O_RDONLY)
+assert os.sendfile(a.fileno(), f, 0, 100) == 100
+r, w = os.pipe()
+assert os.splice(b.fileno(), w, 60) == 60
+assert os.splice(r, a.fileno(), 60) == 60
+assert os.splice(f, w, 10) == 10
+",
+    ) else {
+        return;
+    };
+    assert_eq!(status, Ok(0));
+    let moves = log.calls("sendfile").into_iter().chain(log.calls("splice"));
+    let moves: Vec<_> = moves
+        .map(|(enter, back)| (enter.deed, enter.socket, back.unwrap().moved))
+        .collect();
+    let (a, b) = (Some(1), Some(2));
+    let expected = [
+        (Deed::Send, a, 100),
+        (Deed::Receive, b, 60),
+        (Deed::Send, a, 60),
+    ];
+    assert_eq!(moves, expected);
+}
+
+#[test]
+fn what_is_not_seen_is_noted() {
+    let Some((log, status)) = traced(
+        "
+import ctypes, socket, subprocess
+a, b = socket.socketpair()
+subprocess.run(['/bin/true'], stdin=a, check=True)
+for _ in range(2): ctypes.CDLL(None).syscall(425, 1, 0)
+",
+    ) else {
+        return;
+    };
+    assert_eq!(status, Ok(0));
+    let notes: Vec<_> = log
+        .notes()
+        .into_iter()
+        .map(|note| (note.process, &*note.text))
+        .collect();
+    let [parent, child] = log.processes()[..] else {
+        panic!()
+    };
+    let [(Some(first), standard), (Some(second), uring)] = notes[..] else {
+        panic!("{notes:?}")
+    };
+    assert_eq!((first, second), (child.process, parent.process));
+    assert!(
+        standard.starts_with("descriptor 0 of this program is a socket"),
+        "{standard}"
+    );
+    assert!(uring.contains("io_uring"), "{uring}");
+}
+
+#[test]
+fn a_wait_that_is_continued_is_one_call() {
+    // A process that is halted and goes on makes `poll` again with the time that is left (restart_syscall(2)).
+    if !has_python() || network().is_none() {
+        return;
+    }
+    let wanted = Wanted {
+        waits: true,
+        net_only: true,
+    };
+    let (mut tracer, mut log) = (Tracer::new(wanted, Clock::start()), Log::default());
+    let script = "
+import os, select, signal, socket
+a, b = socket.socketpair()
+if os.fork() == 0:
+    # Until the parent sleeps in poll.
+    while open(f'/proc/{os.getppid()}/stat').read().split()[2] != 'S': pass
+    os.kill(os.getppid(), signal.SIGSTOP)
+    os.kill(os.getppid(), signal.SIGCONT)
+    b.send(b'x')
+    os._exit(0)
+p = select.poll()
+p.register(a, select.POLLIN)
+assert p.poll(10000)
+";
+    tracer.start(python(script), &mut log).unwrap();
+    let ended = tracer.run(&|| false, &mut log).unwrap();
+    assert_eq!(ended[0].1, Ok(0));
+    assert_eq!(log.results("poll"), [Ok(1)]);
 }

@@ -14,16 +14,14 @@ use nix::{
 
 use super::{
     Listener, TraceError, Wanted,
-    process::{self, Process, State, Thread},
+    process::{Process, State, Thread},
     sockets::Sockets,
     table,
 };
 use crate::{
-    call::Caller,
-    event::{self, Arg, CallId, Deed, Enter, Event, Note, Return},
+    event::{CallId, Event, Return},
     sys::{
         clock::Clock,
-        foreign,
         ptrace::{self, Go, Report},
         signal,
     },
@@ -158,31 +156,31 @@ impl Tracer {
 
     /// A thread stands, or is gone.
     pub(super) fn handle(&mut self, tid: u32, report: Report, listener: &mut dyn Listener) {
-        let now = self.clock.now();
+        let now = &mut self.moment(listener);
         if let Report::Ended(status) = report {
-            self.ended(tid, status, now, listener);
+            self.ended(tid, status, now);
             return;
         }
-        if !self.threads.contains_key(&tid) && !self.adopt(tid, None, now, listener) {
+        if !self.threads.contains_key(&tid) && !self.adopt(tid, None, now) {
             return;
         }
         match report {
-            Report::Filtered | Report::Call => self.at_call(tid, now, listener),
+            Report::Filtered | Report::Call => self.at_call(tid, now),
             Report::Born => {
                 let child = ptrace::message(tid) as u32;
                 // It may have been told of first.
                 if child != 0 && !self.threads.contains_key(&child) {
                     let by = self.threads.get(&tid).map(|thread| thread.process);
-                    self.adopt(child, by, now, listener);
+                    self.adopt(child, by, now);
                 }
                 self.go_on(tid, 0);
             }
             Report::Exec => {
-                self.runs_another(tid, now, listener);
+                self.runs_another(tid, now);
                 self.go_on(tid, 0);
             }
             Report::Ending => {
-                self.ending(tid, now, listener);
+                self.ending(tid, now);
                 self.go_on(tid, 0);
             }
             Report::Signal(signal) => self.go_on(tid, signal),
@@ -208,204 +206,22 @@ impl Tracer {
         ptrace::go(tid, how, signal);
     }
 
-    /// Takes in a thread that a traced one, of process `by`, has made; whether it is there still.
-    fn adopt(&mut self, tid: u32, by: Option<u32>, at: Time, listener: &mut dyn Listener) -> bool {
-        let Some((process, parent)) = process::family(tid) else {
-            return false;
-        };
-        if !self.processes.contains_key(&process) {
-            let parent = by.unwrap_or(parent);
-            let new = match self.processes.get(&parent) {
-                Some(found) => found.child(process, foreign::share_descriptors(parent, process)),
-                // Its parent has ended already, and with it what was known of its descriptors.
-                None => Process::new(process, !self.started.is_empty()),
-            };
-            let parent = self.processes.contains_key(&parent).then_some(parent);
-            self.meet(process, new, parent, at, listener);
-        }
-        self.add_thread(tid, process);
-        true
+    /// Now, and who is told.
+    pub(super) fn moment<'a>(&self, listener: &'a mut dyn Listener) -> Moment<'a> {
+        let at = self.clock.now();
+        Moment { at, listener }
     }
+}
 
-    /// Takes in a process, and tells of it.
-    pub(super) fn meet(
-        &mut self,
-        number: u32,
-        process: Process,
-        parent: Option<u32>,
-        at: Time,
-        listener: &mut dyn Listener,
-    ) {
-        self.processes.insert(number, process);
-        let process = event::Process {
-            process: number,
-            parent,
-            net: self.sockets.networks.of_process(number),
-            name: process::name(number),
-        };
-        listener.tell(at, Event::Process(process));
-    }
+/// A moment in which something is told; all traced threads that it is about stand.
+pub(super) struct Moment<'a> {
+    pub(super) at: Time,
+    pub(super) listener: &'a mut dyn Listener,
+}
 
-    pub(super) fn add_thread(&mut self, tid: u32, process: u32) {
-        let thread = Thread {
-            process,
-            state: State::Outside,
-            waited: None,
-        };
-        self.threads.insert(tid, thread);
-        if let Some(process) = self.processes.get_mut(&process) {
-            process.threads += 1;
-        }
-    }
-
-    /// A thread runs another program; the other threads of its process have ended, the first one without a word.
-    fn runs_another(&mut self, tid: u32, at: Time, listener: &mut dyn Listener) {
-        let former = ptrace::message(tid) as u32;
-        if former != tid
-            && let Some(thread) = self.threads.remove(&former)
-        {
-            self.threads.insert(tid, thread);
-        }
-        let Some(Thread {
-            process: number,
-            state,
-            ..
-        }) = self.threads.get(&tid)
-        else {
-            return;
-        };
-        let number = *number;
-        let closed = match state {
-            State::Inside(pending) => pending.closes.clone(),
-            _ => Vec::new(),
-        };
-        let Some(process) = self.processes.get_mut(&number) else {
-            return;
-        };
-        process.threads = 1;
-        process.part();
-        let mut closes = Vec::new();
-        for (fd, socket) in closed {
-            process.descriptors().closed(fd, socket);
-            if !process.descriptors().has(socket) && !closes.contains(&socket) {
-                closes.push(socket);
-            }
-        }
-        let name = process::name(number);
-        let exec = event::Exec {
-            process: number,
-            name,
-            closes,
-        };
-        listener.tell(at, Event::Exec(exec));
-        self.note_program(number, at, listener);
-    }
-
-    /// Notes what is special about the program that a process runs.
-    pub(super) fn note_program(&self, process: u32, at: Time, listener: &mut dyn Listener) {
-        let filtered = self.processes.get(&process).is_some_and(|p| p.filtered);
-        let text = process::oddity(process, self.unprivileged).map(str::to_owned);
-        let standard = || {
-            let fd = (0..3).find(|&fd| process::is_socket(process, fd))?;
-            Some(format!(
-                "descriptor {fd} of this program is a socket; what it reads and writes there is seen only in recv and send calls"
-            ))
-        };
-        let standard = (filtered && !self.wanted.net_only).then(standard).flatten();
-        for text in text.into_iter().chain(standard) {
-            let process = Some(process);
-            listener.tell(at, Event::Note(Note { process, text }));
-        }
-    }
-
-    /// A thread is about to end. With the last one of a process its descriptors go.
-    fn ending(&mut self, tid: u32, at: Time, listener: &mut dyn Listener) {
-        let Some(number) = self.count_out(tid) else {
-            return;
-        };
-        let status = ptrace::message(tid) as i32;
-        let args = if libc::WIFEXITED(status) {
-            vec![Arg::Number(libc::WEXITSTATUS(status).into())]
-        } else {
-            Vec::new()
-        };
-        self.lets_go(tid, number, args, at, listener);
-    }
-
-    /// Counts a thread out of its process; the process, when that was its last one.
-    fn count_out(&mut self, tid: u32) -> Option<u32> {
-        let thread = self.threads.get_mut(&tid)?;
-        if matches!(thread.state, State::Ending) {
-            return None;
-        }
-        thread.state = State::Ending;
-        let process = self.processes.get_mut(&thread.process)?;
-        process.threads = process.threads.saturating_sub(1);
-        (process.threads == 0).then_some(thread.process)
-    }
-
-    /// Tells the pseudo-call by which a process lets go of the sockets that it still has.
-    fn lets_go(
-        &mut self,
-        tid: u32,
-        number: u32,
-        args: Vec<Arg>,
-        at: Time,
-        listener: &mut dyn Listener,
-    ) {
-        if !self.processes.get(&number).is_some_and(Process::is_alone) {
-            return;
-        }
-        let closes = self.sockets_between(number, 0, u32::MAX, at, listener);
-        if closes.is_empty() {
-            return;
-        }
-        self.last_call += 1;
-        let call = self.last_call;
-        let enter = Enter {
-            call,
-            by: Caller {
-                process: number,
-                thread: tid,
-            },
-            name: "exit".into(),
-            deed: Deed::Close,
-            socket: None,
-            closes: closes.into_iter().map(|(_, socket)| socket).collect(),
-            args,
-            parts: Vec::new(),
-            waited: false,
-        };
-        listener.tell(at, Event::Enter(enter));
-        if let Some(process) = self.processes.get_mut(&number) {
-            process.exit = Some(call);
-        }
-    }
-
-    /// A thread has ended; when it was the first one of its process, all have.
-    fn ended(&mut self, tid: u32, status: Result<i32, i32>, at: Time, listener: &mut dyn Listener) {
-        // One that was killed may have come to its end without standing once more.
-        if let Some(number) = self.count_out(tid) {
-            self.lets_go(tid, number, Vec::new(), at, listener);
-        }
-        self.threads.remove(&tid);
-        let Some(process) = self.processes.remove(&tid) else {
-            return;
-        };
-        if let Some(call) = process.exit {
-            listener.tell(at, Event::Return(returned(call, Ok(0))));
-        }
-        listener.tell(
-            at,
-            Event::Exit(event::Exit {
-                process: tid,
-                status,
-            }),
-        );
-        let started = self.started.iter_mut().find(|(process, _)| *process == tid);
-        if let Some((_, ended)) = started {
-            *ended = Some(status);
-        }
+impl Moment<'_> {
+    pub(super) fn tell(&mut self, event: Event) {
+        self.listener.tell(self.at, event);
     }
 }
 

@@ -303,10 +303,18 @@ impl Lanes {
         let mut below = Vec::new();
         let underway = sent.way == Way::Wire && sent.arrived.is_none() && sent.lost.is_none();
         pieces.push(self.arrow(sent, from, underway));
+        let mut full = [false; 2];
         let mut beside = |side: Side, texts: &[String]| {
-            let room = self.margin(side);
+            let room = if full[side as usize] {
+                0
+            } else {
+                self.margin(side)
+            };
             match texts.iter().find(|text| width(text) <= room) {
-                Some(text) => pieces.push(self.beside(side, text.clone(), self.palette.faint())),
+                Some(text) => {
+                    full[side as usize] = true;
+                    pieces.push(self.beside(side, text.clone(), self.palette.faint()));
+                }
                 None => below.extend(texts.first().map(|text| (side, text.clone()))),
             }
         };
@@ -347,10 +355,12 @@ impl Lanes {
             [first, .., last] => format!("#{} to #{}", first.call, last.call),
             [] => return Vec::new(),
         };
-        match plain {
-            true => vec![names, numbers],
-            false => {
-                let ground = grounds(ties);
+        let ground = grounds(ties);
+        match (plain, is_above) {
+            (true, _) => vec![names, numbers],
+            // The row above is the call.
+            (false, true) => vec![format!("({ground})"), ground],
+            (false, false) => {
                 vec![
                     format!("{names} ({ground})"),
                     format!("{numbers} ({ground})"),
@@ -414,8 +424,15 @@ impl Lanes {
             ),
         ];
         let to = row.side.other();
-        let after = Span(sent.arrived.map_or(0, |at| at.since(sent.sent)));
-        let text = cut(format!("after {after}"), self.margin(to), glyphs.more);
+        let after = sent.arrived.map_or(0, |at| at.since(sent.sent));
+        let room = self.margin(to);
+        let texts = [
+            format!("after {}", Span(after)),
+            format!("+{}", Span(after)),
+            format!("+{} ms", after / MILLISECOND),
+        ];
+        let fits = texts.into_iter().find(|text| width(text) <= room);
+        let text = fits.unwrap_or_default();
         pieces.push(self.beside(to, text, self.palette.faint()));
         self.draw(pieces, true, out);
     }

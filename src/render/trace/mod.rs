@@ -11,6 +11,8 @@ pub mod lanes;
 pub mod lines;
 mod page;
 pub mod picture;
+pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod why;
 mod words;

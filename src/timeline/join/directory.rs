@@ -56,7 +56,10 @@ impl Directory {
             return (last, side, false);
         }
         let number = self.flows.len() as u32;
-        self.flows.push(Flow::default());
+        let mut flow = Flow::default();
+        flow.ends[side].port = from.port();
+        flow.ends[1 - side].port = to.port();
+        self.flows.push(flow);
         if pairs.len() >= GENERATIONS {
             pairs.remove(0);
         }

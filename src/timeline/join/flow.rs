@@ -64,6 +64,7 @@ pub(super) struct Stream {
 /// One end of a connection.
 #[derive(Debug, Default)]
 pub(super) struct End {
+    pub(super) port: u16,
     /// Its socket, once that is known.
     pub(super) owner: Option<SocketId>,
     /// The socket that listened for it.
@@ -244,7 +245,7 @@ fn label(
         return Some(reset(segment.ack.is_none()));
     }
     if segment.syn {
-        return segment.ack.and(is(Kernel::SynAck));
+        return segment.ack.and_then(|_| is(Kernel::SynAck));
     }
     if segment.len > 0 || segment.fin {
         return None;
@@ -259,7 +260,7 @@ fn label(
         });
     }
     let (Some(now), before) = (acks, other.acked) else {
-        return segment.ack.and(is(Kernel::Ack(None)));
+        return segment.ack.and_then(|_| is(Kernel::Ack(None)));
     };
     if before == Some(now) && !other.probed {
         let same = stream.window == Some(segment.window);

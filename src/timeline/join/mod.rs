@@ -69,6 +69,8 @@ const TOLD: [i32; 12] = [
 struct Open {
     socket: SocketId,
     deed: Deed,
+    /// It moves bytes of a stream that packets carry.
+    stream: bool,
     /// Where its datagrams go.
     letters: Vec<SocketAddr>,
 }
@@ -178,15 +180,23 @@ impl Join {
             Transport::Unix | Transport::Other => return,
         }
         let sock = self.sockets.entry(id).or_default();
-        let to = peer(socket).or(sock.attempt.as_ref().map(|attempt| attempt.to));
+        let to = peer(socket).or_else(|| sock.attempt.as_ref().map(|attempt| attempt.to));
         let Some(to) = to else {
             // One that is older than the watch may listen since long ago.
             sock.listening |= socket.before.is_some();
             self.listens(id, known);
             return;
         };
-        if sock.flow.is_some() {
-            return;
+        if let Some((number, side)) = sock.flow {
+            let Some(flow) = self.tcp.at(number) else {
+                return;
+            };
+            if flow.ends[side].port == local.port() {
+                return;
+            }
+            // Another program connected to the same place at that moment.
+            flow.ends[side].owner = None;
+            sock.flow = None;
         }
         let connects = sock.attempt.is_some();
         self.tcp.connected(to, id);
@@ -235,13 +245,14 @@ impl Join {
         let Some(id) = enter.socket else {
             return;
         };
+        let socket = known.sockets.get(&id);
+        let tcp = socket.is_some_and(|socket| socket.transport == Transport::Tcp);
         let mut open = Open {
             socket: id,
             deed: enter.deed,
+            stream: tcp,
             letters: Vec::new(),
         };
-        let socket = known.sockets.get(&id);
-        let tcp = socket.is_some_and(|socket| socket.transport == Transport::Tcp);
         let sock = self.sockets.entry(id).or_default();
         match enter.deed {
             Deed::Send if tcp => {
@@ -262,7 +273,6 @@ impl Join {
                     let Some(to) = said.or_else(|| socket.and_then(peer)) else {
                         continue;
                     };
-                    // Raw sockets and ping sockets have no ports.
                     sock.post.sends(enter.call, to, &part.data);
                     if sock.post.port.is_none() {
                         self.mail.sends(to, part.data.len, id);
@@ -351,7 +361,7 @@ impl Join {
             }
         }
         match open.deed {
-            Deed::Send if open.letters.is_empty() => {
+            Deed::Send if open.stream => {
                 sock.out.returned(call, self.at, returned.moved);
             }
             Deed::Send => {
@@ -364,6 +374,7 @@ impl Join {
                     sock.post.unsent(call, *to);
                 }
             }
+            Deed::Receive if !open.stream => self.received(id, returned),
             Deed::Receive => {
                 let head = returned
                     .parts
@@ -383,7 +394,6 @@ impl Join {
                     let ground = Ground::Sequence;
                     self.ledger.took(fin, call, Share::Fin, ground);
                 }
-                self.received(id, returned);
             }
             Deed::Shutdown(_) if returned.result.is_err() && sock.shutdown == Some(call) => {
                 sock.shutdown = None;

@@ -73,8 +73,10 @@ pub(super) struct Sock {
 impl Sock {
     /// What sends the FIN now.
     pub(super) fn fin(&mut self) -> Option<(CallId, Ground)> {
-        let shutdown = self.shutdown.map(|call| (call, Ground::Shutdown));
-        let close = self.closing.flatten().map(|call| (call, Ground::LastClose));
-        *self.fin.get_or_insert(shutdown.or(close))
+        let (shutdown, closing) = (self.shutdown, self.closing.flatten());
+        *self.fin.get_or_insert_with(|| match shutdown {
+            Some(call) => Some((call, Ground::Shutdown)),
+            None => closing.map(|call| (call, Ground::LastClose)),
+        })
     }
 }

@@ -88,7 +88,7 @@ impl Join {
             before(flow.ends[1 - side].owner),
         );
         own.map(|[sent, _]| sent)
-            .or(other.map(|[_, received]| received))
+            .or_else(|| other.map(|[_, received]| received))
             .unwrap_or(0)
     }
 
@@ -352,7 +352,7 @@ impl Join {
             None => attempt.failed,
         });
         let connects = attempt.is_some();
-        let Some(call) = call.or(attempt.as_ref().map(|attempt| attempt.call)) else {
+        let Some(call) = call.or_else(|| attempt.as_ref().map(|attempt| attempt.call)) else {
             return;
         };
         if let Some(attempt) = attempt {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod golden;
+mod hostile;
+mod letters;
 mod random;
 
 use std::fmt::Write as _;
@@ -65,7 +67,7 @@ pub(super) fn ties(entries: &[Entry]) -> String {
         let Some(tied) = made.join.packet(*number) else {
             continue;
         };
-        let socket = |id: Option<u32>| id.map_or("?".into(), |id| format!("socket {id}"));
+        let socket = |id: Option<u32>| id.map_or_else(|| "?".into(), |id| format!("socket {id}"));
         let (from, to) = (socket(tied.sender), socket(tied.receiver));
         writeln!(
             text,

@@ -60,7 +60,7 @@ pub(crate) fn of_probe(error: ProbeError) -> Failure {
 pub(crate) fn without_packets(starts: bool) -> String {
     let mut ways = Vec::new();
     if !Marks::look().no_new_privileges {
-        ways.push(format!("sudo {}", again()));
+        ways.push(format!("sudo {} trace …", machine::program()));
         ways.push(format!(
             "or for good: sudo setcap cap_net_raw+ep {}",
             machine::program()

@@ -14,7 +14,9 @@ const B: &str = "10.0.0.2:5000";
 const MILLISECOND: i64 = 1_000_000;
 
 /// Name, and what makes the log.
-const LOGS: &[(&str, fn(&mut Log))] = &[
+type Made = (&'static str, fn(&mut Log));
+
+const LOGS: &[Made] = &[
     ("handshake", handshake),
     ("nagle", nagle),
     ("bulk", bulk),
@@ -40,7 +42,7 @@ const LOGS: &[(&str, fn(&mut Log))] = &[
 ];
 
 /// The same over a lab's wire.
-const WIRED: &[(&str, fn(&mut Log))] = &[
+const WIRED: &[Made] = &[
     ("wire-connect-later", connect_later),
     ("wire-loss", wire_loss),
     ("wire-udp", wire_udp),

@@ -15,17 +15,17 @@ use crate::{
 const ENDS: [&str; 2] = ["10.0.0.1:40000", "10.0.0.2:5000"];
 
 /// A small source of randomness, so that a seed alone makes a case again.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn upto(&mut self, most: usize) -> usize {
+    pub(super) fn upto(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) as usize % (most + 1)
     }
 
-    fn once_in(&mut self, n: usize) -> bool {
+    pub(super) fn once_in(&mut self, n: usize) -> bool {
         self.upto(n - 1) == 0
     }
 

@@ -9,11 +9,11 @@ use std::{
 use nix::sys::signal::Signal;
 use sockwire::{
     lab::{
-        Host,
+        Event, Host, Transit,
         hosts::Body,
-        program::{Guard, Program, Readiness, Start, network},
+        program::{Guard, Program, Readiness, Start, network, wait_for_port},
     },
-    sys::process,
+    sys::{process, signal::Stop},
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -86,7 +86,7 @@ pub(super) fn body(
             network,
         });
         if let Some(ready) = opens {
-            let readiness = program.wait_for_port(port, LIMIT)?;
+            let readiness = wait_for_port(port, LIMIT, || program.ended())?;
             if !matches!(readiness, Readiness::Ended(_)) {
                 let _ = ready.send(());
             }
@@ -96,6 +96,106 @@ pub(super) fn body(
         let _ = say.send(Said::Over(host, ended));
         Ok(())
     })
+}
+
+/// Both programs, and when they are to end.
+pub(super) struct Pair {
+    /// Client and server.
+    pub(super) sides: [Side; 2],
+    /// Lines that were said and not taken yet.
+    lines: Vec<(Host, Time, Vec<u8>)>,
+    stop: Stop,
+    /// Nanoseconds of silence after which nothing more is to come.
+    patience: i64,
+    /// Everything older than this is known.
+    seen: Time,
+    /// When something has happened last.
+    active: Time,
+}
+
+impl Pair {
+    pub(super) fn new(stop: Stop, patience: i64, now: Time) -> Self {
+        Self {
+            sides: Host::BOTH.map(Side::new),
+            lines: Vec::new(),
+            stop,
+            patience,
+            seen: now,
+            active: now,
+        }
+    }
+
+    /// Something happened on the wire, or nothing.
+    pub(super) fn happened(&mut self, event: &Event) {
+        match event {
+            Event::Sent(Transit { time, .. }) | Event::Delivered { time, .. } => {
+                self.seen = self.seen.max(*time);
+                self.active = self.active.max(*time);
+            }
+            Event::Quiet(time) => self.seen = self.seen.max(*time),
+            Event::Up(_) | Event::Called { .. } => {}
+        }
+    }
+
+    /// A program's thread says something.
+    pub(super) fn hear(&mut self, said: &Said) {
+        match said {
+            Said::Began {
+                host,
+                process,
+                group,
+                ..
+            } => self.sides[*host as usize].began(*process, *group),
+            Said::Waited(_) => {}
+            Said::Words(host, time, words) => {
+                self.active = self.active.max(*time);
+                let lines = self.sides[*host as usize].hear(*time, words);
+                let lines = lines.into_iter().map(|line| (*host, *time, line));
+                self.lines.extend(lines);
+            }
+            Said::Over(host, ended) => self.ended(*host, *ended),
+        }
+    }
+
+    /// A program has ended.
+    pub(super) fn ended(&mut self, host: Host, ended: Result<i32, i32>) {
+        self.active = self.active.max(now());
+        self.sides[host as usize].ended = Some(ended);
+    }
+
+    /// Lines that were said, with their times; those that were begun a while before `now` as well.
+    pub(super) fn lines(&mut self, now: Time) -> Vec<(Host, Time, Vec<u8>)> {
+        let mut lines = std::mem::take(&mut self.lines);
+        for (host, side) in Host::BOTH.into_iter().zip(&mut self.sides) {
+            lines.extend(side.unended(now).map(|(time, line)| (host, time, line)));
+        }
+        lines
+    }
+
+    /// When the client has ended and the wire is silent, the server is asked to end. Ctrl-C ends both.
+    pub(super) fn go_on(&mut self, now: Time) {
+        let is_silent = self.is_silent();
+        let stopped = self.stop.asked();
+        let [client, server] = &mut self.sides;
+        if stopped {
+            client.ask(now);
+        }
+        let client_is_over = client.ended.is_some() || !client.has_begun() && stopped;
+        if client_is_over && (is_silent || stopped) {
+            server.ask(now);
+        }
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.seen.since(self.active) >= self.patience
+    }
+
+    /// Both have ended, or the server has before the client could begin, and nothing more is to come.
+    pub(super) fn is_over(&self) -> bool {
+        let [client, server] = &self.sides;
+        let runs = client.has_begun() && client.ended.is_none();
+        server.ended.is_some() && !runs && self.is_silent()
+    }
 }
 
 /// Signals that make a program end, and how many nanoseconds after it was asked to each is sent.

@@ -100,20 +100,16 @@ mod tests {
     use super::*;
 
     fn flow(client: &str, server: &str) -> Header {
-        let parsed = |text: &str| {
-            let address: SocketAddr = text.parse().unwrap_or_else(|_| panic!("{text}"));
-            Address::from(address)
-        };
         Header {
             label: Label {
                 kind: Kind::Tcp,
                 number: 1,
             },
             stream: None,
-            client: parsed(client),
-            server: parsed(server),
+            client: address(client),
+            server: address(server),
             interface: 0,
-            programs: [None, None],
+            programs: Default::default(),
             states: None,
         }
     }

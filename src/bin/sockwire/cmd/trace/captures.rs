@@ -40,7 +40,7 @@ pub(in crate::cmd) enum Where {
 
 /// All captures of a trace. Its clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Captures {
+pub(in crate::cmd) struct Captures {
     all: Arc<Mutex<Vec<Arc<Capture>>>>,
     stopped: Arc<AtomicBool>,
 }
@@ -83,7 +83,12 @@ impl Capture {
 
 impl Captures {
     /// Begins to capture the packets of a network, in which `process` is. From now on none is missed.
-    pub(super) fn open(&self, net: NetId, process: u32, place: Where) -> Result<(), String> {
+    pub(in crate::cmd) fn open(
+        &self,
+        net: NetId,
+        process: u32,
+        place: Where,
+    ) -> Result<(), String> {
         let mut all = held(&self.all);
         if all.len() == MOST {
             return Err(format!(

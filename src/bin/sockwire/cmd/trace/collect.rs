@@ -11,7 +11,7 @@ use std::{
 };
 
 use sockwire::{
-    event::{Begin, End, Entry, Event, Interface, NetId},
+    event::{Begin, End, Entry, Event, Interface, NetId, PacketId, Way},
     sys::clock::Clock,
     time::{MILLISECOND, Time},
     timeline::{known::Known, merge::Merge, own::Own, seen::Reader},
@@ -32,7 +32,7 @@ const FAREWELL: i64 = 50 * MILLISECOND;
 /// The same where it does not fall silent.
 const LONG_FAREWELL: i64 = 500 * MILLISECOND;
 /// So many entries are held back at most until it is certain that nothing comes before them.
-const HELD: usize = 1 << 20;
+const HELD: usize = 1 << 18;
 /// The tracer among the sources; the others are networks and wires.
 const TRACER: usize = 0;
 
@@ -127,6 +127,8 @@ pub(in crate::cmd) struct Collector {
     own: Own,
     reader: Reader,
     interfaces: Interfaces,
+    /// Numbers in the log of the packets that sources have numbered, until they have arrived.
+    underway: HashMap<PacketId, PacketId>,
     end: End,
     /// When something of the programs was given out last.
     active: Time,
@@ -216,6 +218,7 @@ impl Collector {
             own: Own::default(),
             reader: Reader::default(),
             interfaces: Interfaces::default(),
+            underway: HashMap::new(),
             end: End::default(),
             active: now,
             over: None,
@@ -345,8 +348,17 @@ impl Collector {
                     return Ok(());
                 };
                 self.end.kept += 1;
+                if packet.way == Way::Wire && packet.lost.is_none() {
+                    self.underway.insert(packet.number, self.end.kept);
+                }
                 packet.number = self.end.kept;
                 packet.interface = number;
+            }
+            Event::Arrival(arrival) => {
+                let Some(&number) = self.underway.get(&arrival.packet) else {
+                    return Ok(());
+                };
+                arrival.packet = number;
             }
             Event::Enter(_) => self.end.calls += 1,
             _ => {}
@@ -373,8 +385,9 @@ impl Collector {
     /// The programs have ended: listens until their networks are silent.
     fn farewell(&mut self) {
         let Some(over) = self.over else { return };
-        let is_silent = self.reached().since(self.active.max(over)) >= FAREWELL;
-        if is_silent || self.clock.now().since(over) >= LONG_FAREWELL {
+        let now = self.clock.now();
+        let is_silent = now.since(self.active.max(over)) >= FAREWELL;
+        if is_silent || now.since(over) >= LONG_FAREWELL {
             self.captures.stop();
         }
     }

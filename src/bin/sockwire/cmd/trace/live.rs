@@ -60,7 +60,7 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
         enter_private()?;
     }
     let stop = Stop::install()?;
-    let wanted = args.wanted();
+    let wanted = args.which.wanted();
     let what = match args.command.is_empty() {
         true => What::Processes(args.pids),
         false => What::Command(args.command),
@@ -179,8 +179,11 @@ fn trace(
     let attaches = matches!(what, What::Processes(_));
     match what {
         What::Command(words) => {
-            let network = None;
-            process = Some(tracer.start(Program { words, network }, &mut teller)?);
+            let program = Program {
+                words,
+                ..Program::default()
+            };
+            process = Some(tracer.start(program, &mut teller)?);
         }
         What::Processes(pids) => {
             for pid in pids {
@@ -220,7 +223,7 @@ fn enter_private() -> Result<(), Failure> {
 }
 
 /// What stopped the tracer, and the ways out.
-fn failure(error: TraceError) -> Failure {
+pub(in crate::cmd) fn failure(error: TraceError) -> Failure {
     let (exit, remedy) = match &error {
         TraceError::NotPermitted { process, scope, .. } => {
             (Exit::NotPermitted, permission::to_trace(*process, *scope))

@@ -14,10 +14,16 @@ mod comments;
 mod json;
 mod keeping;
 mod live;
-mod picturing;
 mod saved;
 mod settling;
 mod view;
+
+pub(in crate::cmd) use self::{
+    captures::Where,
+    collect::{Collector, Keep, Teller},
+    keeping::{Keeper, Place},
+    live::failure,
+};
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -66,12 +72,8 @@ pub(crate) struct Args {
     /// Runs COMMAND in a user and network namespace of its own, which has a loopback interface only; no right needed
     #[arg(long)]
     private: bool,
-    /// Which calls: those of the socket API only, or read, write, close and their relatives on sockets too
-    #[arg(long, value_enum, default_value_t = Calls::All, value_name = "WHICH")]
-    calls: Calls,
-    /// Calls that wait for several descriptors too: poll, select, epoll_wait
-    #[arg(long)]
-    poll: bool,
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     showing: Showing,
     #[command(flatten)]
@@ -85,13 +87,27 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
+/// Which calls are traced.
+#[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::cmd) struct Which {
+    /// Which calls: those of the socket API only, or read, write, close and their relatives on sockets too
+    #[arg(long, value_enum, default_value_t = Calls::All, value_name = "WHICH")]
+    calls: Calls,
+    /// Calls that wait for several descriptors too: poll, select, epoll_wait
+    #[arg(long)]
+    poll: bool,
+}
+
 /// What a trace is shown as.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "What is shown (unless said, the timeline)")]
 pub(in crate::cmd) struct Showing {
     /// One line for each call and packet
     #[arg(long, group = "shown")]
     lines: bool,
+    /// One connection after the other, calls between its packets
+    #[arg(long, group = "shown")]
+    ladder: bool,
     /// For each connection: what became of what, and where the time went
     #[arg(long, group = "shown")]
     summary: bool,
@@ -107,40 +123,52 @@ pub(in crate::cmd) struct Showing {
 }
 
 /// What is kept of a trace.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Files (a new one is readable by you only)")]
 pub(in crate::cmd) struct Keeping {
     /// Keeps the log, to be shown again with -r
     #[arg(long, value_name = "LOG")]
-    save: Option<PathBuf>,
+    pub(in crate::cmd) save: Option<PathBuf>,
     /// Keeps the packets, with comments that name process, descriptor and call; .pcap has no comments, other names do
     #[arg(short = 'w', long, value_name = "FILE")]
-    write: Option<PathBuf>,
+    pub(in crate::cmd) write: Option<PathBuf>,
     /// Writes the view to a file; its suffix gives the form: .txt, .json, .svg, .html, .mmd, .pcapng
     #[arg(short = 'o', long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(in crate::cmd) output: Option<PathBuf>,
     /// Lets --save, -w and -o replace files
     #[arg(long)]
-    force: bool,
+    pub(in crate::cmd) force: bool,
+}
+
+impl Keeping {
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.save, &self.write, &self.output]
+            .into_iter()
+            .flatten()
+    }
 }
 
 /// Which calls are traced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Calls {
     /// All on sockets
+    #[default]
     All,
     /// Those of the socket API; the program runs faster
     Net,
 }
 
-impl Args {
-    const fn wanted(&self) -> Wanted {
+impl Which {
+    /// For the tracer.
+    pub(in crate::cmd) const fn wanted(&self) -> Wanted {
         Wanted {
             net_only: matches!(self.calls, Calls::Net),
             waits: self.poll,
         }
     }
+}
 
+impl Args {
     /// Exactly one thing is to be traced, and the options are about it.
     fn check(&self) -> Result<(), Failure> {
         let (command, pids) = (!self.command.is_empty(), !self.pids.is_empty());
@@ -148,7 +176,7 @@ impl Args {
         let problem = match u8::from(command) + u8::from(pids) + u8::from(read) {
             0 => "say what to trace",
             1 if self.private && !command => "--private is for a COMMAND that it runs",
-            1 if read && (self.poll || self.calls == Calls::Net) => {
+            1 if read && self.which != Which::default() => {
                 "--calls and --poll are for tracing: a saved log has the calls that it has"
             }
             1 => return Ok(()),
