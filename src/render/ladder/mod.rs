@@ -390,6 +390,7 @@ impl Ladder {
             Fate::Delivered(time) => time,
             Fate::Underway | Fate::Dropped | Fate::Lost => return "-".to_owned(),
         };
+        self.options.origin.get_or_insert(row.sent);
         self.since(time)
     }
 

@@ -92,10 +92,10 @@ impl Keeper {
             Some(path) => Some(To::Whole(Document::create(path, keeping.force, owner)?)),
         };
         let view = to.map(|to| Viewing {
-                view: view::view(form, showing, look),
-                text: String::new(),
-                to,
-            });
+            view: view::view(form, showing, look),
+            text: String::new(),
+            to,
+        });
         Ok(Self {
             log: keeping.save.as_deref().map(grow).transpose()?,
             packets,
