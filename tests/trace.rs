@@ -43,6 +43,11 @@ raise SystemExit(7)
 fn python() -> Option<&'static str> {
     static PATH: OnceLock<Option<String>> = OnceLock::new();
     let path = PATH.get_or_init(|| {
+        // Where it is, other users may run it too.
+        const USUAL: &str = "/usr/bin/python3";
+        if fs::exists(USUAL).is_ok_and(|there| there) {
+            return Some(USUAL.to_owned());
+        }
         let asked = Command::new("python3")
             .args(["-c", "import sys; print(sys.executable)"])
             .output();
@@ -230,6 +235,13 @@ fn wrong_words_say_what_would_be_right() {
         ("--lines --json", &["true"], 2, "cannot be used with"),
         ("-o my.gif", &["true"], 2, ".txt"),
         ("--save -", &["true"], 2, "name of a file"),
+        ("--save a -w a", &["true"], 2, "different names"),
+        (
+            &format!("-r {taken} --save {taken} --force"),
+            &[],
+            2,
+            "replace the log that is read",
+        ),
         ("", &["/no/such/program"], 4, "/no/such/program"),
         ("-p 4194000", &[], 4, "there is no process 4194000"),
         ("-r /no/such.log", &[], 4, "cannot open /no/such.log"),

@@ -49,7 +49,7 @@ def check(log, calls):
     wrong = [f"{made[deed]} calls of {deed}" for deed in ("send", "receive") if made[deed] != calls]
     if end is None:
         wrong.append("no end")
-    elif end["dropped"] or end["kept"] < calls or end["seen"] != end["kept"] + end["others"]:
+    elif end["dropped"] or end["kept"] < calls or end["seen"] != end["kept"] + end["others"] + end["duplicates"]:
         wrong.append(f"counters {end}")
     if wrong:
         sys.exit(f"{log} is not whole: {', '.join(wrong)}")

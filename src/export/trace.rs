@@ -131,7 +131,7 @@ impl Drawing {
     }
 
     /// The picture of all that was taken.
-    pub fn finish(mut self) -> Picture {
+    pub fn finish(&mut self) -> Picture {
         self.timeline.finish(&mut self.ready);
         self.story.finish(&mut self.items);
         self.gather();
@@ -158,7 +158,7 @@ impl Drawing {
                 left_out,
                 notes,
             },
-            details: self.details,
+            details: std::mem::take(&mut self.details),
         }
     }
 
@@ -275,13 +275,6 @@ impl Drawing {
                 _ => {}
             }
         }
-    }
-}
-
-impl Default for Drawing {
-    /// For nothing at all.
-    fn default() -> Self {
-        Self::new(0, false)
     }
 }
 

@@ -26,7 +26,11 @@ const BAR: u32 = 5;
 pub(super) fn drawn(diagram: &Diagram, call: &Call) -> Block {
     let says = diagram.words();
     let mut drawing = String::new();
-    let mut text = lines(&says.call(call, LABEL * LINES - LABEL), LABEL);
+    let mut text = vec![says.call(call, LABEL)];
+    // What it had to leave out finds room on further lines.
+    if text[0].contains("...") {
+        text = lines(&says.call(call, LABEL * (LINES - 1)), LABEL);
+    }
     text.truncate(LINES);
     let height = LINE * text.len() as u32 + 6;
     drawing.lives(height);

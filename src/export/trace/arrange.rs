@@ -222,11 +222,11 @@ fn run_ties(first: PacketId, last: PacketId, drawn: &Drawn, timeline: &Timeline)
                 } else {
                     "call"
                 };
-                let grounds = picture::tie(&[from.clone()], &ties);
+                let grounds = picture::tie(std::slice::from_ref(from), &ties);
                 let grounds = grounds.split_once(" (").map_or("", |(_, grounds)| grounds);
                 format!("{name} #{} to #{} ({grounds}", from.call, to.call)
             }
-            [one, ..] => picture::tie(&[one.clone()], &ties),
+            [one, ..] => picture::tie(std::slice::from_ref(one), &ties),
             [] => String::new(),
         }
     })

@@ -284,6 +284,8 @@ impl Ladder {
 
     fn row(&mut self, row: &Row) {
         let c = self.columns;
+        // Times count from when the first packet was sent, also in the column of its receiver.
+        self.options.origin.get_or_insert(row.sent);
         let number = match row.number {
             0 => String::new(),
             number => number.to_string(),
@@ -388,6 +390,7 @@ impl Ladder {
             Fate::Delivered(time) => time,
             Fate::Underway | Fate::Dropped | Fate::Lost => return "-".to_owned(),
         };
+        self.options.origin.get_or_insert(row.sent);
         self.since(time)
     }
 

@@ -6,7 +6,6 @@ use super::arrow::{self, Glyphs};
 use crate::{
     render::call::traced,
     text::{self, Safe},
-    time::MILLISECOND,
     track::story::{Call, Header, Number, Order, Part, Row, Section, Span, What},
 };
 
@@ -130,7 +129,7 @@ impl Words {
             who => format!("#{number} {who}: "),
         };
         let mut end = match &call.answer {
-            Some((took, _)) if *took >= MILLISECOND => format!(" after {}", Span(*took)),
+            Some((took, _)) if call.part == Part::Returns => format!(" after {}", Span(*took)),
             None if call.part == Part::Begins => " … waits".to_owned(),
             _ => String::new(),
         };

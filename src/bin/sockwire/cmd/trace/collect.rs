@@ -32,7 +32,7 @@ const FAREWELL: i64 = 50 * MILLISECOND;
 /// The same where it does not fall silent.
 const LONG_FAREWELL: i64 = 500 * MILLISECOND;
 /// So many entries are held back at most until it is certain that nothing comes before them.
-const HELD: usize = 1 << 20;
+const HELD: usize = 1 << 18;
 /// The tracer among the sources; the others are networks and wires.
 const TRACER: usize = 0;
 
@@ -385,8 +385,9 @@ impl Collector {
     /// The programs have ended: listens until their networks are silent.
     fn farewell(&mut self) {
         let Some(over) = self.over else { return };
-        let is_silent = self.reached().since(self.active.max(over)) >= FAREWELL;
-        if is_silent || self.clock.now().since(over) >= LONG_FAREWELL {
+        let now = self.clock.now();
+        let is_silent = now.since(self.active.max(over)) >= FAREWELL;
+        if is_silent || now.since(over) >= LONG_FAREWELL {
             self.captures.stop();
         }
     }

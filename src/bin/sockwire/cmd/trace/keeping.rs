@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use sockwire::{
@@ -61,13 +61,13 @@ impl Keeper {
         global: &Global,
     ) -> Result<Self, Failure> {
         let owner = output::caller();
-        let paths = [&keeping.save, &keeping.write, &keeping.output];
-        if paths
-            .into_iter()
-            .flatten()
-            .any(|path| path == Path::new("-"))
-        {
+        let paths: Vec<&PathBuf> = keeping.paths().collect();
+        if paths.iter().any(|path| *path == Path::new("-")) {
             let message = "standard output is taken: give --save, -w and -o the name of a file";
+            return Err(usage(message.to_owned()));
+        }
+        if (1..paths.len()).any(|n| paths[..n].contains(&paths[n])) {
+            let message = "--save, -w and -o need a file each: give them different names";
             return Err(usage(message.to_owned()));
         }
         let grow = |path: &Path| Growing::create(path, keeping.force, owner);
@@ -91,14 +91,11 @@ impl Keeper {
             Some(path) if form.grows() => Some(To::Lines(grow(path)?)),
             Some(path) => Some(To::Whole(Document::create(path, keeping.force, owner)?)),
         };
-        let view = match to {
-            None => None,
-            Some(to) => Some(Viewing {
-                view: view::view(form, showing, look),
-                text: String::new(),
-                to,
-            }),
-        };
+        let view = to.map(|to| Viewing {
+            view: view::view(form, showing, look),
+            text: String::new(),
+            to,
+        });
         Ok(Self {
             log: keeping.save.as_deref().map(grow).transpose()?,
             packets,

@@ -14,7 +14,6 @@ mod comments;
 mod json;
 mod keeping;
 mod live;
-mod picturing;
 mod saved;
 mod settling;
 mod view;
@@ -101,11 +100,14 @@ pub(in crate::cmd) struct Which {
 
 /// What a trace is shown as.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
-#[command(next_help_heading = "What is shown (unless said, the timeline)")]
+#[command(next_help_heading = "What of a trace is shown (unless said, the timeline)")]
 pub(in crate::cmd) struct Showing {
     /// One line for each call and packet
     #[arg(long, group = "shown")]
     lines: bool,
+    /// One connection after the other, calls between its packets
+    #[arg(long, group = "shown")]
+    ladder: bool,
     /// For each connection: what became of what, and where the time went
     #[arg(long, group = "shown")]
     summary: bool,
@@ -136,6 +138,14 @@ pub(in crate::cmd) struct Keeping {
     /// Lets --save, -w and -o replace files
     #[arg(long)]
     pub(in crate::cmd) force: bool,
+}
+
+impl Keeping {
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.save, &self.write, &self.output]
+            .into_iter()
+            .flatten()
+    }
 }
 
 /// Which calls are traced.

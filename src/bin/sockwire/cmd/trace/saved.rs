@@ -1,6 +1,9 @@
 //! A saved log, shown again: what is printed follows from the log alone.
 
-use std::{io, path::Path};
+use std::{
+    io::{self, IsTerminal as _},
+    path::Path,
+};
 
 use sockwire::{
     file::log::{LogError, Reader},
@@ -10,10 +13,19 @@ use sockwire::{
 use super::{
     Args, Exit, Failure, Outcome,
     keeping::{Keeper, Place},
+    usage,
 };
-use crate::cmd::Global;
+use crate::cmd::{Global, read::is_same_file};
 
 pub(super) fn run(args: &Args, path: &Path, global: &Global) -> Outcome {
+    if path == Path::new("-") && io::stdin().is_terminal() {
+        let message = "standard input is the terminal: pipe a log into it, or name a file";
+        return Err(usage(message.to_owned()));
+    }
+    if args.keeping.paths().any(|kept| is_same_file(kept, path)) {
+        let message = "the output would replace the log that is read: choose another name";
+        return Err(usage(message.to_owned()));
+    }
     let stop = Stop::install()?;
     let mut reader = Reader::open(path).map_err(failure)?;
     let mut keeper = Keeper::open(&args.keeping, &args.showing, Place::Stdout, global)?;

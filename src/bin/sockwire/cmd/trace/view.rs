@@ -1,22 +1,31 @@
 //! The views of a trace: entries in, text out.
 
-use std::path::Path;
+use std::{mem, path::Path};
+
+use anyhow::anyhow;
 
 use sockwire::{
     event::Entry,
+    export::{html::html, mermaid::mermaid, svg::svg, text::text as ladder, trace::Drawing},
     render::{
-        ladder::Layout,
+        ladder::{LadderOptions, Layout},
         trace::{
             lanes::{self, Lanes},
             lines::{self, Lines},
+            summary, why,
         },
     },
     text::Safe,
     time::Time,
-    timeline::{Folding, Timeline, row::Row},
+    timeline::{
+        Folding, Timeline,
+        row::Row,
+        summary::Summary,
+        why::{About, Why},
+    },
 };
 
-use super::{Failure, Showing, json::Json, keeping::Place, picturing::Picturing, usage};
+use super::{Exit, Failure, Showing, json::Json, keeping::Place, usage};
 use crate::cmd::{Global, output};
 
 /// Makes text of a trace.
@@ -36,7 +45,14 @@ pub(super) trait View {
 pub(super) enum Form {
     Text,
     Json,
+    Picture(Picture),
     Packets,
+}
+
+/// Connections one after the other, calls between the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Picture {
+    Ladder,
     Svg,
     Html,
     Mermaid,
@@ -45,12 +61,12 @@ pub(super) enum Form {
 const SUFFIXES: [(&str, Form); 8] = [
     ("txt", Form::Text),
     ("json", Form::Json),
+    ("svg", Form::Picture(Picture::Svg)),
+    ("html", Form::Picture(Picture::Html)),
+    ("htm", Form::Picture(Picture::Html)),
+    ("mmd", Form::Picture(Picture::Mermaid)),
+    ("mermaid", Form::Picture(Picture::Mermaid)),
     ("pcapng", Form::Packets),
-    ("svg", Form::Svg),
-    ("html", Form::Html),
-    ("htm", Form::Html),
-    ("mmd", Form::Mermaid),
-    ("mermaid", Form::Mermaid),
 ];
 
 impl Form {
@@ -113,16 +129,25 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
         ascii,
         colour,
     } = look;
+    if let Form::Picture(form) = form {
+        return Drawn::boxed(form, look);
+    }
     match showing {
-        _ if matches!(form, Form::Svg | Form::Html | Form::Mermaid) => {
-            Box::new(Picturing::new(form))
-        }
         _ if form == Form::Json => Box::new(Json::default()),
         Showing { json: true, .. } => Box::new(Json::default()),
+        Showing { ladder: true, .. } => Drawn::boxed(Picture::Ladder, look),
         Showing { lines: true, .. } => {
-            Rows::new(false, Lines::new(lines::Options { ascii, colour }))
+            Rows::boxed(false, Lines::new(lines::Options { ascii, colour }))
         }
-        _ => Rows::new(
+        Showing { summary: true, .. } => Box::new(Sums(Summary::default(), look)),
+        Showing {
+            why: Some(packet), ..
+        } => Asked::boxed(About::Packet(*packet), look),
+        Showing {
+            effects: Some(call),
+            ..
+        } => Asked::boxed(About::Call(*call), look),
+        _ => Rows::boxed(
             true,
             Lanes::new(lanes::Options {
                 width,
@@ -159,7 +184,7 @@ impl Draw for Lanes {
 
 impl<D: Draw + 'static> Rows<D> {
     /// `runs`: long runs of data are put together.
-    fn new(runs: bool, draw: D) -> Box<dyn View> {
+    fn boxed(runs: bool, draw: D) -> Box<dyn View> {
         Box::new(Self {
             timeline: Timeline::new(Folding { idle: true, runs }),
             ready: Vec::new(),
@@ -190,6 +215,127 @@ impl<D: Draw> View for Rows<D> {
     fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
         self.timeline.finish(&mut self.ready);
         self.draw(out);
+        Ok(())
+    }
+}
+
+/// Each connection in a few lines, at the end.
+struct Sums(Summary, Look);
+
+impl View for Sums {
+    fn entry(&mut self, entry: &Entry, _: &mut String) {
+        self.0.push(entry);
+    }
+
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
+        let Look {
+            width,
+            ascii,
+            colour,
+        } = self.1;
+        let options = summary::Options {
+            width,
+            ascii,
+            colour,
+        };
+        let report = mem::take(&mut self.0).finish();
+        summary::write(&report, options, out);
+        Ok(())
+    }
+}
+
+/// One packet, or one call, in sentences.
+struct Asked {
+    about: About,
+    why: Why,
+    look: Look,
+}
+
+impl Asked {
+    fn boxed(about: About, look: Look) -> Box<dyn View> {
+        let why = Why::new(about);
+        Box::new(Self { about, why, look })
+    }
+}
+
+impl View for Asked {
+    fn entry(&mut self, entry: &Entry, _: &mut String) {
+        self.why.push(entry);
+    }
+
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
+        let Look {
+            width,
+            ascii,
+            colour,
+        } = self.look;
+        let options = why::Options {
+            width,
+            ascii,
+            colour,
+        };
+        let why = mem::replace(&mut self.why, Why::new(self.about));
+        match (why.finish(), self.about) {
+            (Some(story), _) => {
+                why::write(&story, options, out);
+                Ok(())
+            }
+            (None, About::Packet(packet)) => Err(not_there("packet", packet)),
+            (None, About::Call(call)) => Err(not_there("call", call)),
+        }
+    }
+}
+
+fn not_there(what: &str, number: u64) -> Failure {
+    let error = anyhow!("there is no {what} {number} in this trace; --lines shows the numbers");
+    Failure::new(Exit::NoMatch, error)
+}
+
+/// A picture, at the end.
+struct Drawn {
+    drawing: Drawing,
+    form: Picture,
+    look: Look,
+}
+
+impl Drawn {
+    fn boxed(form: Picture, look: Look) -> Box<dyn View> {
+        // A taller picture is more than its viewers take.
+        let most = match form {
+            Picture::Ladder => 1_000_000,
+            Picture::Svg | Picture::Html | Picture::Mermaid => 2000,
+        };
+        Box::new(Self {
+            drawing: Drawing::new(most, form == Picture::Html),
+            form,
+            look,
+        })
+    }
+}
+
+impl View for Drawn {
+    fn entry(&mut self, entry: &Entry, _: &mut String) {
+        self.drawing.push(entry);
+    }
+
+    fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
+        let picture = self.drawing.finish();
+        let diagram = &picture.diagram;
+        *out = match self.form {
+            Picture::Svg => svg(diagram),
+            Picture::Html => html(diagram, &picture.details),
+            Picture::Mermaid => mermaid(diagram),
+            Picture::Ladder => {
+                let options = LadderOptions {
+                    width: self.look.width,
+                    ascii: self.look.ascii,
+                    colour: self.look.colour,
+                    calls: true,
+                    ..LadderOptions::default()
+                };
+                String::from_utf8_lossy(&ladder(diagram, options)?).into_owned()
+            }
+        };
         Ok(())
     }
 }
