@@ -86,7 +86,8 @@ struct Source {
 impl Source {
     /// The text above the unit tests; none of a file that holds nothing else.
     fn code(&self) -> &str {
-        if self.path.ends_with("tests.rs") {
+        let in_tests = self.path.parent().is_some_and(|p| p.ends_with("tests"));
+        if self.path.ends_with("tests.rs") || in_tests {
             return "";
         }
         self.text

@@ -261,3 +261,30 @@ fn a_static_go_client_a_threaded_java_server_and_node() {
         }
     });
 }
+
+#[test]
+fn two_hosts_and_a_wire_that_delays_loses_and_reorders() {
+    if !lan::private_network() || !is_here("python3") {
+        return;
+    }
+    let python = format!("python3 {}", program("marked.py"));
+    let (connections, messages) = (8 * times(), 20);
+    let log = Temporary::new("wire.log");
+    let mut command = beside::limited(env!("CARGO_BIN_EXE_sockwire"));
+    command
+        .args(["lab", "run", "--trace", "--summary", "--save"])
+        .arg(&log.0);
+    command.args(["--delay", "5", "--loss", "4%", "--reorder", "3%"]);
+    command.arg("-S").arg(format!(
+        "{python} server {{server}} {{port}} {connections} thread"
+    ));
+    command.arg("-C").arg(format!(
+        "{python} client {{server}} {{port}} {connections} {messages} 12 8"
+    ));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let grades = grade(&log.0, true);
+    all_right("a wire", &grades, connections * 5);
+    assert!(grades.repeated > 0, "{grades:?}");
+}

@@ -108,7 +108,7 @@ impl Drawing {
 
     /// Takes the next entry.
     pub fn push(&mut self, entry: &Entry) {
-        if self.chapters.rows() + self.drawn.calls.len() >= self.limit {
+        if self.is_full() {
             let is_row = matches!(entry.event, Event::Packet(_) | Event::Enter(_));
             self.left_out += u64::from(is_row);
             return;
@@ -131,7 +131,7 @@ impl Drawing {
     }
 
     /// The picture of all that was taken.
-    pub fn finish(mut self) -> Picture {
+    pub fn finish(&mut self) -> Picture {
         self.timeline.finish(&mut self.ready);
         self.story.finish(&mut self.items);
         self.gather();
@@ -141,6 +141,9 @@ impl Drawing {
         let left_out = self.left_out + self.chapters.left_out();
         let chapters = self.chapters.finish();
         let (chapters, homeless) = arrange::arrange(chapters, &self.drawn, &self.timeline);
+        if chapters.is_empty() {
+            notes.push("no connection and no exchange of datagrams is in this trace".to_owned());
+        }
         if homeless > 0 {
             notes.push(format!(
                 "calls of sockets that no connection came of are left out: {homeless}"
@@ -155,8 +158,12 @@ impl Drawing {
                 left_out,
                 notes,
             },
-            details: self.details,
+            details: std::mem::take(&mut self.details),
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.chapters.rows() + self.drawn.calls.len() >= self.limit
     }
 
     fn interface(&mut self, interface: &crate::event::Interface) {
@@ -237,11 +244,15 @@ impl Drawing {
 
     /// Puts what the story and the timeline have told where it is kept.
     fn gather(&mut self) {
-        for item in self.items.drain(..) {
-            self.chapters.add(item, |_| true);
+        for item in std::mem::take(&mut self.items) {
+            match (&item, self.is_full()) {
+                (Item::Row(_), true) => self.left_out += 1,
+                _ => drop(self.chapters.add(item, |_| true)),
+            }
         }
-        let drawn = &mut self.drawn;
-        for row in self.ready.drain(..) {
+        for row in std::mem::take(&mut self.ready) {
+            let is_full = self.is_full();
+            let drawn = &mut self.drawn;
             if let Some(link) = &row.link {
                 let id = (link.transport, link.number);
                 drawn.links.insert(id, link.clone());
@@ -250,6 +261,7 @@ impl Drawing {
                 }
             }
             match &row.what {
+                What::Call(_) | What::Idle(_) | What::Run(_) if is_full => self.left_out += 1,
                 What::Call(_) | What::Idle(_) | What::Run(_) => drawn.calls.push(row),
                 What::Note(..) | What::Unseen(..) if drawn.notes.len() < NOTES => {
                     drawn.notes.extend(picture::sentence(&row.what));

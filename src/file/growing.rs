@@ -130,7 +130,9 @@ fn append(file: &mut File, written: &mut u64, lines: &[u8]) -> io::Result<()> {
                 // Best effort: the fault that led here is the one to report.
                 let _ = file.set_len(*written);
                 let _ = file.seek(SeekFrom::Start(*written));
-                return Err(refused.err().unwrap_or(io::ErrorKind::WriteZero.into()));
+                return Err(refused
+                    .err()
+                    .unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
             }
         }
     }

@@ -210,11 +210,10 @@ impl Links {
             Transport::Other => None,
         };
         let Some(index) = index else {
-            let side = host_side(known, socket.net).or(role.side());
-            return (
-                None,
-                side.unwrap_or_else(|| self.side_of(enter.by.process, known)),
-            );
+            let side = host_side(known, socket.net)
+                .or_else(|| role.side())
+                .unwrap_or_else(|| self.side_of(enter.by.process, known));
+            return (None, side);
         };
         let link = self.refreshed(index);
         let side = match link.ends[1].socket == Some(socket.id) {
@@ -261,8 +260,8 @@ impl Links {
             return told;
         }
         let remote = ip(named)
-            .or(ip(socket.peer.as_ref()))
-            .or(told.map(|(_, remote)| remote))?;
+            .or_else(|| ip(socket.peer.as_ref()))
+            .or_else(|| told.map(|(_, remote)| remote))?;
         let local = self.locals.get(&(socket.id, remote)).copied();
         let local = local.or_else(|| {
             let mut local = ip(socket.local.as_ref())?;
@@ -318,19 +317,21 @@ impl Links {
             let net = known.sockets.get(&id?)?.net;
             host_side(known, net)
         });
-        let first_side = sides[0]
-            .or(sides[1].map(Side::other))
-            .or(role
-                .side()
-                .filter(|_| matches!(role, Role::Connects | Role::Accepted)))
-            .or(connected(roles[0]))
-            .or(connected(roles[1]).map(Side::other))
-            .or(one_sided(roles))
-            .unwrap_or(match transport {
-                // A connection that is older than the log: well-known ports are the server's.
-                Transport::Tcp if first.port() < second.port() => Side::Right,
-                _ => Side::Left,
-            });
+        let of_role = |role| match role {
+            Role::Connects | Role::Accepted | Role::Listens => role.side(),
+            Role::Bound | Role::Unknown => None,
+        };
+        let told = [
+            sides[0],
+            sides[1].map(Side::other),
+            of_role(role),
+            of_role(roles[0]),
+            of_role(roles[1]).map(Side::other),
+            one_sided(roles),
+            // A connection that is older than the log: well-known ports are the server's.
+            (transport == Transport::Tcp && first.port() < second.port()).then_some(Side::Right),
+        ];
+        let first_side = told.into_iter().flatten().next().unwrap_or_default();
         let ends = match first_side {
             Side::Left => [(first, sockets[0]), (second, sockets[1])],
             Side::Right => [(second, sockets[1]), (first, sockets[0])],
@@ -440,11 +441,6 @@ fn host_side(known: &Known, net: u32) -> Option<Side> {
         "server" => Some(Side::Right),
         _ => None,
     }
-}
-
-/// The end that a socket of a connection is.
-fn connected(role: Role) -> Option<Side> {
-    role.side().filter(|_| role != Role::Bound)
 }
 
 /// Of two sockets, one that was bound and one that was not: the first one's end.

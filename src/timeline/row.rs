@@ -81,11 +81,11 @@ pub struct Who {
 pub enum What {
     /// The trace begins.
     Begin(Begin),
-    /// A process came into sight; with its parent's name.
+    /// A process is about to make its first call.
     Process(Process),
-    /// A process runs another program; with what it ran before.
+    /// A process that has made calls runs another program; with what it ran before.
     Exec(Exec, Arc<str>),
-    /// A process ended.
+    /// A process that has made calls ended, or any that a signal ended; with its name.
     Exit(Exit, Arc<str>),
     /// A call, or its beginning or end.
     Call(Box<Call>),

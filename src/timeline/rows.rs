@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -97,6 +97,8 @@ pub(super) struct Rows {
     names: Names,
     /// Names of processes, each once.
     who: HashMap<u32, Who>,
+    /// Processes that have a row.
+    introduced: HashSet<u32>,
     links: Links,
     /// Initial sequence numbers by link and side.
     isn: HashMap<(u32, Side), u32>,
@@ -118,6 +120,7 @@ impl Rows {
             underway: BTreeMap::new(),
             names: Names::default(),
             who: HashMap::new(),
+            introduced: HashSet::new(),
             links: Links::default(),
             isn: HashMap::new(),
             idles: Idles::default(),
@@ -163,21 +166,22 @@ impl Rows {
                     self.plain(None, what);
                 }
             }
-            Event::Process(process) => {
-                self.name(process.process, &process.name);
-                let what = What::Process(process.clone());
-                self.plain(Some(process.process), what);
-            }
+            Event::Process(process) => self.name(process.process, &process.name),
             Event::Exec(exec) => {
                 let before = self.who(exec.process, known).name;
                 self.name(exec.process, &exec.name);
-                let what = What::Exec(exec.clone(), before);
-                self.plain(Some(exec.process), what);
+                if self.introduced.contains(&exec.process) {
+                    let what = What::Exec(exec.clone(), before);
+                    self.plain(Some(exec.process), what);
+                }
             }
             Event::Exit(exit) => {
                 let name = self.who(exit.process, known).name;
-                let what = What::Exit(exit.clone(), name);
-                self.plain(Some(exit.process), what);
+                if self.introduced.remove(&exit.process) || exit.status.is_err() {
+                    let what = What::Exit(exit.clone(), name);
+                    self.plain(Some(exit.process), what);
+                }
+                self.who.remove(&exit.process);
             }
             Event::Note(note) => {
                 let who = note.process.map(|process| self.who(process, known));
@@ -218,9 +222,19 @@ impl Rows {
         self.who.entry(process).or_insert_with(new).clone()
     }
 
+    /// A process has its row when it makes its first call: most that a script starts never make one.
+    fn introduce(&mut self, number: u32, known: &Known) {
+        if self.introduced.insert(number)
+            && let Some(process) = known.processes.get(&number)
+        {
+            self.plain(Some(number), What::Process(process.clone()));
+        }
+    }
+
     fn enter(&mut self, enter: &Enter, known: &Known) {
+        self.introduce(enter.by.process, known);
         let who = self.who(enter.by.process, known);
-        self.names.push(enter.call, &enter.name);
+        self.names.push(enter.call, enter.name.clone());
         self.links.enter(enter, &who, known);
         if enter.deed == Deed::Close
             && let Some(socket) = enter.socket
@@ -505,7 +519,7 @@ impl Rows {
         };
         let ack = tcp.ack.map(|ack| {
             let other = (link, from.other());
-            let isn = *self.isn.entry(other).or_insert(ack.wrapping_sub(1));
+            let isn = *self.isn.entry(other).or_insert_with(|| ack.wrapping_sub(1));
             ack.wrapping_sub(isn)
         });
         (tcp.seq.wrapping_sub(isn), ack)
@@ -528,12 +542,12 @@ struct Names {
 }
 
 impl Names {
-    fn push(&mut self, call: CallId, name: &Cow<'static, str>) {
+    fn push(&mut self, call: CallId, name: Cow<'static, str>) {
         if self.first.checked_add(self.names.len() as u64) != Some(call) {
             self.names.clear();
             self.first = call;
         }
-        self.names.push_back(name.clone());
+        self.names.push_back(name);
         if self.names.len() > NAMES {
             self.names.pop_front();
             self.first += 1;

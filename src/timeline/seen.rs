@@ -177,3 +177,87 @@ impl Seen {
         Self::new(transport, &complaint.quoted, what, &[])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        checksum,
+        event::Way,
+        timeline::testing::{Log, Tcp, at, datagram, segment, unreachable},
+    };
+
+    const A: &str = "10.0.0.1:40000";
+    const B: &str = "10.0.0.2:5000";
+
+    fn read(log: &Log) -> Vec<Option<Seen>> {
+        let (mut known, mut reader) = (Known::default(), Reader::default());
+        let mut all = Vec::new();
+        for entry in &log.entries {
+            known.push(entry);
+            let seen = reader.read(entry, &known);
+            if matches!(entry.event, Event::Packet(_)) {
+                all.push(seen);
+            }
+        }
+        all
+    }
+
+    /// The part of an IPv4 packet's payload from `start` on, as a fragment.
+    fn fragment(whole: &[u8], start: usize, end: usize) -> Vec<u8> {
+        let (mut header, payload) = (whole[..20].to_vec(), &whole[20..]);
+        let more = u16::from(end < payload.len()) << 13;
+        header[2..4].copy_from_slice(&(20 + (end - start) as u16).to_be_bytes());
+        header[6..8].copy_from_slice(&(more | (start / 8) as u16).to_be_bytes());
+        header[10..12].fill(0);
+        let sum = checksum::finish(checksum::sum(0, &header));
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        [&header, &payload[start..end]].concat()
+    }
+
+    #[test]
+    fn a_datagram_is_read_where_its_last_fragment_is() {
+        let data: Vec<u8> = (0..100).collect();
+        let whole = datagram(at(A), at(B), &data);
+        let mut log = Log::local();
+        for (start, end) in [(0, 64), (64, 108)] {
+            log.packet(Way::Loop, fragment(&whole, start, end), None);
+        }
+        let seen = read(&log);
+        assert_eq!(seen[0], None);
+        let last = seen[1].as_ref().unwrap();
+        assert_eq!((last.source, last.destination), (at(A), at(B)));
+        assert_eq!((&last.what, &last.data), (&What::Datagram(100), &data));
+    }
+
+    #[test]
+    fn an_error_is_about_the_packet_that_it_quotes() {
+        let mut log = Log::local();
+        let quoted = datagram(at(A), at(B), b"hello");
+        log.packet(Way::Loop, unreachable(at(B), at(A), &quoted), None);
+        let seen = read(&log)[0].clone().unwrap();
+        assert_eq!((seen.source, seen.destination), (at(A), at(B)));
+        assert_eq!(seen.transport, Transport::Udp);
+        assert_eq!(seen.what, What::Error("port unreachable"));
+    }
+
+    #[test]
+    fn of_long_data_the_beginning_is_kept_and_all_of_it_counted() {
+        let mut log = Log::local();
+        let data = vec![7; 1000];
+        let mut bytes = segment(at(A), at(B), Tcp::new("PA", 1, 2, &data));
+        bytes.truncate(100);
+        log.packet(Way::Loop, bytes, None);
+        if let Event::Packet(packet) = &mut log.entries.last_mut().unwrap().event {
+            packet.wire_len = 1040;
+        }
+        let seen = read(&log)[0].clone().unwrap();
+        let What::Segment(segment) = seen.what else {
+            panic!("{seen:?}");
+        };
+        assert_eq!((segment.len, seen.data.len()), (1000, 60));
+        assert!(segment.psh && segment.ack == Some(2) && !segment.syn);
+    }
+}

@@ -94,7 +94,11 @@ impl Tracer {
             ptrace::interrupt(tid);
         }
         while let Some(tid) = leaving.pop() {
-            let report = stands(tid);
+            let ready = self.ready.iter().position(|(ready, _)| *ready == tid);
+            let report = match ready.and_then(|at| self.ready.remove(at)) {
+                Some((_, report)) => Some(report),
+                None => stands(tid),
+            };
             if let Some(Report::Born) = report {
                 // What it has made stands, or is about to.
                 leaving.push(ptrace::message(tid) as u32);

@@ -239,7 +239,10 @@ impl Tracer {
             process: thread.process,
             thread: tid,
         };
-        let State::Inside(pending) = std::mem::take(&mut thread.state) else {
+        let state = std::mem::take(&mut thread.state);
+        let State::Inside(pending) = state else {
+            // The return of a call that is not told of, from a signal's handler perhaps.
+            thread.state = state;
             return;
         };
         if AGAIN.contains(&value) {

@@ -21,7 +21,8 @@ use crate::sys::{
 };
 
 impl Tracer {
-    /// Starts a program; it stands at its beginning until [`Tracer::run`] or [`Tracer::watch`]. Its process.
+    /// Starts a program, which runs up to its first call that matters; there it stands until [`Tracer::run`] or
+    /// [`Tracer::watch`]. Its process.
     ///
     /// # Errors
     /// [`TraceError::NoSuchProgram`] when it cannot be run, [`TraceError::NotPermitted`] when it cannot be traced.

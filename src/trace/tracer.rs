@@ -1,7 +1,7 @@
 //! The tracer: which threads there are, why each stands when it does, and how it goes on.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     io,
     time::Duration,
 };
@@ -39,6 +39,8 @@ pub struct Tracer {
     /// Numbers of the calls that are told of.
     pub(super) told: HashSet<i64>,
     pub(super) threads: HashMap<u32, Thread>,
+    /// Threads that stand, and are looked at next.
+    pub(super) ready: VecDeque<(u32, Report)>,
     pub(super) processes: HashMap<u32, Process>,
     pub(super) sockets: Sockets,
     pub(super) last_call: CallId,
@@ -66,6 +68,7 @@ impl Tracer {
             clock,
             told: always.into_iter().chain(files).map(i64::from).collect(),
             threads: HashMap::new(),
+            ready: VecDeque::new(),
             processes: HashMap::new(),
             sockets: Sockets::default(),
             last_call: 0,
@@ -111,10 +114,7 @@ impl Tracer {
             if until() {
                 return Ok(false);
             }
-            listener.idle(true);
-            let report = ptrace::wait(None, true);
-            listener.idle(false);
-            match report {
+            match self.next(true, listener) {
                 Ok(Some((thread, report))) => self.handle(thread, report, listener),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -123,6 +123,27 @@ impl Tracer {
             }
         }
         Ok(true)
+    }
+
+    /// The next thread that stands or has ended. All that do by then have their turn before one of them has another: the
+    /// kernel tells of the same threads first each time.
+    fn next(
+        &mut self,
+        block: bool,
+        listener: &mut dyn Listener,
+    ) -> io::Result<Option<(u32, Report)>> {
+        if let Some(next) = self.ready.pop_front() {
+            return Ok(Some(next));
+        }
+        listener.idle(true);
+        let first = ptrace::wait(None, block);
+        listener.idle(false);
+        while self.threads.len() > 1
+            && let Ok(Some(report)) = ptrace::wait(None, false)
+        {
+            self.ready.push_back(report);
+        }
+        first
     }
 
     /// Ends what was started and lives on.
@@ -139,7 +160,7 @@ impl Tracer {
             }
             let until = self.clock.now().nanos() + GRACE;
             while !self.threads.is_empty() && self.clock.now().nanos() < until {
-                match ptrace::wait(None, false) {
+                match self.next(false, listener) {
                     Ok(Some((thread, report))) => self.handle(thread, report, listener),
                     Ok(None) => {
                         listener.idle(true);

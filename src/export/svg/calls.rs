@@ -26,7 +26,11 @@ const BAR: u32 = 5;
 pub(super) fn drawn(diagram: &Diagram, call: &Call) -> Block {
     let says = diagram.words();
     let mut drawing = String::new();
-    let mut text = lines(&says.call(call, LABEL * LINES - LABEL), LABEL);
+    let mut text = vec![says.call(call, LABEL)];
+    // What it had to leave out finds room on further lines.
+    if text[0].contains("...") {
+        text = lines(&says.call(call, LABEL * (LINES - 1)), LABEL);
+    }
     text.truncate(LINES);
     let height = LINE * text.len() as u32 + 6;
     drawing.lives(height);
@@ -100,13 +104,13 @@ impl Bars {
         if let Some(call) = call.filter(|call| call.part == Part::Begins) {
             let places = &mut self.waiting[call.side as usize];
             if let Some(free) = places.iter_mut().find(|place| place.is_none()) {
-                *free = Some(call.number);
+                *free = Some(call.enter.call);
             }
         }
         for (side, places) in self.waiting.iter_mut().enumerate() {
             for (at, place) in places.iter_mut().enumerate() {
                 let (mut from, mut to) = (0, block.height);
-                match call.filter(|call| *place == Some(call.number)) {
+                match call.filter(|call| *place == Some(call.enter.call)) {
                     Some(call) if call.part == Part::Begins => from = middle,
                     Some(_) => to = middle,
                     None => {}

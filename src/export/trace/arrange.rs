@@ -115,16 +115,17 @@ fn programs(link: &Link, turned: bool) -> [Option<String>; 2] {
 }
 
 /// A chapter of a connection that has no packets.
-fn without_packets(id: LinkId, link: &Link, begin: Time) -> Draft {
+fn without_packets(id: LinkId, link: &Link, begin: Time, timeline: &Timeline) -> Draft {
     let kind = match id.0 {
         Transport::Unix => Kind::Unix,
         Transport::Udp => Kind::Udp,
         _ => Kind::Tcp,
     };
-    let [client, server] = link
-        .ends
-        .each_ref()
-        .map(|end| end.address.clone().unwrap_or(Address::Unnamed));
+    let [client, server] = link.ends.each_ref().map(|end| {
+        let socket = end.socket.and_then(|id| timeline.known().sockets.get(&id));
+        let told = socket.and_then(|socket| socket.local.clone());
+        end.address.clone().or(told).unwrap_or(Address::Unnamed)
+    });
     let label = Label {
         kind,
         number: link.number.into(),
@@ -142,9 +143,10 @@ fn without_packets(id: LinkId, link: &Link, begin: Time) -> Draft {
         Kind::Unix => "Unix sockets: there are no packets",
         _ => "no packet of it was seen",
     };
+    // Above everything else.
     let note = Note {
         about: About::Remark,
-        time: begin,
+        time: Time::from_nanos(i64::MIN),
         text: text.to_owned(),
     };
     Draft {
@@ -220,11 +222,11 @@ fn run_ties(first: PacketId, last: PacketId, drawn: &Drawn, timeline: &Timeline)
                 } else {
                     "call"
                 };
-                let grounds = picture::tie(&[from.clone()], &ties);
+                let grounds = picture::tie(std::slice::from_ref(from), &ties);
                 let grounds = grounds.split_once(" (").map_or("", |(_, grounds)| grounds);
                 format!("{name} #{} to #{} ({grounds}", from.call, to.call)
             }
-            [one, ..] => picture::tie(&[one.clone()], &ties),
+            [one, ..] => picture::tie(std::slice::from_ref(one), &ties),
             [] => String::new(),
         }
     })
@@ -269,7 +271,7 @@ impl Places {
             let id = (link.transport, link.number);
             links.entry(id).or_insert_with(|| {
                 let known = drawn.links.get(&id).unwrap_or(link);
-                drafts.push(without_packets(id, known, row.at));
+                drafts.push(without_packets(id, known, row.at, timeline));
                 vec![(row.at, drafts.len() - 1, Side::Left)]
             });
         }
@@ -405,10 +407,10 @@ impl Draft {
                 let text = picture::sentence(&row.what).unwrap_or_default();
                 let note = Note {
                     about: About::Remark,
-                    time: row.at,
+                    time: run.since,
                     text,
                 };
-                return self.between.push((row.at, Item::Note(note)));
+                return self.between.push((run.since, Item::Note(note)));
             }
             _ => return,
         };
@@ -422,7 +424,7 @@ impl Draft {
             says.push(format!("thread {thread}"));
         }
         call.who = says.join(" ");
-        if let Some(effects) = timeline.join().call(call.number) {
+        if let Some(effects) = timeline.join().call(call.enter.call) {
             call.packets = [&effects.caused, &effects.took]
                 .map(|packets| packets.iter().map(|(packet, ..)| *packet).collect());
         }
@@ -455,7 +457,7 @@ impl Draft {
                 row.ties[1] = taker;
             }
         }
-        // Those of a wire's second copies came last.
+        // What was put together stands where it begins; a wire's second copies came last.
         self.between.sort_by_key(|(at, _)| *at);
         let mut between = self.between.into_iter().peekable();
         let mut items = Vec::new();

@@ -1,6 +1,6 @@
 //! What calls of Unix sockets give each other: no packet carries it, so bytes are counted, and datagrams.
 
-use std::ops::Range;
+use std::{ops::Range, slice::from_ref};
 
 use crate::{
     event::Deed,
@@ -81,7 +81,7 @@ impl Messages {
         match call.enter.deed {
             Deed::Send => {
                 let sent = self.sent[side as usize].push(call, count, ground, place);
-                let tie = picture::tie(&[sent.call.clone()], &[sent.tie.clone()]);
+                let tie = picture::tie(from_ref(&sent.call), from_ref(&sent.tie));
                 let part = call.enter.parts.first();
                 let head = part.map_or(&[][..], |part| &part.data.head);
                 Some(story::Row {

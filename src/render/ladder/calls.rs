@@ -29,8 +29,8 @@ impl Ladder {
         };
         let waiting = &mut self.waiting[call.side as usize];
         match call.part {
-            Part::Begins => drop(waiting.insert(call.number)),
-            Part::Whole | Part::Returns => drop(waiting.remove(&call.number)),
+            Part::Begins => drop(waiting.insert(call.enter.call)),
+            Part::Whole | Part::Returns => drop(waiting.remove(&call.enter.call)),
         }
         let time = self.since(call.time);
         let text = self.says().call(call, self.room());

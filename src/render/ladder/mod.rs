@@ -284,6 +284,8 @@ impl Ladder {
 
     fn row(&mut self, row: &Row) {
         let c = self.columns;
+        // Times count from when the first packet was sent, also in the column of its receiver.
+        self.options.origin.get_or_insert(row.sent);
         let number = match row.number {
             0 => String::new(),
             number => number.to_string(),
@@ -341,7 +343,7 @@ impl Ladder {
         let [near, far] = self.walls();
         let _ = write!(self.text, "{left}{near}");
         push(&mut self.text, style, &arrow.draw(&text));
-        let _ = writeln!(self.text, "{far}{right}");
+        let _ = writeln!(self.text, "{far}{}", right.trim_end());
     }
 
     fn says(&self) -> Words {
@@ -388,6 +390,7 @@ impl Ladder {
             Fate::Delivered(time) => time,
             Fate::Underway | Fate::Dropped | Fate::Lost => return "-".to_owned(),
         };
+        self.options.origin.get_or_insert(row.sent);
         self.since(time)
     }
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::arrow::{self, Glyphs};
 use crate::{
+    render::call::traced,
     text::{self, Safe},
-    track::story::{Call, Header, Number, Order, Row, Section, Span, What},
+    track::story::{Call, Header, Number, Order, Part, Row, Section, Span, What},
 };
 
 /// How words are chosen.
@@ -120,20 +121,35 @@ impl Words {
         }
     }
 
-    /// A call in at most `most` columns. Its result is worth more than its arguments.
+    /// A call in at most `most` columns, with its number. Its result is worth more than its arguments.
     pub fn call(&self, call: &Call, most: usize) -> String {
-        let who = match &*call.who {
-            "" => String::new(),
-            who => format!(" {who}:"),
+        let number = call.enter.call;
+        let begin = match &*call.who {
+            "" => format!("#{number} "),
+            who => format!("#{number} {who}: "),
         };
-        let begin = self.plain(format!("#{}{who} ", call.number));
-        let answered = self.plain(call.answered.clone());
-        let space = usize::from(!answered.is_empty());
-        let used = arrow::width(&begin) + space + arrow::width(&answered);
-        let least = arrow::width(call.asked.split('(').next().unwrap_or_default()) + 1;
-        let room = most.saturating_sub(used).max(least);
-        let asked = arrow::cut(self.plain(call.asked.clone()), room, self.more());
-        let text = format!("{begin}{asked}{}{answered}", &" "[..space]);
+        let mut end = match &call.answer {
+            Some((took, _)) if call.part == Part::Returns => format!(" after {}", Span(*took)),
+            None if call.part == Part::Begins => " … waits".to_owned(),
+            _ => String::new(),
+        };
+        if !call.beside.is_empty() {
+            let _ = write!(end, " {}", call.beside);
+        }
+        let room = most.saturating_sub(arrow::width(&begin) + arrow::width(&end));
+        // Its arguments give way first.
+        let returned = format!("{} returned", Safe(call.enter.name.as_bytes()));
+        let least = arrow::width(&returned) + 1;
+        if let Some((_, back)) = &call.answer {
+            let answered = traced::answered(back, room.saturating_sub(least));
+            end.insert_str(0, &format!(" {answered}"));
+        }
+        let room = most.saturating_sub(arrow::width(&begin) + arrow::width(&end));
+        let asked = match call.part {
+            Part::Returns => returned,
+            _ => traced::asked(&call.enter, room),
+        };
+        let text = self.plain(format!("{begin}{asked}{end}"));
         arrow::cut(text, most, self.more())
     }
 

@@ -16,12 +16,12 @@ use super::{
     },
     lines::protocol,
     page::{self, Columns, Piece, WIDE},
-    words::{Say, grounds, plural, seconds},
+    words::{Say, both, grounds, plural, seconds},
 };
 use anstyle::Style;
 
 use crate::{
-    event::{CallId, Deed, Enter, Transport, Way},
+    event::{CallId, Deed, Transport, Way},
     text::{Safe, split_at_width, write_wrapped},
     time::{MILLISECOND, Time},
     timeline::{
@@ -212,17 +212,23 @@ impl Lanes {
         }
         let more = self.say.glyphs().more;
         let room = self.columns.room(row.side).saturating_sub(2);
-        let before = format!("#{number} ");
-        let answered = call.answer.as_ref();
-        let answered = answered.map(|(_, back)| self.say.plain(traced::answered(back, room)));
-        let asked = match call.form {
-            Form::Returned => format!("{more} {}", self.say.name(&call.enter.name)),
-            _ => {
-                let after = answered.as_deref().map_or(width(more), width);
-                self.asked(&call.enter, room.saturating_sub(width(&before)), 1 + after)
+        let back = call.answer.as_ref().map(|(_, back)| back);
+        let [asked, answered] = match (call.form, back) {
+            (Form::Returned, Some(back)) => {
+                let name = format!("{more} {}", self.say.name(&call.enter.name));
+                [name, self.say.plain(traced::answered(back, room))]
             }
+            (_, Some(back)) => {
+                let number = width(&format!("#{number} "));
+                both(&call.enter, back, room.saturating_sub(number))
+                    .map(|text| self.say.plain(text))
+            }
+            (_, None) => [
+                self.say.plain(traced::asked(&call.enter, room)),
+                more.to_owned(),
+            ],
         };
-        let mut lines = vec![before + &asked];
+        let mut lines = vec![format!("#{number} {asked}")];
         let mut add = |text: String| match lines.last_mut() {
             Some(last) if width(last) + 1 + width(&text) <= room => {
                 last.push(' ');
@@ -230,7 +236,7 @@ impl Lanes {
             }
             _ => lines.push(format!("  {text}")),
         };
-        add(answered.unwrap_or_else(|| more.to_owned()));
+        add(answered);
         match call.took() {
             Some(took) if call.form == Form::Returned && took >= MOMENT => {
                 add(format!("after {}", Span(took)));
@@ -247,16 +253,6 @@ impl Lanes {
         };
         self.lane(row, &lines, style, out);
         self.above = Some(number);
-    }
-
-    /// A call in `room` columns, of which `after` are for its result where that leaves its arguments.
-    fn asked(&self, enter: &Enter, room: usize, after: usize) -> String {
-        let beside = traced::asked(enter, room.saturating_sub(after));
-        let is_whole = width(&beside) + after <= room && !beside.ends_with("...)");
-        self.say.plain(match is_whole {
-            true => beside,
-            false => traced::asked(enter, room),
-        })
     }
 
     fn idle(&mut self, row: &Row, idle: &Idle, out: &mut String) {

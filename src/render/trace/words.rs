@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 
-use super::super::ladder::{
-    Words,
-    arrow::{Glyphs, cut},
+use super::super::{
+    call::traced,
+    ladder::{
+        Words,
+        arrow::{Glyphs, cut, width},
+    },
 };
 use crate::{
     call::Address,
-    event::Transport,
+    event::{Enter, Return, Transport},
     text::{Safe, ascii},
     time::{SECOND, Time},
     timeline::{
@@ -255,6 +258,27 @@ pub(super) fn plural(count: u64, word: &str) -> String {
         1 => format!("1 {word}"),
         n => format!("{n} {word}s"),
     }
+}
+
+/// A call and its result, side by side in `room` columns where that leaves every argument; else for two lines.
+pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
+    /// What stands for things that were left out (`render::call::traced`).
+    const CUT: [&str; 2] = ["...)", " ..."];
+    let [asked, answered] = [traced::asked(enter, room), traced::answered(back, room)];
+    // First the data that came back is cut, then the data that was sent.
+    let after = traced::answered(back, room.saturating_sub(width(&asked) + 1));
+    let before = traced::asked(enter, room.saturating_sub(width(&answered) + 1));
+    let fits = |asked: &str, answered: &str| {
+        let is_whole = !asked.ends_with(CUT[0]) && !answered.ends_with(CUT[1]);
+        is_whole && width(asked) + 1 + width(answered) <= room
+    };
+    if fits(&asked, &after) {
+        return [asked, after];
+    }
+    if fits(&before, &answered) {
+        return [before, answered];
+    }
+    [asked, answered]
 }
 
 /// The grounds of ties, each once: `sequence`, `sequence, last close`.

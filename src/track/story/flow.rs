@@ -216,7 +216,7 @@ impl Flow {
             Matter::Udp(udp) => self.datagram(side, udp, at, told),
             &Matter::Error { says, by, mark } => {
                 let about = self.sender(side).find(mark).map(|sent| sent.number);
-                let by = Some(by).filter(|by| *by != self.socket(side.other()).ip());
+                let by = Some(by).filter(|by| *by != self.ends[side.other() as usize].ip());
                 let what = What::Error { says, about, by };
                 told.row = Some(self.row(side.other(), what, &[], at));
                 let udp = self.header.label.kind == Kind::Udp;
@@ -225,7 +225,7 @@ impl Flow {
                 {
                     self.outcome = Outcome::Unreachable;
                 }
-                let text = words::error(says, self.socket(side.other()), udp);
+                let text = words::error(says, self.ends[side.other() as usize], udp);
                 told.note(About::Trouble, text);
                 Underway {
                     from: side.other(),
@@ -498,7 +498,7 @@ impl Flow {
         if before == State::SynSent {
             self.outcome = Outcome::Refused;
             let since = self.syn.map_or(0, |(_, last, _)| time.since(last));
-            let text = words::refused(since, self.socket(to.other()));
+            let text = words::refused(since, self.ends[to.other() as usize]);
             told.note(About::Trouble, text);
         } else if !self.is_over() {
             self.outcome = Outcome::Reset;
@@ -572,10 +572,6 @@ impl Flow {
         } else {
             Side::Server
         }
-    }
-
-    fn socket(&self, side: Side) -> SocketAddr {
-        self.ends[side as usize]
     }
 
     fn sender(&self, side: Side) -> &Sender {

@@ -1,10 +1,13 @@
 //! What a story consists of: flow headers, sections, rows and notes, as values that any drawing can use.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use crate::{
     call::Address,
-    event::{CallId, PacketId},
+    event::{Enter, PacketId, Return},
     time::Time,
     track::state::State,
 };
@@ -148,23 +151,23 @@ pub struct Row {
 }
 
 /// A socket call, or its beginning or end, between the packets of a flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The end that it was made at.
     pub side: Side,
-    /// Its number in the trace.
-    pub number: CallId,
     /// What is shown of it.
     pub part: Part,
     /// When that was.
     pub time: Time,
-    /// What was asked: the call with its arguments, or its name alone. Safe to show.
-    pub asked: String,
-    /// What came of it, and how long it waited. Safe to show.
-    pub answered: String,
+    /// What was asked.
+    pub enter: Arc<Enter>,
+    /// What it returned, and after how many nanoseconds.
+    pub answer: Option<(i64, Return)>,
+    /// What else is to be said: how often it was made in vain. Safe to show.
+    pub beside: String,
     /// It returned an error, or does not get on.
     pub is_trouble: bool,
-    /// Who made it. Safe to show.
+    /// Who made it, where that does not go without saying. Safe to show.
     pub who: String,
     /// Packets that it caused, and packets of which it got data.
     pub packets: [Vec<PacketId>; 2],

@@ -54,6 +54,8 @@ def server(host, port, connections, style="thread"):
 
 def talk(host, port, connection, messages, blocks):
     stream = socket.create_connection((host, port))
+    # Every other connection sends each message at once (RFC 896 is what the others wait for).
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, connection % 2)
     reader = threading.Thread(target=drain, args=(stream,))
     reader.start()
     for number in range(messages):

@@ -35,6 +35,8 @@ Examples:
   sockwire lab udp --ipv6 -w my.pcapng     datagrams over IPv6, kept in a file
   sockwire lab handshake --delay 50 --drop data:1
   sockwire lab mistake no-break            what a sockets course warns of
+  sockwire lab run -S 'nc -l {port}' -C 'nc {server} {port}' --loss 5%    programs of your own
+  sockwire lab shell                       a shell on one of the two hosts
   sockwire lab list                        all scenarios and mistakes
 ";
 
@@ -201,7 +203,11 @@ fn list() -> Outcome {
         "  with --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help\n"
     )?;
     mistake::list_into(&mut out)?;
-    writeln!(out, "Play one: sockwire lab mistake no-break")?;
+    writeln!(out, "Play one: sockwire lab mistake no-break\n")?;
+    writeln!(
+        out,
+        "Programs of your own: sockwire lab run --help    a shell: sockwire lab shell"
+    )?;
     Ok(Exit::Done)
 }
 

@@ -8,7 +8,8 @@ use super::{enter, join, part};
 use crate::{
     call::{Address, How},
     event::{
-        Arg, Arrival, Deed, Entry, Event, Exec, Packet, PacketId, Return, Socket, Transport, Way,
+        Arg, Arrival, Deed, Enter, Entry, Event, Exec, Packet, PacketId, Return, Socket, Transport,
+        Way,
     },
     frame::KernelChecksum,
     time::Time,
@@ -312,5 +313,62 @@ fn no_log_makes_more_work_than_it_is_long() {
         .map(|tied| tied.causes.len())
         .sum();
     assert!(ties as u64 <= 64 * 4 * all + 2 * all, "{ties}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
+}
+
+/// Connections to one server, all connected at once, then accepted and used one after the other.
+#[test]
+fn many_connections_take_no_time() {
+    let all = 3_000u32;
+    let connecting = Event::Enter(Enter {
+        args: vec![Arg::Address(Some(Address::Ip(at(B))))],
+        ..enter(CLIENT, Deed::Connect, 0, Vec::new())
+    });
+    let here = |n: u32| format!("10.{}.{}.1:{}", n >> 14, n >> 7 & 127, 40_000 + (n & 127));
+    let unnamed = |id: u32| match told(id, A, B) {
+        Event::Socket(socket) => Event::Socket(Socket {
+            local: None,
+            peer: None,
+            ..socket
+        }),
+        other => other,
+    };
+    let connects = (1..=all).flat_map(|n| {
+        let mut call = connecting.clone();
+        if let Event::Enter(enter) = &mut call {
+            (enter.call, enter.socket) = (u64::from(n), Some(n));
+        }
+        [(unnamed(n), None), (call, None)]
+    });
+    let syn = Segment {
+        syn: true,
+        ..Segment::default()
+    };
+    let syns = (1..=all).map(|n| (packet(n.into()), seen(&here(n), B, syn)));
+    let opened = (1..=all).flat_map(|n| {
+        let call = u64::from(n);
+        let data = Segment {
+            seq: 1,
+            len: 5,
+            ..Segment::default()
+        };
+        [
+            (told(n, &here(n), B), None),
+            (returned(call, 0), None),
+            (told(all + n, B, &here(n)), None),
+            (calls(CLIENT, Deed::Send, n, u64::from(all) + call, 5), None),
+            (packet(u64::from(all) + call), seen(&here(n), B, data)),
+        ]
+    });
+    let (join, took) = took(connects.chain(syns).chain(opened));
+    for n in 1..=u64::from(all) {
+        let (syn, data) = (
+            join.packet(n).unwrap(),
+            join.packet(u64::from(all) + n).unwrap(),
+        );
+        assert_eq!((syn.sender, syn.causes[0].call), (Some(n as u32), n));
+        assert_eq!(data.receiver, Some(all + n as u32));
+        assert_eq!(data.causes[0].call, u64::from(all) + n);
+    }
     assert!(took < Duration::from_secs(60), "{took:?}");
 }

@@ -29,19 +29,20 @@ use crate::cmd::{Exit, Failure, Global, Outcome, number, permission, trace};
 const EXAMPLES: &str = "\
 Examples:
   sockwire lab run -S 'python3 server.py {port}' -C 'python3 client.py {server} {port}'
-  sockwire lab run -S 'nc -l {port}' -C 'echo hello | nc -N {server} {port}' --delay 50 --loss 5%
+  sockwire lab run -S 'nc -l {port}' -C 'echo hello | nc -N {server} {port}' --loss 5%
   sockwire lab run -S './server {port}' -C './client 127.0.0.1 {port}' --one-host
-  sockwire lab run -S 'socat UDP-LISTEN:{port} -' -C 'echo hi | socat - UDP:{server}:{port}' -w my.pcapng
-  sockwire lab run -S './server {port}' -C './client {server} {port}' --drop first-syn --trace --save my.log
-
-A command runs as 'sh -c COMMAND' does, so that quotes, pipes, && and > FILE mean what they mean in a terminal. In both,
-{server} stands for the server's address and {port} for its port. The client starts when the server listens there. When
-the client has ended and the wire is silent, the server gets SIGTERM. The exit code is the client's.
+  sockwire lab run -S './server {port}' -C './client {server} {port}' --trace
+  sockwire lab run -S './server {port}' -C './client {server} {port}' -w my.pcapng
 ";
+
+const COMMANDS: &str = "\
+A command runs as 'sh -c COMMAND' does: quotes, pipes, && and > FILE mean what they mean in a terminal. In both commands \
+{server} stands for the server's address and {port} for its port. The client starts when the server listens there. When the \
+client has ended and the wire is silent, the server gets SIGTERM. The exit code is the client's.";
 
 /// A client and a server of your own on the two hosts of a private network, what crosses the wire as a ladder
 #[derive(clap::Args)]
-#[command(before_help = EXAMPLES)]
+#[command(before_help = EXAMPLES, after_help = COMMANDS)]
 pub(super) struct Args {
     /// The client's command; it reads standard input
     #[arg(short = 'C', long, value_name = "COMMAND")]
@@ -234,7 +235,7 @@ impl Setup {
         let loopback = ["127.0.0.1", "localhost", "::1"].map(str::to_owned);
         let mut loopback = loopback.into_iter();
         let loopback = loopback.find(|word| self.commands[0].contains(word));
-        let loopback = loopback.or(astray.map(|ip| ip.to_string()));
+        let loopback = loopback.or_else(|| astray.map(|ip| ip.to_string()));
         if let (Some(word), 0, false) = (loopback, packets, self.one_host) {
             let server = self.addresses[1];
             global.talk(format_args!(

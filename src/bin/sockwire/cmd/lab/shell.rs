@@ -26,13 +26,13 @@ use super::{
     Cable, Keeping, Recording, WIRE, effects, failed,
     programs::{self, Said, Side, bar},
 };
-use crate::cmd::{Exit, Failure, Global, Outcome, permission, pipeline::now};
+use crate::cmd::{Exit, Failure, Global, Outcome, output, permission, pipeline::now};
 
 const EXAMPLES: &str = "\
 Examples:
   sockwire lab shell                                     a shell on the client's host
   sockwire lab shell --with 'python3 server.py' --delay 50
-  sockwire lab shell server -w my.pcapng                 on the server's, and what crosses the wire in a file
+  sockwire lab shell server -w my.pcapng                 on the server's; the packets in a file
 ";
 
 /// A shell on one of two hosts in a private network; it ends with the shell, whose exit code it has
@@ -228,6 +228,9 @@ impl Banner {
         if let Some(thread) = other {
             let join = match self.way {
                 Way::User => format!("nsenter -t {thread} -U --preserve-credentials -n"),
+                Way::Administrator if output::caller().is_some() => {
+                    format!("sudo nsenter -t {thread} -n")
+                }
                 Way::Administrator => format!("nsenter -t {thread} -n"),
             };
             let label = format!("{there}:");

@@ -100,16 +100,20 @@ mod tests {
     use super::*;
 
     fn flow(client: &str, server: &str) -> Header {
+        let parsed = |text: &str| {
+            let address: SocketAddr = text.parse().unwrap_or_else(|_| panic!("{text}"));
+            Address::from(address)
+        };
         Header {
             label: Label {
                 kind: Kind::Tcp,
                 number: 1,
             },
             stream: None,
-            client: address(client),
-            server: address(server),
+            client: parsed(client),
+            server: parsed(server),
             interface: 0,
-            programs: Default::default(),
+            programs: [None, None],
             states: None,
         }
     }

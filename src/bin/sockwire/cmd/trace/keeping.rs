@@ -91,14 +91,11 @@ impl Keeper {
             Some(path) if form.grows() => Some(To::Lines(grow(path)?)),
             Some(path) => Some(To::Whole(Document::create(path, keeping.force, owner)?)),
         };
-        let view = match to {
-            None => None,
-            Some(to) => Some(Viewing {
-                view: view::view(form, showing, look),
-                text: String::new(),
-                to,
-            }),
-        };
+        let view = to.map(|to| Viewing {
+            view: view::view(form, showing, look),
+            text: String::new(),
+            to,
+        });
         Ok(Self {
             log: keeping.save.as_deref().map(grow).transpose()?,
             packets,

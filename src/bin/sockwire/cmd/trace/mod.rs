@@ -100,7 +100,7 @@ pub(in crate::cmd) struct Which {
 
 /// What a trace is shown as.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
-#[command(next_help_heading = "What is shown (unless said, the timeline)")]
+#[command(next_help_heading = "What of a trace is shown (unless said, the timeline)")]
 pub(in crate::cmd) struct Showing {
     /// One line for each call and packet
     #[arg(long, group = "shown")]

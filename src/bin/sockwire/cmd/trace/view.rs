@@ -319,7 +319,7 @@ impl View for Drawn {
     }
 
     fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
-        let picture = mem::replace(&mut self.drawing, Drawing::new(0, false)).finish();
+        let picture = self.drawing.finish();
         let diagram = &picture.diagram;
         *out = match self.form {
             Picture::Svg => svg(diagram),
