@@ -130,24 +130,24 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
         colour,
     } = look;
     if let Form::Picture(form) = form {
-        return Drawn::new(form, look);
+        return Drawn::boxed(form, look);
     }
     match showing {
         _ if form == Form::Json => Box::new(Json::default()),
         Showing { json: true, .. } => Box::new(Json::default()),
-        Showing { ladder: true, .. } => Drawn::new(Picture::Ladder, look),
+        Showing { ladder: true, .. } => Drawn::boxed(Picture::Ladder, look),
         Showing { lines: true, .. } => {
-            Rows::new(false, Lines::new(lines::Options { ascii, colour }))
+            Rows::boxed(false, Lines::new(lines::Options { ascii, colour }))
         }
         Showing { summary: true, .. } => Box::new(Sums(Summary::default(), look)),
         Showing {
             why: Some(packet), ..
-        } => Asked::new(About::Packet(*packet), look),
+        } => Asked::boxed(About::Packet(*packet), look),
         Showing {
             effects: Some(call),
             ..
-        } => Asked::new(About::Call(*call), look),
-        _ => Rows::new(
+        } => Asked::boxed(About::Call(*call), look),
+        _ => Rows::boxed(
             true,
             Lanes::new(lanes::Options {
                 width,
@@ -184,7 +184,7 @@ impl Draw for Lanes {
 
 impl<D: Draw + 'static> Rows<D> {
     /// `runs`: long runs of data are put together.
-    fn new(runs: bool, draw: D) -> Box<dyn View> {
+    fn boxed(runs: bool, draw: D) -> Box<dyn View> {
         Box::new(Self {
             timeline: Timeline::new(Folding { idle: true, runs }),
             ready: Vec::new(),
@@ -252,7 +252,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(about: About, look: Look) -> Box<dyn View> {
+    fn boxed(about: About, look: Look) -> Box<dyn View> {
         let why = Why::new(about);
         Box::new(Self { about, why, look })
     }
@@ -299,7 +299,7 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn new(form: Picture, look: Look) -> Box<dyn View> {
+    fn boxed(form: Picture, look: Look) -> Box<dyn View> {
         // A taller picture is more than its viewers take.
         let most = match form {
             Picture::Ladder => 1_000_000,
