@@ -662,6 +662,12 @@ s.sendto(b'to nobody', ('127.0.0.1', 6001))
     });
 }
 
+/// Ctrl-C on the terminal of a program.
+fn ctrl_c(terminal: &mut Running) {
+    let stdin = terminal.child.stdin.as_mut().unwrap();
+    stdin.write_all(b"\x03").unwrap();
+}
+
 #[test]
 fn ctrl_c_is_the_programs_to_answer() {
     in_own_network(|| {
@@ -673,14 +679,7 @@ fn ctrl_c_is_the_programs_to_answer() {
             return testing::skipped("no script command here");
         };
         let mut terminal = Running::start(command, "ready");
-        terminal
-            .child
-            .stdin
-            .as_mut()
-            .unwrap()
-            .write_all(b"\x03")
-            .unwrap();
-        terminal.until("ended with status 9");
+        ctrl_c(&mut terminal);
         terminal.until("code 9");
     });
 }
@@ -689,28 +688,16 @@ fn ctrl_c_is_the_programs_to_answer() {
 fn a_second_ctrl_c_ends_the_program_that_does_not_heed_the_first() {
     in_own_network(|| {
         let line = format!(
-            "{} --color never trace sh -c 'trap \"echo no\" INT; echo ready $$; while :; do sleep 1; done'; echo code $?",
+            "{} --color never trace sh -c 'trap \"echo no\" INT; echo ready; while :; do sleep 1; done'; echo code $?",
             env!("CARGO_BIN_EXE_sockwire")
         );
         let Some(command) = on_terminal(&line) else {
             return testing::skipped("no script command here");
         };
-        let mut terminal = Running::spawn(command);
-        let ready = terminal.until("ready ");
-        let process = ready.trim().rsplit(' ').next().unwrap().to_owned();
-        for _ in 0..2 {
-            terminal
-                .child
-                .stdin
-                .as_mut()
-                .unwrap()
-                .write_all(b"\x03")
-                .unwrap();
-            if !fs::exists(format!("/proc/{process}")).unwrap() {
-                break;
-            }
-            terminal.until("");
-        }
+        let mut terminal = Running::start(command, "ready");
+        ctrl_c(&mut terminal);
+        terminal.until("no");
+        ctrl_c(&mut terminal);
         terminal.until("code 130");
     });
 }
