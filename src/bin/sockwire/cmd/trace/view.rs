@@ -330,6 +330,7 @@ impl View for Drawn {
                     width: self.look.width,
                     ascii: self.look.ascii,
                     colour: self.look.colour,
+                    calls: true,
                     ..LadderOptions::default()
                 };
                 String::from_utf8_lossy(&ladder(diagram, options)?).into_owned()
