@@ -565,12 +565,21 @@ fn comments_of_packets_name_process_descriptor_and_call() {
         let data = comments.lines().find(|line| line.starts_with("6\t"));
         let data = data.unwrap_or_else(|| panic!("no data in {comments}"));
         let name = python.rsplit('/').next().unwrap();
-        assert!(data.contains("] fd 4: send #"), "{data}");
+        let [send, recv] =
+            ["", "got by "].map(|word| format!("{word}{}[", &name[..name.len().min(15)]));
+        let (first, second) = data[2..].split_once(",got by ").unwrap_or_default();
         assert!(
-            data.contains("got by ") && data.contains(" fd 5: recv #"),
+            data[2..].starts_with(&send) && data.contains(&recv),
             "{data}"
         );
-        assert!(data.contains(&name[..name.len().min(15)]), "{data}");
+        assert!(
+            first.contains("] fd ") && first.contains(": send #"),
+            "{data}"
+        );
+        assert!(
+            second.contains("] fd ") && second.contains(": recv #"),
+            "{data}"
+        );
         assert!(
             comments.contains("kernel: answers for the socket that listens"),
             "{comments}"
@@ -653,6 +662,12 @@ s.sendto(b'to nobody', ('127.0.0.1', 6001))
     });
 }
 
+/// Ctrl-C on the terminal of a program.
+fn ctrl_c(terminal: &mut Running) {
+    let stdin = terminal.child.stdin.as_mut().unwrap();
+    stdin.write_all(b"\x03").unwrap();
+}
+
 #[test]
 fn ctrl_c_is_the_programs_to_answer() {
     in_own_network(|| {
@@ -664,14 +679,7 @@ fn ctrl_c_is_the_programs_to_answer() {
             return testing::skipped("no script command here");
         };
         let mut terminal = Running::start(command, "ready");
-        terminal
-            .child
-            .stdin
-            .as_mut()
-            .unwrap()
-            .write_all(b"\x03")
-            .unwrap();
-        terminal.until("ended with status 9");
+        ctrl_c(&mut terminal);
         terminal.until("code 9");
     });
 }
@@ -680,28 +688,16 @@ fn ctrl_c_is_the_programs_to_answer() {
 fn a_second_ctrl_c_ends_the_program_that_does_not_heed_the_first() {
     in_own_network(|| {
         let line = format!(
-            "{} --color never trace sh -c 'trap \"echo no\" INT; echo ready $$; while :; do sleep 1; done'; echo code $?",
+            "{} --color never trace sh -c 'trap \"echo no\" INT; echo ready; while :; do sleep 1; done'; echo code $?",
             env!("CARGO_BIN_EXE_sockwire")
         );
         let Some(command) = on_terminal(&line) else {
             return testing::skipped("no script command here");
         };
-        let mut terminal = Running::spawn(command);
-        let ready = terminal.until("ready ");
-        let process = ready.trim().rsplit(' ').next().unwrap().to_owned();
-        for _ in 0..2 {
-            terminal
-                .child
-                .stdin
-                .as_mut()
-                .unwrap()
-                .write_all(b"\x03")
-                .unwrap();
-            if !fs::exists(format!("/proc/{process}")).unwrap() {
-                break;
-            }
-            terminal.until("");
-        }
+        let mut terminal = Running::start(command, "ready");
+        ctrl_c(&mut terminal);
+        terminal.until("no");
+        ctrl_c(&mut terminal);
         terminal.until("code 130");
     });
 }
