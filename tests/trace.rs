@@ -191,6 +191,65 @@ fn a_saved_log_is_shown_as_the_run_was() {
 }
 
 #[test]
+fn a_log_is_shown_in_each_way_that_is_asked_for() {
+    in_own_network(|| {
+        let Some(python) = python() else { return };
+        let files = Scratch::new("trace-views");
+        let kept = files.file("my.log");
+        let output = run(&format!("--quiet --save {kept}"), &[python, "-c", TALK]);
+        assert_eq!(
+            (output.status.code(), said(&output)),
+            (Some(7), String::new())
+        );
+        let entries = log(&kept);
+        let data = entries.iter().find_map(|entry| match &entry.event {
+            Event::Enter(enter) if enter.deed == Deed::Send => Some(enter.call),
+            _ => None,
+        });
+        let effects = format!("--effects {}", data.unwrap());
+        for (shown, part) in [
+            ("", "-- C1 tcp 127.0.0.1:"),
+            ("--lines", "SYN seq=0"),
+            ("--ladder", "SYN-SENT"),
+            ("--summary", "127.0.0.1:5000"),
+            ("--why 1", "connect"),
+            (&effects, "hello"),
+            ("--json", "{\"tie\":{\"packet\":1,"),
+        ] {
+            let output = run(&format!("-r {kept} {shown}"), &[]);
+            assert_eq!(
+                (output.status.code(), said(&output)),
+                (Some(0), String::new()),
+                "{shown}"
+            );
+            assert!(told(&output).contains(part), "{shown}: {}", told(&output));
+        }
+        for (name, part) in [
+            ("my.svg", "<svg"),
+            ("my.html", "<html"),
+            ("my.mmd", "sequenceDiagram"),
+            ("my.json", "{\"at\":"),
+        ] {
+            let path = files.file(name);
+            assert_eq!(
+                run(&format!("-r {kept} -o {path}"), &[]).status.code(),
+                Some(0)
+            );
+            assert!(fs::read_to_string(&path).unwrap().contains(part), "{name}");
+        }
+        for shown in ["--why 4000", "--effects 4000"] {
+            let output = run(&format!("-r {kept} {shown}"), &[]);
+            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+            assert!(
+                said(&output).contains(" 4000 in this trace"),
+                "{}",
+                said(&output)
+            );
+        }
+    });
+}
+
+#[test]
 fn the_exit_code_is_that_of_the_command() {
     in_own_network(|| {
         for (command, code) in [
