@@ -16,7 +16,12 @@ pub struct Timeline {
     join: Join,
     reader: Reader,
     rows: Rows,
+    /// Ties of what is long past are forgotten.
+    forgets: bool,
 }
+
+/// So many packets, and calls, a row may look back.
+const BEHIND: u64 = 65_536;
 
 impl Timeline {
     /// Nothing is known yet.
@@ -26,6 +31,15 @@ impl Timeline {
             join: Join::default(),
             reader: Reader::default(),
             rows: Rows::new(folding),
+            forgets: false,
+        }
+    }
+
+    /// The same for a view that draws rows as they come: what it needs of memory does not grow with the log.
+    pub fn passing(folding: Folding) -> Self {
+        Self {
+            forgets: true,
+            ..Self::new(folding)
         }
     }
 
@@ -36,6 +50,9 @@ impl Timeline {
         let seen = self.reader.read(entry, &self.known);
         self.join.push(entry, seen.as_ref(), &self.known);
         self.rows.push(entry, seen, &self.known, &self.join);
+        if self.forgets {
+            self.join.forget(entry, BEHIND);
+        }
     }
 
     /// Nothing before `until` is to come: shows what has its turn by then, as the next entry would.
@@ -48,7 +65,7 @@ impl Timeline {
         self.rows.finish(&self.known, &self.join, ready);
     }
 
-    /// Ties so far.
+    /// Ties so far; of a [`Timeline::passing`] one, those of late.
     pub fn join(&self) -> &Join {
         &self.join
     }

@@ -284,7 +284,7 @@ pub struct Summary {
 impl Default for Summary {
     fn default() -> Self {
         Self {
-            timeline: Timeline::new(Folding {
+            timeline: Timeline::passing(Folding {
                 idle: false,
                 runs: false,
             }),

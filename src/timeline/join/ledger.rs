@@ -7,7 +7,7 @@ use crate::{
     timeline::{Effects, Ground, Share, Tie, Tied},
 };
 
-/// What is known of packets and of calls. Nothing is ever taken out.
+/// What is known of packets and of calls. Nothing is taken out unless its owner says so.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     packets: HashMap<PacketId, Tied>,
@@ -27,6 +27,16 @@ impl Ledger {
 
     pub(super) fn effects(&self, call: CallId) -> Option<&Effects> {
         self.calls.get(&call)
+    }
+
+    /// Nobody will ask for this packet any more.
+    pub(super) fn forget_packet(&mut self, id: PacketId) {
+        self.packets.remove(&id);
+    }
+
+    /// Nobody will ask for this call any more.
+    pub(super) fn forget_call(&mut self, id: CallId) {
+        self.calls.remove(&id);
     }
 
     /// A call that returned nothing of any packet and caused none has effects too: none.

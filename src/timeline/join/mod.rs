@@ -130,6 +130,18 @@ impl Join {
         self.ledger.effects(call)
     }
 
+    /// Forgets the ties of the packet, or the call, that is `behind` numbers older than that of `entry`.
+    pub fn forget(&mut self, entry: &Entry, behind: u64) {
+        match &entry.event {
+            Event::Packet(packet) => {
+                self.ledger
+                    .forget_packet(packet.number.saturating_sub(behind));
+            }
+            Event::Enter(enter) => self.ledger.forget_call(enter.call.saturating_sub(behind)),
+            _ => {}
+        }
+    }
+
     fn crossed(&mut self, packet: &Packet, seen: &Seen, known: &Known) {
         let net = known.interfaces.get(&packet.interface).and_then(|i| i.net);
         let scope = match (packet.way, net) {

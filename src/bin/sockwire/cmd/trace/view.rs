@@ -186,7 +186,7 @@ impl<D: Draw + 'static> Rows<D> {
     /// `runs`: long runs of data are put together.
     fn boxed(runs: bool, draw: D) -> Box<dyn View> {
         Box::new(Self {
-            timeline: Timeline::new(Folding { idle: true, runs }),
+            timeline: Timeline::passing(Folding { idle: true, runs }),
             ready: Vec::new(),
             draw,
         })
