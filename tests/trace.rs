@@ -744,20 +744,40 @@ fn ctrl_c_is_the_programs_to_answer() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_the_program_that_does_not_heed_the_first() {
+fn a_program_that_lives_on_after_ctrl_c_may_be_asked_again() {
     in_own_network(|| {
         let line = format!(
-            "{} --color never trace sh -c 'trap \"echo no\" INT; echo ready; while :; do sleep 1; done'; echo code $?",
+            "{} --color never trace sh -c 'trap \"n=x\\$n; echo no \\$n; [ \\$n = xxx ] && exit 4\" INT; echo ready; while :; do sleep 1; done'; echo code $?",
             env!("CARGO_BIN_EXE_sockwire")
         );
         let Some(command) = on_terminal(&line) else {
             return testing::skipped("no script command here");
         };
         let mut terminal = Running::start(command, "ready");
-        ctrl_c(&mut terminal);
-        terminal.until("no");
-        ctrl_c(&mut terminal);
-        terminal.until("code 130");
+        for answer in ["no x", "no xx", "no xxx"] {
+            let keys = terminal.child.stdin.as_mut().unwrap();
+            keys.write_all(b"\x03").unwrap();
+            terminal.until(answer);
+        }
+        terminal.until("code 4");
+    });
+}
+
+#[test]
+fn ctrl_c_ends_what_the_program_has_left_behind() {
+    in_own_network(|| {
+        let line = format!(
+            "{} --color never trace --lines sh -c 'setsid sleep 30 & sleep 0.1; exit 5'; echo code $?",
+            env!("CARGO_BIN_EXE_sockwire")
+        );
+        let Some(command) = on_terminal(&line) else {
+            return testing::skipped("no script command here");
+        };
+        let mut terminal = Running::start(command, "ended with status 5");
+        let keys = terminal.child.stdin.as_mut().unwrap();
+        keys.write_all(b"\x03").unwrap();
+        terminal.until("was ended by signal 15");
+        terminal.until("code 5");
     });
 }
 

@@ -63,6 +63,18 @@ impl Stop {
         Ok(self)
     }
 
+    /// From now on Ctrl-C and Ctrl-\\ ask for nothing, until [`Stop::install`]: another program of the terminal decides what
+    /// they mean.
+    ///
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub fn leave_keys(self) -> io::Result<Self> {
+        for signal in [Signal::SIGINT, Signal::SIGQUIT] {
+            interrupt_at(signal, on_nothing)?;
+        }
+        Ok(self)
+    }
+
     /// Asks for it, as the first signal does.
     pub fn ask(self) {
         let _ = ASKED.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);

@@ -41,7 +41,7 @@ impl Tracer {
                 let waited = process::call(number, tid);
                 match ptrace::seize(tid, false) {
                     Ok(()) => {}
-                    Err(error) if self.threads.is_empty() && seized.is_empty() => {
+                    Err(error) if !self.processes.contains_key(&number) && seized.is_empty() => {
                         return Err(refused(number, error));
                     }
                     Err(_) => continue,

@@ -27,18 +27,18 @@ pub(super) struct Process {
     pub(super) exit: Option<CallId>,
     /// It was noted that it uses io_uring.
     pub(super) uring: bool,
-    handle: Option<Foreign>,
+    number: u32,
     descriptors: Rc<RefCell<Descriptors>>,
 }
 
 impl Process {
-    pub(super) fn new(process: u32, filtered: bool) -> Self {
+    pub(super) fn new(number: u32, filtered: bool) -> Self {
         Self {
             threads: 0,
             filtered,
             exit: None,
             uring: false,
-            handle: Foreign::open(process).ok(),
+            number,
             descriptors: Rc::default(),
         }
     }
@@ -73,8 +73,11 @@ impl Process {
 
     /// A copy of what descriptor `fd` means to one of its threads, which stands.
     pub(super) fn borrow(&self, thread: u32, fd: Fd) -> Option<OwnedFd> {
-        let by_process = self.handle.as_ref().and_then(|handle| handle.take(fd).ok());
-        by_process.or_else(|| Foreign::open_thread(thread).ok()?.take(fd).ok())
+        // Its number means no other process while one of its threads stands. A handle of each would be a descriptor of each.
+        let by_process = Foreign::open(self.number).and_then(|process| process.take(fd));
+        by_process
+            .or_else(|_| Foreign::open_thread(thread)?.take(fd))
+            .ok()
     }
 }
 

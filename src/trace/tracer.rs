@@ -183,6 +183,8 @@ impl Tracer {
             return;
         }
         if !self.threads.contains_key(&tid) && !self.adopt(tid, None, now) {
+            // Of one that is there and that `/proc` does not show, nothing can be told; it goes its way.
+            ptrace::go(tid, Go::On, 0);
             return;
         }
         match report {

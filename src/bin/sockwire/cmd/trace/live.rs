@@ -2,7 +2,11 @@
 
 use std::{
     ffi::OsString,
-    sync::mpsc::{Sender, channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
+    },
     thread,
 };
 
@@ -13,7 +17,7 @@ use nix::{
 };
 use sockwire::{
     capture,
-    event::{Begin, VERSION},
+    event::{Begin, Event, VERSION},
     lab::refusal::Way,
     sys::{
         clock::Clock,
@@ -96,14 +100,23 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
             false => Err("the right to capture (CAP_NET_RAW) is missing".to_owned()),
         })
     });
-    // Signals are the tracer's, whose waiting they interrupt.
+    // Signals are the tracer's, whose waiting they interrupt. A program that was started decides itself what Ctrl-C means.
     let _ = SigSet::all().thread_block();
     let attaches = matches!(what, What::Processes(_));
+    if !attaches {
+        stop.leave_keys()?;
+    }
+    // The program that was started has ended, or there is none.
+    let alone = Arc::new(AtomicBool::new(attaches));
     let clock = collector.clock();
     let (say, said) = channel();
     let tracing = thread::Builder::new()
         .name("tracer".to_owned())
-        .spawn(move || trace(what, wanted, clock, stop, teller, &say))
+        .spawn({
+            let alone = Arc::clone(&alone);
+            let until = move || alone.load(Ordering::Relaxed) && stop.asked();
+            move || trace(what, wanted, clock, &until, teller, &say)
+        })
         .context("cannot start the tracer's thread")
         .map_err(|error| Failure::new(Exit::NotPermitted, error))?;
     let ended = |tracing: thread::JoinHandle<Traced>| {
@@ -121,6 +134,11 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
     loop {
         collector.wait();
         let is_last = collector.collect(&mut |entry| {
+            if matches!(&entry.event, Event::Exit(exit) if Some(exit.process) == begun.process) {
+                // What it has left behind, a daemon perhaps, no key reaches any more.
+                Stop::install()?;
+                alone.store(true, Ordering::Relaxed);
+            }
             keeper.entry(entry);
             Ok(())
         })?;
@@ -128,12 +146,13 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
             break;
         }
         keeper.look(collector.reached(), now());
-        if attaches && (stop.asked() || keeper.is_over()) {
+        let alone = alone.load(Ordering::Relaxed);
+        if alone && (stop.asked() || attaches && keeper.is_over()) {
             // Again and again: it may have been about to wait when it was told.
             stop.ask();
             begun.thread.interrupt();
         }
-        if !attaches && stop.asked() && !is_passed_on {
+        if !alone && stop.asked() && !is_passed_on {
             is_passed_on = true;
             pass_on(stop, begun.process);
         }
@@ -166,7 +185,7 @@ fn trace(
     what: What,
     wanted: Wanted,
     clock: Clock,
-    stop: Stop,
+    until: &dyn Fn() -> bool,
     mut teller: Teller,
     say: &Sender<Begun>,
 ) -> Traced {
@@ -176,7 +195,6 @@ fn trace(
     })?;
     let mut tracer = Tracer::new(wanted, clock);
     let mut process = None;
-    let attaches = matches!(what, What::Processes(_));
     match what {
         What::Command(words) => {
             let program = Program {
@@ -193,8 +211,7 @@ fn trace(
     }
     // Nobody listens where the first thread has failed.
     let _ = say.send(Begun { thread, process });
-    // A program that was started decides itself what Ctrl-C means to it.
-    tracer.run(&|| attaches && stop.asked(), &mut teller)
+    tracer.run(until, &mut teller)
 }
 
 /// Signals of a terminal reach the program as well; others are passed on to it.
