@@ -249,6 +249,8 @@ enum Piece {
     Data(Side),
     /// An acknowledgment of data from this end.
     Ack(Side),
+    /// A call that waits to send or to receive data from this end.
+    Waits(Side),
 }
 
 /// Runs of data.
@@ -272,9 +274,7 @@ impl Runs {
             if let Some(course) = self.courses.get_mut(&id) {
                 course.flush(row.at, ready);
                 course.rows = course.rows.min(UNFOLDED - UNFOLDED_AGAIN);
-                // What ends data ends its course.
-                if !matches!(&row.what, What::Packet(sent) if sent.tied.again || sent.lost.is_some())
-                {
+                if is_end(&row) {
                     self.courses.remove(&id);
                 }
             }
@@ -297,7 +297,11 @@ impl Runs {
             course.rows = course.rows.saturating_add(1);
             course.last = row.at;
         }
-        if course.rows <= UNFOLDED || piece == Piece::Ack(course.from.other()) {
+        let is_beside = match piece {
+            Piece::Data(_) => false,
+            Piece::Ack(from) | Piece::Waits(from) => from != course.from,
+        };
+        if course.rows <= UNFOLDED || is_beside {
             ready.push(row);
             return None;
         }
@@ -427,18 +431,32 @@ impl Sent {
     }
 }
 
+/// Nothing comes after it.
+fn is_end(row: &Row) -> bool {
+    match &row.what {
+        What::Call(call) => call.enter.deed == Deed::Close,
+        What::Packet(sent) => {
+            let what = sent.seen.as_ref().map(|seen| &seen.what);
+            matches!(what, Some(seen::What::Segment(tcp)) if tcp.fin || tcp.rst)
+        }
+        _ => false,
+    }
+}
+
 /// What a row is in a run of data; nothing when it has something else to say.
 fn piece(row: &Row) -> Option<Piece> {
     match &row.what {
         What::Call(call) => {
-            let went = match &call.answer {
-                Some((_, back)) => back.result.is_ok() && call.moved() > 0,
-                None => call.form == Form::Entered,
+            let from = match call.enter.deed {
+                Deed::Send => row.side,
+                Deed::Receive => row.side.other(),
+                _ => return None,
             };
-            match call.enter.deed {
-                Deed::Send if went => Some(Piece::Data(row.side)),
-                Deed::Receive if went => Some(Piece::Data(row.side.other())),
-                _ => None,
+            match &call.answer {
+                None => Some(Piece::Waits(from)),
+                Some((_, back)) => {
+                    (back.result.is_ok() && call.moved() > 0).then_some(Piece::Data(from))
+                }
             }
         }
         What::Packet(sent) if sent.lost.is_none() && !sent.tied.again => {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     call::Fd,
     event::{Arg, CallId, Deed, Enter, Entry, Event, PacketId, Return, SocketId, Transport},
-    time::Time,
+    time::{MILLISECOND, Time},
 };
 
 /// At most so many sentences are kept, and calls that did not return.
@@ -84,8 +84,10 @@ pub struct Times {
     pub accept: i64,
     /// Waiting for data.
     pub receive: i64,
-    /// In calls that send: the buffer was full, mostly.
+    /// In calls that send.
     pub send: i64,
+    /// Of that: in calls that took so long that they must have waited for room.
+    pub blocked: i64,
     /// In other calls.
     pub others: i64,
     /// In the program, outside of calls about this socket.
@@ -98,6 +100,7 @@ struct Socket {
     first: Option<Time>,
     last: Time,
     accept: i64,
+    blocked: i64,
     connect: Spent,
     receive: Spent,
     send: Spent,
@@ -132,6 +135,7 @@ impl Socket {
             accept: self.accept,
             receive: self.receive.until(now),
             send: self.send.until(now),
+            blocked: self.blocked,
             others: self.others.until(now),
             program: lasted.saturating_sub(self.all.until(now)).max(0),
         }
@@ -370,6 +374,9 @@ impl Summary {
             let socket = self.sockets.entry(id).or_default();
             socket.last = self.now;
             socket.kind(open.deed).end(self.now);
+            if open.deed == Deed::Send && took >= MILLISECOND {
+                socket.blocked = socket.blocked.saturating_add(took);
+            }
             socket.all.end(self.now);
         }
         if let Some(id) = back.opened {

@@ -16,7 +16,7 @@ use super::{
     },
     lines::protocol,
     page::{self, Columns, Piece, WIDE},
-    words::{Say, both, grounds, plural, seconds},
+    words::{CUT, Say, both, grounds, plural, seconds},
 };
 use anstyle::Style;
 
@@ -211,7 +211,7 @@ impl Lanes {
             Form::Whole | Form::Returned => drop(self.blocked.remove(&number)),
         }
         let more = self.say.glyphs().more;
-        let room = self.columns.room(row.side).saturating_sub(2);
+        let room = self.room(call, row.side);
         let back = call.answer.as_ref().map(|(_, back)| back);
         let [asked, answered] = match (call.form, back) {
             (Form::Returned, Some(back)) => {
@@ -251,37 +251,46 @@ impl Lanes {
             Some((_, back)) if back.result.is_err() => self.palette.remark(),
             _ => self.palette.side(row.side == Side::Left),
         };
-        self.lane(row, &lines, style, out);
+        self.lane(row, &lines, room, style, out);
         self.above = Some(number);
+    }
+
+    /// Columns for a call: both lanes and the wire for one whose arguments would be cut otherwise.
+    fn room(&self, call: &Call, side: Side) -> usize {
+        let c = self.columns;
+        let room = c.room(side).saturating_sub(2);
+        let number = width(&format!("#{} ", call.enter.call));
+        let asked = traced::asked(&call.enter, room.saturating_sub(number));
+        match call.form != Form::Returned && asked.ends_with(CUT) {
+            true => c.total - c.left - 2,
+            false => room,
+        }
     }
 
     fn idle(&mut self, row: &Row, idle: &Idle, out: &mut String) {
         let room = self.columns.room(row.side).saturating_sub(2);
         let asked = self.say.plain(traced::asked(&idle.enter, room));
-        let (times, meaning) = self.say.idle(idle);
-        let mut lines = vec![asked, format!("  {times}")];
-        lines.extend(meaning.map(|meaning| format!("  {meaning}")));
+        let (times, speed, meaning) = self.say.idle_parts(idle);
+        let said = [&*times, &speed, meaning.unwrap_or("")];
+        let said = said.into_iter().filter(|text| !text.is_empty());
+        let mut lines = vec![asked];
+        lines.extend(said.map(|text| format!("  {text}")));
         let style = match idle.no_break {
             true => self.palette.problem(),
             false => self.palette.remark(),
         };
-        self.lane(row, &lines, style, out);
+        self.lane(row, &lines, room, style, out);
     }
 
-    /// Lines in the lane of the row's side, with its time.
-    fn lane(&self, row: &Row, lines: &[String], style: Style, out: &mut String) {
+    /// Lines of at most `room` columns in the lane of the row's side, with its time.
+    fn lane(&self, row: &Row, lines: &[String], room: usize, style: Style, out: &mut String) {
         let c = self.columns;
-        let room = c.room(row.side);
         let more = self.say.glyphs().more;
         // Lines of one call begin in one column.
         let widest = lines.iter().map(|line| width(line).min(room)).max();
         let column = match row.side {
             Side::Left => c.left + usize::from(self.is_blocked(Side::Left)) * 2,
             Side::Right => (c.walls[1] + 2).min(c.total - widest.unwrap_or(0)),
-        };
-        let room = match row.side {
-            Side::Left => room - (column - c.left),
-            Side::Right => room,
         };
         for (n, line) in lines.iter().enumerate() {
             let mut pieces = Vec::new();
@@ -483,7 +492,8 @@ impl Lanes {
     /// A sentence about a process, in its lane.
     fn aside(&self, row: &Row, out: &mut String) {
         let text = self.say.sentence(&row.what).unwrap_or_default();
-        self.lane(row, &[text], self.palette.faint(), out);
+        let room = self.columns.room(row.side).saturating_sub(2);
+        self.lane(row, &[text], room, self.palette.faint(), out);
     }
 
     /// A sentence over all columns.

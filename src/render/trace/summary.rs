@@ -8,7 +8,7 @@ use crate::{
     event::Transport,
     render::style::{Palette, push},
     text::{Safe, write_wrapped},
-    time::{MILLISECOND, SECOND},
+    time::SECOND,
     timeline::{
         row::{Link, Side},
         summary::{Connection, Count, Finding, Outcome, Party, Report, Tally, Times},
@@ -240,14 +240,11 @@ fn became(link: &Link, from: &Party, to: &Party, side: Side) -> Option<String> {
 
 /// Where the time went.
 fn spent(times: Times) -> String {
-    let in_send = match times.send < MILLISECOND {
-        true => "in send",
-        false => "blocked in send (its buffer was full)",
-    };
     let parts = [
         (times.connect, "in connect"),
         (times.receive, "waiting for data"),
-        (times.send, in_send),
+        (times.blocked, "blocked in send (its buffer was full)"),
+        (times.send.saturating_sub(times.blocked), "in send"),
         (times.others, "in other calls"),
     ];
     let mut text = format!("{}:", Span(times.lasted));

@@ -235,6 +235,12 @@ impl Say {
 
     /// What is said of calls that do not get on: what each returned and how often, and what that means.
     pub(super) fn idle(self, idle: &Idle) -> (String, Option<&'static str>) {
+        let (times, speed, meaning) = self.idle_parts(idle);
+        (format!("{times} {speed}").trim_end().to_owned(), meaning)
+    }
+
+    /// The same in three pieces: what and how often, how fast, and what that means.
+    pub(super) fn idle_parts(self, idle: &Idle) -> (String, String, Option<&'static str>) {
         let result = match idle.result {
             Ok(n) => format!("= {n}"),
             Err(_) => "= -1 EAGAIN".to_owned(),
@@ -242,13 +248,16 @@ impl Say {
         let nanos = idle.until.since(idle.since).max(1);
         let in_a_second = u128::from(idle.times) * u128::from(SECOND.unsigned_abs());
         let rate = in_a_second / u128::from(nanos.unsigned_abs());
-        let times = match idle.times {
-            1 => "once".to_owned(),
-            2..10 => format!("{} times in {}", idle.times, Span(nanos)),
-            n => format!("{n} times in {}, {rate} a second", Span(nanos)),
+        let (times, speed) = match idle.times {
+            1 => ("once".to_owned(), String::new()),
+            n @ 2..10 => (format!("{n} times"), format!("in {}", Span(nanos))),
+            n => {
+                let speed = format!("in {}, {rate} a second", Span(nanos));
+                (format!("{n} times"), speed)
+            }
         };
         let meaning = idle.no_break.then_some("the loop has no break");
-        (format!("{result} {times}"), meaning)
+        (format!("{result} {times}"), speed, meaning)
     }
 }
 
@@ -260,16 +269,19 @@ pub(super) fn plural(count: u64, word: &str) -> String {
     }
 }
 
+/// How the text of a call ends from which arguments were left out.
+pub(super) const CUT: &str = "...)";
+
 /// A call and its result, side by side in `room` columns where that leaves every argument; else for two lines.
 pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
-    /// What stands for things that were left out (`render::call::traced`).
-    const CUT: [&str; 2] = ["...)", " ..."];
+    /// The same of a result.
+    const SHORT: &str = " ...";
     let [asked, answered] = [traced::asked(enter, room), traced::answered(back, room)];
     // First the data that came back is cut, then the data that was sent.
     let after = traced::answered(back, room.saturating_sub(width(&asked) + 1));
     let before = traced::asked(enter, room.saturating_sub(width(&answered) + 1));
     let fits = |asked: &str, answered: &str| {
-        let is_whole = !asked.ends_with(CUT[0]) && !answered.ends_with(CUT[1]);
+        let is_whole = !asked.ends_with(CUT) && !answered.ends_with(SHORT);
         is_whole && width(asked) + 1 + width(answered) <= room
     };
     if fits(&asked, &after) {

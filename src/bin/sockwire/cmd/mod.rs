@@ -166,6 +166,7 @@ Examples:
   sockwire -nr trace.pcapng tcp      the same, with tcpdump's letters
   sockwire serve 5000                a server; with: sockwire connect 5000
   sockwire connect 5000 --lab        a client's calls beside its packets; no root
+  sudo sockwire trace ./client       any program's calls, and the packets that each of them caused
   sockwire doctor                    what this machine allows";
 
 #[derive(Parser)]

@@ -392,3 +392,250 @@ impl Collector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use sockwire::{
+        call::{Address, Caller},
+        event::{Arg, Deed, Enter, Packet, Return, Socket, Transport},
+        frame::KernelChecksum,
+        link::LinkType,
+    };
+
+    use super::*;
+
+    const SERVER: &str = "10.0.0.2:5000";
+
+    fn collector(keep: Keep) -> (Collector, Teller) {
+        let begin = Begin {
+            version: sockwire::event::VERSION,
+            what: "it".to_owned(),
+            ground: "a test".to_owned(),
+        };
+        Collector::new(begin, keep, |_| Box::new(|_, _, _| Ok(())))
+    }
+
+    /// What is given out by now, a word each; true when it is all.
+    fn collect(collector: &mut Collector) -> (Vec<String>, bool) {
+        let mut out = Vec::new();
+        let all = collector.collect(&mut |entry| {
+            out.push(match &entry.event {
+                Event::Begin(_) => "begin".to_owned(),
+                Event::Interface(interface) => format!("{} is {}", interface.name, interface.id),
+                Event::Packet(packet) => {
+                    format!("packet {} on {}", packet.number, packet.interface)
+                }
+                Event::Enter(enter) => enter.name.to_string(),
+                Event::Return(_) => "returns".to_owned(),
+                Event::End(end) => format!(
+                    "end: {} calls, {} = {} + {} + {}",
+                    end.calls, end.seen, end.kept, end.others, end.duplicates
+                ),
+                other => format!("{other:?}")
+                    .split('(')
+                    .next()
+                    .unwrap()
+                    .to_lowercase(),
+            });
+            Ok(())
+        });
+        (out, all.unwrap())
+    }
+
+    fn interface(id: u32, name: &str) -> Event {
+        Event::Interface(Interface {
+            id,
+            net: Some(1),
+            name: name.to_owned(),
+            link: LinkType::IPV4,
+        })
+    }
+
+    /// A TCP segment without data to that port of the server.
+    fn packet(interface: u32, port: u16) -> Event {
+        let mut bytes = hex::decode("4500002800004000400600000a0000010a000002").unwrap();
+        bytes.extend(hex::decode("9c400000000003e8000000005002fa0000000000").unwrap());
+        bytes[22..24].copy_from_slice(&port.to_be_bytes());
+        Event::Packet(Packet {
+            number: 0,
+            interface,
+            way: sockwire::event::Way::Out,
+            wire_len: 40,
+            checksum: KernelChecksum::Unknown,
+            bytes,
+            lost: None,
+        })
+    }
+
+    /// A process connects a socket to the server.
+    fn connect() -> [Event; 3] {
+        let socket = Socket {
+            id: 1,
+            net: 1,
+            family: "AF_INET".into(),
+            kind: "SOCK_STREAM".into(),
+            transport: Transport::Tcp,
+            local: None,
+            peer: None,
+            before: None,
+        };
+        let enter = Enter {
+            call: 1,
+            by: Caller {
+                process: 7,
+                thread: 7,
+            },
+            name: "connect".into(),
+            deed: Deed::Connect,
+            socket: Some(1),
+            closes: Vec::new(),
+            args: vec![
+                Arg::Fd(3),
+                Arg::Address(Some(Address::Ip(SERVER.parse().unwrap()))),
+            ],
+            parts: Vec::new(),
+            waited: false,
+        };
+        let returned = Return {
+            call: 1,
+            result: Ok(0),
+            moved: 0,
+            opened: None,
+            out: Vec::new(),
+            parts: Vec::new(),
+        };
+        [
+            Event::Socket(socket),
+            Event::Enter(enter),
+            Event::Return(returned),
+        ]
+    }
+
+    #[test]
+    fn calls_and_packets_come_in_one_order_and_others_packets_not_at_all() {
+        let (mut collector, mut teller) = collector(Keep::Own);
+        let start = collector.clock().now();
+        let at = |millis: i64| start.plus(millis * MILLISECOND);
+        let wire = collector.source();
+        let [socket, enter, returned] = connect();
+        teller.tell(at(1), socket);
+        teller.tell(at(2), enter);
+        teller.tell(at(5), returned);
+        drop(teller);
+        // The network has told nothing: something may have been before all that.
+        assert_eq!(collect(&mut collector).0, [""; 0]);
+        let mut push = |millis, event| {
+            let at = at(millis);
+            collector.push(wire, Entry { at, event });
+        };
+        push(0, interface(0, "eth0"));
+        push(0, interface(1, "eth1"));
+        push(3, packet(0, 80));
+        push(4, packet(1, 5000));
+        collector.reach(wire, at(3));
+        let (out, all) = collect(&mut collector);
+        assert_eq!(
+            (&out[..], all),
+            (
+                &["begin", "socket", "connect"].map(str::to_owned)[..],
+                false
+            )
+        );
+        collector.reach(wire, Time::MAX);
+        let (out, all) = collect(&mut collector);
+        let wanted = [
+            "eth1 is 0",
+            "packet 1 on 0",
+            "returns",
+            "end: 1 calls, 2 = 1 + 1 + 0",
+        ];
+        assert_eq!((out, all), (wanted.map(str::to_owned).to_vec(), true));
+    }
+
+    #[test]
+    fn in_a_private_network_every_packet_is_kept() {
+        let (mut collector, teller) = collector(Keep::All);
+        let at = collector.clock().now();
+        let wire = collector.source();
+        collector.push(
+            wire,
+            Entry {
+                at,
+                event: interface(0, "lo"),
+            },
+        );
+        collector.push(
+            wire,
+            Entry {
+                at,
+                event: packet(0, 80),
+            },
+        );
+        collector.reach(wire, Time::MAX);
+        drop(teller);
+        let (out, all) = collect(&mut collector);
+        let wanted = [
+            "begin",
+            "lo is 0",
+            "packet 1 on 0",
+            "end: 0 calls, 1 = 1 + 0 + 0",
+        ];
+        assert_eq!((out, all), (wanted.map(str::to_owned).to_vec(), true));
+    }
+
+    #[test]
+    fn a_tracer_that_waits_holds_nothing_back_and_one_that_works_does() {
+        let (mut collector, mut teller) = collector(Keep::All);
+        teller.idle(true);
+        let wire = collector.source();
+        let begun = collector.clock().now();
+        collector.reach(wire, begun.plus(MILLISECOND * 1000));
+        assert_eq!(collect(&mut collector).0, ["begin"]);
+        teller.idle(false);
+        let now = collector.clock().now();
+        collector.push(
+            wire,
+            Entry {
+                at: now,
+                event: interface(0, "lo"),
+            },
+        );
+        collector.push(
+            wire,
+            Entry {
+                at: now,
+                event: packet(0, 80),
+            },
+        );
+        assert_eq!(collect(&mut collector).0, [""; 0]);
+        teller.idle(true);
+        assert_eq!(collect(&mut collector).0, ["lo is 0", "packet 1 on 0"]);
+    }
+
+    #[test]
+    fn a_tracer_waits_for_views_that_are_slower() {
+        let (mut collector, mut teller) = collector(Keep::All);
+        const ALL: usize = 3 * MOST;
+        let at = collector.clock().now();
+        let telling = std::thread::spawn(move || {
+            let [_, enter, _] = connect();
+            for _ in 0..ALL {
+                teller.tell(at, enter.clone());
+            }
+        });
+        let mut calls = 0;
+        loop {
+            collector.wait();
+            assert!(collector.meeting.told().entries.len() <= MOST);
+            let (out, all) = collect(&mut collector);
+            calls += out.iter().filter(|word| *word == "connect").count();
+            if all {
+                break;
+            }
+        }
+        telling.join().unwrap();
+        assert_eq!(calls, ALL);
+    }
+}
