@@ -487,7 +487,11 @@ mod tests {
 
     /// Who is said to have the right end of the only connection.
     fn server(log: &Log) -> Option<u32> {
-        let (mut timeline, mut rows) = (Timeline::new(Folding::default()), Vec::new());
+        let folding = Folding {
+            idle: true,
+            runs: true,
+        };
+        let (mut timeline, mut rows) = (Timeline::new(folding), Vec::new());
         for entry in &log.entries {
             timeline.push(entry, &mut rows);
         }
