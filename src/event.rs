@@ -77,7 +77,7 @@ pub struct Begin {
     pub version: u32,
     /// What was traced, as the user said it. Untrusted text.
     pub what: String,
-    /// Where: "this machine", "a private network", "a lab".
+    /// Where: "this machine", "a private network", "two hosts of a lab".
     pub ground: String,
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     call::Address,
-    event::{Arg, Deed, Enter, Part, Return, Socket, SocketId, Transport},
+    event::{Arg, Deed, Enter, NetId, Part, Return, Socket, SocketId, Transport},
 };
 
 /// What a socket was used for.
@@ -42,6 +42,7 @@ impl Role {
 /// What is known of a socket besides its entry in the log.
 #[derive(Debug, Default)]
 struct Meta {
+    net: NetId,
     role: Role,
     /// The process that used it last.
     user: Option<Who>,
@@ -82,6 +83,7 @@ impl Links {
     /// A socket came into sight, or changed.
     pub(super) fn socket(&mut self, socket: &Socket) {
         let meta = self.sockets.entry(socket.id).or_default();
+        meta.net = socket.net;
         match (&socket.local, &socket.peer) {
             (Some(Address::Ip(local)), Some(Address::Ip(peer))) => {
                 meta.pair = Some((*local, *peer));
@@ -400,7 +402,8 @@ impl Links {
     fn refreshed(&mut self, index: usize) -> Arc<Link> {
         for n in 0..2 {
             let end = &self.links[index].ends[n];
-            let who = self.user(self.links[index].transport, end);
+            let far = &self.links[index].ends[1 - n];
+            let who = self.user(self.links[index].transport, end, far);
             if who.is_some() && who != end.who.as_ref() {
                 let who = who.cloned();
                 Arc::make_mut(&mut self.links[index]).ends[n].who = who;
@@ -410,14 +413,24 @@ impl Links {
     }
 
     /// Who has the socket of an end, or listens for it.
-    fn user(&self, transport: Transport, end: &Endpoint) -> Option<&Who> {
-        let of = |id: SocketId| self.sockets.get(&id)?.user.as_ref();
-        end.socket.and_then(of).or_else(|| {
-            let Some(Address::Ip(address)) = end.address else {
-                return None;
-            };
-            of(*self.ports.get(&(transport, address.port()))?)
-        })
+    fn user(&self, transport: Transport, end: &Endpoint, far: &Endpoint) -> Option<&Who> {
+        let meta = |id: SocketId| self.sockets.get(&id);
+        if let Some(user) = end
+            .socket
+            .and_then(meta)
+            .and_then(|meta| meta.user.as_ref())
+        {
+            return Some(user);
+        }
+        let Some(Address::Ip(address)) = end.address else {
+            return None;
+        };
+        let bound = meta(*self.ports.get(&(transport, address.port()))?)?;
+        // A loopback address is this host's own: a socket in another network does not have it.
+        let far = far.socket.and_then(meta);
+        let is_elsewhere =
+            address.ip().is_loopback() && far.is_some_and(|far| far.net != bound.net);
+        bound.user.as_ref().filter(|_| !is_elsewhere)
     }
 
     fn role(&self, id: Option<SocketId>) -> Role {
@@ -458,4 +471,53 @@ fn name_of(enter: &Enter) -> Option<&Address> {
         Arg::Address(Some(name @ (Address::Path(_) | Address::Abstract(_)))) => Some(name),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crate::{
+        event::{Deed, Transport},
+        timeline::{
+            Folding, Timeline,
+            testing::{CLIENT, Log, SERVER},
+        },
+    };
+
+    /// Who is said to have the right end of the only connection.
+    fn server(log: &Log) -> Option<u32> {
+        let folding = Folding {
+            idle: true,
+            runs: true,
+        };
+        let (mut timeline, mut rows) = (Timeline::new(folding), Vec::new());
+        for entry in &log.entries {
+            timeline.push(entry, &mut rows);
+        }
+        timeline.finish(&mut rows);
+        let link = rows.into_iter().rev().find_map(|row| row.link).unwrap();
+        link.ends[1].who.as_ref().map(|who| who.process)
+    }
+
+    /// A client that is refused at `to`, beside a server that listens at port 5000 of every address of its host.
+    fn refused(to: &str, from: &str) -> Log {
+        let mut log = Log::lab();
+        log.process(100, None, 1, "client");
+        log.process(200, None, 2, "server");
+        log.listener(SERVER, 2, "0.0.0.0:5000");
+        let client = log.appears(1, Transport::Tcp);
+        let connect = log.connects(CLIENT, client, to);
+        log.addresses(client, from, Some(to));
+        log.returns(connect, Err(libc::ECONNREFUSED));
+        log.call(CLIENT, Deed::Close, client, Ok(0));
+        log
+    }
+
+    #[test]
+    fn a_loopback_address_is_no_other_hosts() {
+        let near = refused("127.0.0.1:5000", "127.0.0.1:40000");
+        let far = refused("10.0.0.2:5000", "10.0.0.1:40000");
+        assert_eq!([server(&near), server(&far)], [None, Some(200)]);
+    }
 }

@@ -98,7 +98,7 @@ pub(super) struct Keeping {
 /// What the wire between two hosts does.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Cable {
-    /// Milliseconds from one host to the other [default: 10; on loopback none]
+    /// Milliseconds (or 5ms, 0.5s) from one host to the other [default: 10; on loopback none]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     delay: Option<i64>,
     /// Up to so many milliseconds more, by chance; frames stay in order
@@ -163,10 +163,20 @@ fn names() -> Vec<&'static str> {
     all.chain(["list"]).collect()
 }
 
+/// Milliseconds when no unit is given, as nanoseconds.
 fn milliseconds(text: &str) -> Result<i64, String> {
-    match text.parse::<f64>() {
-        Ok(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
-        _ => Err("expected a number of milliseconds from 0 to 60000".to_owned()),
+    let units = [("ms", 1.0), ("s", 1000.0), ("", 1.0)];
+    let mut numbers = units
+        .into_iter()
+        .filter_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), factor)));
+    let ms = numbers
+        .next()
+        .and_then(|(number, factor)| Some(number.parse::<f64>().ok()? * factor));
+    match ms {
+        Some(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
+        _ => Err(
+            "expected a number of milliseconds from 0 to 60000, such as 5, 5ms or 0.5s".to_owned(),
+        ),
     }
 }
 
@@ -391,4 +401,27 @@ pub(super) fn effects(link: &Link) -> Vec<String> {
         .chain(jitter)
         .chain(tag)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn times_of_the_wire_are_milliseconds_unless_they_say_more() {
+        let cases = [
+            ("5", 5_000_000),
+            ("0.25", 250_000),
+            ("5ms", 5_000_000),
+            ("5 ms", 5_000_000),
+            ("0.5s", 500_000_000),
+            ("60s", 60_000_000_000),
+        ];
+        for (word, nanos) in cases {
+            assert_eq!(milliseconds(word), Ok(nanos), "{word}");
+        }
+        for word in ["", "ms", "s", "5us", "5m", "-1", "61s", "NaN", "inf"] {
+            assert!(milliseconds(word).is_err(), "{word}");
+        }
+    }
 }

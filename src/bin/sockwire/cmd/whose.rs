@@ -116,9 +116,9 @@ impl Wanted {
         let ends = [socket.local, socket.peer];
         match self {
             Self::Port(port) => ends.iter().any(|end| end.port() == port),
-            // Where the socket is bound everywhere, it is bound there too.
+            // Where the socket is bound everywhere, it is bound there too; everywhere in IPv4 is nowhere in IPv6.
             Self::End(wanted) => ends.iter().any(|end| {
-                let everywhere = end.ip().is_unspecified();
+                let everywhere = end.ip().is_unspecified() && (end.is_ipv6() || wanted.is_ipv4());
                 end.port() == wanted.port() && (end.ip() == wanted.ip() || everywhere)
             }),
             Self::Pair([one, other]) => ends == [one, other] || ends == [other, one],
@@ -380,6 +380,24 @@ mod tests {
         for wrong in ["", "x", "70000", "1.2.3.4", "1->2->3"] {
             assert_eq!(read(&[wrong]), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn who_listens_everywhere_listens_there_too_in_the_same_family() {
+        let fits = |wanted: &str, bound: &str| {
+            let held = Held {
+                state: 10,
+                local: bound.parse().unwrap(),
+                peer: "0.0.0.0:0".parse().unwrap(),
+                user: 0,
+                inode: 7,
+            };
+            read(&[wanted]).unwrap().fits(&held)
+        };
+        assert!(fits("127.0.0.1:5000", "0.0.0.0:5000"));
+        assert!(fits("127.0.0.1:5000", "[::]:5000"));
+        assert!(fits("[::1]:5000", "[::]:5000"));
+        assert!(!fits("[::1]:5000", "0.0.0.0:5000"));
     }
 
     #[test]

@@ -132,10 +132,28 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
         stop,
         guard: Guard::post()?,
     };
-    match args.trace {
+    let outcome = match args.trace {
         true => traced::run(&args, &setup, global),
         false => ladder::run(&args, &setup, global),
+    };
+    let is_well = matches!(outcome, Ok(Exit::Program(0)));
+    let mut commands = [&args.client, &args.server].into_iter();
+    if let (false, Some(word)) = (is_well, commands.find_map(|command| unfilled(command))) {
+        global.talk(format_args!(
+            "hint: {{{word}}} was left as it is: {{server}} and {{port}} are what is filled in"
+        ));
     }
+    outcome
+}
+
+/// A word in braces that stands for nothing: `host` of `{host}`, say.
+fn unfilled(command: &str) -> Option<&str> {
+    let (closed, _) = command.rsplit_once('}')?;
+    closed.split('}').find_map(|before| {
+        let (_, word) = before.rsplit_once('{')?;
+        let is_name = !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+        (is_name && !["server", "port"].contains(&word)).then_some(word)
+    })
 }
 
 impl Args {
@@ -243,5 +261,25 @@ impl Setup {
             ));
         }
         Ok(client.ended.map_or(Exit::Program(130), Exit::of))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unfilled;
+
+    #[test]
+    fn a_word_in_braces_that_stands_for_nothing_is_found() {
+        let cases = [
+            ("nc {server} {port}", None),
+            ("nc {sever} {port}", Some("sever")),
+            ("{ nc {server} {prot}; }", Some("prot")),
+            ("echo } {a,b} ${x:-1} {} é{é}", None),
+            ("echo {{host}", Some("host")),
+            ("{", None),
+        ];
+        for (command, found) in cases {
+            assert_eq!(unfilled(command), found, "{command}");
+        }
     }
 }

@@ -117,7 +117,7 @@ pub(in crate::cmd) struct Showing {
     /// What call N caused
     #[arg(long, value_name = "N", group = "shown", value_parser = number::<u64>(1..=u64::MAX, "--effects 5"))]
     effects: Option<u64>,
-    /// JSON lines: the log's entries and ties (--help describes them)
+    /// JSON lines: the log's entries and ties (sockwire trace --help describes them)
     #[arg(long, group = "shown")]
     json: bool,
 }

@@ -63,7 +63,11 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
     let begin = Begin {
         version: VERSION,
         what: format!("client: {client}, server: {server}"),
-        ground: "a lab".to_owned(),
+        ground: match setup.one_host {
+            true => "one host of a lab",
+            false => "two hosts of a lab",
+        }
+        .to_owned(),
     };
     let (mut collector, teller) = Collector::new(begin, Keep::All, |captures| {
         Box::new(move |net, _, process| captures.open(net, process, Where::Loopback))
