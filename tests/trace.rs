@@ -731,7 +731,7 @@ fn ctrl_c(terminal: &mut Running) {
 fn ctrl_c_is_the_programs_to_answer() {
     in_own_network(|| {
         let line = format!(
-            "{} --color never trace --lines sh -c 'trap \"exit 9\" INT; echo ready; sleep 30 & wait'; echo code $?",
+            "{} --color never trace --lines sh -c 'trap \"exit 9\" INT; echo ready; while :; do sleep 0.1; done'; echo code $?",
             env!("CARGO_BIN_EXE_sockwire")
         );
         let Some(command) = on_terminal(&line) else {
@@ -755,8 +755,7 @@ fn a_program_that_lives_on_after_ctrl_c_may_be_asked_again() {
         };
         let mut terminal = Running::start(command, "ready");
         for answer in ["no x", "no xx", "no xxx"] {
-            let keys = terminal.child.stdin.as_mut().unwrap();
-            keys.write_all(b"\x03").unwrap();
+            ctrl_c(&mut terminal);
             terminal.until(answer);
         }
         terminal.until("code 4");
@@ -767,16 +766,14 @@ fn a_program_that_lives_on_after_ctrl_c_may_be_asked_again() {
 fn ctrl_c_ends_what_the_program_has_left_behind() {
     in_own_network(|| {
         let line = format!(
-            "{} --color never trace --lines sh -c 'setsid sleep 30 & sleep 0.1; exit 5'; echo code $?",
+            "{} --color never trace --quiet sh -c 'setsid sh -c \"while kill -0 $$; do sleep 0.1; done; sleep 1; echo alone; sleep 30\" & sleep 0.1; exit 5' 2>&1; echo code $?",
             env!("CARGO_BIN_EXE_sockwire")
         );
         let Some(command) = on_terminal(&line) else {
             return testing::skipped("no script command here");
         };
-        let mut terminal = Running::start(command, "ended with status 5");
-        let keys = terminal.child.stdin.as_mut().unwrap();
-        keys.write_all(b"\x03").unwrap();
-        terminal.until("was ended by signal 15");
+        let mut terminal = Running::start(command, "alone");
+        ctrl_c(&mut terminal);
         terminal.until("code 5");
     });
 }

@@ -76,10 +76,17 @@ pub(crate) fn without_packets(starts: bool) -> String {
 /// Why `process` cannot be traced, and the ways out; `scope` is Yama's `ptrace_scope`. Lines for the end of a message.
 pub(crate) fn to_trace(process: u32, scope: Option<u8>) -> String {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let tracer = status
-        .lines()
-        .find_map(|line| line.strip_prefix("TracerPid:"));
-    if let Some(tracer) = tracer.map(str::trim).filter(|tracer| *tracer != "0") {
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    if process == std::process::id() {
+        return "\n  cause:  that is sockwire itself".to_owned();
+    }
+    // Only programs have memory of their own; one that has ended has none left (proc_pid_status(5)).
+    if !status.is_empty() && line("VmSize:").is_none() {
+        return "\n  cause:  it is a thread of the kernel, or has ended already: there is nothing to trace"
+            .to_owned();
+    }
+    let tracer = line("TracerPid:").map(str::trim);
+    if let Some(tracer) = tracer.filter(|tracer| *tracer != "0") {
         return format!(
             "\n  cause:  process {tracer} traces it already (a debugger, strace): end that first"
         );
