@@ -191,6 +191,65 @@ fn a_saved_log_is_shown_as_the_run_was() {
 }
 
 #[test]
+fn a_log_is_shown_in_each_way_that_is_asked_for() {
+    in_own_network(|| {
+        let Some(python) = python() else { return };
+        let files = Scratch::new("trace-views");
+        let kept = files.file("my.log");
+        let output = run(&format!("--quiet --save {kept}"), &[python, "-c", TALK]);
+        assert_eq!(
+            (output.status.code(), said(&output)),
+            (Some(7), String::new())
+        );
+        let entries = log(&kept);
+        let data = entries.iter().find_map(|entry| match &entry.event {
+            Event::Enter(enter) if enter.deed == Deed::Send => Some(enter.call),
+            _ => None,
+        });
+        let effects = format!("--effects {}", data.unwrap());
+        for (shown, part) in [
+            ("", "-- C1 tcp 127.0.0.1:"),
+            ("--lines", "SYN seq=0"),
+            ("--ladder", "SYN-SENT"),
+            ("--summary", "127.0.0.1:5000"),
+            ("--why 1", "connect"),
+            (&effects, "hello"),
+            ("--json", "{\"tie\":{\"packet\":1,"),
+        ] {
+            let output = run(&format!("-r {kept} {shown}"), &[]);
+            assert_eq!(
+                (output.status.code(), said(&output)),
+                (Some(0), String::new()),
+                "{shown}"
+            );
+            assert!(told(&output).contains(part), "{shown}: {}", told(&output));
+        }
+        for (name, part) in [
+            ("my.svg", "<svg"),
+            ("my.html", "<html"),
+            ("my.mmd", "sequenceDiagram"),
+            ("my.json", "{\"at\":"),
+        ] {
+            let path = files.file(name);
+            assert_eq!(
+                run(&format!("-r {kept} -o {path}"), &[]).status.code(),
+                Some(0)
+            );
+            assert!(fs::read_to_string(&path).unwrap().contains(part), "{name}");
+        }
+        for shown in ["--why 4000", "--effects 4000"] {
+            let output = run(&format!("-r {kept} {shown}"), &[]);
+            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+            assert!(
+                said(&output).contains(" 4000 in this trace"),
+                "{}",
+                said(&output)
+            );
+        }
+    });
+}
+
+#[test]
 fn the_exit_code_is_that_of_the_command() {
     in_own_network(|| {
         for (command, code) in [
@@ -634,30 +693,30 @@ fn packets_of_other_programs_are_counted_and_left_out() {
         server.until("Ctrl-C ends");
         let files = Scratch::new("trace-others");
         let kept = files.file("my.log");
-        // The shell is traced, its client is not: it was started by somebody else.
         let program = "
-import socket, os, sys
-print('ready', flush=True)
-sys.stdin.readline()
+import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('127.0.0.1', 6000))
+print('ready', flush=True)
+sys.stdin.readline()
 s.sendto(b'to nobody', ('127.0.0.1', 6001))
 ";
-        let mut tracing =
-            Running::spawn(trace(&format!("--save {kept}"), &[python, "-c", program]));
-        // Captures begin with the first socket: this one is the program's, and what follows is not.
+        let words = format!("--save {kept}");
+        let mut tracing = Running::spawn(trace(&words, &[python, "-c", program]));
+        // Captures have begun with the first socket.
         tracing.until("ready");
-        tracing
-            .child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(b"\n")
-            .unwrap();
-        tracing.end();
+        let mut client = limited(env!("CARGO_BIN_EXE_sockwire"));
+        client.args(["connect", "5001"]);
+        assert!(beside::fed(client, b"hello\n").status.success());
+        let mut stdin = tracing.child.stdin.take().unwrap();
+        stdin.write_all(b"\n").unwrap();
+        let (_, said) = tracing.end();
         let end = counted(&log(&kept));
-        // The datagram and the ICMP error about it.
-        assert_eq!((end.kept, end.others), (2, 0), "{end:?}");
+        // The datagram, and the ICMP error about it; not the connection.
+        assert_eq!(end.kept, 2, "{end:?}");
+        assert!(end.others >= 8, "{end:?}");
+        assert!(said.contains("of other programs"), "{said}");
+        assert!(!said.contains("5001"), "{said}");
         drop(server);
     });
 }
