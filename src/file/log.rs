@@ -40,7 +40,7 @@ pub enum LogError {
     },
     /// It does not begin as logs do.
     #[error(
-        "{name} is not the log of a trace: {found}; one is made by: sockwire trace --save {name} COMMAND"
+        "{name} is not the log of a trace: {found}; one is made by: sockwire trace --save my.log COMMAND"
     )]
     NoLog {
         /// The path.

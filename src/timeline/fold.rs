@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// So many calls that got nothing from a stream that has ended: the loop has no break.
-const ENDLESS: u64 = 10;
+pub const ENDLESS: u64 = 10;
 /// So many calls in a second without a pause between them: the loop has no break.
-const BUSY: u64 = 1_000;
+pub const BUSY: u64 = 1_000;
 
 /// A row's place among those that wait.
 type Place = (Time, u64);
@@ -99,8 +99,9 @@ impl Idles {
                 instead_of: None,
             };
         };
-        let stuck = stuck(call, back.result, is_stream).filter(|_| soon);
         let key = Key::of(&call.enter);
+        let soon = soon || self.is_endless(&key);
+        let stuck = stuck(call, back.result, is_stream).filter(|_| soon);
         if let (Some(stay), Some(stuck)) = (self.stays.get_mut(&key), stuck)
             && stay.stuck == stuck
         {
@@ -150,6 +151,12 @@ impl Idles {
             Stuck::Again => Fate::Folded { new: true },
             Stuck::Nothing => shown,
         }
+    }
+
+    /// A loop calls it on a stream that has ended: one that takes long did not wait for data, its thread did not run.
+    pub(super) fn is_endless(&self, key: &Key) -> bool {
+        let stay = self.stays.get(key);
+        stay.is_some_and(|stay| stay.stuck == Stuck::Nothing && stay.total >= ENDLESS)
     }
 
     /// Where the row is that will tell of these calls.

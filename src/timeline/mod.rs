@@ -30,6 +30,7 @@ pub(crate) mod testing;
 pub mod why;
 
 pub use course::Timeline;
+pub use fold::{BUSY, ENDLESS};
 pub use rows::{Folding, HOLD};
 
 use std::ops::Range;

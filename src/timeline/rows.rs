@@ -393,6 +393,13 @@ impl Rows {
                     what,
                 }
             }
+            Slot::Call(call)
+                if self.folding.idle
+                    && call.answer.is_none()
+                    && self.idles.is_endless(&Key::of(&call.enter)) =>
+            {
+                return;
+            }
             Slot::Call(mut call) => {
                 if call.answer.is_some() && call.form == Form::Entered {
                     call.form = Form::Whole;

@@ -12,6 +12,7 @@ use self::course::Course;
 use super::{
     Folding, Timeline,
     row::{Link, Row, Side, What},
+    why::About,
 };
 use crate::{
     call::Fd,
@@ -73,6 +74,17 @@ impl Spent {
     }
 }
 
+/// Calls that received nothing and did not wait for anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nothing {
+    /// Those that said `EAGAIN` at once.
+    pub again: u64,
+    /// Those that returned the end of the stream again.
+    pub ended: u64,
+    /// How long they took in all, in nanoseconds.
+    pub took: i64,
+}
+
 /// Where the time of a socket went, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
@@ -82,8 +94,10 @@ pub struct Times {
     pub connect: i64,
     /// In the `accept` that returned it, before it was there.
     pub accept: i64,
-    /// Waiting for data.
+    /// In calls that receive: waiting for data, mostly.
     pub receive: i64,
+    /// Of that: in calls that did not wait and got nothing.
+    pub nothing: Nothing,
     /// In calls that send.
     pub send: i64,
     /// Of that: in calls that took so long that they must have waited for room.
@@ -108,6 +122,10 @@ struct Socket {
     all: Spent,
     /// `TCP_NODELAY` was set.
     no_delay: bool,
+    /// Of its stream, the end was returned.
+    ended: bool,
+    is_datagram: bool,
+    nothing: Nothing,
 }
 
 impl Socket {
@@ -118,6 +136,19 @@ impl Socket {
             Deed::Send => &mut self.send,
             _ => &mut self.others,
         }
+    }
+
+    fn received(&mut self, result: Result<i64, i32>, took: i64) {
+        let counted = match result {
+            Err(libc::EAGAIN) if took < MILLISECOND => &mut self.nothing.again,
+            Ok(0) if self.ended => &mut self.nothing.ended,
+            _ => {
+                self.ended = result == Ok(0) && !self.is_datagram;
+                return;
+            }
+        };
+        *counted += 1;
+        self.nothing.took = self.nothing.took.saturating_add(took);
     }
 
     fn times(&self, now: Time) -> Times {
@@ -134,6 +165,7 @@ impl Socket {
             connect: self.connect.until(now),
             accept: self.accept,
             receive: self.receive.until(now),
+            nothing: self.nothing,
             send: self.send.until(now),
             blocked: self.blocked,
             others: self.others.until(now),
@@ -217,6 +249,24 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    const fn is_about(&self, about: About) -> bool {
+        match (self, about) {
+            (
+                Self::Nagle {
+                    packet: held, ack, ..
+                },
+                About::Packet(packet),
+            ) => packet == *held || packet == *ack,
+            (Self::Nagle { call: held, .. }, About::Call(call)) => call == *held,
+            (Self::DelayedAck { ack, data, .. }, About::Packet(packet)) => {
+                packet == *ack || packet == *data
+            }
+            (Self::DelayedAck { .. }, About::Call(_)) => false,
+        }
+    }
+}
+
 /// A connection, or a conversation of datagrams.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -279,6 +329,8 @@ pub struct Summary {
     by_link: HashMap<(Transport, u32), usize>,
     calls: BTreeMap<Cow<'static, str>, Tally>,
     notes: Vec<String>,
+    /// Only what was found about this is kept.
+    about: Option<About>,
 }
 
 impl Default for Summary {
@@ -296,17 +348,30 @@ impl Default for Summary {
             by_link: HashMap::new(),
             calls: BTreeMap::new(),
             notes: Vec::new(),
+            about: None,
         }
     }
 }
 
 impl Summary {
+    /// Of what is found, only that about a packet or a call is kept.
+    pub(super) fn about(about: About) -> Self {
+        Self {
+            about: Some(about),
+            ..Self::default()
+        }
+    }
+
     /// Takes the next entry.
     pub fn push(&mut self, entry: &Entry) {
         self.now = entry.at;
         match &entry.event {
             Event::Enter(enter) => self.enter(enter),
             Event::Return(back) => self.returned(back),
+            Event::Socket(socket) => {
+                let known = self.sockets.entry(socket.id).or_default();
+                known.is_datagram = socket.kind == "SOCK_DGRAM";
+            }
             _ => {}
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -377,6 +442,9 @@ impl Summary {
             if open.deed == Deed::Send && took >= MILLISECOND {
                 socket.blocked = socket.blocked.saturating_add(took);
             }
+            if open.deed == Deed::Receive {
+                socket.received(back.result, took);
+            }
             socket.all.end(self.now);
         }
         if let Some(id) = back.opened {
@@ -415,10 +483,10 @@ impl Summary {
             _ => {}
         }
         let Some(link) = &row.link else { return };
-        let courses = &mut self.courses;
+        let (courses, about) = (&mut self.courses, self.about);
         let id = (link.transport, link.number);
         let index = *self.by_link.entry(id).or_insert_with(|| {
-            courses.push(Course::new(link.clone(), row.at));
+            courses.push(Course::new(link.clone(), row.at, about));
             courses.len() - 1
         });
         let course = &mut courses[index];

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Effects, Folding, Kernel, Tied, Timeline,
     row::{Call, Form, Link, Row, Sent, What},
+    summary::{Finding, Summary},
 };
 use crate::{
     event::{CallId, Entry, PacketId},
@@ -63,6 +64,8 @@ pub struct Story {
     pub calls: BTreeMap<CallId, Deed>,
     /// Of a call: the packet that first acknowledged all of it.
     pub acknowledged: Option<PacketId>,
+    /// What held it up, or whom it held up.
+    pub findings: Vec<Finding>,
 }
 
 /// Something of a row, and its link.
@@ -73,6 +76,7 @@ type Kept<T> = (T, Option<Arc<Link>>);
 pub struct Why {
     about: About,
     timeline: Timeline,
+    summary: Summary,
     ready: Vec<Row>,
     origin: Option<Time>,
     recent_calls: BTreeMap<CallId, Kept<Call>>,
@@ -100,6 +104,7 @@ impl Why {
                 idle: false,
                 runs: false,
             }),
+            summary: Summary::about(about),
             ready: Vec::new(),
             origin: None,
             recent_calls: BTreeMap::new(),
@@ -116,6 +121,7 @@ impl Why {
     /// Takes the next entry.
     pub fn push(&mut self, entry: &Entry) {
         self.origin.get_or_insert(entry.at);
+        self.summary.push(entry);
         let mut ready = std::mem::take(&mut self.ready);
         self.timeline.push(entry, &mut ready);
         self.rows(&mut ready);
@@ -151,7 +157,10 @@ impl Why {
                 },
             )
         });
+        let connections = self.summary.finish().connections.into_iter();
+        let findings = connections.flat_map(|connection| connection.findings);
         is_there.then(|| Story {
+            findings: findings.collect(),
             about: self.about,
             origin: self.origin.unwrap_or_default(),
             packets: packets.collect(),

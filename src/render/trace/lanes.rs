@@ -16,7 +16,7 @@ use super::{
     },
     lines::protocol,
     page::{self, Columns, Piece, WIDE},
-    words::{CUT, Say, both, grounds, plural, seconds},
+    words::{CUT, EMPTY, Say, both, grounds, plural, seconds},
 };
 use anstyle::Style;
 
@@ -216,17 +216,16 @@ impl Lanes {
         let [asked, answered] = match (call.form, back) {
             (Form::Returned, Some(back)) => {
                 let name = format!("{more} {}", self.say.name(&call.enter.name));
-                [name, self.say.plain(traced::answered(back, room))]
+                [name, self.say.plain(traced::answered(back, room - 2))]
             }
             (_, Some(back)) => {
-                let number = width(&format!("#{number} "));
-                both(&call.enter, back, room.saturating_sub(number))
-                    .map(|text| self.say.plain(text))
+                let both = both(&call.enter, back, room.saturating_sub(self.around(call)));
+                both.map(|text| self.say.plain(text))
             }
-            (_, None) => [
-                self.say.plain(traced::asked(&call.enter, room)),
-                more.to_owned(),
-            ],
+            (_, None) => {
+                let asked = traced::asked(&call.enter, room.saturating_sub(self.around(call)));
+                [self.say.plain(asked), more.to_owned()]
+            }
         };
         let mut lines = vec![format!("#{number} {asked}")];
         let mut add = |text: String| match lines.last_mut() {
@@ -259,12 +258,21 @@ impl Lanes {
     fn room(&self, call: &Call, side: Side) -> usize {
         let c = self.columns;
         let room = c.room(side).saturating_sub(2);
-        let number = width(&format!("#{} ", call.enter.call));
-        let asked = traced::asked(&call.enter, room.saturating_sub(number));
-        match call.form != Form::Returned && asked.ends_with(CUT) {
+        let asked = traced::asked(&call.enter, room.saturating_sub(self.around(call)));
+        let is_cut = asked.ends_with(CUT) || asked.contains(EMPTY);
+        match call.form != Form::Returned && is_cut {
             true => c.total - c.left - 2,
             false => room,
         }
+    }
+
+    /// Columns of what stands beside a call: its number, and the sign that it goes on.
+    fn around(&self, call: &Call) -> usize {
+        let more = match call.form {
+            Form::Entered => width(self.say.glyphs().more) + 1,
+            _ => 0,
+        };
+        width(&format!("#{} ", call.enter.call)) + more
     }
 
     fn idle(&mut self, row: &Row, idle: &Idle, out: &mut String) {
@@ -369,6 +377,7 @@ impl Lanes {
                 vec![
                     format!("{names} ({ground})"),
                     format!("{numbers} ({ground})"),
+                    format!("{numbers} {ground}"),
                 ]
             }
         }

@@ -10,8 +10,9 @@ use crate::{
     text::{Safe, write_wrapped},
     time::SECOND,
     timeline::{
+        BUSY, ENDLESS,
         row::{Link, Side},
-        summary::{Connection, Count, Finding, Outcome, Party, Report, Tally, Times},
+        summary::{Connection, Count, Finding, Nothing, Outcome, Party, Report, Tally, Times},
     },
     track::story::Span,
 };
@@ -83,7 +84,7 @@ impl Page {
         }
         for finding in &connection.findings {
             let mut text = String::new();
-            self.wrapped(2, &self.finding(finding), &mut text);
+            self.wrapped(2, &self::finding(finding), &mut text);
             push(out, self.palette.remark(), text.trim_end());
             out.push('\n');
         }
@@ -151,26 +152,31 @@ impl Page {
         }
         if let Some(times) = party.times.filter(|times| times.lasted > 0) {
             self.wrapped(4, &spent(times), out);
+            self.nothing(times.nothing, out);
         }
     }
 
-    fn finding(&self, finding: &Finding) -> String {
-        match finding {
-            Finding::Nagle {
-                packet,
-                len,
-                call,
-                held,
-                ack,
-            } => format!(
-                "Nagle: packet {packet} ({} of call {call}) was held {} until packet {ack} acknowledged what was sent before it; TCP_NODELAY sends at once",
-                plural((*len).into(), "byte"),
-                Span(*held)
-            ),
-            Finding::DelayedAck { ack, data, after } => format!(
-                "delayed ACK: packet {ack} acknowledges packet {data} after {}, while the other end had more to send",
-                Span(*after)
-            ),
+    /// Loops that do not get on.
+    fn nothing(&self, nothing: Nothing, out: &mut String) {
+        let mut say = |text: String| {
+            let mut lines = String::new();
+            self.wrapped(4, &text, &mut lines);
+            push(out, self.palette.remark(), lines.trim_end());
+            out.push('\n');
+        };
+        if nothing.ended >= ENDLESS {
+            let times = plural(nothing.ended, "receive");
+            say(format!(
+                "{times} after the end of the stream: the loop has no break"
+            ));
+        }
+        if nothing.again > 0 {
+            let times = plural(nothing.again, "receive");
+            let loops = match nothing.again >= BUSY {
+                true => ": the loop does not wait (poll does)",
+                false => "",
+            };
+            say(format!("{times} said EAGAIN at once{loops}"));
         }
     }
 
@@ -212,6 +218,27 @@ impl Page {
     }
 }
 
+/// What was found, as a sentence.
+pub(super) fn finding(finding: &Finding) -> String {
+    match finding {
+        Finding::Nagle {
+            packet,
+            len,
+            call,
+            held,
+            ack,
+        } => format!(
+            "Nagle: packet {packet} ({} of call {call}) was held {} until packet {ack} acknowledged what was sent before it; TCP_NODELAY sends at once",
+            plural((*len).into(), "byte"),
+            Span(*held)
+        ),
+        Finding::DelayedAck { ack, data, after } => format!(
+            "delayed ACK: packet {ack} acknowledges packet {data} after {}, while the other end had more to send",
+            Span(*after)
+        ),
+    }
+}
+
 /// `3 sends of 300 bytes became 2 segments became 4 receives`; bytes are said again where they differ.
 fn became(link: &Link, from: &Party, to: &Party, side: Side) -> Option<String> {
     let traced = |side: Side| link.ends[side as usize].who.is_some();
@@ -242,7 +269,11 @@ fn became(link: &Link, from: &Party, to: &Party, side: Side) -> Option<String> {
 fn spent(times: Times) -> String {
     let parts = [
         (times.connect, "in connect"),
-        (times.receive, "waiting for data"),
+        (
+            times.receive.saturating_sub(times.nothing.took),
+            "waiting for data",
+        ),
+        (times.nothing.took, "in receives that got nothing"),
         (times.blocked, "blocked in send (its buffer was full)"),
         (times.send.saturating_sub(times.blocked), "in send"),
         (times.others, "in other calls"),

@@ -237,6 +237,29 @@ fn nagle_and_a_delayed_acknowledgment() {
         sums.contains("delayed ACK: packet 5 acknowledges packet 4 after 40"),
         "{sums}"
     );
+    let is_told = |about| told(&log, about).unwrap().contains("Nagle: packet 6");
+    assert!(is_told(About::Packet(6)) && is_told(About::Packet(5)) && is_told(About::Call(7)));
+    assert!(!is_told(About::Packet(4)) && !is_told(About::Call(5)));
+}
+
+#[test]
+fn a_slow_call_in_an_endless_loop_waits_for_nothing() {
+    let mut log = Log::local();
+    let pair = log.pair();
+    for _ in 0..20 {
+        log.call(SERVER, Deed::Receive, pair.server, Ok(0));
+    }
+    let slow = log.enter(SERVER, Deed::Receive, pair.server);
+    log.wait(20_000_000);
+    log.returns(slow, Ok(0));
+    log.call(SERVER, Deed::Close, pair.server, Ok(0));
+    let text = in_lanes(&rows(&log, ALL), 80, false);
+    assert!(text.contains("= 0 20 times"), "{text}");
+    assert!(!text.contains("… recv"), "{text}");
+    let sums = in_sums(&log);
+    assert!(sums.contains("20 receives after the end"), "{sums}");
+    let spent = "0.01 ms waiting for data, 20.20 ms in receives that got nothing";
+    assert!(sums.contains(spent), "{sums}");
 }
 
 /// The same two messages, each acknowledged at once: nothing is found.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     super::call::traced,
+    summary,
     words::{Say, plural, seconds},
 };
 use crate::{
@@ -56,6 +57,10 @@ pub fn write(story: &Story, options: Options, out: &mut String) {
                 teller.call(deed, out);
             }
         }
+    }
+    for found in &story.findings {
+        let text = format!("{}.", summary::finding(found));
+        teller.sentence(&text, out);
     }
 }
 

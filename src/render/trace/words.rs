@@ -194,7 +194,11 @@ impl Say {
                 format!("packets{host} are not seen: {}", Safe(why.as_bytes()))
             }
             What::End(end) => {
-                let mut text = format!("{} calls, {} packets", end.calls, end.kept);
+                let mut text = format!(
+                    "{}, {}",
+                    plural(end.calls, "call"),
+                    plural(end.kept, "packet")
+                );
                 let left_out = [
                     (end.others, "of other programs"),
                     (end.duplicates, "second copies on the loopback interface"),
@@ -272,6 +276,9 @@ pub(super) fn plural(count: u64, word: &str) -> String {
 /// How the text of a call ends from which arguments were left out.
 pub(super) const CUT: &str = "...)";
 
+/// Data of which nothing is left.
+pub(super) const EMPTY: &str = "\"\"...";
+
 /// A call and its result, side by side in `room` columns where that leaves every argument; else for two lines.
 pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
     /// The same of a result.
@@ -284,10 +291,12 @@ pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
         let is_whole = !asked.ends_with(CUT) && !answered.ends_with(SHORT);
         is_whole && width(asked) + 1 + width(answered) <= room
     };
-    if fits(&asked, &after) {
+    // Data of which nothing would be left is worth a line of its own.
+    let has_data = |text: &str| text.contains('"') && !text.contains(EMPTY);
+    if fits(&asked, &after) && has_data(&after) == has_data(&answered) {
         return [asked, after];
     }
-    if fits(&before, &answered) {
+    if fits(&before, &answered) && !before.contains(EMPTY) {
         return [before, answered];
     }
     [asked, answered]

@@ -10,6 +10,7 @@ use crate::{
         Kernel,
         row::{Call, Form, Link, Sent, Side},
         seen,
+        why::About,
     },
 };
 
@@ -32,6 +33,8 @@ struct Flow {
     acked: u32,
     /// The last segment with new data, and when it arrived.
     last: Option<(PacketId, Time)>,
+    /// When that was sent.
+    last_sent: Time,
     /// The last acknowledgment of all that was sent, and when it arrived.
     ack: Option<(PacketId, Time)>,
     /// Bytes that calls have given to the kernel, and that were seen in segments.
@@ -46,10 +49,11 @@ struct Flow {
 pub(super) struct Course {
     pub(super) connection: Connection,
     flows: [Flow; 2],
+    about: Option<About>,
 }
 
 impl Course {
-    pub(super) fn new(link: Arc<Link>, at: Time) -> Self {
+    pub(super) fn new(link: Arc<Link>, at: Time, about: Option<About>) -> Self {
         Self {
             connection: Connection {
                 link,
@@ -60,10 +64,14 @@ impl Course {
                 more_findings: 0,
             },
             flows: Default::default(),
+            about,
         }
     }
 
     fn found(&mut self, finding: Finding) {
+        if self.about.is_some_and(|about| !finding.is_about(about)) {
+            return;
+        }
         match self.connection.findings.len() < FINDINGS {
             true => self.connection.findings.push(finding),
             false => self.connection.more_findings += 1,
@@ -192,16 +200,21 @@ impl Course {
             calls.find(|(number, _)| *number == call).copied()
         });
         // All that was sent before was acknowledged only after the call.
-        let held = entered.zip(flow.ack).filter(|((_, entered), (_, acked))| {
-            acked > entered && sent.sent.since(*acked) < HELD && acked <= &sent.sent
+        // What one call left for a last segment waits since the one before it.
+        let since = |entered: Time| entered.max(flow.last_sent);
+        // From now on not all that was sent is acknowledged.
+        let held = entered.zip(flow.ack.take());
+        let held = held.filter(|((_, entered), (_, acked))| {
+            *acked > since(*entered) && sent.sent.since(*acked) < HELD && acked <= &sent.sent
         });
+        let waited = held.map_or(0, |((_, entered), _)| sent.sent.since(since(entered)));
+        flow.last_sent = sent.sent;
         flow.sent = sent.seq.wrapping_add(len);
         flow.carried = flow.carried.saturating_add(len.into());
         flow.last = Some((sent.number, arrived));
-        let Some(((call, entered), (ack, _))) = held else {
+        let Some(((call, _), (ack, _))) = held else {
             return;
         };
-        let waited = sent.sent.since(entered);
         if waited >= HELD && len < FULL && !no_delay {
             self.found(Finding::Nagle {
                 packet: sent.number,
