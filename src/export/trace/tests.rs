@@ -31,37 +31,12 @@ fn ladder(picture: &Picture, columns: usize) -> String {
     String::from_utf8(text(&picture.diagram, options).unwrap()).unwrap()
 }
 
-/// A connection, `hello` one way, `bye` the other after a while, and the close.
-fn dialog() -> (Log, Pair) {
-    let mut log = Log::local();
-    let mut pair = log.pair();
-    let recv = log.enter(SERVER, Deed::Receive, pair.server);
-    let send = log.sends(CLIENT, pair.client, b"hello", None);
-    pair.segment(&mut log, 0, "PA", b"hello");
-    pair.segment(&mut log, 1, "A", b"");
-    log.returns(send, Ok(5));
-    log.received(recv, b"hello", None);
-    log.wait(40_000_000);
-    let recv = log.enter(CLIENT, Deed::Receive, pair.client);
-    log.wait(25_000_000);
-    let send = log.sends(SERVER, pair.server, b"bye", None);
-    pair.segment(&mut log, 1, "PA", b"bye");
-    pair.segment(&mut log, 0, "A", b"");
-    log.returns(send, Ok(3));
-    log.received(recv, b"bye", None);
-    let close = log.enter(CLIENT, Deed::Close, pair.client);
-    pair.segment(&mut log, 0, "FA", b"");
-    pair.segment(&mut log, 1, "A", b"");
-    log.returns(close, Ok(0));
-    log.call(SERVER, Deed::Receive, pair.server, Ok(0));
-    let close = log.enter(SERVER, Deed::Close, pair.server);
-    pair.segment(&mut log, 1, "FA", b"");
-    pair.segment(&mut log, 0, "A", b"");
-    log.returns(close, Ok(0));
-    let accept = log.enter(SERVER, Deed::Accept, pair.listener);
+/// The dialog, and a listener that waits on.
+fn dialog() -> Log {
+    let (mut log, pair) = testing::dialog();
+    log.enter(SERVER, Deed::Accept, pair.listener);
     log.wait(20_000_000);
-    let _ = accept;
-    (log, pair)
+    log
 }
 
 /// Compares with `golden/NAME`; `BLESS=1` rewrites it.
@@ -101,7 +76,7 @@ fn assert_pictures(name: &str, log: &Log) {
 
 #[test]
 fn a_dialog() {
-    assert_pictures("dialog", &dialog().0);
+    assert_pictures("dialog", &dialog());
 }
 
 /// A Unix socket; a name where it is bound.

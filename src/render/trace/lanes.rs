@@ -14,6 +14,7 @@ use super::{
         ladder::arrow::{Arrow, Glyphs, cut, width},
         style::{Palette, push},
     },
+    Look,
     lines::protocol,
     page::{self, Columns, Piece, WIDE},
     words::{CUT, EMPTY, Say, both, grounds, plural, seconds},
@@ -31,17 +32,6 @@ use crate::{
     },
     track::story::Span,
 };
-
-/// How lanes are drawn.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Columns of the terminal; at least 60, and more than 160 are not used.
-    pub width: usize,
-    /// ASCII characters only.
-    pub ascii: bool,
-    /// With terminal colours.
-    pub colour: bool,
-}
 
 /// A call shorter than this did not wait for anybody, in nanoseconds.
 const MOMENT: i64 = MILLISECOND;
@@ -67,13 +57,11 @@ pub struct Lanes {
 
 impl Lanes {
     /// Nothing is drawn yet.
-    pub fn new(options: Options) -> Self {
+    pub fn new(look: Look) -> Self {
         Self {
-            say: Say {
-                ascii: options.ascii,
-            },
-            palette: Palette { on: options.colour },
-            columns: Columns::of(options.width),
+            say: Say { ascii: look.ascii },
+            palette: Palette { on: look.colour },
+            columns: Columns::of(look.width),
             origin: None,
             link: None,
             is_told_of_unix: false,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     super::call::traced,
+    Look,
     words::{Say, grounds, seconds},
 };
 use crate::{
@@ -20,15 +21,6 @@ use crate::{
 /// Columns for a call's arguments and for its result.
 const ROOM: usize = 120;
 
-/// How lines are written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// ASCII characters only.
-    pub ascii: bool,
-    /// With terminal colours.
-    pub colour: bool,
-}
-
 /// Lines being written.
 #[derive(Debug)]
 pub struct Lines {
@@ -42,12 +34,10 @@ pub struct Lines {
 
 impl Lines {
     /// No line yet.
-    pub const fn new(options: Options) -> Self {
+    pub const fn new(look: Look) -> Self {
         Self {
-            say: Say {
-                ascii: options.ascii,
-            },
-            palette: Palette { on: options.colour },
+            say: Say { ascii: look.ascii },
+            palette: Palette { on: look.colour },
             origin: None,
             is_told_of_unix: false,
         }

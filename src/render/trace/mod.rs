@@ -16,3 +16,14 @@ pub mod summary;
 mod tests;
 pub mod why;
 mod words;
+
+/// How text looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Columns of the terminal; lanes need 60, and use no more than 160.
+    pub width: usize,
+    /// ASCII characters only.
+    pub ascii: bool,
+    /// With terminal colours.
+    pub colour: bool,
+}

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::words::{Say, plural};
+use super::{
+    Look,
+    words::{Say, plural},
+};
 use crate::{
     call::Errno,
     event::Transport,
@@ -17,25 +20,12 @@ use crate::{
     track::story::Span,
 };
 
-/// How sums are written.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Columns of the terminal.
-    pub width: usize,
-    /// ASCII characters only.
-    pub ascii: bool,
-    /// With terminal colours.
-    pub colour: bool,
-}
-
 /// Writes all sums.
-pub fn write(report: &Report, options: Options, out: &mut String) {
+pub fn write(report: &Report, look: Look, out: &mut String) {
     let page = Page {
-        say: Say {
-            ascii: options.ascii,
-        },
-        palette: Palette { on: options.colour },
-        width: options.width.max(40),
+        say: Say { ascii: look.ascii },
+        palette: Palette { on: look.colour },
+        width: look.width.max(40),
     };
     for note in &report.notes {
         let note = Safe(note.as_bytes()).to_string();

@@ -3,11 +3,7 @@
 
 use std::{env, fs, path::Path};
 
-use super::{
-    lanes::{self, Lanes},
-    lines::{self, Lines},
-    summary, why,
-};
+use super::{Look, lanes::Lanes, lines::Lines, summary, why};
 use crate::{
     call::{Address, Data},
     event::{
@@ -21,9 +17,15 @@ use crate::{
         Folding, Timeline,
         row::Row,
         summary::Summary,
-        testing::{CLIENT, Log, Pair, SERVER, Tcp, segment},
+        testing::{CLIENT, Log, Pair, SERVER, Tcp, dialog, segment},
         why::{About, Why},
     },
+};
+
+const PLAIN: Look = Look {
+    width: 80,
+    ascii: false,
+    colour: false,
 };
 
 pub(super) const ALL: Folding = Folding {
@@ -42,7 +44,7 @@ pub(super) fn rows(log: &Log, folding: Folding) -> Vec<Row> {
 }
 
 fn in_lines(rows: &[Row]) -> String {
-    let mut lines = Lines::new(lines::Options::default());
+    let mut lines = Lines::new(PLAIN);
     let mut out = String::new();
     for row in rows {
         lines.row(row, &mut out);
@@ -50,41 +52,11 @@ fn in_lines(rows: &[Row]) -> String {
     out
 }
 
-/// A connection, `hello` one way, `bye` the other, and the close.
-pub(super) fn dialog() -> (Log, Pair) {
-    let mut log = Log::local();
-    let mut pair = log.pair();
-    let recv = log.enter(SERVER, Deed::Receive, pair.server);
-    let send = log.sends(CLIENT, pair.client, b"hello", None);
-    pair.segment(&mut log, 0, "PA", b"hello");
-    pair.segment(&mut log, 1, "A", b"");
-    log.returns(send, Ok(5));
-    log.received(recv, b"hello", None);
-    log.wait(40_000_000);
-    let recv = log.enter(CLIENT, Deed::Receive, pair.client);
-    log.wait(25_000_000);
-    let send = log.sends(SERVER, pair.server, b"bye", None);
-    pair.segment(&mut log, 1, "PA", b"bye");
-    pair.segment(&mut log, 0, "A", b"");
-    log.returns(send, Ok(3));
-    log.received(recv, b"bye", None);
-    let close = log.enter(CLIENT, Deed::Close, pair.client);
-    pair.segment(&mut log, 0, "FA", b"");
-    pair.segment(&mut log, 1, "A", b"");
-    log.returns(close, Ok(0));
-    log.call(SERVER, Deed::Receive, pair.server, Ok(0));
-    let close = log.enter(SERVER, Deed::Close, pair.server);
-    pair.segment(&mut log, 1, "FA", b"");
-    pair.segment(&mut log, 0, "A", b"");
-    log.returns(close, Ok(0));
-    (log, pair)
-}
-
 fn in_lanes(rows: &[Row], width: usize, ascii: bool) -> String {
-    let mut lanes = Lanes::new(lanes::Options {
+    let mut lanes = Lanes::new(Look {
         width,
         ascii,
-        colour: false,
+        ..PLAIN
     });
     let mut out = String::new();
     for row in rows {
@@ -132,13 +104,8 @@ fn in_sums(log: &Log) -> String {
     for entry in &log.entries {
         summary.push(entry);
     }
-    let options = summary::Options {
-        width: 80,
-        ascii: false,
-        colour: false,
-    };
     let mut out = String::new();
-    summary::write(&summary.finish(), options, &mut out);
+    summary::write(&summary.finish(), PLAIN, &mut out);
     out
 }
 
@@ -148,13 +115,8 @@ fn told(log: &Log, about: About) -> Option<String> {
     for entry in &log.entries {
         why.push(entry);
     }
-    let options = why::Options {
-        width: 80,
-        ascii: false,
-        colour: false,
-    };
     let mut out = String::new();
-    why::write(&why.finish()?, options, &mut out);
+    why::write(&why.finish()?, PLAIN, &mut out);
     assert_fits(&out, 80);
     Some(out)
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     super::call::traced,
-    summary,
+    Look, summary,
     words::{Say, plural, seconds},
 };
 use crate::{
@@ -25,26 +25,13 @@ const CALL: usize = 100;
 /// Packets and calls that are told of one by one.
 const FEW: usize = 12;
 
-/// How sentences are written.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Columns of the terminal.
-    pub width: usize,
-    /// ASCII characters only.
-    pub ascii: bool,
-    /// With terminal colours.
-    pub colour: bool,
-}
-
 /// Writes a story.
-pub fn write(story: &Story, options: Options, out: &mut String) {
+pub fn write(story: &Story, look: Look, out: &mut String) {
     let teller = Teller {
         story,
-        say: Say {
-            ascii: options.ascii,
-        },
-        palette: Palette { on: options.colour },
-        width: options.width.max(40),
+        say: Say { ascii: look.ascii },
+        palette: Palette { on: look.colour },
+        width: look.width.max(40),
     };
     match story.about {
         About::Packet(number) => {

@@ -15,7 +15,7 @@ use super::{
     Failure, Keeping, Showing,
     comments::Commented,
     usage,
-    view::{self, Form, Look, View},
+    view::{self, Form, View},
 };
 use crate::cmd::{Global, output};
 
@@ -81,8 +81,8 @@ impl Keeper {
             packets.push(Commented::create(path, keeping.force, owner)?);
         }
         let look = match keeping.output {
-            Some(_) => Look::for_file(global),
-            None => Look::for_place(place, global),
+            Some(_) => view::look_in_file(global),
+            None => view::look_of(place, global),
         };
         let to = match &keeping.output {
             None if global.quiet && place == Place::Stderr => None,

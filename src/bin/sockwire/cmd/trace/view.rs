@@ -9,11 +9,7 @@ use sockwire::{
     export::{html::html, mermaid::mermaid, svg::svg, text::text as ladder, trace::Drawing},
     render::{
         ladder::{LadderOptions, Layout},
-        trace::{
-            lanes::{self, Lanes},
-            lines::{self, Lines},
-            summary, why,
-        },
+        trace::{Look, lanes::Lanes, lines::Lines, summary, why},
     },
     text::Safe,
     time::Time,
@@ -90,45 +86,30 @@ impl Form {
     }
 }
 
-/// How text looks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    pub(super) width: usize,
-    pub(super) ascii: bool,
-    pub(super) colour: bool,
+/// The look of a view that goes to a terminal or in place of one.
+pub(super) fn look_of(place: Place, global: &Global) -> Look {
+    let options = match place {
+        Place::Stdout => output::ladder(Layout::Watch, false, global),
+        Place::Stderr => output::ladder_beside(Layout::Watch, global),
+    };
+    Look {
+        width: options.width,
+        ascii: options.ascii,
+        colour: options.colour,
+    }
 }
 
-impl Look {
-    /// Where the view goes to a terminal or in place of one.
-    pub(super) fn for_place(place: Place, global: &Global) -> Self {
-        let options = match place {
-            Place::Stdout => output::ladder(Layout::Watch, false, global),
-            Place::Stderr => output::ladder_beside(Layout::Watch, global),
-        };
-        Self {
-            width: options.width,
-            ascii: options.ascii,
-            colour: options.colour,
-        }
-    }
-
-    /// In a file.
-    pub(super) const fn for_file(global: &Global) -> Self {
-        Self {
-            width: 80,
-            ascii: global.ascii,
-            colour: false,
-        }
+/// The look of a view in a file.
+pub(super) const fn look_in_file(global: &Global) -> Look {
+    Look {
+        width: 80,
+        ascii: global.ascii,
+        colour: false,
     }
 }
 
 /// The view that the options ask for.
 pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
-    let Look {
-        width,
-        ascii,
-        colour,
-    } = look;
     if let Form::Picture(form) = form {
         return Drawn::boxed(form, look);
     }
@@ -136,9 +117,7 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
         _ if form == Form::Json => Box::new(Json::default()),
         Showing { json: true, .. } => Box::new(Json::default()),
         Showing { ladder: true, .. } => Drawn::boxed(Picture::Ladder, look),
-        Showing { lines: true, .. } => {
-            Rows::boxed(false, Lines::new(lines::Options { ascii, colour }))
-        }
+        Showing { lines: true, .. } => Rows::boxed(false, Lines::new(look)),
         Showing { summary: true, .. } => Box::new(Sums(Summary::default(), look)),
         Showing {
             why: Some(packet), ..
@@ -147,14 +126,7 @@ pub(super) fn view(form: Form, showing: &Showing, look: Look) -> Box<dyn View> {
             effects: Some(call),
             ..
         } => Asked::boxed(About::Call(*call), look),
-        _ => Rows::boxed(
-            true,
-            Lanes::new(lanes::Options {
-                width,
-                ascii,
-                colour,
-            }),
-        ),
+        _ => Rows::boxed(true, Lanes::new(look)),
     }
 }
 
@@ -228,18 +200,8 @@ impl View for Sums {
     }
 
     fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
-        let Look {
-            width,
-            ascii,
-            colour,
-        } = self.1;
-        let options = summary::Options {
-            width,
-            ascii,
-            colour,
-        };
         let report = mem::take(&mut self.0).finish();
-        summary::write(&report, options, out);
+        summary::write(&report, self.1, out);
         Ok(())
     }
 }
@@ -264,20 +226,10 @@ impl View for Asked {
     }
 
     fn finish(&mut self, out: &mut String) -> Result<(), Failure> {
-        let Look {
-            width,
-            ascii,
-            colour,
-        } = self.look;
-        let options = why::Options {
-            width,
-            ascii,
-            colour,
-        };
         let why = mem::replace(&mut self.why, Why::new(self.about));
         match (why.finish(), self.about) {
             (Some(story), _) => {
-                why::write(&story, options, out);
+                why::write(&story, self.look, out);
                 Ok(())
             }
             (None, About::Packet(packet)) => Err(not_there("packet", packet)),
