@@ -532,7 +532,7 @@ while True:
     client.sendall(client.recv(100).upper())
     client.close()
 ";
-        let mut command = limited(python);
+        let mut command = Command::new(python);
         command.args(["-c", program]);
         let mut server = Running::spawn(command);
         let process = server.until("").trim().to_owned();
@@ -689,10 +689,7 @@ for n in range(2000):
 fn packets_of_other_programs_are_counted_and_left_out() {
     in_own_network(|| {
         let Some(python) = python() else { return };
-        let mut command = limited(env!("CARGO_BIN_EXE_sockwire"));
-        command.args(["serve", "5001", "--echo"]);
-        let mut server = Running::spawn(command);
-        server.until("Ctrl-C ends");
+        let server = Running::serve("5001 --echo");
         let files = Scratch::new("trace-others");
         let kept = files.file("my.log");
         let program = "
