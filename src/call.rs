@@ -1,6 +1,6 @@
 //! Socket calls as plain values: what was asked of which socket, what came back, and how long it took.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{borrow::Cow, fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +25,9 @@ pub enum Address {
     /// `sockaddr_in` or `sockaddr_in6`.
     Ip(SocketAddr),
     /// A Unix socket in the file system (`unix(7)`).
-    Path(PathBuf),
+    Path(#[serde(with = "text_or_hex")] PathBuf),
     /// A Unix socket in the abstract namespace; without the zero byte in front.
-    Abstract(Vec<u8>),
+    Abstract(#[serde(with = "text_or_hex")] Vec<u8>),
     /// A Unix socket that was never bound.
     Unnamed,
 }
@@ -126,6 +126,7 @@ pub struct Data {
     /// All of it, in bytes.
     pub len: usize,
     /// At most [`HEAD`] bytes of its beginning.
+    #[serde(with = "text_or_hex")]
     pub head: Vec<u8>,
 }
 
@@ -136,6 +137,79 @@ impl Data {
             len: bytes.len(),
             head: bytes[..bytes.len().min(HEAD)].to_vec(),
         }
+    }
+}
+
+/// Bytes in JSON: a string where they are text, else `{"hex":"…"}`. A list of numbers is read as well.
+mod text_or_hex {
+    use std::{
+        ffi::OsString,
+        os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+        path::PathBuf,
+    };
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) trait Bytes {
+        fn bytes(&self) -> &[u8];
+        fn of(bytes: Vec<u8>) -> Self;
+    }
+
+    impl Bytes for Vec<u8> {
+        fn bytes(&self) -> &[u8] {
+            self
+        }
+
+        fn of(bytes: Vec<u8>) -> Self {
+            bytes
+        }
+    }
+
+    impl Bytes for PathBuf {
+        fn bytes(&self) -> &[u8] {
+            self.as_os_str().as_bytes()
+        }
+
+        fn of(bytes: Vec<u8>) -> Self {
+            OsString::from_vec(bytes).into()
+        }
+    }
+
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Borrowed<'a> {
+        Text(&'a str),
+        Other {
+            #[serde(with = "hex")]
+            hex: &'a [u8],
+        },
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Owned {
+        Text(String),
+        Other {
+            #[serde(with = "hex")]
+            hex: Vec<u8>,
+        },
+        Numbers(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &impl Bytes, to: S) -> Result<S::Ok, S::Error> {
+        let hex = value.bytes();
+        match std::str::from_utf8(hex) {
+            Ok(text) => Borrowed::Text(text),
+            Err(_) => Borrowed::Other { hex },
+        }
+        .serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T: Bytes, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        Ok(T::of(match Owned::deserialize(from)? {
+            Owned::Text(text) => text.into_bytes(),
+            Owned::Other { hex: bytes } | Owned::Numbers(bytes) => bytes,
+        }))
     }
 }
 
@@ -267,6 +341,34 @@ pub enum Answer {
     Process(u32),
 }
 
+/// An error number (`errno(3)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// Its name: `ECONNREFUSED`; of an unknown one the number.
+    pub fn name(self) -> Cow<'static, str> {
+        match nix::errno::Errno::from_raw(self.0) {
+            nix::errno::Errno::UnknownErrno => format!("errno {}", self.0).into(),
+            errno => format!("{errno:?}").into(),
+        }
+    }
+
+    /// What it means: `Connection refused`.
+    pub fn words(self) -> &'static str {
+        nix::errno::Errno::from_raw(self.0).desc()
+    }
+}
+
+/// `ECONNREFUSED (connection refused)`.
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, others) = self.words().split_at(1);
+        let first = first.to_ascii_lowercase();
+        write!(f, "{} ({first}{others})", self.name())
+    }
+}
+
 /// A call that has returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Called {
@@ -298,5 +400,34 @@ mod tests {
     fn of_long_data_the_beginning_is_kept() {
         let data = Data::of(&[7; 1000]);
         assert_eq!((data.len, data.head.len()), (1000, HEAD));
+    }
+
+    #[test]
+    fn errors_have_a_name_and_words() {
+        assert_eq!(
+            Errno(libc::ECONNREFUSED).to_string(),
+            "ECONNREFUSED (connection refused)"
+        );
+        assert_eq!(Errno(4711).name(), "errno 4711");
+    }
+
+    #[test]
+    fn bytes_come_back_from_json_whether_they_are_text_or_not() {
+        for (bytes, written) in [
+            (&b"hi\n\"\0"[..], r#"{"len":5,"head":"hi\n\"\u0000"}"#),
+            (b"\xff\x00a", r#"{"len":3,"head":{"hex":"ff0061"}}"#),
+        ] {
+            let data = Data::of(bytes);
+            let json = serde_json::to_string(&data).unwrap_or_default();
+            assert_eq!(json, written);
+            assert_eq!(serde_json::from_str::<Data>(&json).ok(), Some(data));
+            let numbers = format!(r#"{{"len":{},"head":{bytes:?}}}"#, bytes.len());
+            assert_eq!(serde_json::from_str(&numbers).ok(), Some(Data::of(bytes)));
+        }
+        let path: PathBuf =
+            <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/\xfe").into();
+        let path = Address::Path(path);
+        let json = serde_json::to_string(&path).unwrap_or_default();
+        assert_eq!(serde_json::from_str::<Address>(&json).ok(), Some(path));
     }
 }

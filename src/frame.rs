@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{link::LinkType, time::Time};
 
 /// Which way a frame crossed the interface, where that is known.
@@ -17,7 +19,8 @@ pub enum Direction {
 }
 
 /// What the kernel knows of a frame's transport checksum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KernelChecksum {
     /// Nothing is known: the bytes decide.
     #[default]

@@ -9,8 +9,8 @@ use std::{
 
 /// Plain values that every room may use, and that use no room.
 const WORDS: &[&str] = &[
-    "bpf", "call", "caret", "checksum", "field", "frame", "layer", "line", "link", "protocol",
-    "testing", "text", "time",
+    "bpf", "call", "caret", "checksum", "event", "field", "frame", "layer", "line", "link",
+    "protocol", "testing", "text", "time",
 ];
 
 /// Which rooms a room may import, besides the words and itself. `proto` is known to `decode` through its list;
@@ -20,11 +20,13 @@ const MAY: &[(&str, &[&str])] = &[
     ("file", &["sys"]),
     ("capture", &["sys"]),
     ("sockets", &["sys"]),
+    ("trace", &["sys"]),
     ("proto", &[]),
     ("decode", &["proto"]),
     ("craft", &["proto", "decode"]),
     ("track", &["proto", "decode"]),
     ("filter", &["proto", "decode"]),
+    ("timeline", &["proto", "decode", "track"]),
     (
         "lab",
         &[
@@ -43,12 +45,17 @@ const MAY: &[(&str, &[&str])] = &[
             "sys", "sockets", "lab", "probe", "proto", "decode", "track", "craft",
         ],
     ),
-    ("render", &["proto", "decode", "craft", "track"]),
-    ("export", &["proto", "decode", "craft", "track", "render"]),
+    ("render", &["proto", "decode", "craft", "track", "timeline"]),
+    (
+        "export",
+        &["proto", "decode", "craft", "track", "timeline", "render"],
+    ),
 ];
 
 /// Rooms that get the world as arguments.
-const PURE: &[&str] = &["proto", "decode", "craft", "track", "filter", "render"];
+const PURE: &[&str] = &[
+    "proto", "decode", "craft", "track", "filter", "timeline", "render",
+];
 
 /// What the world is called in source text.
 const WORLD: &[&str] = &[
@@ -79,7 +86,8 @@ struct Source {
 impl Source {
     /// The text above the unit tests; none of a file that holds nothing else.
     fn code(&self) -> &str {
-        if self.path.ends_with("tests.rs") {
+        let in_tests = self.path.parent().is_some_and(|p| p.ends_with("tests"));
+        if self.path.ends_with("tests.rs") || in_tests {
             return "";
         }
         self.text

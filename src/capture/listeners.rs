@@ -45,6 +45,15 @@ pub struct Listener {
 /// A socket's process, by id and name (untrusted text).
 pub type Process = (u32, String);
 
+/// A process that has a socket open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Which one.
+    pub process: Process,
+    /// Its descriptors of the socket.
+    pub descriptors: Vec<u32>,
+}
+
 /// Who listens on `port` in the network namespace of the calling thread; takes at most about half a second.
 pub fn listeners(port: u16) -> Vec<Listener> {
     let deadline = Instant::now() + LIMIT;
@@ -203,13 +212,14 @@ fn name_processes(found: &mut [(Listener, u64)], deadline: Instant) {
         holders.values().all(|held| !held.is_empty())
     });
     for (listener, inode) in found {
-        listener.process = holders.get(inode).and_then(|held| held.first().cloned());
+        let holder = holders.get(inode).and_then(|held| held.first());
+        listener.process = holder.map(|holder| holder.process.clone());
     }
 }
 
 /// The processes that have the sockets of these inodes open, by inode: several after a `fork`, none that this user may not
 /// look at. Takes at most about half a second.
-pub fn holders(inodes: impl IntoIterator<Item = u64>) -> HashMap<u64, Vec<Process>> {
+pub fn holders(inodes: impl IntoIterator<Item = u64>) -> HashMap<u64, Vec<Holder>> {
     let mut holders = inodes
         .into_iter()
         .map(|inode| (inode, Vec::new()))
@@ -220,9 +230,9 @@ pub fn holders(inodes: impl IntoIterator<Item = u64>) -> HashMap<u64, Vec<Proces
 
 /// Looks for sockets' inodes among the open files of every process, until it is `enough`.
 fn look_through(
-    holders: &mut HashMap<u64, Vec<Process>>,
+    holders: &mut HashMap<u64, Vec<Holder>>,
     deadline: Instant,
-    enough: impl Fn(&HashMap<u64, Vec<Process>>) -> bool,
+    enough: impl Fn(&HashMap<u64, Vec<Holder>>) -> bool,
 ) {
     if holders.is_empty() {
         return;
@@ -241,9 +251,16 @@ fn look_through(
             let Some(held) = inode.and_then(|inode| holders.get_mut(&inode)) else {
                 continue;
             };
-            if held.last().is_none_or(|(last, _)| *last != pid) {
+            if held.last().is_none_or(|last| last.process.0 != pid) {
                 let name = fs::read(process.path().join("comm")).unwrap_or_default();
-                held.push((pid, String::from_utf8_lossy(&name).trim_end().to_owned()));
+                held.push(Holder {
+                    process: (pid, String::from_utf8_lossy(&name).trim_end().to_owned()),
+                    descriptors: Vec::new(),
+                });
+            }
+            let number = file.file_name().to_str().and_then(|n| n.parse().ok());
+            if let (Some(last), Some(number)) = (held.last_mut(), number) {
+                last.descriptors.push(number);
             }
         }
     }

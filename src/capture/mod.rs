@@ -34,7 +34,7 @@ use crate::{
 pub use choose::{Choice, Purpose, choose};
 pub use filter::{Fault, Filter, On, Sieve, Ways, packet_type};
 pub use list::{Available, available, packet_socket};
-pub use listeners::{Listener, Process, Transport, holders, listeners, owners, tcp_states};
+pub use listeners::{Holder, Listener, Process, Transport, holders, listeners, owners, tcp_states};
 pub use netns::inside;
 
 /// The name that means all interfaces at once.

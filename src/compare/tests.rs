@@ -47,6 +47,7 @@ impl Seen {
             checksum: KernelChecksum::Unknown,
             dropped: is_lost.then(|| "loss".to_owned()),
             twice: false,
+            held: None,
         }));
         if !is_lost {
             self.tally.wire(&Event::Delivered {

@@ -4,10 +4,12 @@ use std::{collections::HashMap, fmt::Write as _, net::SocketAddr};
 
 use super::Diagram;
 use crate::{
+    call::Address,
     render::ladder::{section_title, stream_name},
+    text::Safe,
     track::{
         state::State,
-        story::{Item, Order, Row, Side, What},
+        story::{Call, Fate, Item, Order, Row, Side, Span, What},
     },
 };
 
@@ -23,9 +25,16 @@ pub fn mermaid(diagram: &Diagram) -> String {
     let mut body = String::new();
     let mut drawn = 0;
     // Writing to a String cannot fail.
+    for note in &diagram.notes {
+        let _ = writeln!(body, "    Note over s1: {}", plain(note));
+    }
     'story: for chapter in &diagram.chapters {
         let header = &chapter.header;
-        let ends = [names.of(header.client), names.of(header.server)];
+        let [client, server] = &header.programs;
+        let ends = [
+            names.of(&header.client, client.as_deref()),
+            names.of(&header.server, server.as_deref()),
+        ];
         let over = format!("    Note over {},{}: ", ends[0], ends[1]);
         let _ = writeln!(body, "{over}{}", plain(&stream_name(header)));
         let mut states = header.states;
@@ -40,6 +49,10 @@ pub fn mermaid(diagram: &Diagram) -> String {
                 }
                 Item::Note(note) => {
                     let _ = writeln!(body, "{over}{}", plain(&note.text));
+                }
+                Item::Call(call) => {
+                    note(diagram, &ends, call, &mut body);
+                    drawn += 1;
                 }
                 Item::Row(row) => {
                     message(diagram, &ends, row, &mut states, &mut body);
@@ -58,15 +71,25 @@ pub fn mermaid(diagram: &Diagram) -> String {
 #[derive(Default)]
 struct Names {
     known: HashMap<SocketAddr, usize>,
+    count: usize,
     list: String,
 }
 
 impl Names {
-    fn of(&mut self, socket: SocketAddr) -> String {
-        let next = self.known.len() + 1;
-        let number = *self.known.entry(socket).or_insert(next);
+    fn of(&mut self, socket: &Address, program: Option<&str>) -> String {
+        let next = self.count + 1;
+        let number = match socket {
+            Address::Ip(socket) => *self.known.entry(*socket).or_insert(next),
+            // Both ends may have the same name, or none.
+            _ => next,
+        };
         if number == next {
-            let name = plain(&socket.to_string());
+            self.count = next;
+            let mut name = plain(&socket.to_string());
+            if let Some(program) = program {
+                let program = plain(&Safe(program.as_bytes()).to_string());
+                let _ = write!(name, "<br/>{program}");
+            }
             let _ = writeln!(self.list, "    participant s{number} as {name}");
         }
         format!("s{number}")
@@ -99,7 +122,30 @@ fn message(
         let _ = write!(text, " ({client}, {server})");
         *states = row.states;
     }
-    let _ = writeln!(out, "    {from}{arrow}{to}: {}", plain(&text));
+    let _ = write!(out, "    {from}{arrow}{to}: {}", plain(&text));
+    let [sender, receiver] = &row.ties;
+    let mut ties = vec![sender.clone()];
+    if !receiver.is_empty() {
+        ties.push(format!("got by {receiver}"));
+    }
+    if let Fate::Delivered(at) = row.fate {
+        ties.push(format!("arrives after {}", Span(at.since(row.sent))));
+    }
+    ties.retain(|tie| !tie.is_empty());
+    if !ties.is_empty() {
+        let _ = write!(out, "<br/>{}", plain(&ties.join(", ")));
+    }
+    out.push('\n');
+}
+
+/// A call, beside the end that makes it.
+fn note(diagram: &Diagram, [client, server]: &[String; 2], call: &Call, out: &mut String) {
+    let at = match call.side {
+        Side::Client => format!("left of {client}"),
+        Side::Server => format!("right of {server}"),
+    };
+    let text = diagram.words().call(call, LABEL);
+    let _ = writeln!(out, "    Note {at}: {}", plain(&text));
 }
 
 /// Text that means nothing to Mermaid: letters, digits and a few harmless signs stay, all others are written as their

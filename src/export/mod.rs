@@ -8,13 +8,15 @@ pub mod mermaid;
 pub mod svg;
 #[cfg(test)]
 mod tests;
+pub mod text;
+pub mod trace;
 #[cfg(test)]
 mod wellformed;
 
 use crate::{
     render::ladder::Words,
     time::Time,
-    track::story::{Chapter, Item, Row},
+    track::story::{Call, Chapter, Item, Row},
 };
 
 /// A story that is over, ready to be drawn. What is drawn depends on nothing else: the same diagram, the same bytes.
@@ -30,6 +32,8 @@ pub struct Diagram {
     pub origin: Time,
     /// Rows that found no room.
     pub left_out: u64,
+    /// What a reader must know besides. Safe to show.
+    pub notes: Vec<String>,
 }
 
 impl Diagram {
@@ -38,6 +42,15 @@ impl Diagram {
         let items = self.chapters.iter().flat_map(|chapter| &chapter.items);
         items.filter_map(|item| match item {
             Item::Row(row) => Some(row),
+            _ => None,
+        })
+    }
+
+    /// The calls of all flows.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        let items = self.chapters.iter().flat_map(|chapter| &chapter.items);
+        items.filter_map(|item| match item {
+            Item::Call(call) => Some(call),
             _ => None,
         })
     }
@@ -63,12 +76,17 @@ impl Diagram {
 
     /// What a reader must know of a picture that is not whole.
     pub fn missing(&self) -> Option<String> {
-        self.missing_of(self.rows().count())
+        self.missing_of(self.count())
+    }
+
+    /// Packets and calls.
+    fn count(&self) -> usize {
+        self.rows().count() + self.calls().count()
     }
 
     /// The same, where only the first `drawn` rows are drawn.
     fn missing_of(&self, drawn: usize) -> Option<String> {
-        let left = self.left_out + (self.rows().count() - drawn) as u64;
+        let left = self.left_out + (self.count() - drawn) as u64;
         (left > 0).then(|| {
             format!(
                 "{drawn} rows are drawn, {left} more are left out: choose a flow (tcp:N, udp:N) or a filter"

@@ -1,6 +1,7 @@
 //! A story as an SVG picture: it scales, its text can be selected, and it reads in black and white, light and dark.
 
 mod block;
+mod calls;
 
 use std::fmt::Write as _;
 
@@ -36,6 +37,12 @@ text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1b
 .rst .a,.error .a{stroke-width:1.4}
 .x{stroke:#b3261e;stroke-width:2.6;fill:none}
 .zero{fill:#b3261e}
+.bar{fill:#b7c4d3}
+.client .over{fill:#0b5cad}
+.server .over{fill:#6b3a9c}
+.call .trouble{fill:#7a4b00}
+.unix .a{stroke:#57606a}
+.unix .h{fill:#57606a}
 @media (prefers-color-scheme:dark){
 text{fill:#e8eaed}
 .bg{fill:#14171c}
@@ -51,6 +58,12 @@ text{fill:#e8eaed}
 .again .h{fill:#e9bd5b}
 .rst .a,.lost .a,.error .a,.x{stroke:#ff8a80}
 .rst .h,.error .h,.zero{fill:#ff8a80}
+.bar{fill:#46566a}
+.client .over{fill:#7db7ff}
+.server .over{fill:#d2a8ff}
+.call .trouble{fill:#e9bd5b}
+.unix .a{stroke:#a8b0b9}
+.unix .h{fill:#a8b0b9}
 }
 ";
 

@@ -88,6 +88,7 @@ fn diagram(of: &[Vec<u8>], limit: usize, anonymise: bool) -> (Diagram, HashMap<u
         chapters: chapters.finish(),
         interfaces: vec![if anonymise { "" } else { HOSTILE }.to_owned()],
         absolute: false,
+        notes: Vec::new(),
     };
     (diagram, details)
 }

@@ -100,22 +100,27 @@ impl Drop for Document {
 
 /// A path that may be written.
 #[derive(Debug)]
-struct Opened {
-    out: Target,
+pub(super) struct Opened {
+    pub(super) out: Target,
     /// What messages call it.
-    name: String,
+    pub(super) name: String,
     /// It was not there before.
-    made: bool,
+    pub(super) made: bool,
 }
 
 #[derive(Debug)]
-enum Target {
+pub(super) enum Target {
     File(File),
     /// A FIFO or a character device.
     Stream(File),
 }
 
-fn open(path: &Path, force: bool, owner: Option<(u32, u32)>) -> Result<Opened, WriteError> {
+/// Opens a path by the rules of [`create`].
+pub(super) fn open(
+    path: &Path,
+    force: bool,
+    owner: Option<(u32, u32)>,
+) -> Result<Opened, WriteError> {
     let name = Safe(path.to_string_lossy().as_bytes()).to_string();
     let failed = |source| WriteError::Create {
         name: name.clone(),

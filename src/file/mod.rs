@@ -1,4 +1,4 @@
-//! Capture files: packets from pcap and pcapng, packed or not, and packets into them.
+//! Capture files: packets from pcap and pcapng, packed or not, and packets into them; and the logs of traces.
 //!
 //! ```text
 //!  reader   a file or stdin → batches of frames        writer   frames → a file, always cut at a record boundary
@@ -6,7 +6,8 @@
 //!  pcap     the old format: header, records            order    numbers in either byte order
 //!  pcapng/  the new format: blocks, options            clock    file times → nanoseconds
 //!  info     what a file says beside its packets        error    what is wrong, with packet and byte
-//!  guess    what a file is that is no capture
+//!  guess    what a file is that is no capture         log      logs of traces: JSON lines
+//!  growing  a file of lines, written as they come
 //! ```
 //!
 //! A [`Reader`] is a [`Source`](crate::frame::Source): [`open`] a path, or give [`Reader::new`] any stream. A
@@ -32,9 +33,11 @@
 mod clock;
 mod create;
 mod error;
+mod growing;
 mod guess;
 mod info;
 mod input;
+pub mod log;
 mod order;
 mod pcap;
 mod pcapng;
@@ -51,6 +54,7 @@ mod roundtrip;
 pub use self::{
     create::{Create, Document, create},
     error::{FileError, Place, WriteError},
+    growing::Growing,
     info::{Compression, Format, HostName, Info, InterfaceDetail, Section, Statistics},
     reader::{Reader, open},
     writer::Writer,

@@ -1,11 +1,21 @@
-//! Two hosts in private networks with a wire between them, and in each a function of the caller's, instead of a scenario.
+//! Two hosts in private networks with a wire between them, or one host alone, and in each a function of the caller's, instead
+//! of a scenario.
 
-use std::{io, net::IpAddr, ops::ControlFlow, time::Instant};
+use std::{io, net::IpAddr, ops::ControlFlow, sync::mpsc::channel, time::Instant};
 
 use nix::sched::{CloneFlags, unshare};
 
 use super::{
-    Event, LabError, Link, Listener, Trying as _, namespaces, refusal::Way, scenario::Host,
+    Event, LabError, Link, Listener, Trying as _,
+    loopback::{self, Tap},
+    namespaces,
+    refusal::Way,
+    scenario::Host,
+    threads::Threads,
+};
+use crate::sys::{
+    netlink::{LOOPBACK, Netlink},
+    netns,
 };
 
 /// What a host does, in a thread of its own inside its network: sockets that it opens are this host's. So are all its
@@ -36,6 +46,61 @@ pub fn run(
     if let ControlFlow::Break(()) = listener(Event::Up(took)) {
         return Ok(());
     }
+    begin(&threads, enter, bodies)?;
+    threads.listen(namespaces::SILENCE, listener)
+}
+
+/// The same with both bodies on one host, which has its loopback interface only: every packet there is told, and as delivered
+/// when it is sent. What goes to `port` is the client's.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on_one(
+    port: u16,
+    way: Way,
+    bodies: [Body; 2],
+    listener: Listener<'_>,
+) -> Result<(), LabError> {
+    let start = Instant::now();
+    if way == Way::User {
+        netns::enter_user()?;
+    }
+    let threads = Threads::new();
+    let (built, building) = channel();
+    let clock = threads.clock;
+    threads.spawn("tap", move |voice| {
+        let network = netns::unshare_network().trying("make a host's network namespace")?;
+        let link = Netlink::open().and_then(|link| link.up(LOOPBACK));
+        link.trying("set a host's loopback interface up")?;
+        let capture = loopback::open()?;
+        if built.send(network).is_err() {
+            return Ok(());
+        }
+        let tap = Tap {
+            ports: vec![port],
+            all: true,
+            sent: 0,
+        };
+        tap.run(capture, clock, voice)
+    })?;
+    let network = building.recv().map_err(|_| threads.failure())?;
+    let enter = [network.try_clone(), network.try_clone()].map(|network| {
+        let network = network.trying("keep a handle on a network");
+        move || netns::join(network?).trying("enter a host's network namespace")
+    });
+    let took = i64::try_from(start.elapsed().as_nanos()).unwrap_or(i64::MAX);
+    if let ControlFlow::Break(()) = listener(Event::Up(took)) {
+        return Ok(());
+    }
+    begin(&threads, enter, bodies)?;
+    threads.listen(loopback::SILENCE, listener)
+}
+
+/// A thread for each body, inside its network.
+fn begin<F>(threads: &Threads, enter: [F; 2], bodies: [Body; 2]) -> Result<(), LabError>
+where
+    F: FnOnce() -> Result<(), LabError> + Send + 'static,
+{
     for ((host, enter), body) in Host::BOTH.into_iter().zip(enter).zip(bodies) {
         threads.spawn(host.name(), move |voice| {
             // Descriptors of its own, as two machines have them: what a server forks inherits none of the client's.
@@ -48,7 +113,7 @@ pub fn run(
             Ok(())
         })?;
     }
-    threads.listen(namespaces::SILENCE, listener)
+    Ok(())
 }
 
 #[cfg(test)]

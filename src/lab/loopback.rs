@@ -27,7 +27,7 @@ pub const IPV4: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST); 2];
 pub const IPV6: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST); 2];
 
 /// A capture hands frames over within this time.
-const SILENCE: Duration = Duration::from_millis(150);
+pub(super) const SILENCE: Duration = Duration::from_millis(150);
 /// Plays `plan`, telling `listener` what happens.
 ///
 /// # Errors
@@ -35,16 +35,12 @@ const SILENCE: Duration = Duration::from_millis(150);
 pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
     suits(plan)?;
     let start = Instant::now();
-    let capture = capture::open(&capture::Options {
-        interfaces: vec!["lo".to_owned()],
-        promiscuous: false,
-        buffer: 1 << 20,
-        ..capture::Options::default()
-    })?;
+    let capture = open()?;
     let threads = Threads::new();
     threads.spawn("tap", {
         let tap = Tap {
             ports: plan.scenario.ports().collect(),
+            all: false,
             sent: 0,
         };
         let clock = threads.clock;
@@ -56,6 +52,16 @@ pub fn play(plan: &Plan, listener: Listener<'_>) -> Result<(), LabError> {
         ControlFlow::Continue(()) => threads.listen(SILENCE, listener),
         ControlFlow::Break(()) => Ok(()),
     }
+}
+
+/// Begins to watch the loopback interface of the calling thread's network.
+pub(super) fn open() -> Result<capture::Live, capture::CaptureError> {
+    capture::open(&capture::Options {
+        interfaces: vec!["lo".to_owned()],
+        promiscuous: false,
+        buffer: 1 << 20,
+        ..capture::Options::default()
+    })
 }
 
 /// Whether this ground can play `plan`.
@@ -85,13 +91,16 @@ pub fn suits(plan: &Plan) -> Result<(), LabError> {
 }
 
 /// Picks the scenario's frames from everything that crosses `lo`.
-struct Tap {
-    ports: Vec<u16>,
-    sent: u64,
+pub(super) struct Tap {
+    /// The servers'.
+    pub(super) ports: Vec<u16>,
+    /// Takes every other frame as well.
+    pub(super) all: bool,
+    pub(super) sent: u64,
 }
 
 impl Tap {
-    fn run(
+    pub(super) fn run(
         mut self,
         mut capture: capture::Live,
         clock: Clock,
@@ -122,7 +131,8 @@ impl Tap {
 
     /// On loopback a frame arrives when it is sent. False when nobody listens any more.
     fn tell(&mut self, frame: &Frame<'_>, voice: &Voice) -> bool {
-        let Some(from) = self.sender(frame.bytes) else {
+        let others = self.all.then_some(Host::Client);
+        let Some(from) = self.sender(frame.bytes).or(others) else {
             return true;
         };
         self.sent += 1;
@@ -134,6 +144,7 @@ impl Tap {
             checksum: frame.checksum,
             dropped: None,
             twice: false,
+            held: None,
         }));
         sent && voice.tell(Event::Delivered {
             number: self.sent,
@@ -189,6 +200,7 @@ mod tests {
     fn only_frames_of_the_scenario_are_told_and_by_whom() {
         let tap = Tap {
             ports: vec![5000],
+            all: false,
             sent: 0,
         };
         let udp = |source, destination| {

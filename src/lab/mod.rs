@@ -9,6 +9,7 @@ mod kernel;
 pub mod loopback;
 pub mod mistake;
 pub mod namespaces;
+pub mod program;
 pub mod refusal;
 pub mod scenario;
 pub mod smoltcp;

@@ -1,4 +1,4 @@
-//! The wire between two hosts: delay, loss and drops by rule, decided by times that its caller brings.
+//! The wire between two hosts: delay, loss, disorder and drops by rule, decided by times that its caller brings.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
@@ -9,6 +9,9 @@ use crate::{
     frame::KernelChecksum,
     time::{MILLISECOND, Time},
 };
+
+/// Nanoseconds that a frame is held back for, besides the delay: time enough for what is sent meanwhile to overtake it.
+const HELD: i64 = 5 * MILLISECOND;
 
 /// What the wire does to frames.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,10 @@ pub struct Link {
     pub loss: f64,
     /// The share of frames delivered twice, 0 to 1.
     pub duplicate: f64,
+    /// The share of frames held back, so that the next ones overtake them, 0 to 1.
+    pub reorder: f64,
+    /// A frame takes up to so many nanoseconds longer, by chance, and overtakes none for that.
+    pub jitter: i64,
     /// Where chance begins: the same seed loses the same frames.
     pub seed: u64,
     /// The cable is a trunk between switches: frames on it carry this VLAN's tag (IEEE 802.1Q, 1 to 4094).
@@ -34,6 +41,8 @@ impl Default for Link {
             drops: Vec::new(),
             loss: 0.0,
             duplicate: 0.0,
+            reorder: 0.0,
+            jitter: 0,
             seed: 1,
             vlan: None,
         }
@@ -89,12 +98,26 @@ const WORDS: &[(&str, What, &str)] = &[
     ("fragment", What::Fragment, "fragment"),
 ];
 
-/// `syn`, `data:2`, `syn:all`: the kind, and which one of it.
+/// How a rule may begin instead of ending with a number.
+const WHICH: &[(&str, &str)] = &[
+    ("first-", "1"),
+    ("second-", "2"),
+    ("third-", "3"),
+    ("every-", "all"),
+];
+
+/// `syn`, `data:2`, `syn:all`: the kind, and which one of it; also `first-syn`, `second-data`, `every-syn`.
 impl FromStr for Drop {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (word, nth) = text.split_once(':').unwrap_or((text, "1"));
+        let mut worded = WHICH
+            .iter()
+            .filter_map(|(word, nth)| Some((text.strip_prefix(word)?, *nth)));
+        let (word, nth) = worded
+            .next()
+            .or_else(|| text.split_once(':'))
+            .unwrap_or((text, "1"));
         let names = || WORDS.iter().map(|w| w.0).collect::<Vec<_>>().join(", ");
         let &(_, what, _) = WORDS
             .iter()
@@ -182,6 +205,8 @@ pub struct Transit {
     pub dropped: Option<String>,
     /// It will be delivered twice.
     pub twice: bool,
+    /// The wire holds it back for so many nanoseconds, and others may overtake it.
+    pub held: Option<i64>,
 }
 
 /// A frame that has come to the other end.
@@ -209,6 +234,8 @@ pub struct Wire {
     /// By due time, and by a number that keeps equal times in order of sending.
     underway: BTreeMap<(Time, u64), Arrival>,
     order: u64,
+    /// When the last frame to each host is due that is not held back.
+    last_due: [Time; 2],
 }
 
 impl Wire {
@@ -221,6 +248,7 @@ impl Wire {
             sent: 0,
             underway: BTreeMap::new(),
             order: 0,
+            last_due: [Time::from_nanos(i64::MIN); 2],
         }
     }
 
@@ -235,9 +263,11 @@ impl Wire {
             (None, false) => 1,
             (None, true) => 2,
         };
+        let held = dropped.is_none() && self.chance.happens(self.link.reorder);
+        let held = held.then(|| self.link.delay.saturating_add(HELD));
         for copy in 0..copies {
             self.order += 1;
-            let due = time.plus(self.link.delay);
+            let due = self.due(time, from.other(), held);
             self.underway.insert(
                 (due, self.order),
                 Arrival {
@@ -258,7 +288,23 @@ impl Wire {
             checksum: KernelChecksum::Unknown,
             dropped,
             twice,
+            held,
         }
+    }
+
+    /// When a frame to this host arrives that is sent now.
+    fn due(&mut self, time: Time, to: Host, held: Option<i64>) -> Time {
+        let due = time.plus(self.link.delay);
+        if let Some(held) = held {
+            return due.plus(held);
+        }
+        if self.link.jitter == 0 {
+            return due;
+        }
+        let late = self.chance.share() * self.link.jitter as f64;
+        let last = &mut self.last_due[to as usize];
+        *last = due.plus(late as i64).max(*last);
+        *last
     }
 
     /// When the next frame arrives.
@@ -308,16 +354,18 @@ struct Chance(u64);
 impl Chance {
     /// True in this share of cases; draws nothing for a share of 0.
     fn happens(&mut self, share: f64) -> bool {
-        if share <= 0.0 {
-            return false;
-        }
+        share > 0.0 && self.share() < share
+    }
+
+    /// From 0 on, less than 1.
+    fn share(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         // The upper 53 bits as a fraction.
-        ((z >> 11) as f64) / ((1_u64 << 53) as f64) < share
+        ((z >> 11) as f64) / ((1_u64 << 53) as f64)
     }
 }
 
@@ -434,6 +482,52 @@ mod tests {
         assert_eq!(again, [(1, false), (1, true)]);
     }
 
+    /// Numbers of the frames to the server, as they arrive; a frame is sent each millisecond.
+    fn arrivals(change: impl FnOnce(&mut Link)) -> Vec<(u64, Time)> {
+        let mut wire = wire(change);
+        for time in 0..200 {
+            wire.send(at(time), Host::Client, &[]);
+        }
+        std::iter::from_fn(|| wire.arrived(at(1000)))
+            .map(|a| (a.number, a.due))
+            .collect()
+    }
+
+    #[test]
+    fn a_frame_held_back_is_overtaken_by_the_next_ones_and_the_seed_says_which() {
+        let numbers = |seed| -> Vec<u64> {
+            let all = arrivals(|link| (link.reorder, link.seed) = (0.05, seed));
+            all.into_iter().map(|(number, _)| number).collect()
+        };
+        let got = numbers(1);
+        assert_eq!(got, numbers(1));
+        assert_ne!(got, numbers(2));
+        assert_eq!(got.len(), 200, "none is lost");
+        let late: Vec<_> = (1..got.len()).filter(|&at| got[at] < got[at - 1]).collect();
+        assert!((4..=20).contains(&late.len()), "{got:?}");
+        // 15 ms late, and one was sent each millisecond; of two at the same time the older one is first.
+        let first = late[0];
+        assert_eq!(got[first - 1], got[first] + 14);
+        let mut wire = wire(|link| link.reorder = 1.0);
+        let transit = wire.send(at(0), Host::Client, &[]);
+        assert_eq!(transit.held, Some(15 * MILLISECOND));
+        assert_eq!(wire.next(), Some(at(25)));
+    }
+
+    #[test]
+    fn jitter_delays_by_chance_and_keeps_the_order() {
+        let all = arrivals(|link| link.jitter = 5 * MILLISECOND);
+        assert!(all.is_sorted());
+        let delays = all
+            .iter()
+            .map(|(number, due)| due.since(at(*number as i64 - 1)));
+        let (least, most) = delays.fold((i64::MAX, 0), |(least, most), delay| {
+            (least.min(delay), most.max(delay))
+        });
+        assert!((10 * MILLISECOND..12 * MILLISECOND).contains(&least));
+        assert!((13 * MILLISECOND..15 * MILLISECOND).contains(&most));
+    }
+
     #[test]
     fn a_trunk_shows_tagged_frames_and_delivers_plain_ones() {
         let mut wire = wire(|link| link.vlan = Some(10));
@@ -452,5 +546,12 @@ mod tests {
         assert!("sin".parse::<Drop>().unwrap_err().contains("syn, syn-ack"));
         assert_eq!("syn:all".parse::<Drop>().unwrap().to_string(), "every SYN");
         assert!("syn:0".parse::<Drop>().is_err());
+        let second: Drop = "second-data".parse().unwrap();
+        assert_eq!(second, "data:2".parse().unwrap());
+        assert_eq!(
+            "every-syn-ack".parse::<Drop>().unwrap().to_string(),
+            "every SYN,ACK"
+        );
+        assert_eq!("first-syn".parse::<Drop>().unwrap(), "syn".parse().unwrap());
     }
 }

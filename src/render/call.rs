@@ -8,9 +8,9 @@ mod python;
 mod sockaddr;
 #[cfg(test)]
 mod tests;
+pub mod traced;
 
 pub use lines::{Lines, Options};
-use nix::errno::Errno;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::{
@@ -134,20 +134,20 @@ fn gives(answer: &str) -> String {
     }
 }
 
-/// The words of an error number, as the system's library has them: `Connection refused`.
-fn words(error: i32) -> &'static str {
-    Errno::from_raw(error).desc()
-}
-
 /// Data between quotes, escaped by `escape`; what was cut shows as three dots.
 fn quoted(data: &Data, escape: fn(&[u8]) -> String) -> String {
+    quoted_in(data, DATA, escape)
+}
+
+/// The same in so many columns between the quotes.
+fn quoted_in(data: &Data, columns: usize, escape: fn(&[u8]) -> String) -> String {
     // No character of several bytes is cut in two.
     let is_border = |&len: &usize| data.head.get(len).is_none_or(|byte| byte & 0xc0 != 0x80);
-    let shown = (0..=data.head.len().min(DATA))
+    let shown = (0..=data.head.len().min(columns))
         .rev()
         .filter(is_border)
         .map(|len| (len, escape(&data.head[..len])))
-        .find(|(_, text)| text.width() <= DATA);
+        .find(|(_, text)| text.width() <= columns);
     let (len, text) = shown.unwrap_or_default();
     let dots = if len < data.len { "..." } else { "" };
     format!("\"{text}\"{dots}")

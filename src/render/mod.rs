@@ -12,4 +12,5 @@ pub mod ladder;
 pub mod line;
 pub mod style;
 mod sums;
+pub mod trace;
 pub mod tree;

@@ -23,7 +23,9 @@ macro_rules! plain {
 plain!(
     libc::c_int,
     u32,
+    u64,
     [u32; 9],
+    [u64; 27],
     libc::tpacket_req3,
     libc::tpacket_stats_v3,
     libc::packet_mreq,

@@ -1,8 +1,11 @@
-//! Processes of the program's own: `fork` and `waitpid`, for the server that gives each client one.
+//! Processes of the program's own: `fork` and `waitpid`, for the server that gives each client one, and other programs that
+//! it starts.
 
 use std::{
     io,
     ops::Deref,
+    os::unix::process::CommandExt as _,
+    process::{Child, Command},
     ptr::{self, NonNull},
     sync::atomic::AtomicU64,
 };
@@ -13,7 +16,7 @@ use nix::{
         prctl::set_pdeathsig,
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal, kill},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
     unistd::{ForkResult, Pid, fork, getppid},
 };
@@ -101,6 +104,49 @@ pub fn obey(parent: u32) -> io::Result<()> {
     }
     others.thread_block()?;
     Ok(())
+}
+
+/// Starts a program with no signal blocked, which the kernel ends (SIGKILL) when the calling thread ends.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start(command: &mut Command) -> io::Result<Child> {
+    let parent = std::process::id();
+    let prepare = move || {
+        end_with(parent, Signal::SIGKILL)?;
+        Ok(SigSet::empty().thread_set_mask()?)
+    };
+    // SAFETY: between fork and exec only system calls are made, on plain values; an error is a number.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
+}
+
+/// How a child has ended: its exit code, or the signal that ended it. Nothing while it runs, unless `block` waits for that.
+/// It may be asked again: nobody else gets the child's number before this process ends.
+///
+/// # Errors
+/// When it is no child of this process.
+pub fn ended(process: u32, block: bool) -> io::Result<Option<Result<i32, i32>>> {
+    let mut flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    flags.set(WaitPidFlag::WNOHANG, !block);
+    loop {
+        return match waitid(Id::Pid(Pid::from_raw(process.cast_signed())), flags) {
+            Ok(WaitStatus::Exited(_, code)) => Ok(Some(Ok(code))),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Err(signal as i32))),
+            Ok(_) => Ok(None),
+            Err(Errno::EINTR) => continue,
+            Err(errno) => Err(errno.into()),
+        };
+    }
+}
+
+/// Sends a signal to a process, or to all of its group. That it has ended already is no error.
+pub fn tell(process: u32, group: bool, signal: Signal) {
+    let process = process.cast_signed();
+    let _ = kill(
+        Pid::from_raw(if group { -process } else { process }),
+        signal,
+    );
 }
 
 /// Asks a child to end (SIGTERM). That it has ended already is no error.

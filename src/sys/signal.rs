@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering},
     time::Duration,
 };
 
@@ -17,6 +17,8 @@ use nix::{
 };
 
 static ASKED: AtomicU8 = AtomicU8::new(0);
+/// The first signal that asked.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// Signals set off the timer.
 static INSISTING: AtomicBool = AtomicBool::new(false);
 static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
@@ -61,6 +63,18 @@ impl Stop {
         Ok(self)
     }
 
+    /// From now on Ctrl-C and Ctrl-\\ ask for nothing, until [`Stop::install`]: another program of the terminal decides what
+    /// they mean.
+    ///
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub fn leave_keys(self) -> io::Result<Self> {
+        for signal in [Signal::SIGINT, Signal::SIGQUIT] {
+            interrupt_at(signal, on_nothing)?;
+        }
+        Ok(self)
+    }
+
     /// Asks for it, as the first signal does.
     pub fn ask(self) {
         let _ = ASKED.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
@@ -69,6 +83,11 @@ impl Stop {
     /// A stop has been asked for.
     pub fn asked(self) -> bool {
         ASKED.load(Ordering::Relaxed) > 0
+    }
+
+    /// The signal that asked for it first.
+    pub fn signal(self) -> Option<Signal> {
+        Signal::try_from(SIGNAL.load(Ordering::Relaxed)).ok()
     }
 }
 
@@ -202,8 +221,9 @@ fn insist_again() {
     }
 }
 
-extern "C" fn on_signal(_: libc::c_int) {
+extern "C" fn on_signal(signal: libc::c_int) {
     insist_again();
+    let _ = SIGNAL.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
     if ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
         // SAFETY: `_exit` may be called from a signal handler and does not return.
         unsafe { libc::_exit(130) };

@@ -1,9 +1,10 @@
-//! What the kernel says of its sockets (sock_diag(7)): the state of one TCP connection, also after its socket was closed, and
-//! all sockets that wait for others.
+//! What the kernel says of its sockets (sock_diag(7)): the state of one TCP connection, also after its socket was closed, all
+//! sockets that wait for others, and all sockets.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    ops::Range,
     os::fd::{AsRawFd, OwnedFd},
 };
 
@@ -49,6 +50,21 @@ pub struct Waiting {
     pub inode: u32,
 }
 
+/// A socket, whatever its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its state (`TCP_ESTABLISHED` is 1, …; linux/tcp_states.h); of UDP, 1 when it is connected and 7 when it is not.
+    pub state: u8,
+    /// Its own address; of an IPv4 address in an IPv6 socket the IPv4 form.
+    pub local: SocketAddr,
+    /// The other end's, likewise; port 0 where there is none.
+    pub peer: SocketAddr,
+    /// The user whose socket it is; 0 as well where no process has it.
+    pub user: u32,
+    /// By this number `/proc/PID/fd` names it; 0 when no process has it.
+    pub inode: u32,
+}
+
 impl SockDiag {
     /// Opens the socket.
     ///
@@ -80,18 +96,32 @@ impl SockDiag {
     /// # Errors
     /// When the kernel cannot tell; `ENOENT` when it was built without this.
     pub fn waiting(&self, tcp: bool) -> io::Result<Vec<Waiting>> {
+        let state = if tcp { LISTEN } else { CLOSE };
+        self.dump(tcp, 1 << state, waiting)
+    }
+
+    /// All sockets of TCP, else of UDP, IPv4 first.
+    ///
+    /// # Errors
+    /// As for [`Self::waiting`].
+    pub fn held(&self, tcp: bool) -> io::Result<Vec<Held>> {
+        self.dump(tcp, u32::MAX, held)
+    }
+
+    /// All sockets in one of the `states`, as `read` reads them.
+    fn dump<T>(&self, tcp: bool, states: u32, read: fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
         let mut found = Vec::new();
         let mut answer = vec![0; 64 * 1024];
         for family in [libc::AF_INET, libc::AF_INET6] {
             send(
                 self.0.as_raw_fd(),
-                &question(family, tcp),
+                &question(family, tcp, states),
                 MsgFlags::empty(),
             )?;
             loop {
                 let len = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
                 let messages = answer.get(..len).unwrap_or_default();
-                if gather(messages, &mut found)? {
+                if gather(messages, read, &mut found)? {
                     break;
                 }
             }
@@ -100,24 +130,28 @@ impl SockDiag {
     }
 }
 
-/// Asks for all that wait.
-fn question(family: i32, tcp: bool) -> [u8; HEADER + REQUEST] {
+/// Asks for all in these states.
+fn question(family: i32, tcp: bool, states: u32) -> [u8; HEADER + REQUEST] {
     let mut bytes = [0; HEADER + REQUEST];
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-    let (protocol, state) = match tcp {
-        true => (libc::IPPROTO_TCP, LISTEN),
-        false => (libc::IPPROTO_UDP, CLOSE),
+    let protocol = match tcp {
+        true => libc::IPPROTO_TCP,
+        false => libc::IPPROTO_UDP,
     };
     bytes[..4].copy_from_slice(&((HEADER + REQUEST) as u32).to_ne_bytes());
     bytes[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
     bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
     bytes[16..18].copy_from_slice(&[family as u8, protocol as u8]);
-    bytes[20..24].copy_from_slice(&(1_u32 << state).to_ne_bytes());
+    bytes[20..24].copy_from_slice(&states.to_ne_bytes());
     bytes
 }
 
 /// Takes the sockets out of one answer; true when it was the last one.
-fn gather(mut messages: &[u8], found: &mut Vec<Waiting>) -> Result<bool, Errno> {
+fn gather<T>(
+    mut messages: &[u8],
+    read: fn(&[u8]) -> Option<T>,
+    found: &mut Vec<T>,
+) -> Result<bool, Errno> {
     while let Some(len) = u32_at(messages, 0) {
         let len = len as usize;
         let message = messages.get(HEADER..len).ok_or(Errno::EPROTO)?;
@@ -127,7 +161,7 @@ fn gather(mut messages: &[u8], found: &mut Vec<Waiting>) -> Result<bool, Errno> 
                 let error = u32_at(message, 0).ok_or(Errno::EPROTO)?.cast_signed();
                 return Err(Errno::from_raw(error.wrapping_neg()));
             }
-            _ => found.extend(waiting(message)),
+            _ => found.extend(read(message)),
         }
         let next = len.next_multiple_of(4).min(messages.len());
         messages = &messages[next..];
@@ -135,26 +169,45 @@ fn gather(mut messages: &[u8], found: &mut Vec<Waiting>) -> Result<bool, Errno> 
     Ok(false)
 }
 
+/// An end of `struct inet_diag_msg`: its port and its address.
+fn end(message: &[u8], port: Range<usize>, address: Range<usize>) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes(message.get(port)?.try_into().ok()?);
+    let bytes: [u8; 16] = message.get(address)?.try_into().ok()?;
+    if i32::from(*message.first()?) == libc::AF_INET {
+        let [a, b, c, d, ..] = bytes;
+        return Some(SocketAddr::new(Ipv4Addr::from([a, b, c, d]).into(), port));
+    }
+    let address = Ipv6Addr::from(bytes);
+    let scope = match address.is_unicast_link_local() {
+        true => u32_at(message, 40)?,
+        false => 0,
+    };
+    Some(SocketAddrV6::new(address, port, 0, scope).into())
+}
+
+/// Where its own end stands in `struct inet_diag_msg`, and the other one: port and address.
+const OWN: (Range<usize>, Range<usize>) = (4..6, 8..24);
+const OTHER: (Range<usize>, Range<usize>) = (6..8, 24..40);
+
+/// `struct inet_diag_msg`.
+fn held(message: &[u8]) -> Option<Held> {
+    let canonical = |end: SocketAddr| match end.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), end.port()),
+        IpAddr::V6(_) => end,
+    };
+    Some(Held {
+        state: *message.get(1)?,
+        local: canonical(end(message, OWN.0, OWN.1)?),
+        peer: canonical(end(message, OTHER.0, OTHER.1)?),
+        user: u32_at(message, 64)?,
+        inode: u32_at(message, 68)?,
+    })
+}
+
 /// `struct inet_diag_msg` with its attributes.
 fn waiting(message: &[u8]) -> Option<Waiting> {
-    let port = u16::from_be_bytes(message.get(4..6)?.try_into().ok()?);
-    let bytes: [u8; 16] = message.get(8..24)?.try_into().ok()?;
+    let address = end(message, OWN.0, OWN.1)?;
     let interface = u32_at(message, 40)?;
-    let address = match i32::from(*message.first()?) {
-        libc::AF_INET => {
-            let [a, b, c, d, ..] = bytes;
-            SocketAddr::new(Ipv4Addr::from([a, b, c, d]).into(), port)
-        }
-        _ => {
-            let address = Ipv6Addr::from(bytes);
-            let scope = if address.is_unicast_link_local() {
-                interface
-            } else {
-                0
-            };
-            SocketAddrV6::new(address, port, 0, scope).into()
-        }
-    };
     let v6_only = attribute(message, MESSAGE, INET_DIAG_SKV6ONLY)
         .and_then(<[u8]>::first)
         .map(|value| *value != 0);
@@ -236,6 +289,28 @@ mod tests {
     }
 
     #[test]
+    fn each_socket_is_found_with_its_ends_and_its_inode() {
+        let diag = SockDiag::open().unwrap();
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // An IPv4 client of an IPv6 socket; nobody accepts it.
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (local, peer) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let all = diag.held(true).unwrap();
+        let find = |local: SocketAddr, peer: SocketAddr| {
+            let found = all.iter().find(|s| (s.local, s.peer) == (local, peer));
+            found.unwrap_or_else(|| panic!("{local} {peer}: {all:?}"))
+        };
+        assert_eq!(find(local, peer).state, 1);
+        assert!(find(local, peer).inode > 0);
+        assert_eq!(find(peer, local).inode, 0, "not accepted");
+        let nobody = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let listening = find(listener.local_addr().unwrap(), nobody);
+        assert_eq!(listening.state, 10);
+        assert!(listening.inode > 0);
+    }
+
+    #[test]
     fn those_that_wait_are_found_with_what_is_known_of_them() {
         let diag = SockDiag::open().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -261,15 +336,16 @@ mod tests {
     #[test]
     fn damaged_answers_are_refused_or_end() {
         let mut found = Vec::new();
-        assert_eq!(gather(&[], &mut found), Ok(false));
+        assert_eq!(gather(&[], waiting, &mut found), Ok(false));
         for len in 0..80_u32 {
             let mut bytes = len.to_ne_bytes().to_vec();
             bytes.resize(40, 0xff);
-            let _ = gather(&bytes, &mut found);
+            let _ = gather(&bytes, waiting, &mut found);
         }
         let mut message = vec![0; MESSAGE];
         message.extend([0, 0, 0, 0, 1, 0]);
         assert!(waiting(&message).is_some_and(|one| one.v6_only.is_none()));
         assert_eq!(waiting(&message[..60]), None);
+        assert_eq!(held(&message[..60]), None);
     }
 }

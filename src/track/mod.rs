@@ -1,5 +1,6 @@
 //! What the packets mean together: conversations, relative numbers, reassembled datagrams, connection states.
 
+pub mod about;
 pub mod answers;
 pub mod checks;
 pub mod conversation;

@@ -120,6 +120,11 @@ impl Running {
         Self::spawn(command)
     }
 
+    /// The lines read so far.
+    pub(crate) fn seen(&self) -> &str {
+        &self.seen
+    }
+
     pub(crate) fn process(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }

@@ -5,25 +5,29 @@ use std::fmt::Write as _;
 use crate::{
     export::{Diagram, markup::Escaped},
     render::ladder::{section_title, stream_name, width},
+    text::write_wrapped,
     track::{
         state::State,
-        story::{About, Chapter, Header, Item, Order, Row, Side, What},
+        story::{About, Chapter, Fate, Header, Item, Order, Part, Row, Side, Span, What},
     },
 };
 
-use super::WIDTH;
+use super::{
+    WIDTH,
+    calls::{self, Bars},
+};
 
 /// Where the lifelines stand.
-const LIFE: [u32; 2] = [100, 420];
+pub(super) const LIFE: [u32; 2] = [100, 420];
 /// The border beside texts.
-const BORDER: u32 = 6;
+pub(super) const BORDER: u32 = 6;
 const ROW: u32 = 36;
 /// Height of a line of text.
-const LINE: u32 = 16;
+pub(super) const LINE: u32 = 16;
 /// The arrow's height in its row.
 const ARROW: u32 = 23;
 /// Characters between the lifelines, and across the picture.
-const LABEL: usize = 42;
+pub(super) const LABEL: usize = 42;
 const ACROSS: usize = 69;
 
 /// A part of a picture, drawn from its upper left corner.
@@ -44,13 +48,22 @@ pub(in crate::export) struct Block {
 /// All parts of a diagram, from the top.
 pub(in crate::export) fn blocks(diagram: &Diagram) -> Vec<Block> {
     let mut blocks = Vec::new();
+    blocks.extend(
+        diagram
+            .notes
+            .iter()
+            .map(|text| words(text, "trouble", false)),
+    );
+    let has_calls = diagram.calls().next().is_some();
     for chapter in &diagram.chapters {
         blocks.push(head(diagram, &chapter.header));
+        let mut bars = Bars::default();
         for item in &chapter.items {
-            blocks.extend(match item {
+            let block = match item {
                 Item::Flow(_) => None,
+                Item::Call(call) => Some(calls::drawn(diagram, call)),
                 Item::Section(part) => Some(section(&section_title(*part))),
-                Item::Row(row) => Some(drawn(diagram, chapter, row)),
+                Item::Row(row) => Some(drawn(diagram, chapter, row, has_calls)),
                 Item::Note(note) => {
                     let class = match note.about {
                         About::Trouble => "trouble",
@@ -58,7 +71,8 @@ pub(in crate::export) fn blocks(diagram: &Diagram) -> Vec<Block> {
                     };
                     Some(words(&note.text, class, true))
                 }
-            });
+            };
+            blocks.extend(block.map(|block| bars.beside(item, block)));
         }
     }
     blocks.extend(diagram.missing().map(|text| words(&text, "trouble", false)));
@@ -67,7 +81,7 @@ pub(in crate::export) fn blocks(diagram: &Diagram) -> Vec<Block> {
 }
 
 /// What is written with: elements behind each other.
-trait Drawing {
+pub(super) trait Drawing {
     /// A text; `anchor` is start, middle or end of it.
     fn text(&mut self, at: (u32, u32), anchor: &str, class: &str, text: &str);
     /// A straight line.
@@ -122,6 +136,16 @@ fn head(diagram: &Diagram, header: &Header) -> Block {
     drawing.text((near, y), "start", "", &client);
     y += if is_long { LINE } else { 0 };
     drawing.text((far, y), "end", "", &server);
+    if header.programs.iter().any(Option::is_some) {
+        y += LINE;
+        let name = |name: &Option<String>| {
+            let name = name.as_deref().unwrap_or_default();
+            diagram.words().safe(name.as_bytes(), ACROSS / 2 - 1)
+        };
+        let [client, server] = &header.programs;
+        drawing.text((near, y), "start", "far", &name(client));
+        drawing.text((far, y), "end", "far", &name(server));
+    }
     if let Some(states) = header.states {
         y += LINE;
         put_states(&mut drawing, y, states);
@@ -166,16 +190,7 @@ fn section(title: &str) -> Block {
 
 /// A sentence, broken into lines; `inside` a flow, whose lifelines go on behind it.
 fn words(text: &str, class: &str, inside: bool) -> Block {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(word) <= ACROSS => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
+    let lines = lines(text, ACROSS);
     let height = LINE * lines.len() as u32 + 8;
     let mut drawing = String::new();
     if inside {
@@ -194,19 +209,38 @@ fn words(text: &str, class: &str, inside: bool) -> Block {
     }
 }
 
-fn drawn(diagram: &Diagram, chapter: &Chapter, row: &Row) -> Block {
+/// A text in lines of so many characters.
+pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
+    let mut lines = String::new();
+    write_wrapped(&mut lines, 0, most, text);
+    lines.lines().map(str::to_owned).collect()
+}
+
+fn drawn(diagram: &Diagram, chapter: &Chapter, row: &Row, has_calls: bool) -> Block {
     let says = diagram.words();
     let mut drawing = String::new();
-    drawing.lives(ROW);
+    let ties = ties(row);
+    let height = ROW + LINE * ties.len() as u32;
+    drawing.lives(height);
     let time = diagram.seconds(row.sent);
     drawing.text((BORDER, 15), "start", "far", &time);
-    let number = format!("#{}", row.number);
-    drawing.text((WIDTH - BORDER, 15), "end", "far", &number);
+    if row.number > 0 {
+        // Calls have numbers, too.
+        let word = if has_calls { "packet " } else { "#" };
+        let number = format!("{word}{}", row.number);
+        drawing.text((WIDTH - BORDER, 15), "end", "far", &number);
+    }
     if let Some(states) = row.states {
         put_states(&mut drawing, 30, states);
     }
     arrow(&mut drawing, row);
     drawing.text((WIDTH / 2, 16), "middle", "over", &says.row(row, LABEL));
+    for (line, texts) in ties.iter().enumerate() {
+        let y = ROW + 4 + LINE * line as u32;
+        for (side, text) in [Side::Client, Side::Server].into_iter().zip(texts) {
+            calls::beside(&mut drawing, side, y, "far over", text);
+        }
+    }
 
     let kind = chapter.header.label.kind.word();
     let mut class = format!("row {kind}");
@@ -217,12 +251,20 @@ fn drawn(diagram: &Diagram, chapter: &Chapter, row: &Row) -> Block {
         }
     }
     let to = row.from.other().word();
+    let what = match row.number {
+        0 => "data".to_owned(),
+        number => format!("packet {number}"),
+    };
     let mut title = format!(
-        "packet {} at {time} s, {} to {to}: {}",
-        row.number,
+        "{what} at {time} s, {} to {to}: {}",
         row.from.word(),
         says.row(row, 160)
     );
+    for (word, tie) in [("sent by", &row.ties[0]), ("got by", &row.ties[1])] {
+        if !tie.is_empty() {
+            let _ = write!(title, "; {word} {tie}");
+        }
+    }
     if row.fate.is_lost() {
         title.push_str(", lost");
     }
@@ -231,12 +273,34 @@ fn drawn(diagram: &Diagram, chapter: &Chapter, row: &Row) -> Block {
     }
     Block {
         class,
-        height: ROW,
+        height,
         title: Some(title),
         drawing,
-        packet: Some(row.number),
+        packet: Some(row.number).filter(|number| *number > 0),
         folded: matches!(row.what, What::Run { .. }),
     }
+}
+
+/// What stands below an arrow at both ends, line by line.
+fn ties(row: &Row) -> Vec<[String; 2]> {
+    let [sender, receiver] = row.ties.clone();
+    let arrives = match row.fate {
+        Fate::Delivered(at) if at > row.sent => {
+            format!("arrives after {}", Span(at.since(row.sent)))
+        }
+        _ => String::new(),
+    };
+    let mut ties = vec![[sender, receiver], [String::new(), arrives]];
+    let fits = |line: &[String; 2]| width(&line[0]) + width(&line[1]) + 2 <= LABEL;
+    if !fits(&ties[0]) {
+        let receiver = std::mem::take(&mut ties[0][1]);
+        ties.insert(1, [String::new(), receiver]);
+    }
+    ties.retain(|line| line.iter().any(|text| !text.is_empty()));
+    if row.from == Side::Server {
+        ties.iter_mut().for_each(|line| line.swap(0, 1));
+    }
+    ties
 }
 
 /// What sets a row apart, and the name of that in the style sheet.
@@ -300,6 +364,7 @@ fn arrow(drawing: &mut String, row: &Row) {
 
 /// What the strokes mean, of those that occur.
 fn legend(diagram: &Diagram) -> Option<String> {
+    const WAITS: &str = "bar: a call waits";
     const MEANINGS: [&str; 6] = [
         "dashed: sent again",
         "double line: reset or error",
@@ -317,6 +382,8 @@ fn legend(diagram: &Diagram) -> Option<String> {
     // Errors are drawn as resets are.
     occurs[1] |= std::mem::take(&mut occurs[2]);
     let meanings = MEANINGS.iter().zip(occurs).filter(|(_, on)| *on);
-    let meanings: Vec<&str> = meanings.map(|(meaning, _)| *meaning).collect();
+    let waits = diagram.calls().any(|call| call.part != Part::Whole);
+    let meanings = meanings.map(|(meaning, _)| *meaning);
+    let meanings: Vec<&str> = meanings.chain(waits.then_some(WAITS)).collect();
     (!meanings.is_empty()).then(|| meanings.join(" · "))
 }

@@ -1,7 +1,7 @@
 //! Calls as C programs make them: names, constants and order of arguments are those of the manual pages.
 
-use super::{list, or_any, readable, rest, sockaddr, text, words};
-use crate::call::{Address, Answer, Call, Choice, Family, How, Kind};
+use super::{list, or_any, readable, rest, sockaddr, text};
+use crate::call::{Address, Answer, Call, Choice, Errno, Family, How, Kind};
 
 /// The call with its arguments. Memory for the kernel to write into has a name; what it wrote stands behind the call.
 pub(super) fn asked(call: &Call) -> String {
@@ -80,13 +80,7 @@ pub(super) fn error(call: &Call, error: i32) -> String {
         let (name, words) = look_up(error);
         return format!("{name} ({words})");
     }
-    let name = match nix::errno::Errno::from_raw(error) {
-        nix::errno::Errno::UnknownErrno => format!("errno {error}"),
-        errno => format!("{errno:?}"),
-    };
-    let words = words(error);
-    let (first, others) = words.split_at(1);
-    format!("-1 {name} ({}{others})", first.to_ascii_lowercase())
+    format!("-1 {}", Errno(error))
 }
 
 /// Name and meaning of an error of `getaddrinfo(3)`.
@@ -125,7 +119,7 @@ pub(super) fn look_up(error: i32) -> (&'static str, &'static str) {
 }
 
 /// `{AF_INET, 127.0.0.1:5000}`, `{AF_UNIX, "/tmp/chat"}`, `{AF_UNIX, @"chat"}`.
-fn spelled(address: &Address) -> String {
+pub(super) fn spelled(address: &Address) -> String {
     let family = family(address.family());
     match address {
         Address::Ip(address) => format!("{{{family}, {address}}}"),

@@ -1,7 +1,7 @@
 //! Calls as Java programs make them, through `java.nio.channels`. A channel's variable has its descriptor's number: `s3`.
 
-use super::{list, readable, rest, text, words};
-use crate::call::{Address, Answer, Call, Choice, Data, Family, How, Kind};
+use super::{list, readable, rest, text};
+use crate::call::{Address, Answer, Call, Choice, Data, Errno, Family, How, Kind};
 
 /// The exceptions of `java.net` for error numbers of bind, connect and their like; others are `java.net.SocketException`.
 const EXCEPTIONS: &[(i32, &str)] = &[
@@ -117,7 +117,7 @@ pub(super) fn error(call: &Call, error: i32) -> String {
     };
     let found = known.iter().find(|(number, _)| *number == error);
     let exception = found.map_or(otherwise, |(_, exception)| exception);
-    format!("{exception}: {}", words(error))
+    format!("{exception}: {}", Errno(error).words())
 }
 
 fn option(fd: i32, choice: Choice, value: u32) -> String {

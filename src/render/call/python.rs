@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::{c, list, or_any, quoted, readable, rest, words};
-use crate::call::{Address, Answer, Call, Choice, Data};
+use super::{c, list, or_any, quoted, readable, rest};
+use crate::call::{Address, Answer, Call, Choice, Data, Errno};
 
 /// The exceptions that Python has for error numbers (PEP 3151); all others are `OSError`.
 const EXCEPTIONS: &[(i32, &str)] = &[
@@ -102,7 +102,7 @@ pub(super) fn error(call: &Call, error: i32) -> String {
     }
     let found = EXCEPTIONS.iter().find(|(number, _)| *number == error);
     found.map_or_else(
-        || format!("OSError: [Errno {error}] {}", words(error)),
+        || format!("OSError: [Errno {error}] {}", Errno(error).words()),
         |(_, exception)| (*exception).to_owned(),
     )
 }

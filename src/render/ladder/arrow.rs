@@ -4,18 +4,20 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The characters that a ladder is drawn with.
 #[derive(Debug)]
-pub(super) struct Glyphs {
-    pub(super) solid: char,
-    pub(super) double: char,
-    pub(super) dashed: char,
-    pub(super) left: char,
-    pub(super) right: char,
-    pub(super) wall: char,
-    pub(super) cross: char,
+pub(in crate::render) struct Glyphs {
+    pub(in crate::render) solid: char,
+    pub(in crate::render) double: char,
+    pub(in crate::render) dashed: char,
+    pub(in crate::render) left: char,
+    pub(in crate::render) right: char,
+    pub(in crate::render) wall: char,
+    /// A wall beside which a call waits.
+    pub(in crate::render) waits: char,
+    pub(in crate::render) cross: char,
     /// Between two sockets.
-    pub(super) to: &'static str,
+    pub(in crate::render) to: &'static str,
     /// Text was cut here.
-    pub(super) more: &'static str,
+    pub(in crate::render) more: &'static str,
 }
 
 static LINES: Glyphs = Glyphs {
@@ -25,6 +27,7 @@ static LINES: Glyphs = Glyphs {
     left: '◀',
     right: '▶',
     wall: '│',
+    waits: '┃',
     cross: '✗',
     to: "→",
     more: "…",
@@ -37,33 +40,34 @@ static ASCII: Glyphs = Glyphs {
     left: '<',
     right: '>',
     wall: '|',
+    waits: '#',
     cross: 'X',
     to: "->",
     more: "...",
 };
 
 impl Glyphs {
-    pub(super) fn of(ascii: bool) -> &'static Self {
+    pub(in crate::render) fn of(ascii: bool) -> &'static Self {
         if ascii { &ASCII } else { &LINES }
     }
 }
 
 /// An arrow of `room` columns.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrow {
-    pub(super) glyphs: &'static Glyphs,
-    pub(super) to_the_right: bool,
-    pub(super) stroke: char,
+pub(in crate::render) struct Arrow {
+    pub(in crate::render) glyphs: &'static Glyphs,
+    pub(in crate::render) to_the_right: bool,
+    pub(in crate::render) stroke: char,
     /// It ends in a cross.
-    pub(super) dropped: bool,
+    pub(in crate::render) dropped: bool,
     /// Columns of shaft before the words.
-    pub(super) lead: usize,
-    pub(super) room: usize,
+    pub(in crate::render) lead: usize,
+    pub(in crate::render) room: usize,
 }
 
 impl Arrow {
     /// Columns left for words.
-    pub(super) fn most_text(&self) -> usize {
+    pub(in crate::render) fn most_text(&self) -> usize {
         let end = if self.to_the_right || self.dropped {
             2
         } else {
@@ -73,7 +77,7 @@ impl Arrow {
     }
 
     /// Draws it, with `text` of at most [`Arrow::most_text`] columns.
-    pub(super) fn draw(&self, text: &str) -> String {
+    pub(in crate::render) fn draw(&self, text: &str) -> String {
         let shaft = self.shaft();
         let mut line: Vec<char> = std::iter::repeat_n(self.stroke, self.lead).collect();
         let words = if text.is_empty() {
@@ -125,7 +129,7 @@ pub fn width(text: &str) -> usize {
 }
 
 /// At most `most` columns of a text, with `more` where it was cut.
-pub(super) fn cut(text: String, most: usize, more: &str) -> String {
+pub(in crate::render) fn cut(text: String, most: usize, more: &str) -> String {
     if width(&text) <= most {
         return text;
     }

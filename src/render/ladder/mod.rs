@@ -1,17 +1,23 @@
 //! Draws a story as a ladder: one column a socket, one row a packet, states at both margins.
 
-mod arrow;
+pub(super) mod arrow;
+mod calls;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 pub(crate) mod tests;
 mod words;
 
-use std::{collections::HashSet, fmt::Write as _, io};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt::Write as _,
+    io,
+};
 
 use self::arrow::{Arrow, Glyphs};
 use super::style::{Palette, push};
 use crate::{
+    event::CallId,
     time::{MILLISECOND, SECOND, Time},
     track::{
         state::State,
@@ -39,6 +45,8 @@ pub struct LadderOptions {
     pub origin: Option<Time>,
     /// Names of the interfaces, by index. Untrusted text.
     pub interfaces: Vec<String>,
+    /// Calls stand beside the packets: what the terminal is wider than [`Layout`] needs goes to both sides.
+    pub calls: bool,
     /// Flows are named by `tcp.stream` and `udp.stream`, as the command line takes them, not in the order of this run.
     pub streams: bool,
 }
@@ -62,6 +70,7 @@ impl Default for LadderOptions {
             layout: Layout::Watch,
             origin: None,
             interfaces: Vec::new(),
+            calls: false,
             streams: false,
         }
     }
@@ -73,12 +82,16 @@ const WIDE: usize = 80;
 const NARROW: usize = 60;
 /// Columns of rules and headers in the wide form.
 const RULE: usize = 78;
+/// Wider than this, calls and packets lose sight of each other.
+const WIDEST: usize = 160;
 
 /// Columns of each part of a row.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     time: usize,
     state: usize,
+    /// Columns of both sides that only calls take.
+    more: usize,
     arrow: usize,
     /// The second time, of the lab's form.
     far_time: usize,
@@ -97,20 +110,27 @@ impl Columns {
         };
         let lab = options.layout == Layout::Lab;
         let short = !wide || options.absolute;
+        // Both sides grow alike.
+        let more = match options.calls && wide {
+            true => (options.width.min(WIDEST) - WIDE) / 2,
+            false => 0,
+        };
+        let rule = rule + 2 * more;
         let mut columns = Self {
             time: match (lab, wide) {
                 (true, _) => 7,
                 (false, true) => 10,
                 (false, false) => 8,
             },
-            state: if short { 6 } else { 12 },
+            state: more + if short { 6 } else { 12 },
+            more,
             arrow: 0,
             far_time: if lab { 8 } else { 0 },
             number: if lab { 4 } else { 5 },
             rule,
             short,
         };
-        let total = if lab && wide { RULE + 1 } else { rule };
+        let total = rule + usize::from(lab && wide);
         columns.arrow = total - columns.outside();
         columns
     }
@@ -135,6 +155,8 @@ pub struct Ladder {
     palette: Palette,
     /// Flows whose sockets stand above their columns already.
     titled: HashSet<Label>,
+    /// Calls of client and server that wait.
+    waiting: [BTreeSet<CallId>; 2],
     text: String,
 }
 
@@ -147,6 +169,7 @@ impl Ladder {
             palette: Palette { on: options.colour },
             options,
             titled: HashSet::new(),
+            waiting: Default::default(),
             text: String::new(),
         }
     }
@@ -162,6 +185,9 @@ impl Ladder {
     /// When `out` cannot be written.
     pub fn write(&mut self, item: &Item, out: &mut dyn io::Write) -> io::Result<()> {
         self.text.clear();
+        if matches!(item, Item::Flow(_)) {
+            self.waiting = Default::default();
+        }
         match item {
             Item::Flow(header) if self.options.layout == Layout::Lab => {
                 match self.titled.insert(header.label) {
@@ -174,7 +200,11 @@ impl Ladder {
                 self.rule(&section_title(*section));
             }
             Item::Section(_) => {}
-            Item::Row(row) => self.row(row),
+            Item::Row(row) => {
+                self.row(row);
+                self.ties(row);
+            }
+            Item::Call(call) => self.call(call),
             Item::Note(note) => self.note(note),
         }
         out.write_all(self.text.as_bytes())
@@ -206,15 +236,15 @@ impl Ladder {
         let interface = usize::try_from(header.interface)
             .ok()
             .and_then(|index| self.options.interfaces.get(index));
-        let beside = [interface, header.process.as_ref()].into_iter().flatten();
-        for beside in beside.filter(|name| !name.is_empty()) {
-            let beside = self.says().safe(beside.as_bytes(), 24);
-            if arrow::width(&text) + 2 + arrow::width(&beside) <= room {
+        if let Some(name) = interface.filter(|name| !name.is_empty()) {
+            let name = self.says().safe(name.as_bytes(), 24);
+            if arrow::width(&text) + 2 + arrow::width(&name) <= room {
                 text.push_str("  ");
-                text.push_str(&beside);
+                text.push_str(&name);
             }
         }
         self.rule(&text);
+        self.programs(header);
     }
 
     /// Both sockets above their columns, and the states before the first packet.
@@ -249,15 +279,22 @@ impl Ladder {
             let gap = c.time + 1 + room - left.len();
             let _ = writeln!(self.text, "{left}{:>gap$}", self.state(server));
         }
+        self.programs(header);
     }
 
     fn row(&mut self, row: &Row) {
         let c = self.columns;
+        // Times count from when the first packet was sent, also in the column of its receiver.
+        self.options.origin.get_or_insert(row.sent);
+        let number = match row.number {
+            0 => String::new(),
+            number => number.to_string(),
+        };
         let number = if matches!(self.options.layout, Layout::Lab) {
             let far = self.time_of(row, Side::Server);
-            format!("{far:>8}{:>4}", row.number)
+            format!("{far:>8}{number:>4}")
         } else {
-            format!("{:>5}", row.number)
+            format!("{number:>5}")
         };
         let near = self.time_of(row, Side::Client);
         let [client, server] = row
@@ -268,7 +305,12 @@ impl Ladder {
             time = c.time,
             state = c.state
         );
-        let right = format!("{server:>state$}{number}", state = c.state);
+        let right = format!(
+            "{server:>state$}{:more$}{number}",
+            "",
+            state = c.state - c.more,
+            more = c.more
+        );
         // A long time or number takes its room from the arrow.
         let room = c.total().saturating_sub(2 + left.len() + right.len());
         let arrow = Arrow {
@@ -298,10 +340,10 @@ impl Ladder {
                 None => "udp",
             }),
         };
-        let wall = self.glyphs.wall;
-        let _ = write!(self.text, "{left}{wall}");
+        let [near, far] = self.walls();
+        let _ = write!(self.text, "{left}{near}");
         push(&mut self.text, style, &arrow.draw(&text));
-        let _ = writeln!(self.text, "{wall}{right}");
+        let _ = writeln!(self.text, "{far}{}", right.trim_end());
     }
 
     fn says(&self) -> Words {
@@ -348,7 +390,13 @@ impl Ladder {
             Fate::Delivered(time) => time,
             Fate::Underway | Fate::Dropped | Fate::Lost => return "-".to_owned(),
         };
-        let since = time.since(*self.options.origin.get_or_insert(row.sent));
+        self.options.origin.get_or_insert(row.sent);
+        self.since(time)
+    }
+
+    /// A time as it is shown.
+    fn since(&mut self, time: Time) -> String {
+        let since = time.since(*self.options.origin.get_or_insert(time));
         match self.options.layout {
             Layout::Lab => format!("{:.2}", since as f64 / MILLISECOND as f64),
             Layout::Watch => {

@@ -520,6 +520,19 @@ fn a_packet_that_the_wire_delivers_twice_says_so() {
 }
 
 #[test]
+fn a_packet_that_the_wire_holds_back_says_so() {
+    let mut show = lab(LadderOptions::default());
+    show.sent(0, "> SYN seq=9");
+    show.story.held_back(1, 15_000_000);
+    show.got(25, 1);
+    let told = show.end();
+    assert!(
+        told.ends_with("the wire holds packet 1 back for 15.00 ms\n"),
+        "{told}"
+    );
+}
+
+#[test]
 fn only_a_repetition_after_silence_tells_of_loss() {
     let mut show = Show::watch();
     show.tap(0, "> SYN seq=100")
@@ -737,10 +750,10 @@ fn long_addresses_take_two_lines() {
             number: 1,
         },
         stream: None,
-        client: SocketAddr::new(address, 41000),
-        server: SocketAddr::new(address, 5000),
+        client: SocketAddr::new(address, 41000).into(),
+        server: SocketAddr::new(address, 5000).into(),
         interface: 0,
-        process: None,
+        programs: [None, None],
         states: None,
     };
     let mut out = Vec::new();

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::arrow::{self, Glyphs};
 use crate::{
-    text::Safe,
-    track::story::{Header, Number, Order, Row, Section, Span, What},
+    render::call::traced,
+    text::{self, Safe},
+    track::story::{Call, Header, Number, Order, Part, Row, Section, Span, What},
 };
 
 /// How words are chosen.
@@ -20,8 +21,13 @@ pub struct Words {
 impl Words {
     /// What a row says, in at most `most` columns: the first parts that fit, and what fits of the data.
     pub fn row(&self, row: &Row, most: usize) -> String {
+        self.fitting(&row.what, &row.data, most)
+    }
+
+    /// The same of a packet without a row.
+    pub fn fitting(&self, what: &What, data: &[u8], most: usize) -> String {
         let mut text = String::new();
-        for part in self.parts(&row.what) {
+        for part in self.parts(what) {
             let space = usize::from(!text.is_empty());
             if arrow::width(&text) + space + arrow::width(&part) > most {
                 break;
@@ -30,8 +36,8 @@ impl Words {
             text.push_str(&part);
         }
         let left = most.saturating_sub(arrow::width(&text) + 1);
-        let quotes = !row.data.is_empty() && !matches!(row.what, What::Run { .. });
-        let quote = self.safe(&row.data, left.saturating_sub(2));
+        let quotes = !data.is_empty() && !matches!(what, What::Run { .. });
+        let quote = self.safe(data, left.saturating_sub(2));
         // Of longer data, a quote of fewer than four characters says nothing.
         let whole = quotes && !quote.ends_with(self.more());
         if quotes && (left >= 6 || whole && arrow::width(&quote) + 2 <= left) {
@@ -111,6 +117,47 @@ impl Words {
                 parts.extend((*acks > 0).then(|| format!("acks={acks}")));
                 parts
             }
+            What::Message(len) => vec![bytes(*len)],
+        }
+    }
+
+    /// A call in at most `most` columns, with its number. Its result is worth more than its arguments.
+    pub fn call(&self, call: &Call, most: usize) -> String {
+        let number = call.enter.call;
+        let begin = match &*call.who {
+            "" => format!("#{number} "),
+            who => format!("#{number} {who}: "),
+        };
+        let mut end = match &call.answer {
+            Some((took, _)) if call.part == Part::Returns => format!(" after {}", Span(*took)),
+            None if call.part == Part::Begins => " … waits".to_owned(),
+            _ => String::new(),
+        };
+        if !call.beside.is_empty() {
+            let _ = write!(end, " {}", call.beside);
+        }
+        let room = most.saturating_sub(arrow::width(&begin) + arrow::width(&end));
+        // Its arguments give way first.
+        let returned = format!("{} returned", Safe(call.enter.name.as_bytes()));
+        let least = arrow::width(&returned) + 1;
+        if let Some((_, back)) = &call.answer {
+            let answered = traced::answered(back, room.saturating_sub(least));
+            end.insert_str(0, &format!(" {answered}"));
+        }
+        let room = most.saturating_sub(arrow::width(&begin) + arrow::width(&end));
+        let asked = match call.part {
+            Part::Returns => returned,
+            _ => traced::asked(&call.enter, room),
+        };
+        let text = self.plain(format!("{begin}{asked}{end}"));
+        arrow::cut(text, most, self.more())
+    }
+
+    /// Text that is safe, in ASCII where that is wanted.
+    pub(super) fn plain(&self, text: String) -> String {
+        match self.ascii && !text.is_ascii() {
+            true => text::ascii(&text),
+            false => text,
         }
     }
 

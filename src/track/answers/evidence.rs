@@ -21,8 +21,9 @@ use crate::{
         udp,
     },
     track::{
+        about,
         flow::{CAPACITY, Transport, is_from_server},
-        story::{Number, Side, icmp_words},
+        story::{Number, Side},
         stream::{Id, Keep, Limits, Streams},
         tcp::{Estimate, VERDICTS, Verdicts},
     },
@@ -272,7 +273,7 @@ impl Evidence {
             };
             keep(&mut self.echoes, reply, &mut self.left_out);
         }
-        if let Some(says) = icmp_words(view) {
+        if let Some(says) = about::words(view) {
             let quoted = view
                 .packet
                 .views()

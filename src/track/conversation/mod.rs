@@ -15,8 +15,8 @@ use crate::{
     proto::{tcp, udp},
     time::Time,
     track::{
+        about,
         flow::{Flows, Stage, Transport},
-        story::icmp_words,
     },
 };
 
@@ -133,7 +133,7 @@ impl Conversations {
     }
 
     fn error(&mut self, icmp: &View<'_>) -> Option<()> {
-        let (says, (by, _)) = (icmp_words(icmp)?, icmp.addresses()?);
+        let (says, (by, _)) = (about::words(icmp)?, icmp.addresses()?);
         let mut quoted = icmp.packet.views().skip(icmp.index + 1);
         let (key, source) = quoted.find_map(|view| Some((stream(&view)?, source(&view)?)))?;
         let conversation = self.table.get_mut(&key)?;

@@ -28,6 +28,8 @@ const SILENCE: i64 = 150 * MILLISECOND;
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) header: Header,
+    /// Client and server.
+    ends: [SocketAddr; 2],
     /// Its place among all flows, by first packets.
     pub(super) order: u64,
     senders: [Sender; 2],
@@ -149,12 +151,13 @@ impl Flow {
             header: Header {
                 label: Label { kind, number },
                 stream: seen.stream,
-                client,
-                server,
+                client: client.into(),
+                server: server.into(),
                 interface: 0,
-                process: None,
+                programs: [None, None],
                 states,
             },
+            ends: [client, server],
             order: 0,
             senders,
             last: Time::default(),
@@ -213,7 +216,7 @@ impl Flow {
             Matter::Udp(udp) => self.datagram(side, udp, at, told),
             &Matter::Error { says, by, mark } => {
                 let about = self.sender(side).find(mark).map(|sent| sent.number);
-                let by = Some(by).filter(|by| *by != self.socket(side.other()).ip());
+                let by = Some(by).filter(|by| *by != self.ends[side.other() as usize].ip());
                 let what = What::Error { says, about, by };
                 told.row = Some(self.row(side.other(), what, &[], at));
                 let udp = self.header.label.kind == Kind::Udp;
@@ -222,7 +225,7 @@ impl Flow {
                 {
                     self.outcome = Outcome::Unreachable;
                 }
-                let text = words::error(says, self.socket(side.other()), udp);
+                let text = words::error(says, self.ends[side.other() as usize], udp);
                 told.note(About::Trouble, text);
                 Underway {
                     from: side.other(),
@@ -272,7 +275,7 @@ impl Flow {
         }
         Some(match self.header.label.kind {
             Kind::Tcp => words::no_answer(after),
-            Kind::Udp => words::no_reply(after),
+            _ => words::no_reply(after),
         })
     }
 
@@ -281,8 +284,8 @@ impl Flow {
         let isn = |sender: &Sender| sender.base.filter(|_| sender.from_syn);
         Summary {
             label: self.header.label,
-            client: self.header.client,
-            server: self.header.server,
+            client: self.ends[0],
+            server: self.ends[1],
             outcome: self.outcome,
             open: [client.open, server.open],
             rtt: self.rtt,
@@ -495,7 +498,7 @@ impl Flow {
         if before == State::SynSent {
             self.outcome = Outcome::Refused;
             let since = self.syn.map_or(0, |(_, last, _)| time.since(last));
-            let text = words::refused(since, self.socket(to.other()));
+            let text = words::refused(since, self.ends[to.other() as usize]);
             told.note(About::Trouble, text);
         } else if !self.is_over() {
             self.outcome = Outcome::Reset;
@@ -547,12 +550,13 @@ impl Flow {
             what,
             data: data.to_vec(),
             number: at.number,
+            ties: Default::default(),
         }
     }
 
     /// A socket connected to itself: one end plays both parts, and sends everything from the left.
     fn is_own(&self) -> bool {
-        self.header.client == self.header.server
+        self.ends[0] == self.ends[1]
     }
 
     fn states(&self) -> Option<[State; 2]> {
@@ -563,17 +567,10 @@ impl Flow {
     }
 
     fn side(&self, socket: SocketAddr) -> Side {
-        if socket == self.header.client {
+        if socket == self.ends[0] {
             Side::Client
         } else {
             Side::Server
-        }
-    }
-
-    fn socket(&self, side: Side) -> SocketAddr {
-        match side {
-            Side::Client => self.header.client,
-            Side::Server => self.header.server,
         }
     }
 

@@ -1,8 +1,16 @@
 //! What a story consists of: flow headers, sections, rows and notes, as values that any drawing can use.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use crate::{time::Time, track::state::State};
+use crate::{
+    call::Address,
+    event::{Enter, PacketId, Return},
+    time::Time,
+    track::state::State,
+};
 
 /// One end of a flow: who began it, or who answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,6 +47,8 @@ pub enum Kind {
     Tcp,
     /// An exchange of UDP datagrams.
     Udp,
+    /// Two Unix sockets: there are no packets.
+    Unix,
 }
 
 impl Kind {
@@ -47,6 +57,7 @@ impl Kind {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Unix => "unix",
         }
     }
 }
@@ -65,6 +76,7 @@ impl std::fmt::Display for Label {
         let letter = match self.kind {
             Kind::Tcp => 'C',
             Kind::Udp => 'U',
+            Kind::Unix => 'X',
         };
         write!(f, "{letter}{}", self.number)
     }
@@ -79,6 +91,8 @@ pub enum Item {
     Section(Section),
     /// A packet.
     Row(Row),
+    /// A socket call, where those are known (a trace).
+    Call(Call),
     /// A sentence about the rows above it.
     Note(Note),
 }
@@ -91,13 +105,13 @@ pub struct Header {
     /// `tcp.stream` or `udp.stream` of its first packet, where tracking has numbered it.
     pub stream: Option<u32>,
     /// Who began it.
-    pub client: SocketAddr,
+    pub client: Address,
     /// Who answers.
-    pub server: SocketAddr,
+    pub server: Address,
     /// Index of the interface in the source's list.
     pub interface: u32,
-    /// The program that owns a socket of it, where known. Untrusted text.
-    pub process: Option<String>,
+    /// The programs that have its sockets, client and server, where known. Untrusted text.
+    pub programs: [Option<String>; 2],
     /// The states before its first packet; `None` for flows without states.
     pub states: Option<[State; 2]>,
 }
@@ -130,8 +144,44 @@ pub struct Row {
     pub what: What,
     /// The first bytes of its data, at most [`EXCERPT`]. Untrusted.
     pub data: Vec<u8>,
-    /// Its `frame.number`; of a run, the first.
+    /// Its `frame.number`; of a run, the first; 0 where there is no packet.
     pub number: u64,
+    /// What calls at the sender's and at the receiver's end have to do with it, and why that is known (a trace). Safe to show.
+    pub ties: [String; 2],
+}
+
+/// A socket call, or its beginning or end, between the packets of a flow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The end that it was made at.
+    pub side: Side,
+    /// What is shown of it.
+    pub part: Part,
+    /// When that was.
+    pub time: Time,
+    /// What was asked.
+    pub enter: Arc<Enter>,
+    /// What it returned, and after how many nanoseconds.
+    pub answer: Option<(i64, Return)>,
+    /// What else is to be said: how often it was made in vain. Safe to show.
+    pub beside: String,
+    /// It returned an error, or does not get on.
+    pub is_trouble: bool,
+    /// Who made it, where that does not go without saying. Safe to show.
+    pub who: String,
+    /// Packets that it caused, and packets of which it got data.
+    pub packets: [Vec<PacketId>; 2],
+}
+
+/// Which part of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// It was made, and waits.
+    Begins,
+    /// It returns after it has waited.
+    Returns,
 }
 
 /// Bytes of data kept for a row's excerpt.
@@ -191,6 +241,8 @@ pub enum What {
         /// Who sent it, where that is not the other end.
         by: Option<IpAddr>,
     },
+    /// So many bytes from one Unix socket to the other.
+    Message(u64),
     /// Several data segments in one direction, folded.
     Run {
         /// How many.

@@ -44,11 +44,10 @@ use crate::{
 
 pub use chapter::{Chapter, Chapters};
 pub use item::{
-    About, EXCERPT, Fate, Header, Item, Kind, Label, Note, Number, Order, Outcome, Row, Section,
-    Side, Summary, Tcp, What,
+    About, Call, EXCERPT, Fate, Header, Item, Kind, Label, Note, Number, Order, Outcome, Part, Row,
+    Section, Side, Summary, Tcp, What,
 };
 pub use pseudonym::Pseudonyms;
-pub(in crate::track) use read::words as icmp_words;
 pub use words::Span;
 
 /// How long a row may be held back, in nanoseconds of packet time.
@@ -60,7 +59,6 @@ const SILENCES: [i64; 2] = [5 * SECOND, 2 * SECOND];
 const KEPT: usize = 512;
 /// The most flows remembered, for the closing lines, after they left the table.
 const PAST: usize = 1024;
-const PORT_UNREACHABLE: &str = "port unreachable";
 
 /// Where a packet was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,6 +293,19 @@ impl Story {
         let pending = self.underway.iter().find(|p| p.number == number);
         if let Some(key) = pending.map(|pending| pending.key) {
             self.note(key, self.now, About::Trouble, words::doubled(number));
+        }
+    }
+
+    /// Packet `number`, seen as it was sent, is held back for so many nanoseconds: others may overtake it.
+    pub fn held_back(&mut self, number: u64, nanos: i64) {
+        let pending = self.underway.iter().find(|p| p.number == number);
+        if let Some(key) = pending.map(|pending| pending.key) {
+            self.note(
+                key,
+                self.now,
+                About::Trouble,
+                words::held_back(number, nanos),
+            );
         }
     }
 

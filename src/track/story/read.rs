@@ -8,6 +8,7 @@ use crate::{
     layer::{Packet, View},
     proto,
     track::{
+        about,
         flow::{FlowKey, Transport},
         state::Segment,
     },
@@ -95,11 +96,11 @@ impl<'a> Seen<'a> {
     }
 
     fn between(view: &View<'_>, transport: Transport, what: Matter<'a>) -> Option<Self> {
-        let (source, destination) = view.addresses()?;
+        let (source, destination) = about::sockets(view)?;
         Some(Self {
             transport,
-            source: SocketAddr::new(source, view.u16(0)?),
-            destination: SocketAddr::new(destination, view.u16(2)?),
+            source,
+            destination,
             stream: stream(view),
             what,
         })
@@ -131,21 +132,14 @@ impl<'a> Seen<'a> {
     }
 
     fn error(packet: &Packet<'a>, icmp: &View<'a>) -> Option<Self> {
-        let says = words(icmp)?;
-        let by = icmp.addresses()?.0;
-        packet
-            .views()
-            .filter(|view| view.layer.quoted)
-            .find_map(|view| {
-                let transport = match view.layer.protocol.name {
-                    "tcp" => Transport::Tcp,
-                    "udp" => Transport::Udp,
-                    _ => return None,
-                };
-                // Eight bytes are quoted at least: the ports, and the sequence number or length and checksum.
-                let mark = view.u32(4)?;
-                Self::between(&view, transport, Matter::Error { says, by, mark })
-            })
+        let complaint = about::complaint(packet, icmp)?;
+        let what = Matter::Error {
+            says: complaint.says,
+            by: icmp.addresses()?.0,
+            // Eight bytes are quoted at least: the ports, and the sequence number or length and checksum.
+            mark: complaint.quoted.u32(4)?,
+        };
+        Self::between(&complaint.quoted, complaint.transport, what)
     }
 }
 
@@ -175,48 +169,3 @@ fn fragments(view: &View<'_>) -> Option<u32> {
 fn excerpt(data: &[u8]) -> &[u8] {
     &data[..data.len().min(EXCERPT)]
 }
-
-/// What an ICMP error says (RFC 792, RFC 1812 §5.2.7.1, RFC 4443 §3); `None` for messages that are no errors.
-pub(in crate::track) fn words(icmp: &View<'_>) -> Option<&'static str> {
-    let (kind, code) = (icmp.u8(0)?, icmp.u8(1)?);
-    let table = match icmp.layer.protocol.name {
-        "icmp" => V4,
-        _ => V6,
-    };
-    table
-        .iter()
-        .find(|(k, c, _)| *k == kind && c.is_none_or(|c| c == code))
-        .map(|&(_, _, says)| says)
-}
-
-/// Type, code (any when left out), words; the first that fits counts.
-type Words = &'static [(u8, Option<u8>, &'static str)];
-
-const V4: Words = &[
-    (3, Some(0), "network unreachable"),
-    (3, Some(1), "host unreachable"),
-    (3, Some(2), "protocol unreachable"),
-    (3, Some(3), super::PORT_UNREACHABLE),
-    (3, Some(4), "fragmentation needed"),
-    (3, Some(9), "network prohibited"),
-    (3, Some(10), "host prohibited"),
-    (3, Some(13), "prohibited by a filter"),
-    (3, None, "unreachable"),
-    (4, None, "source quench"),
-    (5, None, "redirect"),
-    (11, Some(1), "fragments missing"),
-    (11, None, "TTL ran out"),
-    (12, None, "bad header"),
-];
-
-const V6: Words = &[
-    (1, Some(0), "no route"),
-    (1, Some(1), "prohibited by a filter"),
-    (1, Some(3), "address unreachable"),
-    (1, Some(4), super::PORT_UNREACHABLE),
-    (1, None, "unreachable"),
-    (2, None, "packet too big"),
-    (3, Some(1), "fragments missing"),
-    (3, None, "hop limit ran out"),
-    (4, None, "bad header"),
-];

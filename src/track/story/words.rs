@@ -3,7 +3,10 @@
 use std::{fmt, net::SocketAddr};
 
 use super::item::Side;
-use crate::time::{MILLISECOND, SECOND};
+use crate::{
+    time::{MILLISECOND, SECOND},
+    track::about,
+};
 
 /// A span for people: "0.02 ms", "20.11 ms", "1.02 s".
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +129,7 @@ pub(super) fn window_open(side: Side, after: i64) -> String {
 }
 
 pub(super) fn error(says: &str, server: SocketAddr, udp: bool) -> String {
-    match (udp, says == super::PORT_UNREACHABLE) {
+    match (udp, says == about::PORT_UNREACHABLE) {
         (true, true) => {
             format!("no UDP socket on {server}; sendto() had already succeeded")
         }
@@ -141,6 +144,10 @@ pub(super) fn dropped(number: u64, rule: &str) -> String {
 
 pub(super) fn doubled(number: u64) -> String {
     format!("the wire delivers packet {number} twice")
+}
+
+pub(super) fn held_back(number: u64, nanos: i64) -> String {
+    format!("the wire holds packet {number} back for {}", Span(nanos))
 }
 
 pub(super) fn gap(missing: u32, number: u64) -> String {

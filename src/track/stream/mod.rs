@@ -7,7 +7,7 @@
 //! segment ends: bytes that only an acknowledgment tells of are no part of it.
 
 mod half;
-mod ranges;
+pub(crate) mod ranges;
 #[cfg(test)]
 mod tests;
 mod whole;

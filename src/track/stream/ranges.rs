@@ -4,36 +4,36 @@ use std::{collections::BTreeMap, ops::Range};
 
 /// Ranges that neither overlap nor touch, by where they begin.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ranges(BTreeMap<i64, i64>);
+pub(crate) struct Ranges(BTreeMap<i64, i64>);
 
 impl Ranges {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Where the last range ends.
-    pub(super) fn end(&self) -> Option<i64> {
+    pub(crate) fn end(&self) -> Option<i64> {
         self.0.last_key_value().map(|(_, &end)| end)
     }
 
     /// All positions of all ranges, counted.
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.0.iter().map(|(start, end)| (end - start) as u64).sum()
     }
 
     /// A range overlaps this one, or ends or begins where it does.
-    pub(super) fn touches(&self, range: &Range<i64>) -> bool {
+    pub(crate) fn touches(&self, range: &Range<i64>) -> bool {
         let before = self.0.range(..=range.end).next_back();
         before.is_some_and(|(_, &end)| end >= range.start)
     }
 
     /// Adds a range, and hands over the parts of it that were not known. The work is shared out over the ranges that
     /// grow together here: those are gone afterwards.
-    pub(super) fn add(&mut self, range: Range<i64>, mut fresh: impl FnMut(Range<i64>)) {
+    pub(crate) fn add(&mut self, range: Range<i64>, mut fresh: impl FnMut(Range<i64>)) {
         if range.is_empty() {
             return;
         }
@@ -62,7 +62,7 @@ impl Ranges {
     }
 
     /// The parts of `within` that are known, in order.
-    pub(super) fn within(&self, within: Range<i64>) -> impl Iterator<Item = Range<i64>> {
+    pub(crate) fn within(&self, within: Range<i64>) -> impl Iterator<Item = Range<i64>> {
         let from = self.0.range(..=within.start).next_back();
         let from = from.map_or(within.start, |(&first, _)| first);
         let upto = from.max(within.end);

@@ -276,7 +276,7 @@ fn comment(expectation: &Expectation, verdict: &Verdict) -> String {
 
 /// The exit code that tells more.
 fn worse(a: Exit, b: Exit) -> Exit {
-    if a as u8 >= b as u8 { a } else { b }
+    if a.code() >= b.code() { a } else { b }
 }
 
 /// A cell of comma-separated values (RFC 4180 §2).

@@ -246,7 +246,7 @@ impl<L> Drawing<L> {
         let batch = Batch::owned(transit.bytes.to_vec(), vec![record], transit.number);
         let rows = self.story.rows();
         let is_lost = transit.dropped.is_some();
-        let sight = match self.together && !is_lost && !transit.twice {
+        let sight = match self.together && !is_lost && !transit.twice && transit.held.is_none() {
             true => Sight::Tap,
             false => Sight::Sent,
         };
@@ -257,8 +257,13 @@ impl<L> Drawing<L> {
         }
         if let Some(rule) = &transit.dropped {
             self.story.dropped(transit.number, rule, &mut self.items);
-        } else if transit.twice {
+            return Ok(());
+        }
+        if transit.twice {
             self.story.doubled(transit.number);
+        }
+        if let Some(nanos) = transit.held {
+            self.story.held_back(transit.number, nanos);
         }
         Ok(())
     }
@@ -300,6 +305,9 @@ impl<L> Drawing<L> {
         let fate = match &transit.dropped {
             Some(rule) => format!("        the wire dropped packet {number}: {rule}\n"),
             None if transit.twice => format!("        the wire delivers packet {number} twice\n"),
+            None if transit.held.is_some() => {
+                format!("        the wire holds packet {number} back\n")
+            }
             None => String::new(),
         };
         pen.rows(&format!("{} {aside}\n{fate}", self.at(transit.time)))
@@ -356,7 +364,7 @@ impl<L> Drawing<L> {
                 return Ok(());
             }
             Item::Row(row) => self.lines_before(row.sent, pen)?,
-            Item::Note(_) => {}
+            Item::Note(_) | Item::Call(_) => {}
         }
         self.count_asides(pen)?;
         self.titles(pen)?;

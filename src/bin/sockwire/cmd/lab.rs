@@ -2,6 +2,9 @@
 
 mod mistake;
 mod patience;
+mod programs;
+mod run;
+mod shell;
 mod telling;
 
 use std::{
@@ -32,6 +35,8 @@ Examples:
   sockwire lab udp --ipv6 -w my.pcapng     datagrams over IPv6, kept in a file
   sockwire lab handshake --delay 50 --drop data:1
   sockwire lab mistake no-break            what a sockets course warns of
+  sockwire lab run -S 'nc -l {port}' -C 'nc {server} {port}' --loss 5%    programs of your own
+  sockwire lab shell                       a shell on one of the two hosts
   sockwire lab list                        all scenarios and mistakes
 ";
 
@@ -75,6 +80,8 @@ const WIRE: &str = "wire";
 #[derive(clap::Subcommand)]
 enum Other {
     Mistake(mistake::Args),
+    Run(run::Args),
+    Shell(shell::Args),
 }
 
 /// The recording of a lab.
@@ -91,10 +98,13 @@ pub(super) struct Keeping {
 /// What the wire between two hosts does.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Cable {
-    /// Milliseconds from one host to the other [default: 10; on loopback none]
+    /// Milliseconds (or 5ms, 0.5s) from one host to the other [default: 10; on loopback none]
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     delay: Option<i64>,
-    /// The wire drops a frame: syn, syn-ack, data, ack, fin, rst, udp or fragment; data:2 is the second with data, syn:all every SYN
+    /// Up to so many milliseconds more, by chance; frames stay in order
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = milliseconds)]
+    jitter: i64,
+    /// The wire drops a frame: syn, syn-ack, data, ack, fin, rst, udp or fragment; data:2 or second-data is the second with data, syn:all or every-syn every SYN
     #[arg(long, value_name = "RULE")]
     drop: Vec<Drop>,
     /// The wire loses this share of all frames, by chance
@@ -103,6 +113,9 @@ pub(super) struct Cable {
     /// The wire delivers this share of all frames twice
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
     duplicate: f64,
+    /// The wire holds this share of all frames back, so that the next ones overtake them
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+    reorder: f64,
     /// Where chance begins: the same seed loses the same frames
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u64>(0..=u64::MAX, "--seed 7"))]
     seed: u64,
@@ -111,8 +124,11 @@ pub(super) struct Cable {
 impl Cable {
     /// Something else than the usual wire is asked for.
     pub(super) fn is_asked(&self) -> bool {
-        let disturbs = self.loss > 0.0 || self.duplicate > 0.0 || !self.drop.is_empty();
-        self.delay.is_some() || disturbs
+        let link = Link {
+            seed: Link::default().seed,
+            ..self.link()
+        };
+        self.delay.is_some() || link != Link::default()
     }
 
     /// The wire as it is asked for.
@@ -123,6 +139,8 @@ impl Cable {
             drops: self.drop.clone(),
             loss: self.loss,
             duplicate: self.duplicate,
+            reorder: self.reorder,
+            jitter: self.jitter,
             seed: self.seed,
             ..usual
         }
@@ -145,10 +163,20 @@ fn names() -> Vec<&'static str> {
     all.chain(["list"]).collect()
 }
 
+/// Milliseconds when no unit is given, as nanoseconds.
 fn milliseconds(text: &str) -> Result<i64, String> {
-    match text.parse::<f64>() {
-        Ok(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
-        _ => Err("expected a number of milliseconds from 0 to 60000".to_owned()),
+    let units = [("ms", 1.0), ("s", 1000.0), ("", 1.0)];
+    let mut numbers = units
+        .into_iter()
+        .filter_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), factor)));
+    let ms = numbers
+        .next()
+        .and_then(|(number, factor)| Some(number.parse::<f64>().ok()? * factor));
+    match ms {
+        Some(ms) if (0.0..=60_000.0).contains(&ms) => Ok((ms * MILLISECOND as f64) as i64),
+        _ => Err(
+            "expected a number of milliseconds from 0 to 60000, such as 5, 5ms or 0.5s".to_owned(),
+        ),
     }
 }
 
@@ -161,8 +189,11 @@ fn percent(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Outcome {
-    if let Some(Other::Mistake(args)) = &args.other {
-        return mistake::run(args, global);
+    match args.other {
+        Some(Other::Mistake(args)) => return mistake::run(&args, global),
+        Some(Other::Run(args)) => return run::run(args, global),
+        Some(Other::Shell(args)) => return shell::run(&args, global),
+        None => {}
     }
     match args.scenario.as_deref().and_then(Scenario::named) {
         Some(scenario) => play(scenario, &args, global),
@@ -182,7 +213,11 @@ fn list() -> Outcome {
         "  with --delay 50  --drop data:1  --loss 10  --ipv6  -w FILE  --help\n"
     )?;
     mistake::list_into(&mut out)?;
-    writeln!(out, "Play one: sockwire lab mistake no-break")?;
+    writeln!(out, "Play one: sockwire lab mistake no-break\n")?;
+    writeln!(
+        out,
+        "Programs of your own: sockwire lab run --help    a shell: sockwire lab shell"
+    )?;
     Ok(Exit::Done)
 }
 
@@ -355,6 +390,38 @@ pub(super) fn effects(link: &Link) -> Vec<String> {
     let loss =
         (link.loss > 0.0).then(|| format!("loses {}% (seed {})", link.loss * 100.0, link.seed));
     let twice = (link.duplicate > 0.0).then(|| format!("doubles {}%", link.duplicate * 100.0));
+    let ms = link.jitter as f64 / MILLISECOND as f64;
+    let jitter = (link.jitter > 0).then(|| format!("takes up to {ms} ms more"));
+    let held = (link.reorder > 0.0).then(|| format!("holds {}% back", link.reorder * 100.0));
     let tag = link.vlan.map(|vlan| format!("tags frames for VLAN {vlan}"));
-    drops.chain(loss).chain(twice).chain(tag).collect()
+    drops
+        .chain(loss)
+        .chain(twice)
+        .chain(held)
+        .chain(jitter)
+        .chain(tag)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn times_of_the_wire_are_milliseconds_unless_they_say_more() {
+        let cases = [
+            ("5", 5_000_000),
+            ("0.25", 250_000),
+            ("5ms", 5_000_000),
+            ("5 ms", 5_000_000),
+            ("0.5s", 500_000_000),
+            ("60s", 60_000_000_000),
+        ];
+        for (word, nanos) in cases {
+            assert_eq!(milliseconds(word), Ok(nanos), "{word}");
+        }
+        for word in ["", "ms", "s", "5us", "5m", "-1", "61s", "NaN", "inf"] {
+            assert!(milliseconds(word).is_err(), "{word}");
+        }
+    }
 }

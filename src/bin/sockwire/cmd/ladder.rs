@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsString,
-    io::{self, Write as _},
+    io,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,13 +17,14 @@ use sockwire::{
         html::{detail, html},
         mermaid::mermaid,
         svg::svg,
+        text::text,
     },
     field::Value,
     file::Document,
     frame::Interface,
     layer::{self, Packet},
     proto::{frame::Around, tcp, udp},
-    render::ladder::{Ladder, LadderOptions, Layout},
+    render::ladder::{LadderOptions, Layout},
     text::Safe,
     track::story::{Chapters, Header, Item, Kind, Sight, Story, StoryOptions},
 };
@@ -277,7 +278,7 @@ impl Telling {
         };
         let field = match wanted.kind {
             Kind::Tcp => &tcp::STREAM,
-            Kind::Udp => &udp::STREAM,
+            _ => &udp::STREAM,
         };
         let is_flow = |view: &layer::View<'_>| matches!(view.layer.protocol.name, "tcp" | "udp");
         let number = Some(Value::Uint(wanted.number.into()));
@@ -317,9 +318,10 @@ impl Telling {
             chapters: self.chapters.finish(),
             interfaces: std::mem::take(&mut self.options.interfaces),
             absolute: self.options.absolute,
+            notes: Vec::new(),
         };
         Ok(match self.form {
-            Form::Text => return text(diagram, self.options.clone()),
+            Form::Text => return text(&diagram, self.options.clone()),
             Form::Svg => svg(&diagram),
             Form::Html => html(&diagram, &self.details),
             Form::Mermaid => mermaid(&diagram),
@@ -368,26 +370,6 @@ fn range(low: Stream, high: Stream) -> String {
         return low.to_string();
     }
     format!("{low} to {high}")
-}
-
-fn text(diagram: Diagram, options: LadderOptions) -> io::Result<Vec<u8>> {
-    let missing = diagram.missing();
-    let mut ladder = Ladder::new(LadderOptions {
-        origin: Some(diagram.origin),
-        interfaces: diagram.interfaces,
-        ..options
-    });
-    let mut out = Vec::new();
-    for chapter in diagram.chapters {
-        ladder.write(&Item::Flow(chapter.header), &mut out)?;
-        for item in &chapter.items {
-            ladder.write(item, &mut out)?;
-        }
-    }
-    if let Some(missing) = missing {
-        writeln!(out, "{missing}")?;
-    }
-    Ok(out)
 }
 
 impl View for Telling {

@@ -42,10 +42,12 @@ mod send;
 mod serve;
 mod show;
 mod talk;
+mod trace;
 mod traceroute;
 mod waiting;
 mod watch;
 mod welcome;
+mod whose;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -67,19 +69,42 @@ use sockwire::{call::Family, filter::begins_filter, text::near, time::SECOND};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done, also after one Ctrl-C, or when the reader closed the pipe.
-    Done = 0,
+    Done,
     /// Nothing matched, or a check failed.
-    NoMatch = 1,
+    NoMatch,
     /// The words on the command line are off.
-    Usage = 2,
+    Usage,
     /// A right is missing.
-    NotPermitted = 3,
+    NotPermitted,
     /// No such interface, host or process.
-    NoSuch = 4,
+    NoSuch,
     /// The input is damaged.
-    Damaged = 5,
+    Damaged,
     /// Output could not be written.
-    WriteFailed = 6,
+    WriteFailed,
+    /// That of a program that was run, or 128 and the number of the signal that ended it.
+    Program(u8),
+}
+
+impl Exit {
+    /// How a program ended.
+    pub(crate) fn of(ended: Result<i32, i32>) -> Self {
+        let code = ended.unwrap_or_else(|signal| signal.saturating_add(128));
+        Self::Program(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NoMatch => 1,
+            Self::Usage => 2,
+            Self::NotPermitted => 3,
+            Self::NoSuch => 4,
+            Self::Damaged => 5,
+            Self::WriteFailed => 6,
+            Self::Program(code) => code,
+        }
+    }
 }
 
 /// Why a command ended early: the code for scripts, the words for people.
@@ -141,6 +166,7 @@ Examples:
   sockwire -nr trace.pcapng tcp      the same, with tcpdump's letters
   sockwire serve 5000                a server; with: sockwire connect 5000
   sockwire connect 5000 --lab        a client's calls beside its packets; no root
+  sudo sockwire trace ./client       any program's calls, and the packets that each of them caused
   sockwire doctor                    what this machine allows";
 
 #[derive(Parser)]
@@ -253,6 +279,7 @@ enum Command {
     #[command(visible_aliases = ["ask", "sr1"])]
     Probe(probe::Args),
     Handshake(handshake::Args),
+    Trace(trace::Args),
     Traceroute(traceroute::Args),
     Replay(replay::Args),
     Respond(respond::Args),
@@ -265,6 +292,7 @@ enum Command {
     Chart(chart::Args),
     Resolve(resolve::Args),
     Ports(ports::Args),
+    Whose(whose::Args),
     Families(families::Args),
     Interfaces(interfaces::Args),
     Protocols(protocols::Args),
@@ -292,6 +320,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Send(args)) => send::run(args, global),
         Some(Command::Probe(args)) => probe::run(args, global),
         Some(Command::Handshake(args)) => handshake::run(args, global),
+        Some(Command::Trace(args)) => trace::run(args, global),
         Some(Command::Traceroute(args)) => traceroute::run(args, global),
         Some(Command::Replay(args)) => replay::run(args, global),
         Some(Command::Respond(args)) => respond::run(args, global),
@@ -303,6 +332,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Chart(args)) => chart::run(args, global),
         Some(Command::Resolve(args)) => resolve::run(args, global),
         Some(Command::Ports(args)) => ports::run(args, global),
+        Some(Command::Whose(args)) => whose::run(args, global),
         Some(Command::Families(args)) => families::run(args, global),
         Some(Command::Interfaces(args)) => interfaces::run(args, global),
         Some(Command::Protocols(args)) => protocols::run(args, global),
@@ -315,7 +345,7 @@ pub(crate) fn main() -> ExitCode {
         }
         failure.exit
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(exit.code())
 }
 
 /// tcpdump's options that are not understood here, and what serves instead.
@@ -407,6 +437,9 @@ fn arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
             words.insert(index, if reads { "read" } else { "capture" }.into());
         } else if own.find_subcommand(&*word).is_none() && Path::new(&*word).is_file() {
             words.insert(index, "read".into());
+        } else if word == "trace" {
+            // Its `--calls` is another one, and the words of the command that it runs are not ours.
+            return words;
         }
         break;
     }
@@ -529,8 +562,10 @@ mod tests {
         for (word, tip) in [
             ("lba", "tip: did you mean 'lab'?\n"),
             ("wacth", "tip: did you mean 'watch'?\n"),
-            ("trace", "tip: no such command; there are: capture, read, "),
-            ("whose", "tip: no such command; there are: capture, read, "),
+            (
+                "dissect",
+                "tip: no such command; there are: capture, read, ",
+            ),
         ] {
             let said = said(&format!("sockwire {word} ls"));
             assert!(said.contains(&format!("'{word}'")), "{said}");

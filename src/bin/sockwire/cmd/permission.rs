@@ -56,6 +56,58 @@ pub(crate) fn of_probe(error: ProbeError) -> Failure {
     Failure::new(exit, anyhow!("{error}"))
 }
 
+/// That packets are not seen beside a program's calls, and how they would be, in one line. `starts` the program.
+pub(crate) fn without_packets(starts: bool) -> String {
+    let mut ways = Vec::new();
+    if !Marks::look().no_new_privileges {
+        ways.push(format!("sudo {} trace …", machine::program()));
+        ways.push(format!(
+            "or for good: sudo setcap cap_net_raw+ep {}",
+            machine::program()
+        ));
+    }
+    if starts {
+        ways.push("or without root: --private, or sockwire lab run".to_owned());
+    }
+    let ways = ways.join("; ");
+    format!("note: calls only, for CAP_NET_RAW is missing; with packets: {ways}")
+}
+
+/// Why `process` cannot be traced, and the ways out; `scope` is Yama's `ptrace_scope`. Lines for the end of a message.
+pub(crate) fn to_trace(process: u32, scope: Option<u8>) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    if process == std::process::id() {
+        return "\n  cause:  that is sockwire itself".to_owned();
+    }
+    // Only programs have memory of their own; one that has ended has none left (proc_pid_status(5)).
+    if !status.is_empty() && line("VmSize:").is_none() {
+        return "\n  cause:  it is a thread of the kernel, or has ended already: there is nothing to trace"
+            .to_owned();
+    }
+    let tracer = line("TracerPid:").map(str::trim);
+    if let Some(tracer) = tracer.filter(|tracer| *tracer != "0") {
+        return format!(
+            "\n  cause:  process {tracer} traces it already (a debugger, strace): end that first"
+        );
+    }
+    let sudo = format!("\n  once:   sudo {}", again());
+    let start = "\n  or start it so:  sockwire trace COMMAND";
+    match scope {
+        Some(1) => format!(
+            "\n  cause:  kernel.yama.ptrace_scope is 1: only who has started a program may trace it{sudo}{start}\
+             \n  until the next start of the machine:  sudo sysctl kernel.yama.ptrace_scope=0"
+        ),
+        Some(2) => format!("\n  cause:  kernel.yama.ptrace_scope is 2: only administrators may trace{sudo}"),
+        Some(3) => "\n  cause:  kernel.yama.ptrace_scope is 3: nobody may trace until the machine is started with another value"
+            .to_owned(),
+        _ => format!(
+            "\n  cause:  it is another user's, or has more rights than this one; in a container the right may be \
+             missing (--cap-add SYS_PTRACE){sudo}"
+        ),
+    }
+}
+
 /// There is no private network here: why, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct NoNetwork {

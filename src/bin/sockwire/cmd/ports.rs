@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use nix::unistd::{Uid, User};
 use serde_json::{Value, json};
 use sockwire::{
-    capture::{Process, holders},
+    capture::{Holder, holders},
     sockets::ports::{FAMOUS, Kernel, RANGES, Range, range_of},
     sys::sock_diag::{SockDiag, Waiting},
     text::{Safe, ascii, near},
@@ -148,7 +148,7 @@ fn services(known: &[Known]) -> Vec<Service> {
 struct Listener {
     over: &'static str,
     socket: Waiting,
-    processes: Vec<Process>,
+    processes: Vec<Holder>,
     /// How many have the very same address, this one included.
     sharing: usize,
 }
@@ -193,7 +193,8 @@ impl Listener {
     /// Whose it is, as far as this user may see.
     fn owner(&self) -> String {
         let user = user(self.socket.user);
-        let names = self.processes.iter().map(|(id, name)| {
+        let names = self.processes.iter().map(|holder| {
+            let (id, name) = &holder.process;
             let name = Safe(name.as_bytes());
             format!("{name}[{id}]")
         });
@@ -235,8 +236,12 @@ impl Listener {
 
     fn record(&self) -> Value {
         let processes = self.processes.iter();
-        let processes = processes
-            .map(|(id, name)| json!({"pid": id, "name": Safe(name.as_bytes()).to_string()}));
+        let processes = processes.map(
+            |Holder {
+                 process: (id, name),
+                 ..
+             }| json!({"pid": id, "name": Safe(name.as_bytes()).to_string()}),
+        );
         json!({
             "schema": 1,
             "record": "listener",
@@ -256,7 +261,7 @@ impl Listener {
 }
 
 /// A user's name, else number.
-fn user(id: u32) -> String {
+pub(super) fn user(id: u32) -> String {
     let user = User::from_uid(Uid::from_raw(id)).ok().flatten();
     user.map_or_else(
         || id.to_string(),
@@ -473,7 +478,12 @@ mod tests {
                 user: 0,
                 inode: 1,
             },
-            processes: vec![(4242, "ev\u{1b}il".to_owned()), (4243, "evil".to_owned())],
+            processes: [(4242, "ev\u{1b}il"), (4243, "evil")]
+                .map(|(id, name)| Holder {
+                    process: (id, name.to_owned()),
+                    descriptors: vec![3],
+                })
+                .into(),
             sharing: 2,
         })
     }

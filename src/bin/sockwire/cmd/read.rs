@@ -119,7 +119,7 @@ pub(super) fn open(path: &Path, write: Option<&Path>, no_limit: bool) -> Result<
 }
 
 /// Both paths lead to the same file, so that writing one would destroy the other.
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     let id = |path: &Path| {
         path.metadata()
             .ok()

@@ -32,6 +32,8 @@ Your own programs, live:
                              every connection to port 5000 as a ladder
   sudo {} -i lo port 5000
                              its packets, one line each
+  sockwire trace --private python3 talk.py
+                             a program's socket calls, tied to its packets
 ",
         env!("CARGO_PKG_VERSION"),
         machine.program,

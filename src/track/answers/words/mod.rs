@@ -70,7 +70,7 @@ pub(super) const NO_UDP: &str = "there is no UDP datagram in it";
 pub(super) const NO_FRAGMENT: &str = "no packet in it is a fragment";
 pub(super) const NO_TIME_EXCEEDED: &str = "no ICMP time exceeded answers a packet in it";
 pub(super) const NO_NAT: &str = "no two connections with the same first sequence number have different sockets: one side of a NAT shows nothing of it";
-/// What `icmp_words` calls it when a packet came to its end underway.
+/// What `about::words` calls it when a packet came to its end underway.
 pub(super) const TTL_RAN_OUT: &str = "TTL ran out";
 pub(super) const HOPS_RAN_OUT: &str = "hop limit ran out";
 

@@ -205,6 +205,9 @@ impl Lab {
                 } else if transit.twice {
                     self.telling.doubled(transit.number);
                 }
+                if let Some(nanos) = transit.held {
+                    self.telling.held_back(transit.number, nanos);
+                }
                 let inside = transit.bytes.get(14..).unwrap_or_default();
                 self.unnamed.push((transit.number, inside.to_vec()));
             }

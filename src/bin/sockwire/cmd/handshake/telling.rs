@@ -201,6 +201,11 @@ impl Telling {
         self.story.doubled(number);
     }
 
+    /// In a lab: the wire holds a packet back.
+    pub(super) fn held_back(&mut self, number: u64, nanos: i64) {
+        self.story.held_back(number, nanos);
+    }
+
     /// Nothing happened up to this time.
     pub(super) fn quiet(&mut self, until: Time) -> Result<(), Failure> {
         self.story.quiet(until, &mut self.items);

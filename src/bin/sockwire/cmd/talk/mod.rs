@@ -114,7 +114,7 @@ impl Watching {
     ) -> Outcome {
         if !self.lab && self.cable.is_asked() {
             return Err(usage(
-                "--delay, --loss, --drop and --duplicate are about a private network: add --lab",
+                "--delay, --loss, --drop and the wire's other options are about a private network: add --lab",
             ));
         }
         // The programs of Unix sockets are on one host in any case, and what they send is no packet.

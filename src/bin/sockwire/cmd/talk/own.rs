@@ -55,7 +55,9 @@ impl Own {
 
     /// A conversation is the program's.
     pub(super) fn has(&mut self, flow: &Header) -> bool {
-        let [client, server] = [flow.client, flow.server].map(canonical);
+        let (Some(client), Some(server)) = (ip(&flow.client), ip(&flow.server)) else {
+            return false;
+        };
         if self.is_here(client) || self.is_here(server) {
             return true;
         }
@@ -98,7 +100,10 @@ mod tests {
     use super::*;
 
     fn flow(client: &str, server: &str) -> Header {
-        let parsed = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text}"));
+        let parsed = |text: &str| {
+            let address: SocketAddr = text.parse().unwrap_or_else(|_| panic!("{text}"));
+            Address::from(address)
+        };
         Header {
             label: Label {
                 kind: Kind::Tcp,
@@ -108,7 +113,7 @@ mod tests {
             client: parsed(client),
             server: parsed(server),
             interface: 0,
-            process: None,
+            programs: [None, None],
             states: None,
         }
     }

@@ -1,0 +1,359 @@
+//! Programs on the lab's hosts: their threads, what they say line by line, and how they are made to end.
+
+use std::{
+    io::{self, IsTerminal as _},
+    sync::mpsc::{Receiver, Sender, SyncSender},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use sockwire::{
+    lab::{
+        Event, Host, Transit,
+        hosts::Body,
+        program::{Guard, Program, Readiness, Start, network, wait_for_port},
+    },
+    sys::{process, signal::Stop},
+    time::{MILLISECOND, SECOND, Time},
+};
+
+use crate::cmd::pipeline::now;
+
+/// How long a server is waited for.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// A line that is not ended is shown after so many nanoseconds.
+const UNENDED: i64 = 100 * MILLISECOND;
+/// The longest line.
+const LINE: usize = 16 << 10;
+
+/// What stands between a host's name and what its program says.
+pub(super) const fn bar(ascii: bool) -> char {
+    if ascii { '|' } else { '│' }
+}
+
+/// What the programs' threads say.
+pub(super) enum Said {
+    Began {
+        host: Host,
+        process: u32,
+        /// Signals go to its whole group.
+        group: bool,
+        network: String,
+    },
+    /// How it came out to wait for the server.
+    Waited(Readiness),
+    Words(Host, Time, Vec<u8>),
+    Over(Host, Result<i32, i32>),
+}
+
+/// A host's thread. The server's opens the gate when it can be reached, and the client's waits for that.
+pub(super) fn body(
+    host: Host,
+    command: String,
+    port: u16,
+    gate: Result<Sender<()>, Receiver<()>>,
+    guard: &Guard,
+    say: SyncSender<Said>,
+) -> Body {
+    let guard = guard.clone();
+    Box::new(move || {
+        let opens = match gate {
+            Ok(ready) => Some(ready),
+            // The server has ended, or will not come.
+            Err(gate) if gate.recv().is_err() => return Ok(()),
+            Err(_) => None,
+        };
+        let is_client = host == Host::Client;
+        let start = Start {
+            command,
+            input: is_client,
+            // A terminal gives its input to its foreground group only, which is this process's.
+            group: !is_client || !io::stdin().is_terminal(),
+        };
+        let hear = {
+            let say = say.clone();
+            move |words: &[u8]| say.send(Said::Words(host, now(), words.to_vec())).is_ok()
+        };
+        let network = network()?;
+        guard.watch(&network);
+        let program = Program::start(&start, hear)?;
+        // That nobody listens any more is no reason to leave a program alone.
+        let _ = say.send(Said::Began {
+            host,
+            process: program.process,
+            group: start.group,
+            network,
+        });
+        if let Some(ready) = opens {
+            let readiness = wait_for_port(port, LIMIT, || program.ended())?;
+            if !matches!(readiness, Readiness::Ended(_)) {
+                let _ = ready.send(());
+            }
+            let _ = say.send(Said::Waited(readiness));
+        }
+        let ended = program.wait()?;
+        let _ = say.send(Said::Over(host, ended));
+        Ok(())
+    })
+}
+
+/// Both programs, and when they are to end.
+pub(super) struct Pair {
+    /// Client and server.
+    pub(super) sides: [Side; 2],
+    /// Lines that were said and not taken yet.
+    lines: Vec<(Host, Time, Vec<u8>)>,
+    stop: Stop,
+    /// Nanoseconds of silence after which nothing more is to come.
+    patience: i64,
+    /// Everything older than this is known.
+    seen: Time,
+    /// When something has happened last.
+    active: Time,
+}
+
+impl Pair {
+    pub(super) fn new(stop: Stop, patience: i64, now: Time) -> Self {
+        Self {
+            sides: Host::BOTH.map(Side::new),
+            lines: Vec::new(),
+            stop,
+            patience,
+            seen: now,
+            active: now,
+        }
+    }
+
+    /// Something happened on the wire, or nothing.
+    pub(super) fn happened(&mut self, event: &Event) {
+        match event {
+            Event::Sent(Transit { time, .. }) | Event::Delivered { time, .. } => {
+                self.seen = self.seen.max(*time);
+                self.active = self.active.max(*time);
+            }
+            Event::Quiet(time) => self.seen = self.seen.max(*time),
+            Event::Up(_) | Event::Called { .. } => {}
+        }
+    }
+
+    /// A program's thread says something.
+    pub(super) fn hear(&mut self, said: &Said) {
+        match said {
+            Said::Began {
+                host,
+                process,
+                group,
+                ..
+            } => self.sides[*host as usize].began(*process, *group),
+            Said::Waited(_) => {}
+            Said::Words(host, time, words) => {
+                self.active = self.active.max(*time);
+                let lines = self.sides[*host as usize].hear(*time, words);
+                let lines = lines.into_iter().map(|line| (*host, *time, line));
+                self.lines.extend(lines);
+            }
+            Said::Over(host, ended) => self.ended(*host, *ended),
+        }
+    }
+
+    /// A program has ended.
+    pub(super) fn ended(&mut self, host: Host, ended: Result<i32, i32>) {
+        self.active = self.active.max(now());
+        self.sides[host as usize].ended = Some(ended);
+    }
+
+    /// Lines that were said, with their times; those that were begun a while before `now` as well.
+    pub(super) fn lines(&mut self, now: Time) -> Vec<(Host, Time, Vec<u8>)> {
+        let mut lines = std::mem::take(&mut self.lines);
+        for (host, side) in Host::BOTH.into_iter().zip(&mut self.sides) {
+            lines.extend(side.unended(now).map(|(time, line)| (host, time, line)));
+        }
+        lines
+    }
+
+    /// When the client has ended and the wire is silent, the server is asked to end. Ctrl-C ends both.
+    pub(super) fn go_on(&mut self, now: Time) {
+        let is_silent = self.is_silent();
+        let stopped = self.stop.asked();
+        let [client, server] = &mut self.sides;
+        if stopped {
+            client.ask(now);
+        }
+        let client_is_over = client.ended.is_some() || !client.has_begun() && stopped;
+        if client_is_over && (is_silent || stopped) {
+            server.ask(now);
+        }
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.seen.since(self.active) >= self.patience
+    }
+
+    /// Both have ended, or the server has before the client could begin, and nothing more is to come.
+    pub(super) fn is_over(&self) -> bool {
+        let [client, server] = &self.sides;
+        let runs = client.has_begun() && client.ended.is_none();
+        server.ended.is_some() && !runs && self.is_silent()
+    }
+}
+
+/// Signals that make a program end, and how many nanoseconds after it was asked to each is sent.
+type Steps = &'static [(i64, Signal)];
+
+/// As Ctrl-C does, where the terminal has not done it already.
+const CLIENT: Steps = &[
+    (0, Signal::SIGINT),
+    (SECOND, Signal::SIGTERM),
+    (2 * SECOND, Signal::SIGKILL),
+];
+const SERVER: Steps = &[(0, Signal::SIGTERM), (2 * SECOND, Signal::SIGKILL)];
+
+/// A program as it runs.
+pub(super) struct Side {
+    host: Host,
+    /// Its process, and whether signals go to its group.
+    process: Option<(u32, bool)>,
+    /// How it ended.
+    pub(super) ended: Option<Result<i32, i32>>,
+    /// Signals that are still to be sent.
+    steps: Steps,
+    /// Since when it is asked to end, and the last signal that was sent for it.
+    asked: Option<(Time, Option<Signal>)>,
+    /// The line that it has begun, since when.
+    line: Vec<u8>,
+    since: Time,
+}
+
+impl Side {
+    pub(super) fn new(host: Host) -> Self {
+        Self {
+            host,
+            process: None,
+            ended: None,
+            steps: match host {
+                Host::Client => CLIENT,
+                Host::Server => SERVER,
+            },
+            asked: None,
+            line: Vec::new(),
+            since: Time::default(),
+        }
+    }
+
+    pub(super) fn began(&mut self, process: u32, group: bool) {
+        self.process = Some((process, group));
+        if self.host == Host::Client && !group {
+            // The terminal sends the first one itself.
+            self.steps = &CLIENT[1..];
+        }
+    }
+
+    /// Its process, while it runs.
+    pub(super) fn running(&self) -> Option<u32> {
+        let (process, _) = self.process?;
+        self.ended.is_none().then_some(process)
+    }
+
+    pub(super) const fn has_begun(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Sends the signal whose turn has come. May be called again and again.
+    pub(super) fn ask(&mut self, now: Time) {
+        let (Some((process, group)), None) = (self.process, self.ended) else {
+            return;
+        };
+        let (since, last) = self.asked.get_or_insert((now, None));
+        if let Some(((after, signal), rest)) = self.steps.split_first()
+            && now.since(*since) >= *after
+        {
+            process::tell(process, group, *signal);
+            *last = Some(*signal);
+            self.steps = rest;
+        }
+    }
+
+    /// Takes words; the lines that they end.
+    pub(super) fn hear(&mut self, time: Time, words: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        for piece in words.split_inclusive(|&byte| byte == b'\n') {
+            if self.line.is_empty() {
+                self.since = time;
+            }
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.line.len() >= LINE {
+                lines.push(trimmed(std::mem::take(&mut self.line)));
+            }
+        }
+        lines
+    }
+
+    /// A line that was begun a while before this time and is not ended, with its time.
+    pub(super) fn unended(&mut self, now: Time) -> Option<(Time, Vec<u8>)> {
+        let is_old = !self.line.is_empty() && now.since(self.since) >= UNENDED;
+        is_old.then(|| (self.since, trimmed(std::mem::take(&mut self.line))))
+    }
+
+    /// How it ended, in a line.
+    pub(super) fn fate(&self) -> String {
+        let host = self.host;
+        let Some(ended) = self.ended else {
+            return match self.process {
+                Some(_) => format!("the {host} was still running"),
+                None => format!("the {host} was not started"),
+            };
+        };
+        match self.asked {
+            Some((_, Some(signal))) if ended == Err(signal as i32) => {
+                format!("the {host} was ended ({})", signal.as_str())
+            }
+            Some((_, Some(signal))) => {
+                format!(
+                    "the {host} ended after {}: {}",
+                    signal.as_str(),
+                    ending(ended)
+                )
+            }
+            _ => format!("the {host} ended: {}", ending(ended)),
+        }
+    }
+}
+
+/// "exit code 0", "SIGTERM".
+pub(super) fn ending(ended: Result<i32, i32>) -> String {
+    match ended {
+        Ok(code) => format!("exit code {code}"),
+        Err(number) => match Signal::try_from(number) {
+            Ok(signal) => signal.as_str().to_owned(),
+            Err(_) => format!("signal {number}"),
+        },
+    }
+}
+
+/// Without what ends it.
+fn trimmed(mut line: Vec<u8>) -> Vec<u8> {
+    for end in [b'\n', b'\r'] {
+        line.pop_if(|last| *last == end);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_lines_and_a_prompt_is_shown_after_a_while() {
+        let mut side = Side::new(Host::Client);
+        let at = Time::from_nanos;
+        assert_eq!(side.hear(at(1), b"one\ntw"), [b"one".to_vec()]);
+        assert_eq!(side.unended(at(UNENDED)), None);
+        assert_eq!(side.hear(at(2), b"o\r\n\nname? ").len(), 2);
+        let later = at(2 + UNENDED);
+        assert_eq!(side.unended(later), Some((at(2), b"name? ".to_vec())));
+        assert_eq!(side.unended(later), None);
+        let endless = [b'x'; LINE + 1];
+        assert_eq!(side.hear(at(3), &endless).len(), 1);
+    }
+}

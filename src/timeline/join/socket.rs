@@ -1,0 +1,82 @@
+//! A socket as its calls show it.
+
+use std::net::SocketAddr;
+
+use super::{incoming::Incoming, outgoing::Outgoing, post::Post};
+use crate::{
+    event::{CallId, NetId, PacketId},
+    timeline::{Ground, Share},
+};
+
+/// Where packets were seen: in a network, or on the wire between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Scope {
+    Net(NetId),
+    Wire,
+}
+
+impl Scope {
+    /// Sockets of this network can have sent the packets.
+    pub(super) fn has(self, net: NetId) -> bool {
+        match self {
+            Self::Net(seen) => seen == net,
+            Self::Wire => true,
+        }
+    }
+}
+
+/// A call that is to connect a socket: `connect`, or a send that does it on the way (RFC 7413).
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) call: CallId,
+    pub(super) to: SocketAddr,
+    /// The socket's port, where it has one already.
+    pub(super) port: Option<u16>,
+    pub(super) returned: Option<u64>,
+    /// It returned an error, and no packet is known that told it.
+    pub(super) failed: bool,
+}
+
+impl Attempt {
+    /// It had not returned when the `at`-th thing happened.
+    pub(super) fn blocks(&self, at: u64) -> bool {
+        self.returned.is_none_or(|returned| at < returned)
+    }
+}
+
+/// What the join knows of a socket.
+#[derive(Debug, Default)]
+pub(super) struct Sock {
+    /// Its connection, and which end of it.
+    pub(super) flow: Option<(u32, usize)>,
+    pub(super) attempt: Option<Attempt>,
+    /// The call that returned it, while its connection is not known.
+    pub(super) accept: Option<(CallId, Option<u32>)>,
+    pub(super) listening: bool,
+    /// The port at which it listens, once both are known.
+    pub(super) listens_at: Option<u16>,
+    pub(super) out: Outgoing,
+    pub(super) incoming: Incoming,
+    /// The first call that shut down sending.
+    pub(super) shutdown: Option<CallId>,
+    /// The last thing that let go of it: a call, or the start of another program.
+    pub(super) closing: Option<Option<CallId>>,
+    /// What its FIN is tied to, once it has been sent.
+    pub(super) fin: Option<Option<(CallId, Ground)>>,
+    /// The end of the stream has been returned.
+    pub(super) ended: bool,
+    /// What a call is going to fail of.
+    pub(super) error: Option<(PacketId, Share)>,
+    pub(super) post: Post,
+}
+
+impl Sock {
+    /// What sends the FIN now.
+    pub(super) fn fin(&mut self) -> Option<(CallId, Ground)> {
+        let (shutdown, closing) = (self.shutdown, self.closing.flatten());
+        *self.fin.get_or_insert_with(|| match shutdown {
+            Some(call) => Some((call, Ground::Shutdown)),
+            None => closing.map(|call| (call, Ground::LastClose)),
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! What the join makes of logs: of those made by hand its answers stand in `captures/trace`, of random exchanges the truth is known.
+#![allow(clippy::unwrap_used)]
+
+mod golden;
+mod hostile;
+mod letters;
+mod random;
+
+use std::fmt::Write as _;
+
+use super::Join;
+use crate::{
+    call::{Caller, Data},
+    event::{Deed, Enter, Entry, Event, PacketId, Part, SocketId},
+    timeline::{
+        Ground, Share, Tie,
+        known::Known,
+        seen::{Reader, Seen, What},
+        testing::{CLIENT, Log},
+    },
+};
+
+/// Everything that was made of a log.
+pub(super) struct Made {
+    pub(super) join: Join,
+    pub(super) seen: Vec<(PacketId, Option<Seen>)>,
+}
+
+pub(super) fn join(entries: &[Entry]) -> Made {
+    let (mut known, mut reader, mut join) = (Known::default(), Reader::default(), Join::default());
+    let mut all = Vec::new();
+    for entry in entries {
+        known.push(entry);
+        let seen = reader.read(entry, &known);
+        join.push(entry, seen.as_ref(), &known);
+        if let Event::Packet(packet) = &entry.event {
+            all.push((packet.number, seen));
+        }
+    }
+    Made { join, seen: all }
+}
+
+/// A line for each packet: who sent it to whom, and its ties.
+pub(super) fn ties(entries: &[Entry]) -> String {
+    let made = join(entries);
+    let mut text = String::new();
+    for (number, seen) in &made.seen {
+        write!(text, "{number}").unwrap();
+        if let Some(seen) = seen {
+            write!(text, " {} > {}", seen.source, seen.destination).unwrap();
+            match &seen.what {
+                What::Segment(s) => {
+                    let flags = [
+                        (s.syn, 'S'),
+                        (s.fin, 'F'),
+                        (s.rst, 'R'),
+                        (s.ack.is_some(), 'A'),
+                    ];
+                    let flags: String = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
+                    write!(text, " {flags} seq {} len {}", s.seq, s.len).unwrap();
+                }
+                What::Datagram(len) => write!(text, " datagram {len}").unwrap(),
+                What::Error(says) => write!(text, " {says}").unwrap(),
+            }
+        }
+        text.push('\n');
+        let Some(tied) = made.join.packet(*number) else {
+            continue;
+        };
+        let socket = |id: Option<u32>| id.map_or_else(|| "?".into(), |id| format!("socket {id}"));
+        let (from, to) = (socket(tied.sender), socket(tied.receiver));
+        writeln!(
+            text,
+            "    {from} > {to}{}",
+            if tied.again { ", again" } else { "" }
+        )
+        .unwrap();
+        if let Some(kernel) = tied.kernel {
+            writeln!(text, "    kernel: {kernel:?}").unwrap();
+        }
+        for (what, ties) in [("caused", &tied.causes), ("took", &tied.takers)] {
+            for Tie {
+                call,
+                share,
+                ground,
+            } in ties
+            {
+                let share = match share {
+                    Share::Bytes(bytes) => format!("bytes {}..{}", bytes.start, bytes.end),
+                    other => format!("{other:?}").to_lowercase(),
+                };
+                writeln!(text, "    call {call} {what} {share} ({})", ground.word()).unwrap();
+            }
+        }
+    }
+    text
+}
+
+/// What a call that moves `len` bytes says of them.
+fn part(len: usize, head: &[u8]) -> Vec<Part> {
+    let head = head.to_vec();
+    vec![Part {
+        data: Data { len, head },
+        address: None,
+    }]
+}
+
+fn enter(by: Caller, deed: Deed, socket: SocketId, parts: Vec<Part>) -> Enter {
+    Enter {
+        call: 0,
+        by,
+        name: "call".into(),
+        deed,
+        socket: Some(socket),
+        closes: Vec::new(),
+        args: Vec::new(),
+        parts,
+        waited: false,
+    }
+}
+
+#[test]
+fn streams_are_longer_than_sequence_numbers() {
+    let mut log = Log::local();
+    let mut pair = log.pair();
+    let step = 900_000_000u64;
+    for round in 0..6 {
+        // All but the last byte of each call was sent, and the capture lost it.
+        let send = log.enters(enter(
+            CLIENT,
+            Deed::Send,
+            pair.client,
+            part(step as usize, b""),
+        ));
+        pair.next[0] = pair.next[0].wrapping_add(step as u32 - 1);
+        let packet = pair.segment(&mut log, 0, "A", b"x");
+        log.returns(send, Ok(step as i64));
+        let made = join(&log.entries);
+        let share = Share::Bytes(step * (round + 1) - 1..step * (round + 1));
+        let tie = Tie {
+            call: send,
+            share,
+            ground: Ground::Sequence,
+        };
+        assert_eq!(made.join.packet(packet).unwrap().causes, [tie]);
+    }
+}
