@@ -42,7 +42,11 @@ pub(crate) fn sockwire(words: &str) -> Command {
 pub(crate) fn on_terminal(line: &str) -> Option<Command> {
     Command::new("script").arg("-V").output().ok()?;
     let mut command = limited("script");
-    command.args(["-qec", line, "/dev/null"]);
+    // Ctrl-C goes to all on the terminal: some shells would end before the rest of their line.
+    let line = format!("trap : INT; {line}");
+    command
+        .env("SHELL", "/bin/sh")
+        .args(["-qec", &line, "/dev/null"]);
     Some(command)
 }
 
