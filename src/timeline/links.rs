@@ -117,9 +117,11 @@ impl Links {
             Deed::Bind => Role::Bound,
             Deed::Listen | Deed::Accept => Role::Listens,
             Deed::Connect => Role::Connects,
+            // Who talks to a client that another process accepted serves it.
+            Deed::Send | Deed::Receive if meta.role == Role::Accepted => meta.role,
             _ => return,
         };
-        if role == Role::Listens || role == Role::Bound && !is_stream {
+        if matches!(role, Role::Listens | Role::Accepted) || role == Role::Bound && !is_stream {
             self.servers.insert(who.process);
         }
         if matches!(meta.role, Role::Unknown | Role::Bound) {
@@ -478,26 +480,128 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use crate::{
-        event::{Deed, Transport},
+        event::{Deed, Enter, Return, Transport},
+        time::{MILLISECOND, Time},
         timeline::{
             Folding, Timeline,
-            testing::{CLIENT, Log, SERVER},
+            row::{Row, Side, What},
+            testing::{CLIENT, Log, SERVER, STEP, caller},
         },
     };
 
-    /// Who is said to have the right end of the only connection.
-    fn server(log: &Log) -> Option<u32> {
+    /// All rows of a log, told every few milliseconds that nothing more is to come.
+    fn rows(log: &Log) -> Vec<Row> {
         let folding = Folding {
             idle: true,
             runs: true,
         };
         let (mut timeline, mut rows) = (Timeline::new(folding), Vec::new());
+        let mut now = log.entries[0].at;
         for entry in &log.entries {
+            while now.plus(5 * MILLISECOND) < entry.at {
+                now = now.plus(5 * MILLISECOND);
+                timeline.quiet(now, &mut rows);
+            }
             timeline.push(entry, &mut rows);
         }
         timeline.finish(&mut rows);
-        let link = rows.into_iter().rev().find_map(|row| row.link).unwrap();
-        link.ends[1].who.as_ref().map(|who| who.process)
+        rows
+    }
+
+    /// Who is said to have the right end of the only connection.
+    fn server(log: &Log) -> Option<u32> {
+        let link = rows(log).into_iter().rev().find_map(|row| row.link);
+        link.unwrap().ends[1].who.as_ref().map(|who| who.process)
+    }
+
+    /// In which lane each row of a process stands, and when.
+    fn lanes(log: &Log, process: u32) -> Vec<(Time, Side)> {
+        let its = rows(log).into_iter().filter(|row| match &row.what {
+            What::Process(of) => of.process == process,
+            What::Call(call) => call.who.process == process,
+            _ => false,
+        });
+        its.map(|row| (row.at, row.side)).collect()
+    }
+
+    /// Opens the first socket of a network: the program stands still while captures begin there.
+    fn first_socket(log: &mut Log) -> u32 {
+        let call = log.enters(Enter {
+            call: 0,
+            by: SERVER,
+            name: "socket".into(),
+            deed: Deed::Open,
+            socket: None,
+            closes: Vec::new(),
+            args: Vec::new(),
+            parts: Vec::new(),
+            waited: false,
+        });
+        log.net(2, None);
+        // All that a call's end tells has one time.
+        log.now -= STEP;
+        let socket = log.appears(2, Transport::Tcp);
+        log.now -= STEP;
+        log.returned(Return {
+            call,
+            result: Ok(3),
+            moved: 0,
+            opened: Some(socket),
+            out: Vec::new(),
+            parts: Vec::new(),
+        });
+        socket
+    }
+
+    #[test]
+    fn a_server_stands_right_from_its_first_socket_on() {
+        let mut log = Log::local();
+        log.process(200, None, 2, "server");
+        let socket = first_socket(&mut log);
+        log.wait(300 * MILLISECOND);
+        log.addresses(socket, "0.0.0.0:5000", None);
+        log.call(SERVER, Deed::Listen, socket, Ok(0));
+        log.enter(SERVER, Deed::Accept, socket);
+        let lanes = lanes(&log, 200);
+        assert_eq!(lanes.len(), 4);
+        assert!(lanes.iter().all(|lane| lane.1 == Side::Right), "{lanes:?}");
+    }
+
+    #[test]
+    fn rows_wait_for_captures_and_not_for_programs() {
+        let mut log = Log::local();
+        log.process(200, None, 2, "server");
+        let socket = first_socket(&mut log);
+        log.wait(30 * MILLISECOND);
+        log.call(SERVER, Deed::Option, socket, Ok(0));
+        let set = log.now;
+        log.wait(10 * MILLISECOND);
+        log.addresses(socket, "0.0.0.0:5000", None);
+        log.call(SERVER, Deed::Listen, socket, Ok(0));
+        // What followed the pause waits no longer than ever.
+        let sides = lanes(&log, 200).into_iter();
+        let (before, after): (Vec<_>, Vec<_>) = sides.partition(|lane| lane.0.nanos() <= set);
+        assert_eq!(
+            before.iter().map(|lane| lane.1).collect::<Vec<_>>(),
+            [Side::Left; 3]
+        );
+        assert!(after.iter().all(|lane| lane.1 == Side::Right));
+    }
+
+    #[test]
+    fn a_process_that_serves_what_another_accepted_stands_right() {
+        let mut log = Log::local();
+        log.process(200, None, 1, "server");
+        let listener = log.listener(SERVER, 1, "0.0.0.0:5000");
+        let accept = log.enter(SERVER, Deed::Accept, listener);
+        let socket = log.accepted(accept, 1, "10.0.0.2:5000", "10.0.0.1:40000");
+        log.process(201, Some(200), 1, "server");
+        log.process(202, Some(200), 1, "cleaner");
+        // Whoever closes what it inherited need not serve.
+        log.call(caller(202), Deed::Close, listener, Ok(0));
+        log.recv(caller(201), socket, b"hello");
+        let [server, cleaner] = [201, 202].map(|process| lanes(&log, process)[0].1);
+        assert_eq!([server, cleaner], [Side::Right, Side::Left]);
     }
 
     /// A client that is refused at `to`, beside a server that listens at port 5000 of every address of its host.

@@ -4,7 +4,7 @@
 //!  merge    entries of several sources → one order of time       known   processes, sockets, networks of a log
 //!  seen     a packet's bytes → what the join needs of it         join    packet ↔ call, each tie with its ground
 //!  own      which packets are the traced programs'               links   which two sockets are one connection, and which end stands left
-//!  rows     rows in order of time, held back for a moment (row what they say, fold what is put together)
+//!  rows     rows in order of time, held back for a moment (row what they say, fold what is put together, turn until when)
 //!  course   all of it, entry by entry
 //!  summary  each connection: what became of what, and where the time went
 //!  why      a packet's or a call's ties, in sentences
@@ -27,11 +27,12 @@ pub mod seen;
 pub mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
+mod turn;
 pub mod why;
 
 pub use course::Timeline;
 pub use fold::{BUSY, ENDLESS};
-pub use rows::{Folding, HOLD};
+pub use rows::Folding;
 
 use std::ops::Range;
 

@@ -18,14 +18,12 @@ use super::{
     links::Links,
     row::{Call, Form, Named, Row, Sent, Side, What, Who},
     seen::{self, Seen},
+    turn::{HOLD, Turn},
 };
 use crate::{
     event::{CallId, Deed, Enter, Entry, Event, Packet, PacketId, Return, Way},
-    time::{MILLISECOND, SECOND, Time},
+    time::{SECOND, Time},
 };
-
-/// How long a row is held back, in nanoseconds of the log's time. A call that takes longer is seen to wait.
-pub const HOLD: i64 = 10 * MILLISECOND;
 
 /// At most so many calls that did not return, and packets under way, are remembered.
 const OPEN: usize = 65_536;
@@ -87,6 +85,7 @@ pub(super) struct Rows {
     count: u64,
     /// The latest time so far: an entry that is earlier is taken for one of this time.
     now: Time,
+    turn: Turn,
     open: BTreeMap<CallId, Open>,
     /// Where the last packet waits, or waited.
     last_packet: Option<Place>,
@@ -114,6 +113,7 @@ impl Rows {
             slots: BTreeMap::new(),
             count: 0,
             now: Time::from_nanos(i64::MIN),
+            turn: Turn::default(),
             open: BTreeMap::new(),
             last_packet: None,
             sent: HashMap::new(),
@@ -131,7 +131,7 @@ impl Rows {
     /// Nothing before `until` is to come: rows whose turn has come are appended to `ready`. To be called before each entry,
     /// with its time, while `known` and `join` have not taken it.
     pub(super) fn quiet(&mut self, until: Time, known: &Known, join: &Join, ready: &mut Vec<Row>) {
-        let until = until.plus(-HOLD);
+        let until = self.turn.at(until);
         while let Some(first) = self.slots.first_entry() {
             if first.key().0 > until {
                 break;
@@ -152,6 +152,7 @@ impl Rows {
     /// Takes the next entry, after `known` and `join` did; with what was read of a packet.
     pub(super) fn push(&mut self, entry: &Entry, seen: Option<Seen>, known: &Known, join: &Join) {
         self.now = self.now.max(entry.at);
+        self.turn.push(entry);
         match &entry.event {
             Event::Enter(enter) => self.enter(enter, known),
             Event::Return(back) => self.returned(back, known),
