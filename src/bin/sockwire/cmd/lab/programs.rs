@@ -1,6 +1,7 @@
 //! Programs on the lab's hosts: their threads, what they say line by line, and how they are made to end.
 
 use std::{
+    collections::HashSet,
     io::{self, IsTerminal as _},
     sync::mpsc::{Receiver, Sender, SyncSender},
     time::Duration,
@@ -102,6 +103,9 @@ pub(super) fn body(
 pub(super) struct Pair {
     /// Client and server.
     pub(super) sides: [Side; 2],
+    /// The networks in which they run.
+    pub(super) networks: HashSet<String>,
+    said: Receiver<Said>,
     /// Lines that were said and not taken yet.
     lines: Vec<(Host, Time, Vec<u8>)>,
     stop: Stop,
@@ -114,9 +118,12 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(stop: Stop, patience: i64, now: Time) -> Self {
+    /// `said` is what their threads say.
+    pub(super) fn new(said: Receiver<Said>, stop: Stop, patience: i64, now: Time) -> Self {
         Self {
             sides: Host::BOTH.map(Side::new),
+            networks: HashSet::new(),
+            said,
             lines: Vec::new(),
             stop,
             patience,
@@ -137,24 +144,31 @@ impl Pair {
         }
     }
 
-    /// A program's thread says something.
-    pub(super) fn hear(&mut self, said: &Said) {
-        match said {
-            Said::Began {
-                host,
-                process,
-                group,
-                ..
-            } => self.sides[*host as usize].began(*process, *group),
-            Said::Waited(_) => {}
-            Said::Words(host, time, words) => {
-                self.active = self.active.max(*time);
-                let lines = self.sides[*host as usize].hear(*time, words);
-                let lines = lines.into_iter().map(|line| (*host, *time, line));
-                self.lines.extend(lines);
+    /// Takes what the programs' threads have said; how it came out to wait for the server, where that is among it.
+    pub(super) fn hear(&mut self) -> Option<Readiness> {
+        let mut waited = None;
+        while let Ok(said) = self.said.try_recv() {
+            match said {
+                Said::Began {
+                    host,
+                    process,
+                    group,
+                    network,
+                } => {
+                    self.networks.insert(network);
+                    self.sides[host as usize].began(process, group);
+                }
+                Said::Waited(readiness) => waited = Some(readiness),
+                Said::Words(host, time, words) => {
+                    self.active = self.active.max(time);
+                    let lines = self.sides[host as usize].hear(time, &words);
+                    let lines = lines.into_iter().map(|line| (host, time, line));
+                    self.lines.extend(lines);
+                }
+                Said::Over(host, ended) => self.ended(host, ended),
             }
-            Said::Over(host, ended) => self.ended(*host, *ended),
         }
+        waited
     }
 
     /// A program has ended.
