@@ -186,17 +186,15 @@ impl Pair {
         lines
     }
 
-    /// When the client has ended and the wire is silent, the server is asked to end. Ctrl-C ends both.
+    /// When the client has ended and the wire is silent, the server is asked to end. Ctrl-C is for both.
     pub(super) fn go_on(&mut self, now: Time) {
         let is_silent = self.is_silent();
-        let stopped = self.stop.asked();
         let [client, server] = &mut self.sides;
-        if stopped {
-            client.ask(now);
-        }
-        let client_is_over = client.ended.is_some() || !client.has_begun() && stopped;
-        if client_is_over && (is_silent || stopped) {
-            server.ask(now);
+        if self.stop.asked() {
+            client.interrupt(now);
+            server.interrupt(now);
+        } else if client.ended.is_some() && is_silent {
+            server.end(now);
         }
     }
 
@@ -215,13 +213,23 @@ impl Pair {
 /// Signals that make a program end, and how many nanoseconds after it was asked to each is sent.
 type Steps = &'static [(i64, Signal)];
 
-/// As Ctrl-C does, where the terminal has not done it already.
-const CLIENT: Steps = &[
+/// For a program to which Ctrl-C was for.
+const INTERRUPT: Steps = &[
     (0, Signal::SIGINT),
     (SECOND, Signal::SIGTERM),
     (2 * SECOND, Signal::SIGKILL),
 ];
-const SERVER: Steps = &[(0, Signal::SIGTERM), (2 * SECOND, Signal::SIGKILL)];
+/// For one that has nothing more to do.
+const END: Steps = &[(0, Signal::SIGTERM), (2 * SECOND, Signal::SIGKILL)];
+
+/// A program is asked to end.
+struct Asked {
+    since: Time,
+    /// Signals that are still to be sent.
+    steps: Steps,
+    /// The one that was sent last.
+    last: Option<Signal>,
+}
 
 /// A program as it runs.
 pub(super) struct Side {
@@ -230,10 +238,8 @@ pub(super) struct Side {
     process: Option<(u32, bool)>,
     /// How it ended.
     pub(super) ended: Option<Result<i32, i32>>,
-    /// Signals that are still to be sent.
-    steps: Steps,
-    /// Since when it is asked to end, and the last signal that was sent for it.
-    asked: Option<(Time, Option<Signal>)>,
+    /// How it is asked to end.
+    asked: Option<Asked>,
     /// The line that it has begun, since when.
     line: Vec<u8>,
     since: Time,
@@ -245,10 +251,6 @@ impl Side {
             host,
             process: None,
             ended: None,
-            steps: match host {
-                Host::Client => CLIENT,
-                Host::Server => SERVER,
-            },
             asked: None,
             line: Vec::new(),
             since: Time::default(),
@@ -257,10 +259,6 @@ impl Side {
 
     pub(super) fn began(&mut self, process: u32, group: bool) {
         self.process = Some((process, group));
-        if self.host == Host::Client && !group {
-            // The terminal sends the first one itself.
-            self.steps = &CLIENT[1..];
-        }
     }
 
     /// Its process, while it runs.
@@ -273,18 +271,36 @@ impl Side {
         self.process.is_some()
     }
 
-    /// Sends the signal whose turn has come. May be called again and again.
-    pub(super) fn ask(&mut self, now: Time) {
+    /// It gets Ctrl-C, and what is stronger when it goes on. To be called again and again.
+    pub(super) fn interrupt(&mut self, now: Time) {
+        self.ask(now, INTERRUPT);
+    }
+
+    /// It is to end. To be called again and again.
+    pub(super) fn end(&mut self, now: Time) {
+        self.ask(now, END);
+    }
+
+    /// Sends the signal whose turn has come.
+    fn ask(&mut self, now: Time, steps: Steps) {
         let (Some((process, group)), None) = (self.process, self.ended) else {
             return;
         };
-        let (since, last) = self.asked.get_or_insert((now, None));
-        if let Some(((after, signal), rest)) = self.steps.split_first()
-            && now.since(*since) >= *after
+        let asked = self.asked.get_or_insert(Asked {
+            since: now,
+            steps: match group {
+                true => steps,
+                // In this process's group it gets the terminal's Ctrl-C itself.
+                false => &steps[1..],
+            },
+            last: None,
+        });
+        if let Some(((after, signal), rest)) = asked.steps.split_first()
+            && now.since(asked.since) >= *after
         {
             process::tell(process, group, *signal);
-            *last = Some(*signal);
-            self.steps = rest;
+            asked.last = Some(*signal);
+            asked.steps = rest;
         }
     }
 
@@ -318,11 +334,11 @@ impl Side {
                 None => format!("the {host} was not started"),
             };
         };
-        match self.asked {
-            Some((_, Some(signal))) if ended == Err(signal as i32) => {
+        match self.asked.as_ref().and_then(|asked| asked.last) {
+            Some(signal) if ended == Err(signal as i32) => {
                 format!("the {host} was ended ({})", signal.as_str())
             }
-            Some((_, Some(signal))) => {
+            Some(signal) => {
                 format!(
                     "the {host} ended after {}: {}",
                     signal.as_str(),
