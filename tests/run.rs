@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use beside::{LIMIT, Running, limited};
+use beside::{LIMIT, Running, limited, on_terminal};
 use lan::{Scratch, private_network, said, testing};
 use nix::{pty::openpty, sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
@@ -418,6 +418,58 @@ fn where_namespaces_are_forbidden_it_says_why() {
             said.contains("max_user_namespaces") && said.contains("sockwire doctor"),
             "{said}"
         );
+    }
+}
+
+/// Ctrl-C on a terminal.
+fn ctrl_c(terminal: &mut Running) {
+    let keys = terminal.child.stdin.as_mut().unwrap();
+    keys.write_all(b"\x03").unwrap();
+}
+
+#[test]
+fn ctrl_c_is_for_both_programs_and_a_second_one_ends_all_at_once() {
+    if !works() {
+        return;
+    }
+    let scratch = Scratch::new("lab-ctrl-c");
+    for (number, way) in ["", "--trace --lines"].iter().enumerate() {
+        let mark = format!("600.{}{number}", std::process::id());
+        let file = scratch.file(&format!("{number}.pcapng"));
+        // A client that does not listen to these signals.
+        let start = |deaf: &str, rest: &str| {
+            let line = format!(
+                "{PROGRAM} --color never lab run -S 'python3 fork_server.py {{server}} {{port}} 5' \
+                 -C 'trap \"\" {deaf}; python3 line_client.py {{server}} {{port}}; sleep {mark}' {way} {rest}; echo code $?"
+            );
+            let mut command = on_terminal(&line)?;
+            command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs"));
+            let mut terminal = Running::spawn(command);
+            terminal.until("SYN seq=0");
+            terminal.until(" ACK seq=1");
+            Some(terminal)
+        };
+        let Some(mut terminal) = start("INT", &format!("-w {file}")) else {
+            return testing::skipped("no script command here");
+        };
+        ctrl_c(&mut terminal);
+        terminal.until("server│ KeyboardInterrupt");
+        terminal.until("the client was ended (SIGTERM)");
+        terminal.until("the server was ended (SIGINT)");
+        terminal.until("code 143");
+        let kept = Command::new(PROGRAM)
+            .args(["read", &file])
+            .output()
+            .unwrap();
+        let packets = String::from_utf8_lossy(&kept.stdout);
+        assert!(packets.contains("SYN,ACK"), "{kept:?}");
+
+        let mut terminal = start("INT TERM", "").unwrap();
+        ctrl_c(&mut terminal);
+        terminal.until("server│ KeyboardInterrupt");
+        ctrl_c(&mut terminal);
+        terminal.until("code 130");
+        wait_for("the end of all", || processes(&mark) == 0);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     text::Safe,
 };
 
-use super::{Format, WriteError, Writer};
+use super::{Format, WriteError, Writer, sink::Sink};
 
 /// Permissions of a new file: packets hold passwords and private words, so they are for the owner's eyes.
 const PRIVATE: u32 = 0o600;
@@ -40,10 +40,8 @@ pub struct Create {
 /// When the path is taken, unsuitable, or the system refuses.
 pub fn create(path: &Path, how: Create) -> Result<Writer, WriteError> {
     let Opened { out, name, made } = open(path, how.force, how.owner)?;
-    Ok(match out {
-        Target::Stream(stream) => Writer::new(stream, how.format, &name),
-        Target::File(file) => Writer::file(file, made.then_some(path), how.format, &name),
-    })
+    let sink = Sink::new(out, made.then_some(path));
+    Ok(Writer::over(sink, how.format, name))
 }
 
 /// A file for text or a picture, opened by the rules of [`create`]. What is in it stays until [`Document::write`].

@@ -1,32 +1,23 @@
 //! A file of lines that grows: it holds whole lines at every moment, also when the system takes no more.
 
-use std::{
-    fs::{self, File},
-    io::{self, Seek as _, SeekFrom, Write as _},
-    mem,
-    path::{Path, PathBuf},
-};
+use std::{io, mem, path::Path};
 
 use super::{
     WriteError,
-    create::{Opened, Target, open},
+    create::{Opened, open},
+    sink::Sink,
 };
-use crate::time::{SECOND, Time};
+use crate::time::Time;
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 128 << 10;
 
 /// A file of lines. End it with [`Growing::finish`]; when it is only dropped, what was gathered is still written.
-#[derive(Debug)]
 pub struct Growing {
-    opened: Opened,
-    /// To take it away should nothing be written.
-    path: PathBuf,
+    name: String,
+    sink: Sink,
     /// Whole lines that are not written yet.
     buffer: Vec<u8>,
-    /// Bytes that are written.
-    written: u64,
-    flushed: Option<Time>,
 }
 
 impl Growing {
@@ -36,12 +27,11 @@ impl Growing {
     /// # Errors
     /// When the path is taken, unsuitable, or the system refuses.
     pub fn create(path: &Path, force: bool, owner: Option<(u32, u32)>) -> Result<Self, WriteError> {
+        let Opened { out, name, made } = open(path, force, owner)?;
         Ok(Self {
-            opened: open(path, force, owner)?,
-            path: path.to_owned(),
+            name,
+            sink: Sink::new(out, made.then_some(path)),
             buffer: Vec::new(),
-            written: 0,
-            flushed: None,
         })
     }
 
@@ -65,12 +55,10 @@ impl Growing {
     /// # Errors
     /// When the system refuses to write.
     pub fn flush_if_due(&mut self, now: Time) -> Result<(), WriteError> {
-        let last = *self.flushed.get_or_insert(now);
-        if (0..SECOND).contains(&now.since(last)) {
-            return Ok(());
+        match self.sink.is_due(now) {
+            true => self.flush(),
+            false => Ok(()),
         }
-        self.flushed = Some(now);
-        self.flush()
     }
 
     /// Writes what was gathered. When the system takes only a part, a file is cut after its last whole line.
@@ -79,13 +67,14 @@ impl Growing {
     /// When the system refuses to write.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         let mut lines = mem::take(&mut self.buffer);
-        let done = match &mut self.opened.out {
-            Target::Stream(stream) => stream.write_all(&lines),
-            Target::File(file) => append(file, &mut self.written, &lines),
+        let whole = |done| {
+            let last = lines[..done].iter().rposition(|&byte| byte == b'\n');
+            last.map_or(0, |last| last + 1)
         };
+        let written = self.sink.write(&lines, whole);
         lines.clear();
         self.buffer = lines;
-        done.map_err(|source| self.failed(source))
+        written.map_err(|source| self.failed(source))
     }
 
     /// Ends the file.
@@ -98,7 +87,7 @@ impl Growing {
 
     fn failed(&self, source: io::Error) -> WriteError {
         WriteError::Document {
-            name: self.opened.name.clone(),
+            name: self.name.clone(),
             source,
         }
     }
@@ -108,36 +97,7 @@ impl Drop for Growing {
     fn drop(&mut self) {
         // Nobody is left to tell; `finish` tells.
         let _ = self.flush();
-        if self.opened.made && self.written == 0 {
-            let _ = fs::remove_file(&self.path);
-        }
     }
-}
-
-/// Appends `lines` to a file of which `written` bytes are ours, or as many whole ones as go.
-fn append(file: &mut File, written: &mut u64, lines: &[u8]) -> io::Result<()> {
-    if *written == 0 && !lines.is_empty() {
-        file.set_len(0)?;
-    }
-    let mut done = 0;
-    while done < lines.len() {
-        match file.write(&lines[done..]) {
-            Ok(len) if len > 0 => done += len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            refused => {
-                let last = lines[..done].iter().rposition(|&byte| byte == b'\n');
-                *written += last.map_or(0, |last| last as u64 + 1);
-                // Best effort: the fault that led here is the one to report.
-                let _ = file.set_len(*written);
-                let _ = file.seek(SeekFrom::Start(*written));
-                return Err(refused
-                    .err()
-                    .unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
-            }
-        }
-    }
-    *written += done as u64;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -145,6 +105,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::time::SECOND;
+    use std::fs;
 
     fn push(file: &mut Growing, line: &str) -> Result<(), WriteError> {
         file.push(|out| {

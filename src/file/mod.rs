@@ -7,7 +7,7 @@
 //!  pcapng/  the new format: blocks, options            clock    file times → nanoseconds
 //!  info     what a file says beside its packets        error    what is wrong, with packet and byte
 //!  guess    what a file is that is no capture         log      logs of traces: JSON lines
-//!  growing  a file of lines, written as they come
+//!  growing  a file of lines, written as they come     sink     where records go: cut after a whole one
 //! ```
 //!
 //! A [`Reader`] is a [`Source`](crate::frame::Source): [`open`] a path, or give [`Reader::new`] any stream. A
@@ -42,6 +42,7 @@ mod order;
 mod pcap;
 mod pcapng;
 mod reader;
+mod sink;
 mod writer;
 
 #[cfg(test)]

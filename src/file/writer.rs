@@ -1,22 +1,15 @@
 //! The writer: frames into a file, a FIFO or a stream, which at every moment ends with a whole packet.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File},
-    io::{self, Seek, SeekFrom, Write},
-    mem,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, io::Write, mem, sync::Arc};
 
 use crate::{
     frame::{Counters, Frame, Interface},
     link::LinkType,
     text::Safe,
-    time::{SECOND, Time},
+    time::Time,
 };
 
-use super::{Format, MAX_INTERFACES, MAX_PACKET, WriteError, pcap, pcapng::write};
+use super::{Format, MAX_INTERFACES, MAX_PACKET, WriteError, pcap, pcapng::write, sink::Sink};
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 128 << 10;
@@ -24,25 +17,16 @@ const BUFFER: usize = 128 << 10;
 /// Writes a capture. End it with [`Writer::finish`]; when it is only dropped, what was gathered is still written.
 pub struct Writer {
     name: String,
-    out: Out,
+    sink: Sink,
     layout: Layout,
     snaplen: u32,
     /// Whole records that are not written yet, and where in it each packet ends.
     buffer: Vec<u8>,
     ends: Vec<u32>,
-    /// Bytes and packets that are written.
-    written: u64,
+    /// Packets that are written.
     packets: u64,
-    flushed: Option<Time>,
     /// Times of the first and the last packet.
     span: Option<(Time, Time)>,
-}
-
-/// Where the bytes go.
-enum Out {
-    /// A regular file, which can be cut; with its path when it was made here, and is empty so far.
-    File(File, Option<PathBuf>),
-    Stream(Box<dyn Write + Send>),
 }
 
 /// What has been written of the format's front.
@@ -96,19 +80,14 @@ impl Writer {
     /// Writes to a stream, such as standard output; `name` is what messages call it.
     pub fn new(out: impl Write + Send + 'static, format: Format, name: &str) -> Self {
         let name = Safe(name.as_bytes()).to_string();
-        Self::over(Out::Stream(Box::new(out)), format, name)
+        Self::over(Sink::stream(out), format, name)
     }
 
-    /// Writes to a regular file in place of what is in it; `path` when it may be removed should nothing be written.
-    pub(super) fn file(file: File, path: Option<&Path>, format: Format, name: &str) -> Self {
-        let out = Out::File(file, path.map(Path::to_owned));
-        Self::over(out, format, name.to_owned())
-    }
-
-    fn over(out: Out, format: Format, name: String) -> Self {
+    /// Into a sink, which messages call `name`.
+    pub(super) fn over(sink: Sink, format: Format, name: String) -> Self {
         Self {
             name,
-            out,
+            sink,
             layout: match format {
                 Format::Pcap => Layout::Pcap(None),
                 Format::PcapNg => Layout::PcapNg(Described::default()),
@@ -116,9 +95,7 @@ impl Writer {
             snaplen: MAX_PACKET,
             buffer: Vec::with_capacity(2 * BUFFER),
             ends: Vec::new(),
-            written: 0,
             packets: 0,
-            flushed: None,
             span: None,
         }
     }
@@ -223,12 +200,10 @@ impl Writer {
     /// # Errors
     /// When the system refuses to write.
     pub fn flush_if_due(&mut self, now: Time) -> Result<(), WriteError> {
-        let last = *self.flushed.get_or_insert(now);
-        if (0..SECOND).contains(&now.since(last)) {
-            return Ok(());
+        match self.sink.is_due(now) {
+            true => self.flush(),
+            false => Ok(()),
         }
-        self.flushed = Some(now);
-        self.flush()
     }
 
     /// Writes what was gathered. When the system takes only a part, a file is cut after its last whole packet.
@@ -236,50 +211,21 @@ impl Writer {
     /// # Errors
     /// When the system refuses to write; says how many packets are safe.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let (done, fault) = match &mut self.out {
-            Out::Stream(stream) => write_all(stream, &self.buffer),
-            Out::File(file, _) if self.written > 0 => write_all(file, &self.buffer),
-            Out::File(file, _) => match file.set_len(0) {
-                Ok(()) => write_all(file, &self.buffer),
-                Err(error) => (0, Some(error)),
-            },
-        };
-        let Some(source) = fault else {
-            self.written += done as u64;
-            self.packets += self.ends.len() as u64;
-            self.buffer.clear();
-            self.ends.clear();
-            return Ok(());
-        };
-        let whole = self.ends.partition_point(|&end| end as usize <= done);
-        let keep = whole.checked_sub(1).and_then(|last| self.ends.get(last));
-        self.written += keep.map_or(0, |&end| u64::from(end));
-        self.packets += whole as u64;
+        let ends = mem::take(&mut self.ends);
+        let mut packets = ends.len();
+        let written = self.sink.write(&self.buffer, |done| {
+            packets = ends.partition_point(|&end| end as usize <= done);
+            ends[..packets].last().map_or(0, |&end| end as usize)
+        });
+        self.packets += packets as u64;
         self.buffer.clear();
+        self.ends = ends;
         self.ends.clear();
-        if let Out::File(file, _) = &mut self.out {
-            // Best effort: the fault that led here is the one to report.
-            let _ = file.set_len(self.written);
-            let _ = file.seek(SeekFrom::Start(self.written));
-            self.remove_if_empty();
-        }
-        Err(WriteError::Write {
+        written.map_err(|source| WriteError::Write {
             name: self.name.clone(),
             packets: self.packets,
             source,
         })
-    }
-
-    /// Takes a file away that was made here and holds nothing.
-    fn remove_if_empty(&mut self) {
-        if let (0, Out::File(_, path)) = (self.written, &mut self.out)
-            && let Some(path) = path.take()
-        {
-            let _ = fs::remove_file(path);
-        }
     }
 
     /// Ends the file, in pcapng with what each interface of the source counted, where known; says how many packets
@@ -324,20 +270,5 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // Nobody is left to tell; `finish` tells.
         let _ = self.flush();
-        self.remove_if_empty();
     }
-}
-
-/// Writes as much as goes, and says how much that was.
-fn write_all(out: &mut dyn Write, bytes: &[u8]) -> (usize, Option<io::Error>) {
-    let mut done = 0;
-    while done < bytes.len() {
-        match out.write(&bytes[done..]) {
-            Ok(0) => return (done, Some(io::ErrorKind::WriteZero.into())),
-            Ok(n) => done += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return (done, Some(e)),
-        }
-    }
-    (done, out.flush().err())
 }

@@ -73,6 +73,12 @@ impl Merge {
         }
     }
 
+    /// Nothing before this is to come from any source.
+    pub fn reached(&self) -> Time {
+        let all = self.sources.iter().map(|source| source.watermark);
+        all.min().unwrap_or(self.latest)
+    }
+
     /// The next entry, if it is certain that it is the next. Of several at the same time a call is entered before a packet
     /// crosses, and a packet crosses before a call returns.
     pub fn pop(&mut self) -> Option<Entry> {
@@ -162,13 +168,17 @@ mod tests {
         merge.advance(0, Time::from_nanos(20));
         assert!(all(&mut merge).is_empty());
         merge.advance(1, Time::from_nanos(20));
+        assert_eq!(merge.reached(), Time::from_nanos(20));
         // Something at 20 may still come from the second source.
         assert_eq!(all(&mut merge), [10]);
         merge.push(1, arrival(20, 3));
         merge.advance(1, Time::MAX);
         merge.advance(0, Time::MAX);
         assert_eq!(all(&mut merge), [20, 20]);
-        assert_eq!((merge.held(), merge.late()), (0, 0));
+        assert_eq!(
+            (merge.held(), merge.late(), merge.reached()),
+            (0, 0, Time::MAX)
+        );
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::{
     fs::File,
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
+    path::Path,
 };
 
 use nix::errno::Errno;
 use sockwire::{
+    file::{self, Create, Format, WriteError, Writer},
     render::{
         ladder::{LadderOptions, Layout},
         style::Palette,
@@ -101,6 +103,16 @@ pub(crate) fn caller() -> Option<(u32, u32)> {
     }
     let number = |name| env::var(name).ok()?.parse().ok();
     Some((number("SUDO_UID")?, number("SUDO_GID")?))
+}
+
+/// A capture file of the caller's, in the form that its name asks for; one that exists is replaced only with `force`.
+pub(crate) fn capture_file(path: &Path, force: bool) -> Result<Writer, WriteError> {
+    let how = Create {
+        format: Format::from_name(path),
+        force,
+        owner: caller(),
+    };
+    file::create(path, how)
 }
 
 /// As wide as the terminal, 80 columns elsewhere.

@@ -10,7 +10,7 @@ use std::{
 
 use sockwire::{
     decode::{Decoded, Decoder},
-    file::{self, Create, Format, WriteError, Writer},
+    file::{Format, WriteError, Writer},
     filter::DisplayFilter,
     frame::{
         Batch, Counters, Frame, Interface, InterfaceChange, InterfaceState, Source, SourceError,
@@ -378,12 +378,7 @@ impl Recorder {
         let writer = if path.as_os_str() == "-" {
             Writer::new(output::stdout()?, Format::PcapNg, "standard output")
         } else {
-            let how = Create {
-                format: Format::from_name(path),
-                force,
-                owner: output::caller(),
-            };
-            file::create(path, how)?
+            output::capture_file(path, force)?
         };
         Ok(Self { writer, at_once })
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sockwire::{
-    file::{self, Create, Format, WriteError, Writer},
+    file::{WriteError, Writer},
     frame::{Direction, Frame, Interface},
     lab::{Event, Host, Transit},
     link::LinkType,
@@ -33,14 +33,7 @@ impl Recording {
                 "standard output shows what happens: give -w the name of a file",
             ));
         }
-        let open = |path: &Path| {
-            let how = Create {
-                format: Format::from_name(path),
-                force: keeping.force,
-                owner: output::caller(),
-            };
-            file::create(path, how).map_err(Failure::from)
-        };
+        let open = |path: &Path| output::capture_file(path, keeping.force).map_err(Failure::from);
         let wire = match &keeping.write {
             Some(path) => Some((open(path)?, path.display().to_string())),
             None => None,

@@ -259,17 +259,11 @@ impl Owned {
         let id = self.socket.user;
         match &self.owner {
             Owner::Processes(holders) => {
-                let holders = holders.iter().map(
-                    |Holder {
-                         process,
-                         descriptors,
-                     }| {
-                        let (id, name) = process;
-                        let name = Safe(name.as_bytes());
-                        let numbers: Vec<_> = descriptors.iter().map(u32::to_string).collect();
-                        format!("{name}[{id}] fd {}", numbers.join(", "))
-                    },
-                );
+                let holders = holders.iter().map(|holder| {
+                    let (id, name) = named(holder);
+                    let numbers: Vec<_> = holder.descriptors.iter().map(u32::to_string).collect();
+                    format!("{name}[{id}] fd {}", numbers.join(", "))
+                });
                 let holders: Vec<_> = holders.collect();
                 format!("{} ({})", holders.join("; "), user(id))
             }
@@ -327,16 +321,10 @@ impl Owned {
             Owner::Gone => ("gone", &[]),
             Owner::Queued => ("queued", &[]),
         };
-        let holders = holders.iter().map(
-            |Holder {
-                 process,
-                 descriptors,
-             }| {
-                let (id, name) = process;
-                let name = Safe(name.as_bytes()).to_string();
-                json!({"pid": id, "name": name, "descriptors": descriptors})
-            },
-        );
+        let holders = holders.iter().map(|holder| {
+            let (id, name) = named(holder);
+            json!({"pid": id, "name": name, "descriptors": holder.descriptors})
+        });
         let has_user = matches!(self.owner, Owner::Processes(_) | Owner::Hidden);
         json!({
             "schema": 1,
@@ -352,6 +340,12 @@ impl Owned {
             "processes": holders.collect::<Vec<_>>(),
         })
     }
+}
+
+/// The process that holds it: its number and its name, which is safe to show.
+fn named(holder: &Holder) -> (u32, String) {
+    let (id, name) = &holder.process;
+    (*id, Safe(name.as_bytes()).to_string())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 use sockwire::{
     decode::{Decoded, Decoder},
     export::json::Records,
-    file::{self, Create, Format, Writer},
+    file::Writer,
     frame::{Batch, Frame, Interface, Record},
     probe::{
         handshake::Event,
@@ -71,14 +71,8 @@ impl Telling {
         listening: Option<Vec<SocketAddr>>,
         global: &Global,
     ) -> Result<Self, Failure> {
-        let writer = args.write.as_deref().map(|path| {
-            let how = Create {
-                format: Format::from_name(path),
-                force: args.force,
-                owner: output::caller(),
-            };
-            file::create(path, how)
-        });
+        let write = args.write.as_deref();
+        let writer = write.map(|path| output::capture_file(path, args.force));
         Ok(Self {
             decoder: Decoder::default(),
             decoded: Decoded::default(),

@@ -1,6 +1,7 @@
 //! Programs on the lab's hosts: their threads, what they say line by line, and how they are made to end.
 
 use std::{
+    collections::HashSet,
     io::{self, IsTerminal as _},
     sync::mpsc::{Receiver, Sender, SyncSender},
     time::Duration,
@@ -102,6 +103,9 @@ pub(super) fn body(
 pub(super) struct Pair {
     /// Client and server.
     pub(super) sides: [Side; 2],
+    /// The networks in which they run.
+    pub(super) networks: HashSet<String>,
+    said: Receiver<Said>,
     /// Lines that were said and not taken yet.
     lines: Vec<(Host, Time, Vec<u8>)>,
     stop: Stop,
@@ -114,9 +118,12 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(stop: Stop, patience: i64, now: Time) -> Self {
+    /// `said` is what their threads say.
+    pub(super) fn new(said: Receiver<Said>, stop: Stop, patience: i64, now: Time) -> Self {
         Self {
             sides: Host::BOTH.map(Side::new),
+            networks: HashSet::new(),
+            said,
             lines: Vec::new(),
             stop,
             patience,
@@ -137,24 +144,31 @@ impl Pair {
         }
     }
 
-    /// A program's thread says something.
-    pub(super) fn hear(&mut self, said: &Said) {
-        match said {
-            Said::Began {
-                host,
-                process,
-                group,
-                ..
-            } => self.sides[*host as usize].began(*process, *group),
-            Said::Waited(_) => {}
-            Said::Words(host, time, words) => {
-                self.active = self.active.max(*time);
-                let lines = self.sides[*host as usize].hear(*time, words);
-                let lines = lines.into_iter().map(|line| (*host, *time, line));
-                self.lines.extend(lines);
+    /// Takes what the programs' threads have said; how it came out to wait for the server, where that is among it.
+    pub(super) fn hear(&mut self) -> Option<Readiness> {
+        let mut waited = None;
+        while let Ok(said) = self.said.try_recv() {
+            match said {
+                Said::Began {
+                    host,
+                    process,
+                    group,
+                    network,
+                } => {
+                    self.networks.insert(network);
+                    self.sides[host as usize].began(process, group);
+                }
+                Said::Waited(readiness) => waited = Some(readiness),
+                Said::Words(host, time, words) => {
+                    self.active = self.active.max(time);
+                    let lines = self.sides[host as usize].hear(time, &words);
+                    let lines = lines.into_iter().map(|line| (host, time, line));
+                    self.lines.extend(lines);
+                }
+                Said::Over(host, ended) => self.ended(host, ended),
             }
-            Said::Over(host, ended) => self.ended(*host, *ended),
         }
+        waited
     }
 
     /// A program has ended.
@@ -172,17 +186,15 @@ impl Pair {
         lines
     }
 
-    /// When the client has ended and the wire is silent, the server is asked to end. Ctrl-C ends both.
+    /// When the client has ended and the wire is silent, the server is asked to end. Ctrl-C is for both.
     pub(super) fn go_on(&mut self, now: Time) {
         let is_silent = self.is_silent();
-        let stopped = self.stop.asked();
         let [client, server] = &mut self.sides;
-        if stopped {
-            client.ask(now);
-        }
-        let client_is_over = client.ended.is_some() || !client.has_begun() && stopped;
-        if client_is_over && (is_silent || stopped) {
-            server.ask(now);
+        if self.stop.asked() {
+            client.interrupt(now);
+            server.interrupt(now);
+        } else if client.ended.is_some() && is_silent {
+            server.end(now);
         }
     }
 
@@ -201,13 +213,23 @@ impl Pair {
 /// Signals that make a program end, and how many nanoseconds after it was asked to each is sent.
 type Steps = &'static [(i64, Signal)];
 
-/// As Ctrl-C does, where the terminal has not done it already.
-const CLIENT: Steps = &[
+/// For a program to which Ctrl-C was for.
+const INTERRUPT: Steps = &[
     (0, Signal::SIGINT),
     (SECOND, Signal::SIGTERM),
     (2 * SECOND, Signal::SIGKILL),
 ];
-const SERVER: Steps = &[(0, Signal::SIGTERM), (2 * SECOND, Signal::SIGKILL)];
+/// For one that has nothing more to do.
+const END: Steps = &[(0, Signal::SIGTERM), (2 * SECOND, Signal::SIGKILL)];
+
+/// A program is asked to end.
+struct Asked {
+    since: Time,
+    /// Signals that are still to be sent.
+    steps: Steps,
+    /// The one that was sent last.
+    last: Option<Signal>,
+}
 
 /// A program as it runs.
 pub(super) struct Side {
@@ -216,10 +238,8 @@ pub(super) struct Side {
     process: Option<(u32, bool)>,
     /// How it ended.
     pub(super) ended: Option<Result<i32, i32>>,
-    /// Signals that are still to be sent.
-    steps: Steps,
-    /// Since when it is asked to end, and the last signal that was sent for it.
-    asked: Option<(Time, Option<Signal>)>,
+    /// How it is asked to end.
+    asked: Option<Asked>,
     /// The line that it has begun, since when.
     line: Vec<u8>,
     since: Time,
@@ -231,10 +251,6 @@ impl Side {
             host,
             process: None,
             ended: None,
-            steps: match host {
-                Host::Client => CLIENT,
-                Host::Server => SERVER,
-            },
             asked: None,
             line: Vec::new(),
             since: Time::default(),
@@ -243,10 +259,6 @@ impl Side {
 
     pub(super) fn began(&mut self, process: u32, group: bool) {
         self.process = Some((process, group));
-        if self.host == Host::Client && !group {
-            // The terminal sends the first one itself.
-            self.steps = &CLIENT[1..];
-        }
     }
 
     /// Its process, while it runs.
@@ -259,18 +271,36 @@ impl Side {
         self.process.is_some()
     }
 
-    /// Sends the signal whose turn has come. May be called again and again.
-    pub(super) fn ask(&mut self, now: Time) {
+    /// It gets Ctrl-C, and what is stronger when it goes on. To be called again and again.
+    pub(super) fn interrupt(&mut self, now: Time) {
+        self.ask(now, INTERRUPT);
+    }
+
+    /// It is to end. To be called again and again.
+    pub(super) fn end(&mut self, now: Time) {
+        self.ask(now, END);
+    }
+
+    /// Sends the signal whose turn has come.
+    fn ask(&mut self, now: Time, steps: Steps) {
         let (Some((process, group)), None) = (self.process, self.ended) else {
             return;
         };
-        let (since, last) = self.asked.get_or_insert((now, None));
-        if let Some(((after, signal), rest)) = self.steps.split_first()
-            && now.since(*since) >= *after
+        let asked = self.asked.get_or_insert(Asked {
+            since: now,
+            steps: match group {
+                true => steps,
+                // In this process's group it gets the terminal's Ctrl-C itself.
+                false => &steps[1..],
+            },
+            last: None,
+        });
+        if let Some(((after, signal), rest)) = asked.steps.split_first()
+            && now.since(asked.since) >= *after
         {
             process::tell(process, group, *signal);
-            *last = Some(*signal);
-            self.steps = rest;
+            asked.last = Some(*signal);
+            asked.steps = rest;
         }
     }
 
@@ -304,11 +334,11 @@ impl Side {
                 None => format!("the {host} was not started"),
             };
         };
-        match self.asked {
-            Some((_, Some(signal))) if ended == Err(signal as i32) => {
+        match self.asked.as_ref().and_then(|asked| asked.last) {
+            Some(signal) if ended == Err(signal as i32) => {
                 format!("the {host} was ended ({})", signal.as_str())
             }
-            Some((_, Some(signal))) => {
+            Some(signal) => {
                 format!(
                     "the {host} ended after {}: {}",
                     signal.as_str(),

@@ -38,7 +38,8 @@ Examples:
 const COMMANDS: &str = "\
 A command runs as 'sh -c COMMAND' does: quotes, pipes, && and > FILE mean what they mean in a terminal. In both commands \
 {server} stands for the server's address and {port} for its port. The client starts when the server listens there. When the \
-client has ended and the wire is silent, the server gets SIGTERM. The exit code is the client's.";
+client has ended and the wire is silent, the server gets SIGTERM. Ctrl-C is for both; a second one ends all at once. The \
+exit code is the client's.";
 
 /// A client and a server of your own on the two hosts of a private network, what crosses the wire as a ladder
 #[derive(clap::Args)]

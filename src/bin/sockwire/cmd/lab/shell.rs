@@ -322,7 +322,7 @@ impl Lab {
         let there = self.here.other() as usize;
         let Some(shell) = self.sides[self.here as usize].running() else {
             if self.sides[self.here as usize].ended.is_some() {
-                self.sides[there].ask(now);
+                self.sides[there].end(now);
             }
             return;
         };

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sockwire::{
     craft::{Built, Mark, Spec, answers::Answer},
     export::json::Records,
-    file::{self, Create, Format, Writer},
+    file::Writer,
     frame::{Direction, Interface},
     layer::Packet,
     line::LineOptions,
@@ -76,14 +76,8 @@ impl Telling {
             (_, 1, 1) => Form::One,
             _ => Form::Rows,
         };
-        let writer = args.write.as_deref().map(|path| {
-            let how = Create {
-                format: Format::from_name(path),
-                force: args.force,
-                owner: output::caller(),
-            };
-            file::create(path, how)
-        });
+        let write = args.write.as_deref();
+        let writer = write.map(|path| output::capture_file(path, args.force));
         Ok(Self {
             form,
             lines: Lines::new(Options {

@@ -4,7 +4,7 @@
 //! wire). [`Collector::collect`] gives out the entries that nothing can precede any more, packets of other programs left out.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -33,6 +33,8 @@ const FAREWELL: i64 = 50 * MILLISECOND;
 const LONG_FAREWELL: i64 = 500 * MILLISECOND;
 /// So many entries are held back at most until it is certain that nothing comes before them.
 const HELD: usize = 1 << 18;
+/// So many packets are underway at a time at most, or have arrived and may do so again.
+const UNDERWAY: usize = 1 << 16;
 /// The tracer among the sources; the others are networks and wires.
 const TRACER: usize = 0;
 
@@ -121,14 +123,12 @@ pub(in crate::cmd) struct Collector {
     capturing: Vec<Capturing>,
     keep: Keep,
     merge: Merge,
-    /// How far each of its sources has come.
-    reached: Vec<Time>,
     known: Known,
     own: Own,
     reader: Reader,
     interfaces: Interfaces,
-    /// Numbers in the log of the packets that sources have numbered, until they have arrived.
-    underway: HashMap<PacketId, PacketId>,
+    /// Numbers in the log of the last packets of the wire, by its own numbers: they may arrive, and arrive twice.
+    underway: BTreeMap<PacketId, PacketId>,
     end: End,
     /// When something of the programs was given out last.
     active: Time,
@@ -213,12 +213,11 @@ impl Collector {
             capturing: Vec::new(),
             keep,
             merge,
-            reached: vec![now],
             known: Known::default(),
             own: Own::default(),
             reader: Reader::default(),
             interfaces: Interfaces::default(),
-            underway: HashMap::new(),
+            underway: BTreeMap::new(),
             end: End::default(),
             active: now,
             over: None,
@@ -233,7 +232,6 @@ impl Collector {
 
     /// Another source of packets; its number. Nothing is given out that is later than what it has [`reached`](Self::reach).
     pub(in crate::cmd) fn source(&mut self) -> usize {
-        self.reached.push(Time::from_nanos(i64::MIN));
         self.merge.add()
     }
 
@@ -246,9 +244,6 @@ impl Collector {
     /// A source tells nothing more that is earlier; [`Time::MAX`] is its end.
     pub(in crate::cmd) fn reach(&mut self, source: usize, until: Time) {
         self.merge.advance(source, until);
-        if let Some(reached) = self.reached.get_mut(source) {
-            *reached = until.max(*reached);
-        }
     }
 
     /// Waits until there may be something to collect.
@@ -262,7 +257,7 @@ impl Collector {
 
     /// Everything earlier than this has been given out.
     pub(in crate::cmd) fn reached(&self) -> Time {
-        self.reached.iter().copied().min().unwrap_or_default()
+        self.merge.reached()
     }
 
     /// Gives out what nothing can precede any more. True when that was the last entry.
@@ -350,6 +345,9 @@ impl Collector {
                 self.end.kept += 1;
                 if packet.way == Way::Wire && packet.lost.is_none() {
                     self.underway.insert(packet.number, self.end.kept);
+                    if self.underway.len() > UNDERWAY {
+                        self.underway.pop_first();
+                    }
                 }
                 packet.number = self.end.kept;
                 packet.interface = number;
@@ -399,7 +397,7 @@ mod tests {
 
     use sockwire::{
         call::{Address, Caller},
-        event::{Arg, Deed, Enter, Packet, Return, Socket, Transport},
+        event::{self, Arg, Deed, Enter, Packet, Return, Socket, Transport},
         frame::KernelChecksum,
         link::LinkType,
     };
@@ -583,6 +581,48 @@ mod tests {
             "end: 0 calls, 1 = 1 + 0 + 0",
         ];
         assert_eq!((out, all), (wanted.map(str::to_owned).to_vec(), true));
+    }
+
+    #[test]
+    fn packets_of_a_wire_arrive_by_their_numbers_in_the_log_and_those_of_long_ago_are_forgotten() {
+        let (mut collector, teller) = collector(Keep::All);
+        drop(teller);
+        let at = collector.clock().now();
+        let [lo, wire] = [collector.source(), collector.source()];
+        let arrival = |packet| {
+            Event::Arrival(event::Arrival {
+                packet,
+                again: false,
+            })
+        };
+        let mut arrived = Vec::new();
+        let mut give = |collector: &mut Collector, source, event| {
+            collector.push(source, Entry { at, event });
+            collector.reach(lo, at.plus(1));
+            collector.reach(wire, at.plus(1));
+            let taken = collector.collect(&mut |entry| {
+                if let Event::Arrival(arrival) = &entry.event {
+                    arrived.push(arrival.packet);
+                }
+                Ok(())
+            });
+            taken.unwrap();
+        };
+        give(&mut collector, lo, interface(0, "lo"));
+        give(&mut collector, lo, packet(0, 80));
+        give(&mut collector, wire, interface(0, "wire"));
+        for number in 1..=UNDERWAY as u64 + 1 {
+            let Event::Packet(mut packet) = packet(0, 80) else {
+                unreachable!()
+            };
+            (packet.number, packet.way) = (number, Way::Wire);
+            give(&mut collector, wire, Event::Packet(packet));
+        }
+        for number in [1, 2, 2] {
+            give(&mut collector, wire, arrival(number));
+        }
+        assert_eq!(arrived, [3, 3]);
+        assert_eq!(collector.underway.len(), UNDERWAY);
     }
 
     #[test]

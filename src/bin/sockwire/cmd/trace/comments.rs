@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use sockwire::{
     call::Fd,
     event::{Arg, CallId, Entry, Event, Packet, SocketId, Way},
-    file::{self, Create, Format, WriteError, Writer},
+    file::{WriteError, Writer},
     frame::{Direction, Frame, Interface},
     link::LinkType,
     text::Safe,
@@ -14,6 +14,7 @@ use sockwire::{
 };
 
 use super::settling::Settling;
+use crate::cmd::output;
 
 /// So many calls are remembered, for packets to name them.
 const CALLS: usize = 65_536;
@@ -37,18 +38,9 @@ struct Made {
 
 impl Commented {
     /// Opens the file.
-    pub(super) fn create(
-        path: &Path,
-        force: bool,
-        owner: Option<(u32, u32)>,
-    ) -> Result<Self, WriteError> {
-        let how = Create {
-            format: Format::from_name(path),
-            force,
-            owner,
-        };
+    pub(super) fn create(path: &Path, force: bool) -> Result<Self, WriteError> {
         Ok(Self {
-            writer: file::create(path, how)?,
+            writer: output::capture_file(path, force)?,
             settling: Settling::default(),
             interfaces: Vec::new(),
             calls: BTreeMap::new(),

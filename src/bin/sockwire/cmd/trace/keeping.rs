@@ -78,7 +78,7 @@ impl Keeper {
         let mut packets = Vec::new();
         let commented = keeping.output.as_ref().filter(|_| form == Form::Packets);
         for path in keeping.write.iter().chain(commented) {
-            packets.push(Commented::create(path, keeping.force, owner)?);
+            packets.push(Commented::create(path, keeping.force)?);
         }
         let look = match keeping.output {
             Some(_) => view::look_in_file(global),

@@ -1,11 +1,10 @@
 //! Both programs as they run: the wire as a ladder, and what they say in its place between the packets.
 
 use std::{
-    collections::HashSet,
     io::{self, Write},
     net::SocketAddr,
     ops::ControlFlow,
-    sync::mpsc::{Receiver, channel, sync_channel},
+    sync::mpsc::{channel, sync_channel},
 };
 
 use sockwire::{
@@ -17,7 +16,7 @@ use sockwire::{
 use super::{
     super::{
         Keeping, Recording, WIRE, failed,
-        programs::{Pair, Said, bar, body},
+        programs::{Pair, bar, body},
     },
     Args, Setup,
 };
@@ -51,9 +50,7 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
         setup,
         drawing: Drawing::of_lab(listening, args.absolute, Some(origin), global),
         recording,
-        said,
-        pair: Pair::new(setup.stop, setup.patience, origin),
-        networks: HashSet::new(),
+        pair: Pair::new(said, setup.stop, setup.patience, origin),
         ascii: global.ascii,
     };
     let mut told = Ok(());
@@ -76,7 +73,7 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
     };
     // Also when the output failed: nothing is left behind.
     let finished = told.and_then(|()| lab.finish());
-    end_all(&lab.networks);
+    end_all(&lab.pair.networks);
     finished?;
     played.map_err(failed)?;
     let kept = lab.recording.finish()?;
@@ -95,10 +92,7 @@ struct Lab<'a> {
     setup: &'a Setup,
     drawing: Drawing<String>,
     recording: Recording,
-    said: Receiver<Said>,
     pair: Pair,
-    /// The hosts'.
-    networks: HashSet<String>,
     ascii: bool,
 }
 
@@ -125,19 +119,9 @@ impl Lab<'_> {
 
     /// Takes what the programs' threads say.
     fn hear(&mut self) {
-        while let Ok(said) = self.said.try_recv() {
-            match &said {
-                Said::Began { network, .. } => {
-                    self.networks.insert(network.clone());
-                }
-                Said::Waited(readiness) => {
-                    if let Some(note) = self.setup.note(readiness) {
-                        self.drawing.line(now(), note);
-                    }
-                }
-                Said::Words(..) | Said::Over(..) => {}
-            }
-            self.pair.hear(&said);
+        let waited = self.pair.hear();
+        if let Some(note) = waited.and_then(|readiness| self.setup.note(&readiness)) {
+            self.drawing.line(now(), note);
         }
         self.lines(now());
     }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     ffi::OsString,
     io::{self, IsTerminal as _, Write},
     net::IpAddr,
@@ -122,11 +122,9 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
         collector,
         keeper,
         wire,
-        said,
         ended,
         result: None,
-        pair: Pair::new(setup.stop, setup.patience, origin),
-        networks: HashSet::new(),
+        pair: Pair::new(said, setup.stop, setup.patience, origin),
         packets: [0; 2],
         collected: origin,
         astray: Astray::default(),
@@ -151,7 +149,7 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
         ),
     };
     drop(leave);
-    end_all(&lab.networks);
+    end_all(&lab.pair.networks);
     told?;
     played.map_err(failed)?;
     lab.finish(global)
@@ -269,13 +267,10 @@ struct Lab<'a> {
     keeper: Keeper,
     /// The wire among the collector's sources.
     wire: Option<usize>,
-    said: Receiver<Said>,
     ended: Receiver<Result<(), Failure>>,
     /// How tracing has ended.
     result: Option<Result<(), Failure>>,
     pair: Pair,
-    /// The hosts'.
-    networks: HashSet<String>,
     /// Those that were sent, and those that were lost.
     packets: [u64; 2],
     /// When entries were collected last.
@@ -303,7 +298,7 @@ impl Lab<'_> {
         self.pair.go_on(now);
         if self.pair.is_over() && self.result.is_none() {
             // What they have started ends with them.
-            end_all(&self.networks);
+            end_all(&self.pair.networks);
         }
         Ok(())
     }
@@ -336,19 +331,9 @@ impl Lab<'_> {
 
     /// Takes what the tracer's thread says.
     fn hear(&mut self) {
-        while let Ok(said) = self.said.try_recv() {
-            match &said {
-                Said::Began { network, .. } => {
-                    self.networks.insert(network.clone());
-                }
-                Said::Waited(readiness) => {
-                    if let Some(note) = self.setup.note(readiness) {
-                        let _ = writeln!(io::stderr(), "{note}");
-                    }
-                }
-                Said::Words(..) | Said::Over(..) => {}
-            }
-            self.pair.hear(&said);
+        let waited = self.pair.hear();
+        if let Some(note) = waited.and_then(|readiness| self.setup.note(&readiness)) {
+            let _ = writeln!(io::stderr(), "{note}");
         }
         if let Ok(result) = self.ended.try_recv() {
             self.result = Some(result);
