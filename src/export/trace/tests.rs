@@ -79,6 +79,40 @@ fn a_dialog() {
     assert_pictures("dialog", &dialog());
 }
 
+#[test]
+fn a_packet_lights_up_with_its_calls() {
+    let picture = picture(&dialog());
+    let (drawn, page) = (
+        svg(&picture.diagram),
+        html(&picture.diagram, &picture.details),
+    );
+    // Both write a part into a line, with its classes first and then its title.
+    let lit = |page: &str, class: &str| {
+        let parts = page.lines().filter_map(|line| {
+            let (_, part) = line
+                .split_once("<g class=\"")
+                .or(line.split_once("<svg class=\""))?;
+            let (classes, part) = part.split_once('"')?;
+            let (_, title) = part.split_once(": ")?;
+            let is_lit = classes.split(' ').any(|known| known == class);
+            is_lit.then(|| title.split(['(', '=', ';', '<']).next().unwrap().to_owned())
+        });
+        parts.collect::<Vec<_>>()
+    };
+    for page in [&drawn, &page] {
+        let handshake = ["#3 connect", "SYN seq", "#3 connect returned ", "#2 accept"];
+        assert_eq!(lit(page, "p1"), handshake);
+        assert_eq!(lit(page, "p4"), ["#5 send", "5 bytes seq", "#4 recv"]);
+        // An acknowledgment is the kernel's.
+        assert_eq!(lit(page, "p5"), [""; 0]);
+    }
+    assert!(
+        drawn.contains("svg:has(.p4:is(:hover,:focus)) .p4 .tie"),
+        "{drawn}"
+    );
+    assert!(!drawn.contains(".p5:is"), "{drawn}");
+}
+
 /// A Unix socket; a name where it is bound.
 fn unix(log: &mut Log, kind: &'static str, id: u32, name: Option<&str>) -> u32 {
     log.tell(Event::Socket(Socket {
@@ -335,12 +369,11 @@ fn no_name_and_no_data_writes_markup() {
         svg(&picture.diagram),
         html(&picture.diagram, &picture.details),
     ];
-    for page in &pages {
+    for (page, scripts) in pages.iter().zip([0, 1]) {
         wellformed::check(page);
-        assert!(
-            page.contains("&lt;script&gt;") && !page.contains("<script"),
-            "{page}"
-        );
+        assert!(page.contains("&lt;script&gt;"), "{page}");
+        // Of the page, its own; the policy lets no other one run.
+        assert_eq!(page.matches("<script").count(), scripts, "{page}");
     }
     let words = [
         ladder(&picture, 60),
