@@ -1,8 +1,6 @@
 //! Pictures of traces made by hand: golden texts, ties, and names that no picture may believe.
 #![allow(clippy::unwrap_used)]
 
-use std::{env, fs, path::Path};
-
 use super::{Drawing, Picture};
 use crate::{
     call::Address,
@@ -39,20 +37,8 @@ fn dialog() -> Log {
     log
 }
 
-/// Compares with `golden/NAME`; `BLESS=1` rewrites it.
 fn assert_golden(name: &str, text: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/export/trace/golden");
-    let path = folder.join(name);
-    if env::var_os("BLESS").is_some() {
-        fs::create_dir_all(folder).unwrap();
-        fs::write(path, text).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        text == expected,
-        "{name} differs (BLESS=1 rewrites it):\n{text}"
-    );
+    crate::testing::assert_golden(&format!("src/export/trace/golden/{name}"), text);
 }
 
 /// All forms of a log's picture, each against its golden text.

@@ -1,8 +1,6 @@
 //! Views of logs made by hand.
 #![allow(clippy::unwrap_used)]
 
-use std::{env, fs, path::Path};
-
 use super::{Look, lanes::Lanes, lines::Lines, summary, why};
 use crate::{
     call::{Address, Data},
@@ -11,6 +9,7 @@ use crate::{
         Transport, Way,
     },
     render::ladder::width,
+    testing,
     text::is_unsafe,
     time::Time,
     timeline::{
@@ -65,20 +64,8 @@ fn in_lanes(rows: &[Row], width: usize, ascii: bool) -> String {
     out
 }
 
-/// Compares with the text of `golden/NAME.txt`; `BLESS=1` rewrites it.
 fn assert_golden(name: &str, text: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/trace/golden");
-    let path = folder.join(format!("{name}.txt"));
-    if env::var_os("BLESS").is_some() {
-        fs::create_dir_all(folder).unwrap();
-        fs::write(path, text).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        text == expected,
-        "{name} differs (BLESS=1 rewrites it):\n{text}"
-    );
+    testing::assert_golden(&format!("src/render/trace/golden/{name}.txt"), text);
 }
 
 /// All views of a log, each against its golden text; every line of the lanes fits.
