@@ -148,8 +148,11 @@ fn note(diagram: &Diagram, [client, server]: &[String; 2], call: &Call, out: &mu
     let _ = writeln!(out, "    Note {at}: {}", plain(&text));
 }
 
+/// Words that Mermaid takes for the beginning of a style wherever they stand: it takes the last `;` from such lines.
+const STYLES: [(&str, &str); 2] = [("style", "#115;tyle"), ("classDef", "#99;lassDef")];
+
 /// Text that means nothing to Mermaid: letters, digits and a few harmless signs stay, all others are written as their
-/// numbers, and so is the first letter of the word that would end a block.
+/// numbers, and so is the first letter of [`STYLES`] and of the word that would end a block.
 fn plain(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
@@ -160,6 +163,9 @@ fn plain(text: &str) -> String {
         }
         if word.eq_ignore_ascii_case("end") {
             let _ = write!(out, "#{};", u32::from(word.remove(0)));
+        }
+        for (style, written) in STYLES {
+            word = word.replace(style, written);
         }
         out.push_str(&std::mem::take(&mut word));
         match c {
@@ -186,5 +192,10 @@ mod tests {
             "#69;ND#59; the #101;nd, ending #35;1 #60;b#62; #37;#37; #34;a#34;#92;n"
         );
         assert_eq!(plain("\u{1b}\u{202e}é"), "#65533;#65533;#233;");
+        // Of `style: "` Mermaid 11 draws `style: #34` otherwise.
+        assert_eq!(
+            plain("restyle: classDef x\""),
+            "re#115;tyle: #99;lassDef x#34;"
+        );
     }
 }

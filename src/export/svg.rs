@@ -2,6 +2,7 @@
 
 mod block;
 mod calls;
+mod ties;
 
 use std::fmt::Write as _;
 
@@ -82,7 +83,8 @@ pub fn svg(diagram: &Diagram) -> String {
     let _ = writeln!(out, "<title>{}</title>", Escaped(diagram.title()));
     let _ = writeln!(
         out,
-        "<style>\nsvg{{max-width:100%;height:auto}}\n{STYLE}</style>"
+        "<style>\nsvg{{max-width:100%;height:auto}}\n{STYLE}{}</style>",
+        ties::style(&blocks)
     );
     let _ = writeln!(
         out,
@@ -92,11 +94,19 @@ pub fn svg(diagram: &Diagram) -> String {
     for block in &blocks {
         let _ = write!(
             out,
-            "<g class=\"{}\" transform=\"translate(0,{y})\">",
-            block.class
+            "<g class=\"{}\" transform=\"translate(0,{y})\"{}>",
+            ties::classes(block),
+            focus(!block.ties.is_empty())
         );
         if let Some(title) = &block.title {
             let _ = write!(out, "<title>{}</title>", Escaped(title));
+        }
+        if !block.ties.is_empty() {
+            let height = block.height;
+            let _ = write!(
+                out,
+                "<rect class=\"tie\" width=\"{WIDTH}\" height=\"{height}\"/>"
+            );
         }
         out.push_str(&block.drawing);
         out.push_str("</g>\n");
@@ -106,12 +116,20 @@ pub fn svg(diagram: &Diagram) -> String {
     out
 }
 
+/// What the Tab key stops at.
+const fn focus(stops: bool) -> &'static str {
+    if stops { " tabindex=\"0\"" } else { "" }
+}
+
 /// One part of the picture as a picture of its own, for a page that stacks them.
 pub(super) fn alone(block: &Block) -> String {
     let title = block.title.as_deref().unwrap_or_default();
     let mut out = format!(
-        "<svg class=\"{}\" viewBox=\"0 0 {WIDTH} {}\">",
-        block.class, block.height
+        "<svg class=\"{}\" viewBox=\"0 0 {WIDTH} {}\"{}>",
+        ties::classes(block),
+        block.height,
+        // What opens a packet is stopped at already.
+        focus(!block.ties.is_empty() && block.packet.is_none())
     );
     if !title.is_empty() {
         let _ = write!(out, "<title>{}</title>", Escaped(title));

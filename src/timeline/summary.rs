@@ -100,7 +100,7 @@ pub struct Times {
     pub nothing: Nothing,
     /// In calls that send.
     pub send: i64,
-    /// Of that: in calls that took so long that they must have waited for room.
+    /// Of that: in calls of a millisecond or more, for want of room or of a processor.
     pub blocked: i64,
     /// In other calls.
     pub others: i64,

@@ -1,6 +1,6 @@
 //! The parts that a picture is stacked from: the head of a flow, its sections, rows and notes.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
     export::{Diagram, markup::Escaped},
@@ -15,6 +15,7 @@ use crate::{
 use super::{
     WIDTH,
     calls::{self, Bars},
+    ties::Ties,
 };
 
 /// Where the lifelines stand.
@@ -43,6 +44,8 @@ pub(in crate::export) struct Block {
     pub(in crate::export) packet: Option<u64>,
     /// It stands for several packets.
     pub(in crate::export) folded: bool,
+    /// Lights up with all parts that have one of these, too: first packets of rows.
+    pub(in crate::export) ties: BTreeSet<u64>,
 }
 
 /// All parts of a diagram, from the top.
@@ -58,6 +61,7 @@ pub(in crate::export) fn blocks(diagram: &Diagram) -> Vec<Block> {
     for chapter in &diagram.chapters {
         blocks.push(head(diagram, &chapter.header));
         let mut bars = Bars::default();
+        let ties = Ties::of(chapter);
         for item in &chapter.items {
             let block = match item {
                 Item::Flow(_) => None,
@@ -72,7 +76,10 @@ pub(in crate::export) fn blocks(diagram: &Diagram) -> Vec<Block> {
                     Some(words(&note.text, class, true))
                 }
             };
-            blocks.extend(block.map(|block| bars.beside(item, block)));
+            blocks.extend(block.map(|block| Block {
+                ties: ties.item(item),
+                ..bars.beside(item, block)
+            }));
         }
     }
     blocks.extend(diagram.missing().map(|text| words(&text, "trouble", false)));
@@ -161,6 +168,7 @@ fn head(diagram: &Diagram, header: &Header) -> Block {
         drawing,
         packet: None,
         folded: false,
+        ties: BTreeSet::new(),
     }
 }
 
@@ -185,6 +193,7 @@ fn section(title: &str) -> Block {
         drawing,
         packet: None,
         folded: false,
+        ties: BTreeSet::new(),
     }
 }
 
@@ -206,6 +215,7 @@ fn words(text: &str, class: &str, inside: bool) -> Block {
         drawing,
         packet: None,
         folded: false,
+        ties: BTreeSet::new(),
     }
 }
 
@@ -278,6 +288,7 @@ fn drawn(diagram: &Diagram, chapter: &Chapter, row: &Row, has_calls: bool) -> Bl
         drawing,
         packet: Some(row.number).filter(|number| *number > 0),
         folded: matches!(row.what, What::Run { .. }),
+        ties: BTreeSet::new(),
     }
 }
 

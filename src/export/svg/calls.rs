@@ -1,6 +1,6 @@
 //! Socket calls in an SVG picture: their words beside the lifeline of their end, and a bar along it while they wait.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     WIDTH,
@@ -57,6 +57,7 @@ pub(super) fn drawn(diagram: &Diagram, call: &Call) -> Block {
         drawing,
         packet: None,
         folded: false,
+        ties: BTreeSet::new(),
     }
 }
 

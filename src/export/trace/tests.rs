@@ -1,8 +1,6 @@
 //! Pictures of traces made by hand: golden texts, ties, and names that no picture may believe.
 #![allow(clippy::unwrap_used)]
 
-use std::{env, fs, path::Path};
-
 use super::{Drawing, Picture};
 use crate::{
     call::Address,
@@ -39,20 +37,8 @@ fn dialog() -> Log {
     log
 }
 
-/// Compares with `golden/NAME`; `BLESS=1` rewrites it.
 fn assert_golden(name: &str, text: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/export/trace/golden");
-    let path = folder.join(name);
-    if env::var_os("BLESS").is_some() {
-        fs::create_dir_all(folder).unwrap();
-        fs::write(path, text).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        text == expected,
-        "{name} differs (BLESS=1 rewrites it):\n{text}"
-    );
+    crate::testing::assert_golden(&format!("src/export/trace/golden/{name}"), text);
 }
 
 /// All forms of a log's picture, each against its golden text.
@@ -77,6 +63,40 @@ fn assert_pictures(name: &str, log: &Log) {
 #[test]
 fn a_dialog() {
     assert_pictures("dialog", &dialog());
+}
+
+#[test]
+fn a_packet_lights_up_with_its_calls() {
+    let picture = picture(&dialog());
+    let (drawn, page) = (
+        svg(&picture.diagram),
+        html(&picture.diagram, &picture.details),
+    );
+    // Both write a part into a line, with its classes first and then its title.
+    let lit = |page: &str, class: &str| {
+        let parts = page.lines().filter_map(|line| {
+            let (_, part) = line
+                .split_once("<g class=\"")
+                .or(line.split_once("<svg class=\""))?;
+            let (classes, part) = part.split_once('"')?;
+            let (_, title) = part.split_once(": ")?;
+            let is_lit = classes.split(' ').any(|known| known == class);
+            is_lit.then(|| title.split(['(', '=', ';', '<']).next().unwrap().to_owned())
+        });
+        parts.collect::<Vec<_>>()
+    };
+    for page in [&drawn, &page] {
+        let handshake = ["#3 connect", "SYN seq", "#3 connect returned ", "#2 accept"];
+        assert_eq!(lit(page, "p1"), handshake);
+        assert_eq!(lit(page, "p4"), ["#5 send", "5 bytes seq", "#4 recv"]);
+        // An acknowledgment is the kernel's.
+        assert_eq!(lit(page, "p5"), [""; 0]);
+    }
+    assert!(
+        drawn.contains("svg:has(.p4:is(:hover,:focus)) .p4 .tie"),
+        "{drawn}"
+    );
+    assert!(!drawn.contains(".p5:is"), "{drawn}");
 }
 
 /// A Unix socket; a name where it is bound.
@@ -335,12 +355,11 @@ fn no_name_and_no_data_writes_markup() {
         svg(&picture.diagram),
         html(&picture.diagram, &picture.details),
     ];
-    for page in &pages {
+    for (page, scripts) in pages.iter().zip([0, 1]) {
         wellformed::check(page);
-        assert!(
-            page.contains("&lt;script&gt;") && !page.contains("<script"),
-            "{page}"
-        );
+        assert!(page.contains("&lt;script&gt;"), "{page}");
+        // Of the page, its own; the policy lets no other one run.
+        assert_eq!(page.matches("<script").count(), scripts, "{page}");
     }
     let words = [
         ladder(&picture, 60),

@@ -1,6 +1,6 @@
 //! The sums of a trace: each connection in a few lines, and a table of calls as `strace -c` has it.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use super::{
     Look,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     call::Errno,
-    event::Transport,
+    event::{SocketId, Transport},
     render::style::{Palette, push},
     text::{Safe, write_wrapped},
     time::SECOND,
@@ -31,12 +31,16 @@ pub fn write(report: &Report, look: Look, out: &mut String) {
         let note = Safe(note.as_bytes()).to_string();
         page.wrapped(0, &page.say.plain(note), out);
     }
+    let mut told = HashMap::new();
     for connection in &report.connections {
-        page.connection(connection, out);
+        page.connection(connection, &mut told, out);
         out.push('\n');
     }
     page.calls(report, out);
 }
+
+/// Sockets whose times were told, and of which connection: one for datagrams has many.
+type Told = HashMap<SocketId, String>;
 
 struct Page {
     say: Say,
@@ -49,7 +53,7 @@ impl Page {
         write_wrapped(out, indent, self.width, text);
     }
 
-    fn connection(&self, connection: &Connection, out: &mut String) {
+    fn connection(&self, connection: &Connection, told: &mut Told, out: &mut String) {
         let link = &*connection.link;
         let to = self.say.glyphs().to;
         let [left, right] = link.ends.each_ref();
@@ -70,7 +74,7 @@ impl Page {
         let lasted = Span(connection.span.1.since(connection.span.0));
         self.wrapped(2, &format!("{}; {lasted}", self.outcome(connection)), out);
         for side in [Side::Left, Side::Right] {
-            self.party(connection, side, out);
+            self.party(connection, side, told, out);
         }
         for finding in &connection.findings {
             let mut text = String::new();
@@ -79,7 +83,7 @@ impl Page {
             out.push('\n');
         }
         if connection.more_findings > 0 {
-            let text = format!("and {} more of this kind", connection.more_findings);
+            let text = format!("and {} more like these", connection.more_findings);
             self.wrapped(2, &text, out);
         }
     }
@@ -108,7 +112,7 @@ impl Page {
         }
     }
 
-    fn party(&self, connection: &Connection, side: Side, out: &mut String) {
+    fn party(&self, connection: &Connection, side: Side, told: &mut Told, out: &mut String) {
         let link = &*connection.link;
         let end = &link.ends[side as usize];
         let (party, other) = (
@@ -140,9 +144,20 @@ impl Page {
             let text = format!("{} lost on the wire", plural(party.lost, "packet"));
             self.wrapped(4, &text, out);
         }
-        if let Some(times) = party.times.filter(|times| times.lasted > 0) {
-            self.wrapped(4, &spent(times), out);
-            self.nothing(times.nothing, out);
+        let times = party.times.filter(|times| times.lasted > 0);
+        let (Some(times), Some(socket)) = (times, end.socket) else {
+            return;
+        };
+        match told.get(&socket) {
+            Some(label) => {
+                let text = format!("where the time of its socket went: see {label}");
+                self.wrapped(4, &text, out);
+            }
+            None => {
+                self.wrapped(4, &spent(times), out);
+                self.nothing(times.nothing, out);
+                told.insert(socket, self.say.label(link));
+            }
         }
     }
 
@@ -261,18 +276,21 @@ fn spent(times: Times) -> String {
         (times.connect, "in connect"),
         (
             times.receive.saturating_sub(times.nothing.took),
-            "waiting for data",
+            "receiving or waiting for data",
         ),
         (times.nothing.took, "in receives that got nothing"),
-        (times.blocked, "blocked in send (its buffer was full)"),
+        (
+            times.blocked,
+            "in slow sends (1 ms or more: no room, or a busy machine)",
+        ),
         (times.send.saturating_sub(times.blocked), "in send"),
         (times.others, "in other calls"),
     ];
-    let mut text = format!("{}:", Span(times.lasted));
+    let mut text = format!("used for {}:", Span(times.lasted));
     for (nanos, word) in parts.iter().filter(|(nanos, _)| *nanos > 0) {
         let _ = write!(text, " {} {word},", Span(*nanos));
     }
-    let _ = write!(text, " {} in the program", Span(times.program));
+    let _ = write!(text, " {} between its calls", Span(times.program));
     if times.accept > 0 {
         let _ = write!(text, "; accept had waited {} for it", Span(times.accept));
     }

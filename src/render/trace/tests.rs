@@ -1,8 +1,6 @@
 //! Views of logs made by hand.
 #![allow(clippy::unwrap_used)]
 
-use std::{env, fs, path::Path};
-
 use super::{Look, lanes::Lanes, lines::Lines, summary, why};
 use crate::{
     call::{Address, Data},
@@ -11,6 +9,7 @@ use crate::{
         Transport, Way,
     },
     render::ladder::width,
+    testing,
     text::is_unsafe,
     time::Time,
     timeline::{
@@ -65,20 +64,8 @@ fn in_lanes(rows: &[Row], width: usize, ascii: bool) -> String {
     out
 }
 
-/// Compares with the text of `golden/NAME.txt`; `BLESS=1` rewrites it.
 fn assert_golden(name: &str, text: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/trace/golden");
-    let path = folder.join(format!("{name}.txt"));
-    if env::var_os("BLESS").is_some() {
-        fs::create_dir_all(folder).unwrap();
-        fs::write(path, text).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        text == expected,
-        "{name} differs (BLESS=1 rewrites it):\n{text}"
-    );
+    testing::assert_golden(&format!("src/render/trace/golden/{name}.txt"), text);
 }
 
 /// All views of a log, each against its golden text; every line of the lanes fits.
@@ -218,10 +205,33 @@ fn a_slow_call_in_an_endless_loop_waits_for_nothing() {
     let text = in_lanes(&rows(&log, ALL), 80, false);
     assert!(text.contains("= 0 20 times"), "{text}");
     assert!(!text.contains("… recv"), "{text}");
-    let sums = in_sums(&log);
+    let sums = in_sums(&log).replace("\n    ", " ");
     assert!(sums.contains("20 receives after the end"), "{sums}");
-    let spent = "0.01 ms waiting for data, 20.20 ms in receives that got nothing";
+    let spent = "0.01 ms receiving or waiting for data, 20.20 ms in receives that got nothing";
     assert!(sums.contains(spent), "{sums}");
+}
+
+#[test]
+fn the_time_of_a_socket_with_two_conversations_is_told_once() {
+    let mut log = Log::local();
+    log.process(100, None, 1, "asks");
+    log.process(200, None, 1, "answers");
+    let server = log.appears(1, Transport::Udp);
+    log.call(SERVER, Deed::Bind, server, Ok(0));
+    log.addresses(server, "127.0.0.1:5353", None);
+    for from in ["127.0.0.1:40000", "127.0.0.1:40001"] {
+        let client = log.appears(1, Transport::Udp);
+        let wait = log.enter(SERVER, Deed::Receive, server);
+        let asks = log.sends(CLIENT, client, b"?", Some("127.0.0.1:5353"));
+        log.addresses(client, from, None);
+        log.datagram(Way::Loop, from, "127.0.0.1:5353", b"?");
+        log.returns(asks, Ok(1));
+        log.received(wait, b"?", Some(from));
+    }
+    let sums = in_sums(&log);
+    assert_eq!(sums.matches("receiving or waiting").count(), 1, "{sums}");
+    let see = "where the time of its socket went: see U1 udp";
+    assert_eq!(sums.matches(see).count(), 1, "{sums}");
 }
 
 /// The same two messages, each acknowledged at once: nothing is found.

@@ -1,11 +1,10 @@
 //! Logs made by hand, each of one thing that is hard to tell, and their ties as text.
 
-use std::{fs, path::Path};
-
 use super::ties;
 use crate::{
     call::{Caller, How},
     event::{Deed, Transport, Way},
+    testing::assert_golden,
     timeline::testing::{CLIENT, Log, SERVER, Tcp, at, caller, datagram, segment, unreachable},
 };
 
@@ -50,25 +49,16 @@ const WIRED: &[Made] = &[
 
 #[test]
 fn ties_of_logs_made_by_hand() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/trace");
-    let bless = std::env::var_os("BLESS").is_some();
-    let mut wrong = Vec::new();
     let local = LOGS.iter().map(|&(name, make)| (name, make, Log::local()));
     let wired = WIRED.iter().map(|&(name, make)| (name, make, Log::lab()));
     for (name, make, mut log) in local.chain(wired) {
         make(&mut log);
-        for (suffix, text) in [("jsonl", log.json()), ("ties.txt", ties(&log.entries))] {
-            let path = folder.join(format!("{name}.{suffix}"));
-            if bless {
-                fs::write(&path, &text).unwrap();
-            }
-            let expected = fs::read_to_string(&path).unwrap_or_default();
-            if expected != text {
-                wrong.push(format!("{name}.{suffix} is now:\n{text}"));
-            }
-        }
+        assert_golden(&format!("captures/trace/{name}.jsonl"), &log.json());
+        assert_golden(
+            &format!("captures/trace/{name}.ties.txt"),
+            &ties(&log.entries),
+        );
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 fn handshake(log: &mut Log) {
