@@ -234,7 +234,7 @@ impl Join {
         }
         if segment.rst
             && !crossing.unwanted
-            && let Some(call) = sock.closing.flatten()
+            && let Some(call) = sock.closing
         {
             let ground = Ground::LastClose;
             self.ledger.caused(packet, call, Share::Reset, ground);
@@ -259,10 +259,7 @@ impl Join {
                 return;
             };
             self.ledger.packet(crossing.packet).sender = Some(listener);
-            let closing = self
-                .sockets
-                .get(&listener)
-                .and_then(|s| s.closing.flatten());
+            let closing = self.sockets.get(&listener).and_then(|s| s.closing);
             if let Some(call) = closing.filter(|_| segment.rst) {
                 let (share, ground) = (Share::Reset, Ground::LastClose);
                 self.ledger.caused(crossing.packet, call, share, ground);

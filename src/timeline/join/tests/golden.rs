@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::ties;
 use crate::{
     call::{Caller, How},
-    event::{Deed, Transport, Way},
+    event::{Arg, Deed, Enter, Transport, Way},
     timeline::testing::{CLIENT, Log, SERVER, Tcp, at, caller, datagram, segment, unreachable},
 };
 
@@ -152,11 +152,28 @@ fn fork(log: &mut Log) {
     pair.segment(log, 1, "A", b"");
 }
 
-/// Another program is started, and the socket goes with the old one: there is no call to tie its FIN to.
+/// A child has let go of the socket, and the parent runs another program, which closes the last descriptor; what was still
+/// to be sent goes before the FIN.
 fn exec(log: &mut Log) {
     let mut pair = log.pair();
-    log.call(CLIENT, Deed::Close, pair.client, Ok(0));
+    let child = caller(101);
+    log.process(101, Some(100), 1, "client");
+    log.send(CLIENT, pair.client, b"last words");
+    log.call(child, Deed::Close, pair.client, Ok(0));
+    let execve = log.enters(Enter {
+        call: 0,
+        by: CLIENT,
+        name: "execve".into(),
+        deed: Deed::Close,
+        socket: None,
+        closes: vec![pair.client],
+        args: vec![Arg::Text("/bin/other".to_owned())],
+        parts: Vec::new(),
+        waited: false,
+    });
     log.exec(100, "other", &[pair.client]);
+    log.returns(execve, Ok(0));
+    pair.segment(log, 0, "PA", b"last words");
     pair.segment(log, 0, "FA", b"");
 }
 
@@ -218,7 +235,7 @@ fn midway(log: &mut Log) {
     let socket = log.appears(1, Transport::Tcp);
     log.addresses(socket, A, Some(B));
     log.before(socket, 1000, 500);
-    let recv = log.enters(crate::event::Enter {
+    let recv = log.enters(Enter {
         call: 0,
         by: caller(101),
         name: "recv".into(),
