@@ -263,7 +263,9 @@ impl Join {
         let sock = self.sockets.entry(id).or_default();
         match enter.deed {
             Deed::Send if tcp => {
-                if !enter.waited {
+                if enter.waited {
+                    sock.out.goes_on();
+                } else {
                     sock.out.entered(enter.call, self.at, &enter.parts);
                 }
                 let to = enter

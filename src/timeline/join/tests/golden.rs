@@ -29,6 +29,7 @@ const LOGS: &[Made] = &[
     ("reset-linger", linger),
     ("refused", refused),
     ("midway", midway),
+    ("midway-queues", midway_queues),
     ("wrap", wrap),
     ("two-threads", two_threads),
     ("two-readers", two_readers),
@@ -259,6 +260,29 @@ fn midway(log: &mut Log) {
     log.received(recv, b"an answer", None);
     log.send(CLIENT, socket, b"more");
     log.segment(Way::Out, A, B, Tcp::new("PA", 77_029, 9009, b"more"));
+}
+
+/// Attached while the other end takes nothing: it is probed, with an old number. Of bytes that are all alike, those that were
+/// queued are of no call that is in the log.
+fn midway_queues(log: &mut Log) {
+    log.process(100, None, 1, "client");
+    let socket = log.appears(1, Transport::Tcp);
+    log.before(socket, 1000, 500);
+    log.queued(socket, 8, 4);
+    log.addresses(socket, A, Some(B));
+    log.segment(Way::Out, A, B, Tcp::new("A", 76_999, 9000, b""));
+    log.segment(Way::In, B, A, Tcp::new("A", 9000, 77_000, b""));
+    log.send(CLIENT, socket, b"aaaa");
+    log.segment(Way::In, B, A, Tcp::new("PA", 9000, 77_000, b"bbbb"));
+    log.recv(CLIENT, socket, b"bb");
+    log.recv(CLIENT, socket, b"bbbb");
+    log.segment(
+        Way::Out,
+        A,
+        B,
+        Tcp::new("PA", 77_000, 9004, b"aaaaaaaaaaaa"),
+    );
+    log.segment(Way::Out, A, B, Tcp::new("FA", 77_012, 9004, b""));
 }
 
 /// The sequence numbers begin again at 0, within a segment and between two.

@@ -480,6 +480,7 @@ mod tests {
             local: None,
             peer: None,
             before: None,
+            queued: None,
         };
         let enter = Enter {
             call: 1,
