@@ -173,6 +173,9 @@ pub struct Socket {
     pub peer: Option<Address>,
     /// It existed before it was watched: new bytes of its stream that had been sent, and received, by then (`TCP_INFO`).
     pub before: Option<[u64; 2]>,
+    /// Then: bytes that the program had given and that were still to be sent, and those that it was still to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<[u64; 2]>,
 }
 
 /// What a call does to a socket, whatever its name.

@@ -342,6 +342,7 @@ mod tests {
                     local: Some(Address::Path("/tmp/x".into())),
                     peer: Some(Address::Unnamed),
                     before: Some([5, u64::MAX]),
+                    queued: Some([0, 7]),
                 }),
             ),
             enter(1),

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 use nix::errno::Errno;
@@ -65,13 +65,68 @@ pub fn network(socket: impl AsFd) -> Option<u64> {
     option::get(socket.as_fd(), libc::SOL_SOCKET, libc::SO_NETNS_COOKIE).ok()
 }
 
-/// How many new bytes of its stream a TCP socket has sent, and received. `None`: it is none, or the kernel does not tell.
-pub fn streamed(socket: impl AsFd) -> Option<[u64; 2]> {
+/// How far the stream of a TCP socket has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// New bytes that it has sent, and received.
+    pub passed: [u64; 2],
+    /// Bytes that it has still to send, and that are still to be read from it.
+    pub queued: [u64; 2],
+}
+
+/// How far a TCP socket is, whose program stands still. `None`: it is none, or the kernel does not tell.
+pub fn streamed(socket: impl AsFd) -> Option<Streamed> {
+    /// Bytes may come between two questions, but not for ever.
+    const TRIES: usize = 8;
+    let socket = socket.as_fd();
+    let mut now = info(socket)?;
+    for _ in 0..TRIES {
+        now.queued[1] = unread(socket);
+        let then = info(socket)?;
+        if then.passed[1] == now.passed[1] {
+            break;
+        }
+        now = then;
+    }
+    Some(now)
+}
+
+/// What `TCP_INFO` says of both streams, which is nothing of what is to be read. A FIN is no byte: the kernel counts one that
+/// has come, and one that waits to be sent, but not one that was sent.
+fn info(socket: BorrowedFd<'_>) -> Option<Streamed> {
+    /// States of a connection (linux/tcp_states.h).
+    const FIN_WAIT1: u8 = 4;
+    const CLOSE_WAIT: u8 = 8;
+    const LAST_ACK: u8 = 9;
+    const CLOSING: u8 = 11;
     /// `struct tcp_info` (linux/tcp.h) up to `tcpi_bytes_retrans`, in words of eight bytes.
     const WORDS: usize = 27;
-    let info: [u64; WORDS] = option::get(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO).ok()?;
+    let info: [u64; WORDS] = option::get(socket, libc::IPPROTO_TCP, libc::TCP_INFO).ok()?;
+    let [state, ..] = info[0].to_ne_bytes();
     let [received, sent, again] = [info[16], info[25], info[26]];
-    Some([sent.saturating_sub(again), received])
+    // `tcpi_notsent_bytes` is the first half of its word.
+    let [a, b, c, d, ..] = info[18].to_ne_bytes();
+    let unsent = u64::from(u32::from_ne_bytes([a, b, c, d]));
+    let fin_came = matches!(state, CLOSE_WAIT | LAST_ACK | CLOSING);
+    let fin_waits = matches!(state, FIN_WAIT1 | LAST_ACK | CLOSING);
+    Some(Streamed {
+        passed: [
+            sent.saturating_sub(again),
+            received.saturating_sub(fin_came.into()),
+        ],
+        queued: [unsent.saturating_sub(fin_waits.into()), 0],
+    })
+}
+
+/// Bytes that a socket has received and that are to be read; none of one that listens.
+fn unread(socket: BorrowedFd<'_>) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one `c_int`, which lives until the call returns.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    match done {
+        0 => u64::try_from(bytes).unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// The program at `path` has capabilities of its own (`setcap`).

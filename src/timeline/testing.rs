@@ -174,6 +174,7 @@ impl Log {
             local: None,
             peer: None,
             before: None,
+            queued: None,
         };
         self.known.insert(id, socket.clone());
         self.tell(Event::Socket(socket));
@@ -193,6 +194,14 @@ impl Log {
     pub(crate) fn before(&mut self, id: SocketId, sent: u64, received: u64) {
         let socket = self.known.get_mut(&id).unwrap();
         socket.before = Some([sent, received]);
+        let socket = socket.clone();
+        self.tell(Event::Socket(socket));
+    }
+
+    /// Then: bytes that were still to be sent, and to be read.
+    pub(crate) fn queued(&mut self, id: SocketId, unsent: u64, unread: u64) {
+        let socket = self.known.get_mut(&id).unwrap();
+        socket.queued = Some([unsent, unread]);
         let socket = socket.clone();
         self.tell(Event::Socket(socket));
     }

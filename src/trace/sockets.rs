@@ -66,18 +66,25 @@ impl Sockets {
         let (domain, kind) = (socket.domain().ok()?, socket.r#type().ok()?);
         let protocol = socket.protocol().ok().flatten();
         let transport = transport(domain, kind, protocol);
-        let before = (!made && transport == Transport::Tcp).then(|| foreign::streamed(fd));
+        let net = self.networks.of_socket(network, thread, now);
+        let is_older = !made && transport == Transport::Tcp;
+        let before = is_older.then(|| foreign::streamed(fd)).flatten();
+        if before.is_some() {
+            // Packets are seen since a while, and those until now are counted in it.
+            now.passes();
+        }
         let id = self.all.len() as SocketId + 1;
         self.all.push(Known {
             told: Socket {
                 id,
-                net: self.networks.of_socket(network, thread, now),
+                net,
                 family: word(i32::from(domain), names::FAMILIES),
                 kind: word(i32::from(kind), names::KINDS),
                 transport,
                 local: None,
                 peer: None,
-                before: before.flatten(),
+                before: before.map(|streamed| streamed.passed),
+                queued: before.map(|streamed| streamed.queued),
             },
             is_stream: kind == Type::STREAM,
             settled: false,

@@ -231,20 +231,31 @@ impl Tracer {
 
     /// Now, and who is told.
     pub(super) fn moment<'a>(&self, listener: &'a mut dyn Listener) -> Moment<'a> {
-        let at = self.clock.now();
-        Moment { at, listener }
+        let clock = self.clock;
+        let at = clock.now();
+        Moment {
+            clock,
+            at,
+            listener,
+        }
     }
 }
 
 /// A moment in which something is told; all traced threads that it is about stand.
 pub(super) struct Moment<'a> {
-    pub(super) at: Time,
+    clock: Clock,
+    at: Time,
     pub(super) listener: &'a mut dyn Listener,
 }
 
 impl Moment<'_> {
     pub(super) fn tell(&mut self, event: Event) {
         self.listener.tell(self.at, event);
+    }
+
+    /// What is told next is of now; the threads stand still.
+    pub(super) fn passes(&mut self) {
+        self.at = self.clock.now();
     }
 }
 

@@ -110,6 +110,7 @@ fn unix(log: &mut Log, kind: &'static str, id: u32, name: Option<&str>) -> u32 {
         local: name.map(|name| Address::Path(name.into())),
         peer: None,
         before: None,
+        queued: None,
     }));
     id
 }

@@ -359,6 +359,7 @@ fn unix(log: &mut Log) {
             local: local.cloned(),
             peer: peer.cloned(),
             before: None,
+            queued: None,
         })
     };
     let (listener, client, server) = (50, 51, 52);

@@ -113,14 +113,32 @@ impl Stream {
         (i64::from(near).abs() <= FARTHEST && place >= -1).then_some(place)
     }
 
+    /// Up to where it was seen; `None` before it begins.
+    pub(super) fn upto(&self) -> Option<u64> {
+        self.origin.and(u64::try_from(self.high).ok())
+    }
+
+    /// Where the other end says that it has got the stream. When it has got one byte more than was seen, and data was not, the
+    /// stream began with a probe, which repeats the number of an old byte (RFC 9293 §3.8.4 and §3.8.6.1).
+    fn acknowledged(&mut self, ack: u32) -> Option<i64> {
+        let place = self.place(ack)?;
+        if self.high.checked_add(1) != Some(place) || self.syn || !self.sent.is_empty() {
+            return Some(place);
+        }
+        self.origin = self.origin.map(|origin| origin.wrapping_add(1));
+        Some(self.high)
+    }
+
     /// Begins the stream with the first segment seen of it; `first` is how much was sent before that, if it has no SYN.
     fn begin(&mut self, segment: &Segment, first: u64) {
         if segment.syn {
             self.origin = Some(segment.seq.wrapping_add(1));
             self.syn = true;
         } else if self.origin.is_none() {
+            // A log may claim any number; no stream comes near this one.
+            let first = first.min(1 << 62);
             self.origin = Some(segment.seq.wrapping_sub(first as u32));
-            self.high = i64::try_from(first).unwrap_or(0);
+            self.high = first as i64;
         }
     }
 
@@ -160,7 +178,7 @@ impl Flow {
         let start = stream.place(segment.seq)?;
         let data = start + i64::from(segment.syn);
         let end = data + i64::from(segment.len);
-        let acks = segment.ack.and_then(|ack| other.out.place(ack));
+        let acks = segment.ack.and_then(|ack| other.out.acknowledged(ack));
         let mut again = false;
         if segment.rst {
             self.reset = true;

@@ -123,10 +123,10 @@ impl Default for Incoming {
 }
 
 impl Incoming {
-    /// The stream had begun before its reader was watched.
-    pub(super) fn midway(&mut self) {
+    /// The stream had begun before its reader was watched, which had read it up to `taken`.
+    pub(super) fn midway(&mut self, taken: Option<u64>) {
         if self.takes.is_empty() {
-            self.taken = None;
+            self.taken = taken;
         }
     }
 

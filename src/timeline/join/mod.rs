@@ -100,11 +100,6 @@ impl Join {
             Event::Socket(socket) => self.told(socket, known),
             Event::Enter(enter) => self.enter(enter, known),
             Event::Return(returned) => self.returned(returned),
-            Event::Exec(exec) => {
-                for id in &exec.closes {
-                    self.sockets.entry(*id).or_default().closing = Some(None);
-                }
-            }
             Event::Packet(packet) => {
                 if let Some(seen) = seen {
                     self.crossed(packet, seen, known);
@@ -252,7 +247,7 @@ impl Join {
         self.ledger.entered(enter.call);
         let closed = enter.socket.filter(|_| enter.deed == Deed::Close);
         for id in enter.closes.iter().copied().chain(closed) {
-            self.sockets.entry(id).or_default().closing = Some(Some(enter.call));
+            self.sockets.entry(id).or_default().closing = Some(enter.call);
         }
         let Some(id) = enter.socket else {
             return;
@@ -268,7 +263,9 @@ impl Join {
         let sock = self.sockets.entry(id).or_default();
         match enter.deed {
             Deed::Send if tcp => {
-                if !enter.waited {
+                if enter.waited {
+                    sock.out.goes_on();
+                } else {
                     sock.out.entered(enter.call, self.at, &enter.parts);
                 }
                 let to = enter

@@ -40,6 +40,8 @@ pub(super) struct Outgoing {
     /// Where the last piece ends; unknown until the calls of a socket that is older than the watch are found on the wire.
     end: Option<u64>,
     waiting: BTreeMap<CallId, Sending>,
+    /// A call that had begun before the watch gives more of the stream, nobody knows how much.
+    goes_on: bool,
 }
 
 impl Default for Outgoing {
@@ -48,6 +50,7 @@ impl Default for Outgoing {
             pieces: Vec::new(),
             end: Some(0),
             waiting: BTreeMap::new(),
+            goes_on: false,
         }
     }
 }
@@ -72,11 +75,17 @@ impl Sending {
 }
 
 impl Outgoing {
-    /// The stream had begun before its calls were watched.
-    pub(super) fn midway(&mut self) {
+    /// The stream had begun before its calls were watched, which had given it up to `end`.
+    pub(super) fn midway(&mut self, end: Option<u64>) {
         if self.pieces.is_empty() {
-            self.end = None;
+            self.end = end.filter(|_| !self.goes_on);
         }
+    }
+
+    /// A call that had begun before the watch goes on.
+    pub(super) fn goes_on(&mut self) {
+        self.goes_on = true;
+        self.midway(None);
     }
 
     /// A call enters, the `at`-th thing to happen.

@@ -59,8 +59,8 @@ pub(super) struct Sock {
     pub(super) incoming: Incoming,
     /// The first call that shut down sending.
     pub(super) shutdown: Option<CallId>,
-    /// The last thing that let go of it: a call, or the start of another program.
-    pub(super) closing: Option<Option<CallId>>,
+    /// The last call that let go of it: also `execve`, by which descriptors close themselves, and the end of a process.
+    pub(super) closing: Option<CallId>,
     /// What its FIN is tied to, once it has been sent.
     pub(super) fin: Option<Option<(CallId, Ground)>>,
     /// The end of the stream has been returned.
@@ -73,7 +73,7 @@ pub(super) struct Sock {
 impl Sock {
     /// What sends the FIN now.
     pub(super) fn fin(&mut self) -> Option<(CallId, Ground)> {
-        let (shutdown, closing) = (self.shutdown, self.closing.flatten());
+        let (shutdown, closing) = (self.shutdown, self.closing);
         *self.fin.get_or_insert_with(|| match shutdown {
             Some(call) => Some((call, Ground::Shutdown)),
             None => closing.map(|call| (call, Ground::LastClose)),

@@ -139,6 +139,7 @@ impl Join {
         let Some(flow) = self.tcp.at(number).filter(|_| sock.flow.is_none()) else {
             return;
         };
+        let upto = [side, 1 - side].map(|side| flow.ends[side].out.upto());
         let end = &mut flow.ends[side];
         if end.owner.is_some() {
             return;
@@ -147,10 +148,17 @@ impl Join {
         sock.flow = Some((number, side));
         let early_sent = std::mem::take(&mut end.early_sent);
         let early_got = std::mem::take(&mut end.early_got);
-        let older = known.sockets.get(&id).is_some_and(|s| s.before.is_some());
-        if older && !whole {
-            sock.out.midway();
-            sock.incoming.midway();
+        if let Some(socket) = known.sockets.get(&id)
+            && let Some(before) = socket.before
+            && !whole
+        {
+            // What was seen of the connection already is in that number.
+            let [sent, received] = [0, 1].map(|way| upto[way].unwrap_or(before[way]));
+            let queued = socket.queued;
+            sock.out
+                .midway(queued.and_then(|[unsent, _]| sent.checked_add(unsent)));
+            sock.incoming
+                .midway(queued.and_then(|[_, unread]| received.checked_sub(unread)));
         }
         if let Some(attempt) = &sock.attempt {
             self.tcp.connected(attempt.to, id);
@@ -234,7 +242,7 @@ impl Join {
         }
         if segment.rst
             && !crossing.unwanted
-            && let Some(call) = sock.closing.flatten()
+            && let Some(call) = sock.closing
         {
             let ground = Ground::LastClose;
             self.ledger.caused(packet, call, Share::Reset, ground);
@@ -259,10 +267,7 @@ impl Join {
                 return;
             };
             self.ledger.packet(crossing.packet).sender = Some(listener);
-            let closing = self
-                .sockets
-                .get(&listener)
-                .and_then(|s| s.closing.flatten());
+            let closing = self.sockets.get(&listener).and_then(|s| s.closing);
             if let Some(call) = closing.filter(|_| segment.rst) {
                 let (share, ground) = (Share::Reset, Ground::LastClose);
                 self.ledger.caused(crossing.packet, call, share, ground);

@@ -3,7 +3,7 @@
 use super::ties;
 use crate::{
     call::{Caller, How},
-    event::{Deed, Transport, Way},
+    event::{Arg, Deed, Enter, Transport, Way},
     testing::assert_golden,
     timeline::testing::{CLIENT, Log, SERVER, Tcp, at, caller, datagram, segment, unreachable},
 };
@@ -28,6 +28,7 @@ const LOGS: &[Made] = &[
     ("reset-linger", linger),
     ("refused", refused),
     ("midway", midway),
+    ("midway-queues", midway_queues),
     ("wrap", wrap),
     ("two-threads", two_threads),
     ("two-readers", two_readers),
@@ -142,11 +143,28 @@ fn fork(log: &mut Log) {
     pair.segment(log, 1, "A", b"");
 }
 
-/// Another program is started, and the socket goes with the old one: there is no call to tie its FIN to.
+/// A child has let go of the socket, and the parent runs another program, which closes the last descriptor; what was still
+/// to be sent goes before the FIN.
 fn exec(log: &mut Log) {
     let mut pair = log.pair();
-    log.call(CLIENT, Deed::Close, pair.client, Ok(0));
+    let child = caller(101);
+    log.process(101, Some(100), 1, "client");
+    log.send(CLIENT, pair.client, b"last words");
+    log.call(child, Deed::Close, pair.client, Ok(0));
+    let execve = log.enters(Enter {
+        call: 0,
+        by: CLIENT,
+        name: "execve".into(),
+        deed: Deed::Close,
+        socket: None,
+        closes: vec![pair.client],
+        args: vec![Arg::Text("/bin/other".to_owned())],
+        parts: Vec::new(),
+        waited: false,
+    });
     log.exec(100, "other", &[pair.client]);
+    log.returns(execve, Ok(0));
+    pair.segment(log, 0, "PA", b"last words");
     pair.segment(log, 0, "FA", b"");
 }
 
@@ -208,7 +226,7 @@ fn midway(log: &mut Log) {
     let socket = log.appears(1, Transport::Tcp);
     log.addresses(socket, A, Some(B));
     log.before(socket, 1000, 500);
-    let recv = log.enters(crate::event::Enter {
+    let recv = log.enters(Enter {
         call: 0,
         by: caller(101),
         name: "recv".into(),
@@ -232,6 +250,29 @@ fn midway(log: &mut Log) {
     log.received(recv, b"an answer", None);
     log.send(CLIENT, socket, b"more");
     log.segment(Way::Out, A, B, Tcp::new("PA", 77_029, 9009, b"more"));
+}
+
+/// Attached while the other end takes nothing: it is probed, with an old number. Of bytes that are all alike, those that were
+/// queued are of no call that is in the log.
+fn midway_queues(log: &mut Log) {
+    log.process(100, None, 1, "client");
+    let socket = log.appears(1, Transport::Tcp);
+    log.before(socket, 1000, 500);
+    log.queued(socket, 8, 4);
+    log.addresses(socket, A, Some(B));
+    log.segment(Way::Out, A, B, Tcp::new("A", 76_999, 9000, b""));
+    log.segment(Way::In, B, A, Tcp::new("A", 9000, 77_000, b""));
+    log.send(CLIENT, socket, b"aaaa");
+    log.segment(Way::In, B, A, Tcp::new("PA", 9000, 77_000, b"bbbb"));
+    log.recv(CLIENT, socket, b"bb");
+    log.recv(CLIENT, socket, b"bbbb");
+    log.segment(
+        Way::Out,
+        A,
+        B,
+        Tcp::new("PA", 77_000, 9004, b"aaaaaaaaaaaa"),
+    );
+    log.segment(Way::Out, A, B, Tcp::new("FA", 77_012, 9004, b""));
 }
 
 /// The sequence numbers begin again at 0, within a segment and between two.

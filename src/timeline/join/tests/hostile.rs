@@ -90,6 +90,7 @@ fn event() -> impl Strategy<Value = Event> {
                 local,
                 peer,
                 before,
+                queued: before.map(|[small, large]| [large, small]),
             })
         },
     );
@@ -218,6 +219,7 @@ fn told(id: u32, local: &str, peer: &str) -> Event {
         local: Some(Address::Ip(at(local))),
         peer: Some(Address::Ip(at(peer))),
         before: None,
+        queued: None,
     })
 }
 

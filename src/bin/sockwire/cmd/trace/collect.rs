@@ -478,6 +478,7 @@ mod tests {
             local: None,
             peer: None,
             before: None,
+            queued: None,
         };
         let enter = Enter {
             call: 1,
