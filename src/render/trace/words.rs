@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use nix::sys::signal::Signal;
+
 use super::super::{
     call::traced,
     ladder::{
@@ -102,7 +104,7 @@ impl Say {
             }
             Kernel::Ack(None) => "ack",
             Kernel::WindowUpdate => "window update",
-            Kernel::DuplicateAck => "something is missing",
+            Kernel::DuplicateAck => "duplicate ACK",
             Kernel::KeepAlive => "keep-alive",
             Kernel::WindowProbe => "window probe",
             Kernel::NoSocket => "no socket there",
@@ -180,7 +182,10 @@ impl Say {
             What::Exit(exit, name) => {
                 let how = match exit.status {
                     Ok(status) => format!("ended with status {status}"),
-                    Err(signal) => format!("was ended by signal {signal}"),
+                    Err(number) => match Signal::try_from(number) {
+                        Ok(signal) => format!("was ended by {signal}"),
+                        Err(_) => format!("was ended by signal {number}"),
+                    },
                 };
                 format!("{}[{}] {how}", self.name(name), exit.process)
             }
