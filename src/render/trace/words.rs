@@ -13,12 +13,12 @@ use super::super::{
 };
 use crate::{
     call::Address,
-    event::{Enter, Return, Transport},
+    event::{Deed, Enter, Return, Transport},
     text::{Safe, ascii},
     time::{SECOND, Time},
     timeline::{
         Ground, Kernel, Tie,
-        row::{Idle, Link, Named, Run, Sent, What, Who},
+        row::{Call, Idle, Link, Named, Run, Sent, What, Who},
         seen,
     },
     track::story::{self, Number, Order, Span},
@@ -305,6 +305,15 @@ pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
         return [before, answered];
     }
     [asked, answered]
+}
+
+/// What is easily overlooked in a call's numbers: less was sent than was given, and the rest is the program's to send.
+pub(super) fn remark(call: &Call) -> Option<String> {
+    let parts = call.enter.parts.iter().map(|part| part.data.len as u64);
+    let given = parts.fold(0, u64::saturating_add);
+    let taken = call.moved();
+    let is_short = call.enter.deed == Deed::Send && (1..given).contains(&taken);
+    is_short.then(|| format!("only {taken} of {given} bytes"))
 }
 
 /// The grounds of ties, each once: `sequence`, `sequence, last close`.
