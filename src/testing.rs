@@ -1,4 +1,6 @@
 //! For tests: expected texts in files, and tests that cannot run everywhere, which say so where the run shows and counts it.
+// Tests of the built program take this file in, each what it needs of it.
+#![allow(dead_code)]
 
 use std::{
     env, fmt, fs,

@@ -143,6 +143,14 @@ impl Links {
             waiting.retain(|id| Some(*id) != enter.socket);
         }
         let Some(opened) = back.opened else { return };
+        // Both ends of a pair are new, and the second one's number is the next.
+        if enter.name == "socketpair"
+            && let Some(other) = opened.checked_add(1)
+        {
+            self.sockets.entry(opened).or_default().peer = Some(other);
+            let other = self.sockets.entry(other).or_default();
+            (other.user, other.peer) = (Some(who.clone()), Some(opened));
+        }
         let meta = self.sockets.entry(opened).or_default();
         meta.user = Some(who.clone());
         if enter.deed != Deed::Accept {

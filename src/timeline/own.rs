@@ -56,8 +56,8 @@ impl Own {
                 || self.is_bound(seen.transport, net, here)
                 || self.towards.contains_key(&(seen.transport, net, there))
         };
-        // An error quotes what its receiver has sent.
-        mine(from, to) || !matches!(seen.what, What::Error(_)) && mine(to, from)
+        // An error is its receiver's, who has sent what it quotes.
+        mine(to, from) || !matches!(seen.what, What::Error(_)) && mine(from, to)
     }
 
     fn is_bound(&self, transport: Transport, net: NetId, at: SocketAddr) -> bool {

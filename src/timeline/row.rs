@@ -236,3 +236,90 @@ pub struct Run {
     /// The first and the last call.
     pub calls: (CallId, CallId),
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        call::Fd,
+        event::Arg,
+        timeline::{
+            Folding, Timeline,
+            testing::{CLIENT, Log, at, datagram, unreachable},
+        },
+    };
+
+    /// The rows of connections: number and processes of each, whether the row is a packet, and its end.
+    fn rows(log: &Log) -> Vec<(u32, [bool; 2], bool, Side)> {
+        let folding = Folding {
+            idle: true,
+            runs: true,
+        };
+        let (mut timeline, mut rows) = (Timeline::new(folding), Vec::new());
+        for entry in &log.entries {
+            timeline.push(entry, &mut rows);
+        }
+        timeline.finish(&mut rows);
+        let told = rows.iter().filter_map(|row| {
+            let link = row.link.as_ref()?;
+            let known = [0, 1].map(|n| link.ends[n].who.is_some());
+            let packet = matches!(row.what, What::Packet(_));
+            Some((link.number, known, packet, row.side))
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn an_error_about_a_datagram_comes_back_to_its_sender() {
+        let (from, to) = ("127.0.0.1:40000", "127.0.0.1:5999");
+        let mut log = Log::local();
+        log.process(100, None, 1, "client");
+        let client = log.appears(1, Transport::Udp);
+        log.addresses(client, from, Some(to));
+        log.send(CLIENT, client, b"anyone?");
+        log.datagram(Way::Loop, from, to, b"anyone?");
+        let quoted = datagram(at(from), at(to), b"anyone?");
+        log.packet(Way::Loop, unreachable(at(to), at(from), &quoted), None);
+        log.call(CLIENT, Deed::Receive, client, Err(libc::ECONNREFUSED));
+        let known = [true, false];
+        let expected = [
+            (1, known, false, Side::Left),
+            (1, known, true, Side::Left),
+            (1, known, true, Side::Right),
+            (1, known, false, Side::Left),
+        ];
+        assert_eq!(rows(&log), expected);
+    }
+
+    #[test]
+    fn both_sockets_of_a_pair_have_one_conversation() {
+        let mut log = Log::local();
+        log.process(100, None, 1, "client");
+        let call = log.enters(Enter {
+            call: 0,
+            by: CLIENT,
+            name: "socketpair".into(),
+            deed: Deed::Open,
+            socket: None,
+            closes: Vec::new(),
+            args: Vec::new(),
+            parts: Vec::new(),
+            waited: false,
+        });
+        let pair = [(); 2].map(|()| log.appears(1, Transport::Unix));
+        log.returned(Return {
+            call,
+            result: Ok(0),
+            moved: 0,
+            opened: Some(pair[0]),
+            out: vec![Arg::Group(pair.map(|id| Arg::Fd(id as Fd)).to_vec())],
+            parts: Vec::new(),
+        });
+        log.send(CLIENT, pair[0], b"one");
+        log.recv(CLIENT, pair[1], b"one");
+        let expected = [Side::Left, Side::Left, Side::Right];
+        assert_eq!(rows(&log), expected.map(|side| (1, [true; 2], false, side)));
+    }
+}

@@ -18,7 +18,7 @@ use crate::{
 pub struct Seen {
     /// What it belongs to; [`Transport::Raw`] for an ICMP message that is no error.
     pub transport: Transport,
-    /// Its sender; of an ICMP error, the sender of the packet that it quotes. Port 0 where there are no ports.
+    /// Its sender; of an ICMP error, whom the packet that it quotes was for. Port 0 where there are no ports.
     pub source: SocketAddr,
     /// Its receiver, likewise.
     pub destination: SocketAddr,
@@ -174,7 +174,12 @@ impl Seen {
             flow::Transport::Udp => Transport::Udp,
         };
         let what = What::Error(complaint.says);
-        Self::new(transport, &complaint.quoted, what, &[])
+        let quoted = Self::new(transport, &complaint.quoted, what, &[])?;
+        Some(Self {
+            source: quoted.destination,
+            destination: quoted.source,
+            ..quoted
+        })
     }
 }
 
@@ -233,12 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_about_the_packet_that_it_quotes() {
+    fn an_error_goes_back_to_the_sender_of_what_it_quotes() {
         let mut log = Log::local();
         let quoted = datagram(at(A), at(B), b"hello");
         log.packet(Way::Loop, unreachable(at(B), at(A), &quoted), None);
         let seen = read(&log)[0].clone().unwrap();
-        assert_eq!((seen.source, seen.destination), (at(A), at(B)));
+        assert_eq!((seen.source, seen.destination), (at(B), at(A)));
         assert_eq!(seen.transport, Transport::Udp);
         assert_eq!(seen.what, What::Error("port unreachable"));
     }

@@ -17,7 +17,7 @@ use super::{
     Look,
     lines::protocol,
     page::{self, Columns, Piece, WIDE},
-    words::{CUT, EMPTY, Say, both, grounds, plural, seconds},
+    words::{CUT, EMPTY, Say, both, grounds, plural, remark, seconds},
 };
 use anstyle::Style;
 
@@ -229,6 +229,9 @@ impl Lanes {
                 add(format!("after {}", Span(took)));
             }
             _ => {}
+        }
+        if let Some(remark) = remark(call) {
+            add(remark);
         }
         if call.after > 0 {
             let times = if self.say.ascii { "x" } else { "×" };

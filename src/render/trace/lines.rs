@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     super::call::traced,
     Look,
-    words::{Say, grounds, seconds},
+    words::{Say, grounds, remark, seconds},
 };
 use crate::{
     event::Transport,
@@ -90,6 +90,9 @@ impl Lines {
         out.push(' ');
         push(out, style, &answered);
         let _ = write!(out, " <{}>", inside(call.took().unwrap_or(0)));
+        if let Some(remark) = remark(call) {
+            let _ = write!(out, " {remark}");
+        }
         if call.after > 0 {
             let times = if self.say.ascii { "x" } else { "×" };
             let _ = write!(out, " after {} {times} EAGAIN", call.after);

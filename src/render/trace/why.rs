@@ -212,7 +212,9 @@ impl Teller<'_> {
             }
             Kernel::Ack(None) => "to acknowledge what it has received",
             Kernel::WindowUpdate => "to say that there is room again",
-            Kernel::DuplicateAck => "to say again what it waits for: something is missing",
+            Kernel::DuplicateAck => {
+                "to say again what it waits for: a segment came twice, or one before it is missing"
+            }
             Kernel::KeepAlive => "to ask whether the other side is still there",
             Kernel::WindowProbe => "to ask whether the other side has room again",
             Kernel::NoSocket => "because no socket waits for what it had received",

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use nix::sys::signal::Signal;
+
 use super::super::{
     call::traced,
     ladder::{
@@ -11,12 +13,12 @@ use super::super::{
 };
 use crate::{
     call::Address,
-    event::{Enter, Return, Transport},
+    event::{Deed, Enter, Return, Transport},
     text::{Safe, ascii},
     time::{SECOND, Time},
     timeline::{
         Ground, Kernel, Tie,
-        row::{Idle, Link, Named, Run, Sent, What, Who},
+        row::{Call, Idle, Link, Named, Run, Sent, What, Who},
         seen,
     },
     track::story::{self, Number, Order, Span},
@@ -102,7 +104,7 @@ impl Say {
             }
             Kernel::Ack(None) => "ack",
             Kernel::WindowUpdate => "window update",
-            Kernel::DuplicateAck => "something is missing",
+            Kernel::DuplicateAck => "duplicate ACK",
             Kernel::KeepAlive => "keep-alive",
             Kernel::WindowProbe => "window probe",
             Kernel::NoSocket => "no socket there",
@@ -180,7 +182,10 @@ impl Say {
             What::Exit(exit, name) => {
                 let how = match exit.status {
                     Ok(status) => format!("ended with status {status}"),
-                    Err(signal) => format!("was ended by signal {signal}"),
+                    Err(number) => match Signal::try_from(number) {
+                        Ok(signal) => format!("was ended by {signal}"),
+                        Err(_) => format!("was ended by signal {number}"),
+                    },
                 };
                 format!("{}[{}] {how}", self.name(name), exit.process)
             }
@@ -300,6 +305,15 @@ pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
         return [before, answered];
     }
     [asked, answered]
+}
+
+/// What is easily overlooked in a call's numbers: less was sent than was given, and the rest is the program's to send.
+pub(super) fn remark(call: &Call) -> Option<String> {
+    let parts = call.enter.parts.iter().map(|part| part.data.len as u64);
+    let given = parts.fold(0, u64::saturating_add);
+    let taken = call.moved();
+    let is_short = call.enter.deed == Deed::Send && (1..given).contains(&taken);
+    is_short.then(|| format!("only {taken} of {given} bytes"))
 }
 
 /// The grounds of ties, each once: `sequence`, `sequence, last close`.

@@ -228,7 +228,7 @@ impl Join {
 
     /// The socket that an ICMP error is for: it sent the packet that is quoted.
     pub(super) fn complained(&self, scope: Scope, seen: &Seen, known: &Known) -> Option<SocketId> {
-        let (from, to) = (plain(seen.source), plain(seen.destination));
+        let (from, to) = (plain(seen.destination), plain(seen.source));
         if seen.transport == Transport::Tcp {
             return self.tcp.owner(scope, (from, to));
         }

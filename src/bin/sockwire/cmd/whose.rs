@@ -92,7 +92,8 @@ impl Wanted {
             .collect();
         let wanted = match words[..] {
             [one] => match one.strip_prefix(':').unwrap_or(one).parse() {
-                Ok(port) => Some(Self::Port(port)),
+                // No socket has port 0: it stands for none.
+                Ok(port) => Some(Self::Port(port)).filter(|_| port != 0),
                 Err(_) => one.parse().ok().map(|end| Self::End(canonical(end))),
             },
             [one, other] => match (one.parse(), other.parse()) {
@@ -371,7 +372,7 @@ mod tests {
         let pair = Some(Wanted::Pair([end("[::1]:5000"), end("[::1]:41000")]));
         assert_eq!(read(&["[::1]:5000", "[::1]:41000"]), pair);
         assert_eq!(read(&["[::1]:5000->[::1]:41000"]), pair);
-        for wrong in ["", "x", "70000", "1.2.3.4", "1->2->3"] {
+        for wrong in ["", "x", ":0", "70000", "1.2.3.4", "1->2->3"] {
             assert_eq!(read(&[wrong]), None, "{wrong}");
         }
     }

@@ -15,6 +15,7 @@ use sockwire::{
         program::{Guard, Program, Readiness, Start, network, wait_for_port},
     },
     sys::{process, signal::Stop},
+    text::{Safe, push_lines},
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -350,6 +351,13 @@ impl Side {
     }
 }
 
+/// A command, or a line that a program said, safe to show: its tabs and backslashes stay as they are.
+pub(super) fn shown(line: &[u8]) -> String {
+    let mut text = String::new();
+    let left = push_lines(line, &mut text);
+    text + &Safe(&line[line.len() - left..]).to_string()
+}
+
 /// "exit code 0", "SIGTERM".
 pub(super) fn ending(ended: Result<i32, i32>) -> String {
     match ended {
@@ -385,5 +393,11 @@ mod tests {
         assert_eq!(side.unended(later), None);
         let endless = [b'x'; LINE + 1];
         assert_eq!(side.hear(at(3), &endless).len(), 1);
+    }
+
+    #[test]
+    fn what_a_program_says_stays_as_it_is_and_moves_no_cursor() {
+        assert_eq!(shown(b"b'a\\n'\tc"), "b'a\\n'\tc");
+        assert_eq!(shown(b"red: \x1b[31m \xc3"), "red: \\x1b[31m \\xc3");
     }
 }

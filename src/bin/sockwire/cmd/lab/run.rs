@@ -16,7 +16,6 @@ use sockwire::{
         refusal::Way,
     },
     sys::signal::Stop,
-    text::Safe,
     time::{MILLISECOND, SECOND},
 };
 
@@ -186,7 +185,7 @@ impl Setup {
         writeln!(out, "{ground}    ground: namespaces (Linux's own TCP)")?;
         for host in Host::BOTH {
             let address = self.addresses[host as usize];
-            let command = Safe(self.commands[host as usize].as_bytes());
+            let command = programs::shown(self.commands[host as usize].as_bytes());
             writeln!(out, "{host} {address}: {command}")?;
         }
         let effects = effects(&self.link);

@@ -18,13 +18,12 @@ use sockwire::{
         refusal::Way,
     },
     sys::{process, signal::Stop},
-    text::Safe,
     time::{MILLISECOND, SECOND, Time},
 };
 
 use super::{
     Cable, Keeping, Recording, WIRE, effects, failed,
-    programs::{self, Said, Side, bar},
+    programs::{self, Said, Side, bar, shown},
 };
 use crate::cmd::{Exit, Failure, Global, Outcome, output, permission, pipeline::now};
 
@@ -220,8 +219,7 @@ impl Banner {
         let mut says = |label: &str, what: &str| text.push_str(&format!("{label:<10}{what}\n"));
         match &self.with {
             Some(command) => {
-                let command = Safe(command.as_bytes());
-                says("there:", &format!("{command}"));
+                says("there:", &shown(command.as_bytes()));
             }
             None => says("try:", &format!("ping -c 1 {peer}    ip addr    ss -tan")),
         }
@@ -313,7 +311,7 @@ impl Lab {
     /// What the program on the other host says.
     fn line(&self, host: Host, line: &[u8]) {
         let bar = bar(self.ascii);
-        let _ = writeln!(io::stderr(), "{host}{bar} {}", Safe(line));
+        let _ = writeln!(io::stderr(), "{host}{bar} {}", shown(line));
     }
 
     /// The other program ends with the shell; the shell ends with the terminal, or when it is asked to.

@@ -130,6 +130,8 @@ pub(in crate::cmd) struct Collector {
     /// Numbers in the log of the last packets of the wire, by its own numbers: they may arrive, and arrive twice.
     underway: BTreeMap<PacketId, PacketId>,
     end: End,
+    /// The last entry has been given out.
+    is_ended: bool,
     /// When something of the programs was given out last.
     active: Time,
     /// When the tracer's end was noticed.
@@ -219,6 +221,7 @@ impl Collector {
             interfaces: Interfaces::default(),
             underway: BTreeMap::new(),
             end: End::default(),
+            is_ended: false,
             active: now,
             over: None,
         };
@@ -260,7 +263,7 @@ impl Collector {
         self.merge.reached()
     }
 
-    /// Gives out what nothing can precede any more. True when that was the last entry.
+    /// Gives out what nothing can precede any more. True when the last entry has been given out.
     pub(in crate::cmd) fn collect(&mut self, take: Taker<'_>) -> Result<bool, Failure> {
         self.hear();
         while let Some(entry) = self.merge.pop() {
@@ -270,10 +273,12 @@ impl Collector {
         if self.reached() < Time::MAX || self.merge.held() > 0 {
             return Ok(false);
         }
-        take(&Entry {
-            at: self.active,
-            event: Event::End(self.end),
-        })?;
+        if !mem::replace(&mut self.is_ended, true) {
+            take(&Entry {
+                at: self.active,
+                event: Event::End(self.end),
+            })?;
+        }
         Ok(true)
     }
 
@@ -582,6 +587,8 @@ mod tests {
             "end: 0 calls, 1 = 1 + 0 + 0",
         ];
         assert_eq!((out, all), (wanted.map(str::to_owned).to_vec(), true));
+        // Who asks again is told again that this was all, and gets nothing twice.
+        assert_eq!(collect(&mut collector), (Vec::new(), true));
     }
 
     #[test]

@@ -42,17 +42,23 @@ Examples:
   sockwire trace -r my.log --summary             shows it again, in another way
   sockwire trace -r my.log --why 12              why packet 12 was sent, and who got it
   sockwire trace -r my.log -o talk.pcapng        for Wireshark: comments name process and call
-  sockwire lab run -C 'nc {server} {port}' -S 'nc -l {port}' --trace   both ends, and a wire between them";
+  sockwire lab run -C 'nc {server} {port}' -S 'nc -l {port}' --trace   both ends, and a wire";
 
-const JSON: &str = "\
-JSON lines (--json): each entry of the log is an object with \"at\" (nanoseconds since 1970, UTC) and one more key that
-says what it is: begin, net, interface, process, exec, exit, socket, enter, return, packet, arrival, note, end. How
-packets and calls are tied stands in objects with the key \"tie\". After a call has returned data:
+const READING: &str = "\
+The timeline: each call stands at its end of the connection, on the left who connected, on the right who accepted, and each \
+packet between them, with the call that caused it and the call that got it. Words in brackets are the ground where that is \
+not the sequence number: (connect), (shutdown), (last close), (order). A call that waits ends with … and returns further down; \
+┊ is the time in between. In a lab, ╌╌ is a packet that arrives, +5.10 ms after it was sent, and ✗ is one that the wire drops.
+
+JSON lines (--json): each entry of the log is an object with \"at\" (nanoseconds since 1970, UTC) and one more key that says \
+what it is: begin, net, interface, process, exec, exit, socket, enter, return, packet, arrival, note, end. How packets and \
+calls are tied stands in objects with the key \"tie\". After a call has returned data:
   {\"tie\":{\"call\":9,\"took\":[{\"packet\":12,\"share\":{\"bytes\":[0,6]},\"ground\":\"sequence\"}]}}
 and when nothing more is to be learned of a packet, at most a second after it:
-  {\"tie\":{\"packet\":12,\"sender\":1,\"causes\":[{\"call\":5,\"share\":{\"bytes\":[0,6]},\"ground\":\"sequence\"}],
-          \"receiver\":2,\"takers\":[{\"call\":9,\"share\":{\"bytes\":[0,6]},\"ground\":\"sequence\"}]}}
-with \"kernel\" (and \"acks\", a call) in place of causes where no call caused it, and \"again\":true where all of it was sent
+  {\"tie\":{\"packet\":12,
+    \"sender\":1,\"causes\":[{\"call\":5,\"share\":{\"bytes\":[0,6]},\"ground\":\"sequence\"}],
+    \"receiver\":2,\"takers\":[{\"call\":9,\"share\":{\"bytes\":[0,6]},\"ground\":\"sequence\"}]}}
+with \"kernel\" (and \"acks\", a call) in place of causes where no call caused it, and \"again\":true where all of it was sent \
 before. Shares: \"syn\", \"fin\", \"reset\", \"datagram\", {\"bytes\":[FROM,TO]} of the stream, counted from 0.";
 
 /// A program's socket calls and its packets, on one timeline
@@ -61,7 +67,7 @@ before. Shares: \"syn\", \"fin\", \"reset\", \"datagram\", {\"bytes\":[FROM,TO]}
 /// it and to the call that returned what it carries. Threads and child processes are traced too. COMMAND keeps its terminal,
 /// standard output and exit code; the view goes to stderr. Without the right to capture, calls are shown alone.
 #[derive(clap::Args)]
-#[command(before_help = EXAMPLES, after_long_help = JSON)]
+#[command(before_help = EXAMPLES, after_long_help = READING)]
 pub(crate) struct Args {
     /// Traces a program that runs already, until Ctrl-C or its end; several times for several programs
     #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = number::<u32>(1..=0x3f_ffff, "-p 4310"))]
@@ -102,7 +108,7 @@ pub(in crate::cmd) struct Which {
 #[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "What of a trace is shown (unless said, the timeline)")]
 pub(in crate::cmd) struct Showing {
-    /// One line for each call and packet
+    /// One line for each call and packet, as strace has them; what waited for data stands where it returned
     #[arg(long, group = "shown")]
     lines: bool,
     /// One connection after the other, calls between its packets

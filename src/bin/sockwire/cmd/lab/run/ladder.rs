@@ -9,14 +9,14 @@ use std::{
 
 use sockwire::{
     lab::{Event, Host, Transit, hosts, program::end_all},
-    text::{Safe, ascii},
+    text::ascii,
     time::{MILLISECOND, Time},
 };
 
 use super::{
     super::{
         Keeping, Recording, WIRE, failed,
-        programs::{Pair, bar, body},
+        programs::{Pair, bar, body, shown},
     },
     Args, Setup,
 };
@@ -130,7 +130,7 @@ impl Lab<'_> {
     fn lines(&mut self, now: Time) {
         for (host, time, line) in self.pair.lines(now) {
             let at = self.drawing.at(time);
-            let mut line = format!("{at} {host}{} {}", bar(self.ascii), Safe(&line));
+            let mut line = format!("{at} {host}{} {}", bar(self.ascii), shown(&line));
             if self.ascii {
                 line = ascii(&line);
             }

@@ -29,7 +29,7 @@ use sockwire::{
         clock::Clock,
         signal::{Interruptible, pause},
     },
-    text::{Safe, ascii},
+    text::ascii,
     time::{MILLISECOND, Time},
     trace::{Program, Tracer, Wanted},
 };
@@ -37,7 +37,7 @@ use sockwire::{
 use super::{
     super::{
         WIRE, failed,
-        programs::{LIMIT, Pair, Said, bar},
+        programs::{LIMIT, Pair, Said, bar, shown},
     },
     Args, Setup,
 };
@@ -344,7 +344,7 @@ impl Lab<'_> {
     /// What the programs say stands on stderr as it comes: standard output is the view's.
     fn lines(&mut self, now: Time) {
         for (host, _, line) in self.pair.lines(now) {
-            let mut line = format!("{host}{} {}", bar(self.ascii), Safe(&line));
+            let mut line = format!("{host}{} {}", bar(self.ascii), shown(&line));
             if self.ascii {
                 line = ascii(&line);
             }
