@@ -15,7 +15,7 @@ pub struct Span(pub i64);
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Two decimals of the unit; the loss of precision beyond 2^53 ns (104 days) does not show.
-        if self.0.abs() < SECOND {
+        if self.0.unsigned_abs() < SECOND.unsigned_abs() {
             write!(f, "{:.2} ms", self.0 as f64 / MILLISECOND as f64)
         } else {
             write!(f, "{:.2} s", self.0 as f64 / SECOND as f64)

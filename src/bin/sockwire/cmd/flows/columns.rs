@@ -187,7 +187,7 @@ fn short(out: &mut String, count: u64) {
 
 /// A span in three digits: "0.02ms", "20.1ms", "310ms", "1.02s".
 fn brief(nanos: i64, out: &mut String) {
-    let (unit, letters) = if nanos.abs() < SECOND {
+    let (unit, letters) = if nanos.unsigned_abs() < SECOND.unsigned_abs() {
         (MILLISECOND, "ms")
     } else {
         (SECOND, "s")
