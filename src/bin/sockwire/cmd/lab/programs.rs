@@ -14,15 +14,15 @@ use sockwire::{
         hosts::Body,
         program::{Guard, Program, Readiness, Start, network, wait_for_port},
     },
-    sys::{process, signal::Stop},
+    sys::{clock::Clock, process, signal::Stop},
     time::{MILLISECOND, SECOND, Time},
 };
-
-use crate::cmd::pipeline::now;
 
 /// How long a server is waited for.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a thread may need to pass on what it has heard of a program.
+const HEARING: Duration = Duration::from_millis(500);
 /// A line that is not ended is shown after so many nanoseconds.
 const UNENDED: i64 = 100 * MILLISECOND;
 /// The longest line.
@@ -55,6 +55,7 @@ pub(super) fn body(
     port: u16,
     gate: Result<Sender<()>, Receiver<()>>,
     guard: &Guard,
+    clock: Clock,
     say: SyncSender<Said>,
 ) -> Body {
     let guard = guard.clone();
@@ -74,7 +75,10 @@ pub(super) fn body(
         };
         let hear = {
             let say = say.clone();
-            move |words: &[u8]| say.send(Said::Words(host, now(), words.to_vec())).is_ok()
+            move |words: &[u8]| {
+                let said = Said::Words(host, clock.now(), words.to_vec());
+                say.send(said).is_ok()
+            }
         };
         let network = network()?;
         guard.watch(&network);
@@ -106,6 +110,7 @@ pub(super) struct Pair {
     /// The networks in which they run.
     pub(super) networks: HashSet<String>,
     said: Receiver<Said>,
+    clock: Clock,
     /// Lines that were said and not taken yet.
     lines: Vec<(Host, Time, Vec<u8>)>,
     stop: Stop,
@@ -119,11 +124,13 @@ pub(super) struct Pair {
 
 impl Pair {
     /// `said` is what their threads say.
-    pub(super) fn new(said: Receiver<Said>, stop: Stop, patience: i64, now: Time) -> Self {
+    pub(super) fn new(said: Receiver<Said>, stop: Stop, patience: i64, clock: Clock) -> Self {
+        let now = clock.now();
         Self {
             sides: Host::BOTH.map(Side::new),
             networks: HashSet::new(),
             said,
+            clock,
             lines: Vec::new(),
             stop,
             patience,
@@ -148,32 +155,46 @@ impl Pair {
     pub(super) fn hear(&mut self) -> Option<Readiness> {
         let mut waited = None;
         while let Ok(said) = self.said.try_recv() {
-            match said {
-                Said::Began {
-                    host,
-                    process,
-                    group,
-                    network,
-                } => {
-                    self.networks.insert(network);
-                    self.sides[host as usize].began(process, group);
-                }
-                Said::Waited(readiness) => waited = Some(readiness),
-                Said::Words(host, time, words) => {
-                    self.active = self.active.max(time);
-                    let lines = self.sides[host as usize].hear(time, &words);
-                    let lines = lines.into_iter().map(|line| (host, time, line));
-                    self.lines.extend(lines);
-                }
-                Said::Over(host, ended) => self.ended(host, ended),
-            }
+            waited = self.take(said).or(waited);
         }
         waited
     }
 
+    /// Takes what is on its way yet when all programs have been ended: until nobody is left to say anything, or all are silent.
+    pub(super) fn hear_out(&mut self) {
+        while let Ok(said) = self.said.recv_timeout(HEARING) {
+            self.take(said);
+        }
+    }
+
+    fn take(&mut self, said: Said) -> Option<Readiness> {
+        match said {
+            Said::Began {
+                host,
+                process,
+                group,
+                network,
+            } => {
+                self.networks.insert(network);
+                self.sides[host as usize].began(process, group);
+            }
+            Said::Waited(readiness) => {
+                return Some(readiness);
+            }
+            Said::Words(host, time, words) => {
+                self.active = self.active.max(time);
+                let lines = self.sides[host as usize].hear(time, &words);
+                let lines = lines.into_iter().map(|line| (host, time, line));
+                self.lines.extend(lines);
+            }
+            Said::Over(host, ended) => self.ended(host, ended),
+        }
+        None
+    }
+
     /// A program has ended.
     pub(super) fn ended(&mut self, host: Host, ended: Result<i32, i32>) {
-        self.active = self.active.max(now());
+        self.active = self.active.max(self.clock.now());
         self.sides[host as usize].ended = Some(ended);
     }
 
