@@ -12,7 +12,7 @@ use sockwire::{
     lab::{
         Event, Host, Transit,
         hosts::Body,
-        program::{Guard, Program, Readiness, Start, network, wait_for_port},
+        program::{Guard, Program, Readiness, Start, is_inhabited, network, wait_for_port},
     },
     sys::{clock::Clock, process, signal::Stop},
     time::{MILLISECOND, SECOND, Time},
@@ -88,10 +88,12 @@ pub(super) fn body(
             host,
             process: program.process,
             group: start.group,
-            network,
+            network: network.clone(),
         });
         if let Some(ready) = opens {
-            let readiness = wait_for_port(port, LIMIT, || program.ended())?;
+            // A daemon lives on when the program that was started has ended.
+            let ended = || Ok(program.ended()?.filter(|_| !is_inhabited(&network)));
+            let readiness = wait_for_port(port, LIMIT, ended)?;
             if !matches!(readiness, Readiness::Ended(_)) {
                 let _ = ready.send(());
             }
@@ -110,6 +112,8 @@ pub(super) struct Pair {
     /// The networks in which they run.
     pub(super) networks: HashSet<String>,
     said: Receiver<Said>,
+    /// The client has begun, or is about to.
+    is_on: bool,
     clock: Clock,
     /// Lines that were said and not taken yet.
     lines: Vec<(Host, Time, Vec<u8>)>,
@@ -130,6 +134,7 @@ impl Pair {
             sides: Host::BOTH.map(Side::new),
             networks: HashSet::new(),
             said,
+            is_on: false,
             clock,
             lines: Vec::new(),
             stop,
@@ -179,6 +184,7 @@ impl Pair {
                 self.sides[host as usize].began(process, group);
             }
             Said::Waited(readiness) => {
+                self.is_on = !matches!(readiness, Readiness::Ended(_));
                 return Some(readiness);
             }
             Said::Words(host, time, words) => {
@@ -226,7 +232,7 @@ impl Pair {
     /// Both have ended, or the server has before the client could begin, and nothing more is to come.
     pub(super) fn is_over(&self) -> bool {
         let [client, server] = &self.sides;
-        let runs = client.has_begun() && client.ended.is_none();
+        let runs = self.is_on && client.ended.is_none();
         server.ended.is_some() && !runs && self.is_silent()
     }
 }
