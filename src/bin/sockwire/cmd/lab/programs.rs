@@ -313,7 +313,7 @@ impl Side {
         let (Some((process, group)), None) = (self.process, self.ended) else {
             return;
         };
-        let asked = self.asked.get_or_insert(Asked {
+        let asked = self.asked.get_or_insert_with(|| Asked {
             since: now,
             steps: match group {
                 true => steps,
