@@ -149,6 +149,7 @@ impl Lab<'_> {
 
     /// What is left to show.
     fn finish(&mut self) -> Result<(), Failure> {
+        self.hear();
         self.pair.hear_out();
         self.lines(Time::MAX);
         Ok(self.drawing.finish(&mut io::stdout().lock())?)
