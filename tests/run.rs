@@ -421,6 +421,24 @@ fn where_namespaces_are_forbidden_it_says_why() {
     }
 }
 
+#[test]
+fn a_server_may_make_itself_a_daemon_before_it_listens() {
+    if !works() {
+        return;
+    }
+    let server = "python3 sequential_server.py {server} {port} 1 & exit 3";
+    let client = "python3 one_message_client.py {server} {port} hello";
+    let (told, code) = ran(server, client, "");
+    assert_eq!(code, Some(0), "{told}");
+    for part in [
+        "client│ HELLO",
+        "the client ended: exit code 0",
+        "the server ended: exit code 3",
+    ] {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
+}
+
 /// Ctrl-C on a terminal.
 fn ctrl_c(terminal: &mut Running) {
     let keys = terminal.child.stdin.as_mut().unwrap();

@@ -63,16 +63,18 @@ impl Tap {
     ) -> Result<Self, CaptureError> {
         let fault = |what: &str| CaptureError::net_raw(format!("{what} {name}"));
         let open = |layer| PacketSocket::open(layer).map_err(fault("open a packet socket on"));
-        let mut socket = open(Layer::Link)?;
-        let link = if ifindex == 0 {
-            LinkType::LINUX_SLL2
+        // No socket is opened in vain: the kernel takes milliseconds to close one.
+        let (link, socket) = if ifindex == 0 {
+            (LinkType::LINUX_SLL2, open(Layer::Network)?)
         } else {
+            let socket = open(Layer::Link)?;
             let hardware = socket.hardware_type(name);
-            link_of(hardware.map_err(fault("ask for the link type of"))?)
+            let link = link_of(hardware.map_err(fault("ask for the link type of"))?);
+            match link {
+                LinkType::LINUX_SLL2 => (link, open(Layer::Network)?),
+                _ => (link, socket),
+            }
         };
-        if link == LinkType::LINUX_SLL2 {
-            socket = open(Layer::Network)?;
-        }
         let on = On {
             link,
             cooked: link == LinkType::LINUX_SLL2,

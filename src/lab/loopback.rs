@@ -18,7 +18,7 @@ use super::{
 use crate::{
     capture,
     frame::{Frame, Source, Step},
-    sys::clock::Clock,
+    sys::clock::{Clock, Stamps},
 };
 
 /// Both hosts are this one.
@@ -107,22 +107,25 @@ impl Tap {
         voice: &Voice,
     ) -> Result<(), LabError> {
         let tick = i64::try_from(TICK.as_nanos()).unwrap_or(i64::MAX);
+        let mut stamps = Stamps::new(clock);
         loop {
-            let until = clock.now().plus(tick);
+            let until = stamps.wall(clock.now()).plus(tick);
             let step = capture.next(until).map_err(|error| LabError::Failed {
                 what: "watch the loopback interface",
                 error: std::io::Error::other(error),
             })?;
+            stamps.look();
             match step {
                 Step::Batch(batch) => {
-                    for frame in batch.frames() {
+                    for mut frame in batch.frames() {
+                        frame.time = stamps.time(frame.time);
                         if !self.tell(&frame, voice) {
                             return Ok(());
                         }
                     }
                     capture.recycle(batch);
                 }
-                Step::Quiet(time) if !voice.tell(Event::Quiet(time)) => return Ok(()),
+                Step::Quiet(time) if !voice.tell(Event::Quiet(stamps.time(time))) => return Ok(()),
                 Step::Quiet(_) | Step::Link(_) => {}
                 Step::End(_) => return Ok(()),
             }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     sys::{
-        clock::Clock,
+        clock::{Clock, Stamps},
         ethtool,
         netlink::{End, LOOPBACK, Netlink},
         netns,
@@ -160,6 +160,7 @@ fn run_wire(
         return Ok(());
     }
     let mut wire = Wire::new(link);
+    let mut stamps = Stamps::new(clock);
     let mut buffer = vec![0; FRAME];
     let mut sent: Vec<(Time, Host, Vec<u8>)> = Vec::new();
     let mut events = Vec::new();
@@ -175,6 +176,10 @@ fn run_wire(
                     sent.push((time, host, buffer[..len].to_vec()));
                 }
             }
+        }
+        stamps.look();
+        for (time, ..) in &mut sent {
+            *time = stamps.time(*time);
         }
         sent.sort_by_key(|&(time, ..)| time);
         for (time, host, frame) in sent.drain(..) {

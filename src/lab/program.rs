@@ -280,21 +280,29 @@ pub fn end_all(networks: &HashSet<String>) {
     // What is forked while the list is read is in the next one.
     for _ in 0..8 {
         let mut found = false;
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let number = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok());
-            let link = fs::read_link(entry.path().join("ns/net"));
-            let inside = link.is_ok_and(|link| networks.contains(&*link.to_string_lossy()));
-            // A process that has ended and is not waited for has no network.
-            if let Some(number) = number.filter(|&n| inside && n != std::process::id()) {
-                process::tell(number, false, Signal::SIGKILL);
-                found = true;
-            }
+        for number in inhabitants(|network| networks.contains(network)) {
+            process::tell(number, false, Signal::SIGKILL);
+            found = true;
         }
         if !found {
             return;
         }
     }
+}
+
+/// Some process is in this network, this process excepted.
+pub fn is_inhabited(network: &str) -> bool {
+    inhabitants(|other| other == network).next().is_some()
+}
+
+/// Processes in such networks, this process excepted.
+fn inhabitants(is_meant: impl Fn(&str) -> bool) -> impl Iterator<Item = u32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(move |entry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        // A process that has ended and is not waited for has no network.
+        let network = fs::read_link(entry.path().join("ns/net")).ok()?;
+        let is_meant = is_meant(&network.to_string_lossy());
+        (is_meant && number != std::process::id()).then_some(number)
+    })
 }

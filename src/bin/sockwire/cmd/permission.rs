@@ -91,7 +91,10 @@ pub(crate) fn to_trace(process: u32, scope: Option<u8>) -> String {
             "\n  cause:  process {tracer} traces it already (a debugger, strace): end that first"
         );
     }
-    let sudo = format!("\n  once:   sudo {}", again());
+    let sudo = match nix::unistd::geteuid().is_root() {
+        true => String::new(),
+        false => format!("\n  once:   sudo {}", again()),
+    };
     let start = "\n  or start it so:  sockwire trace COMMAND";
     match scope {
         Some(1) => format!(

@@ -12,18 +12,18 @@ use sockwire::{
     lab::{
         Event, Host, Transit,
         hosts::Body,
-        program::{Guard, Program, Readiness, Start, network, wait_for_port},
+        program::{Guard, Program, Readiness, Start, is_inhabited, network, wait_for_port},
     },
-    sys::{process, signal::Stop},
+    sys::{clock::Clock, process, signal::Stop},
     text::{Safe, push_lines},
     time::{MILLISECOND, SECOND, Time},
 };
 
-use crate::cmd::pipeline::now;
-
 /// How long a server is waited for.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a thread may need to pass on what it has heard of a program.
+const HEARING: Duration = Duration::from_millis(500);
 /// A line that is not ended is shown after so many nanoseconds.
 const UNENDED: i64 = 100 * MILLISECOND;
 /// The longest line.
@@ -56,6 +56,7 @@ pub(super) fn body(
     port: u16,
     gate: Result<Sender<()>, Receiver<()>>,
     guard: &Guard,
+    clock: Clock,
     say: SyncSender<Said>,
 ) -> Body {
     let guard = guard.clone();
@@ -75,7 +76,10 @@ pub(super) fn body(
         };
         let hear = {
             let say = say.clone();
-            move |words: &[u8]| say.send(Said::Words(host, now(), words.to_vec())).is_ok()
+            move |words: &[u8]| {
+                let said = Said::Words(host, clock.now(), words.to_vec());
+                say.send(said).is_ok()
+            }
         };
         let network = network()?;
         guard.watch(&network);
@@ -85,10 +89,12 @@ pub(super) fn body(
             host,
             process: program.process,
             group: start.group,
-            network,
+            network: network.clone(),
         });
         if let Some(ready) = opens {
-            let readiness = wait_for_port(port, LIMIT, || program.ended())?;
+            // A daemon lives on when the program that was started has ended.
+            let ended = || Ok(program.ended()?.filter(|_| !is_inhabited(&network)));
+            let readiness = wait_for_port(port, LIMIT, ended)?;
             if !matches!(readiness, Readiness::Ended(_)) {
                 let _ = ready.send(());
             }
@@ -107,6 +113,9 @@ pub(super) struct Pair {
     /// The networks in which they run.
     pub(super) networks: HashSet<String>,
     said: Receiver<Said>,
+    /// The client has begun, or is about to.
+    is_on: bool,
+    clock: Clock,
     /// Lines that were said and not taken yet.
     lines: Vec<(Host, Time, Vec<u8>)>,
     stop: Stop,
@@ -120,11 +129,14 @@ pub(super) struct Pair {
 
 impl Pair {
     /// `said` is what their threads say.
-    pub(super) fn new(said: Receiver<Said>, stop: Stop, patience: i64, now: Time) -> Self {
+    pub(super) fn new(said: Receiver<Said>, stop: Stop, patience: i64, clock: Clock) -> Self {
+        let now = clock.now();
         Self {
             sides: Host::BOTH.map(Side::new),
             networks: HashSet::new(),
             said,
+            is_on: false,
+            clock,
             lines: Vec::new(),
             stop,
             patience,
@@ -149,32 +161,47 @@ impl Pair {
     pub(super) fn hear(&mut self) -> Option<Readiness> {
         let mut waited = None;
         while let Ok(said) = self.said.try_recv() {
-            match said {
-                Said::Began {
-                    host,
-                    process,
-                    group,
-                    network,
-                } => {
-                    self.networks.insert(network);
-                    self.sides[host as usize].began(process, group);
-                }
-                Said::Waited(readiness) => waited = Some(readiness),
-                Said::Words(host, time, words) => {
-                    self.active = self.active.max(time);
-                    let lines = self.sides[host as usize].hear(time, &words);
-                    let lines = lines.into_iter().map(|line| (host, time, line));
-                    self.lines.extend(lines);
-                }
-                Said::Over(host, ended) => self.ended(host, ended),
-            }
+            waited = self.take(said).or(waited);
         }
         waited
     }
 
+    /// Takes what is on its way yet when all programs have been ended: until nobody is left to say anything, or all are silent.
+    pub(super) fn hear_out(&mut self) {
+        while let Ok(said) = self.said.recv_timeout(HEARING) {
+            self.take(said);
+        }
+    }
+
+    fn take(&mut self, said: Said) -> Option<Readiness> {
+        match said {
+            Said::Began {
+                host,
+                process,
+                group,
+                network,
+            } => {
+                self.networks.insert(network);
+                self.sides[host as usize].began(process, group);
+            }
+            Said::Waited(readiness) => {
+                self.is_on = !matches!(readiness, Readiness::Ended(_));
+                return Some(readiness);
+            }
+            Said::Words(host, time, words) => {
+                self.active = self.active.max(time);
+                let lines = self.sides[host as usize].hear(time, &words);
+                let lines = lines.into_iter().map(|line| (host, time, line));
+                self.lines.extend(lines);
+            }
+            Said::Over(host, ended) => self.ended(host, ended),
+        }
+        None
+    }
+
     /// A program has ended.
     pub(super) fn ended(&mut self, host: Host, ended: Result<i32, i32>) {
-        self.active = self.active.max(now());
+        self.active = self.active.max(self.clock.now());
         self.sides[host as usize].ended = Some(ended);
     }
 
@@ -206,7 +233,7 @@ impl Pair {
     /// Both have ended, or the server has before the client could begin, and nothing more is to come.
     pub(super) fn is_over(&self) -> bool {
         let [client, server] = &self.sides;
-        let runs = client.has_begun() && client.ended.is_none();
+        let runs = self.is_on && client.ended.is_none();
         server.ended.is_some() && !runs && self.is_silent()
     }
 }
@@ -287,7 +314,7 @@ impl Side {
         let (Some((process, group)), None) = (self.process, self.ended) else {
             return;
         };
-        let asked = self.asked.get_or_insert(Asked {
+        let asked = self.asked.get_or_insert_with(|| Asked {
             since: now,
             steps: match group {
                 true => steps,

@@ -15,7 +15,7 @@ use sockwire::{
         program::{Guard, Readiness},
         refusal::Way,
     },
-    sys::signal::Stop,
+    sys::{clock::Clock, signal::Stop},
     time::{MILLISECOND, SECOND},
 };
 
@@ -93,6 +93,7 @@ struct Setup {
     link: Link,
     way: Way,
     stop: Stop,
+    clock: Clock,
     guard: Guard,
     /// Nanoseconds of silence after which nothing more is to come.
     patience: i64,
@@ -130,6 +131,7 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
         link,
         way,
         stop,
+        clock: Clock::start(),
         guard: Guard::post()?,
     };
     let outcome = match args.trace {
@@ -166,7 +168,7 @@ impl Args {
         let problem = if self.one_host && self.cable.is_asked() {
             "one host has no wire: --delay, --loss, --drop and the wire's other options do not go with --one-host"
         } else if is_about_trace && !self.trace {
-            "--calls, --poll, --lines, --summary, --why, --effects, --json, --save and -o are about a trace: add --trace"
+            "--calls, --poll, --lines, --ladder, --summary, --why, --effects, --json, --save and -o are about a trace: add --trace"
         } else {
             return Ok(());
         };

@@ -17,7 +17,7 @@ use sockwire::{
         program::{Guard, Program, Start, end_all, network},
         refusal::Way,
     },
-    sys::{process, signal::Stop},
+    sys::{clock::Clock, process, signal::Stop},
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -25,7 +25,7 @@ use super::{
     Cable, Keeping, Recording, WIRE, effects, failed,
     programs::{self, Said, Side, bar, shown},
 };
-use crate::cmd::{Exit, Failure, Global, Outcome, output, permission, pipeline::now};
+use crate::cmd::{Exit, Failure, Global, Outcome, output, permission};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,6 +83,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
     let link = args.cable.link();
     let recording = Recording::open(&args.keeping, args.ends, &[WIRE])?;
     let guard = Guard::post()?;
+    let clock = Clock::start();
     let (say, said) = sync_channel(256);
     let (leave, stay) = channel::<()>();
     let (tell, other) = channel();
@@ -134,7 +135,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
         if let Some(command) = with {
             let hear = {
                 let say = say.clone();
-                move |words: &[u8]| say.send(Said::Words(host, now(), words.to_vec())).is_ok()
+                move |words: &[u8]| {
+                    let said = Said::Words(host, clock.now(), words.to_vec());
+                    say.send(said).is_ok()
+                }
             };
             let start = Start {
                 command,
@@ -169,7 +173,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Outcome {
         asked: None,
         packets: [0; 2],
         networks: HashSet::new(),
-        active: now(),
+        active: clock.now(),
+        clock,
         ascii: global.ascii,
     };
     let mut told = Ok(());
@@ -260,6 +265,7 @@ struct Lab {
     packets: [u64; 2],
     networks: HashSet<String>,
     active: Time,
+    clock: Clock,
     ascii: bool,
 }
 
@@ -270,7 +276,7 @@ impl Lab {
             self.packets[1] += u64::from(transit.dropped.is_some());
         }
         if !matches!(event, Event::Quiet(_)) {
-            self.active = now();
+            self.active = self.clock.now();
         }
         self.recording.event(&event)?;
         while let Ok(said) = self.said.try_recv() {
@@ -291,7 +297,7 @@ impl Lab {
                     }
                 }
                 Said::Over(host, ended) => {
-                    self.active = now();
+                    self.active = self.clock.now();
                     self.sides[host as usize].ended = Some(ended);
                     if host != self.here && self.sides[self.here as usize].ended.is_none() {
                         let line = programs::ending(ended);
@@ -301,7 +307,7 @@ impl Lab {
             }
         }
         let there = self.here.other() as usize;
-        if let Some((_, line)) = self.sides[there].unended(now()) {
+        if let Some((_, line)) = self.sides[there].unended(self.clock.now()) {
             self.line(self.here.other(), &line);
         }
         self.go_on();
@@ -316,7 +322,7 @@ impl Lab {
 
     /// The other program ends with the shell; the shell ends with the terminal, or when it is asked to.
     fn go_on(&mut self) {
-        let now = now();
+        let now = self.clock.now();
         let there = self.here.other() as usize;
         let Some(shell) = self.sides[self.here as usize].running() else {
             if self.sides[self.here as usize].ended.is_some() {
@@ -338,7 +344,7 @@ impl Lab {
 
     fn is_over(&self) -> bool {
         let [here, there] = [self.here, self.here.other()].map(|host| &self.sides[host as usize]);
-        let is_silent = now().since(self.active) >= SILENCE;
+        let is_silent = self.clock.now().since(self.active) >= SILENCE;
         here.ended.is_some() && (!self.has_other || there.ended.is_some()) && is_silent
     }
 

@@ -16,7 +16,10 @@ use sockwire::{
     event::{Entry, Event, Interface, NetId, Packet, Way},
     frame::{Batch, Counters, Direction, Frame, Source as _, Step},
     link::LinkType,
-    sys::privilege,
+    sys::{
+        clock::{Clock, Stamps},
+        privilege,
+    },
     time::{MILLISECOND, Time},
 };
 
@@ -39,8 +42,9 @@ pub(in crate::cmd) enum Where {
 }
 
 /// All captures of a trace. Its clones are the same.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(in crate::cmd) struct Captures {
+    clock: Clock,
     all: Arc<Mutex<Vec<Arc<Capture>>>>,
     stopped: Arc<AtomicBool>,
 }
@@ -82,6 +86,15 @@ impl Capture {
 }
 
 impl Captures {
+    /// None so far; their packets' times are this clock's.
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            all: Arc::default(),
+            stopped: Arc::default(),
+        }
+    }
+
     /// Begins to capture the packets of a network, in which `process` is. From now on none is missed.
     pub(in crate::cmd) fn open(
         &self,
@@ -106,12 +119,13 @@ impl Captures {
             ..capture::Options::default()
         };
         let capture = Arc::new(Capture::default());
-        held(&capture.caught).reached = now();
+        held(&capture.caught).reached = self.clock.now();
         let live = capture::open(&options).map_err(|error| error.to_string())?;
         let (ours, stopped) = (Arc::clone(&capture), Arc::clone(&self.stopped));
+        let stamps = Stamps::new(self.clock);
         let started = thread::Builder::new()
             .name("capture".to_owned())
-            .spawn(move || ours.run(live, net, &stopped));
+            .spawn(move || ours.run(live, net, stamps, &stopped));
         started.map_err(|error| format!("cannot start a thread: {error}"))?;
         all.push(capture);
         Ok(())
@@ -137,7 +151,7 @@ fn is_elsewhere(process: u32) -> bool {
 
 impl Capture {
     /// Takes packets until it is stopped.
-    fn run(&self, mut live: Live, net: NetId, stopped: &AtomicBool) {
+    fn run(&self, mut live: Live, net: NetId, mut stamps: Stamps, stopped: &AtomicBool) {
         // Signals are for others, and rights nobody needs here any more.
         let _ = SigSet::all().thread_block();
         let _ = privilege::give_up();
@@ -146,7 +160,9 @@ impl Capture {
             if stopped.load(Ordering::Relaxed) {
                 live.stop();
             }
-            match live.next(now()) {
+            let step = live.next(now());
+            stamps.look();
+            match step {
                 Ok(Step::Batch(batch)) => {
                     let interfaces = live.interfaces();
                     let new = interfaces.iter().enumerate().skip(described);
@@ -156,11 +172,11 @@ impl Capture {
                         name: interface.name.clone().unwrap_or_default(),
                         link: interface.link,
                     });
-                    self.caught(&batch, new.collect());
+                    self.caught(&batch, new.collect(), &stamps);
                     described = interfaces.len();
                     live.recycle(batch);
                 }
-                Ok(Step::Quiet(until)) => held(&self.caught).reach(until),
+                Ok(Step::Quiet(until)) => held(&self.caught).reach(stamps.time(until)),
                 Ok(Step::Link(_)) => {}
                 Ok(Step::End(counters)) => return self.end(counters),
                 // Its interfaces are gone; the next step has the counters.
@@ -175,21 +191,23 @@ impl Capture {
         }
     }
 
-    fn caught(&self, batch: &Batch, interfaces: Vec<Interface>) {
+    fn caught(&self, batch: &Batch, interfaces: Vec<Interface>, stamps: &Stamps) {
         let Some(first) = batch.records.first() else {
             return;
         };
+        let first = stamps.time(first.time);
         let interfaces = interfaces.into_iter().map(|interface| Entry {
-            at: first.time,
+            at: first,
             event: Event::Interface(interface),
         });
-        let mut last = first.time;
+        let mut last = first;
         let mut bytes = 0;
         let packets = batch.frames().map(|frame| {
-            last = last.max(frame.time);
+            let at = stamps.time(frame.time);
+            last = last.max(at);
             bytes += frame.bytes.len();
             Entry {
-                at: frame.time,
+                at,
                 event: Event::Packet(packet(&frame)),
             }
         });

@@ -200,7 +200,7 @@ impl Collector {
         let clock = Clock::start();
         let now = clock.now();
         let meeting = Arc::new(Meeting::default());
-        let captures = Captures::default();
+        let captures = Captures::new(clock);
         let teller = Teller {
             meeting: Arc::clone(&meeting),
             networks: networks(captures.clone()),

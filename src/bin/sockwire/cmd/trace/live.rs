@@ -2,6 +2,8 @@
 
 use std::{
     ffi::OsString,
+    io::{self, ErrorKind},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,6 +27,7 @@ use sockwire::{
         netns, privilege,
         signal::{Interruptible, Stop},
     },
+    text::Safe,
     trace::{Ended, Program, TraceError, Tracer, Wanted},
 };
 
@@ -34,7 +37,7 @@ use super::{
     collect::{Collector, Keep, Teller},
     keeping::{Keeper, Place},
 };
-use crate::cmd::{Global, permission, pipeline::now};
+use crate::cmd::{Global, permission};
 
 /// What is to be traced.
 enum What {
@@ -145,7 +148,7 @@ pub(super) fn run(args: Args, global: &Global) -> Outcome {
         if is_last {
             break;
         }
-        keeper.look(collector.reached(), now());
+        keeper.look(collector.reached(), clock.now());
         let alone = alone.load(Ordering::Relaxed);
         if alone && (stop.asked() || attaches && keeper.is_over()) {
             // Again and again: it may have been about to wait when it was told.
@@ -239,6 +242,33 @@ fn enter_private() -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::NotPermitted, error))
 }
 
+/// Why a program was not started: a line for the end of a message, where that is known.
+fn unstartable(program: &Path, error: &io::Error) -> String {
+    let name = Safe(program.as_os_str().as_encoded_bytes());
+    let is_searched = program.components().count() == 1 && program.is_relative();
+    let cause = match error.kind() {
+        // A folder of PATH that may not be read is no permission that matters.
+        ErrorKind::NotFound | ErrorKind::PermissionDenied if is_searched => {
+            let mut cause = "no folder of PATH has such a program".to_owned();
+            if program.is_file() {
+                cause += &format!(
+                    "; the file here is started as ./{name}, or by what runs it: python3 {name}"
+                );
+            }
+            cause
+        }
+        ErrorKind::NotFound if program.is_file() => {
+            "the file is there, but what its first line (#!) names is not".to_owned()
+        }
+        ErrorKind::PermissionDenied if program.is_dir() => "it is a folder".to_owned(),
+        ErrorKind::PermissionDenied if program.is_file() => format!(
+            "it is not executable; make it so: chmod +x {name}, or start what runs it: python3 {name}"
+        ),
+        _ => return String::new(),
+    };
+    format!("\n  cause:  {cause}")
+}
+
 /// What stopped the tracer, and the ways out.
 pub(in crate::cmd) fn failure(error: TraceError) -> Failure {
     let (exit, remedy) = match &error {
@@ -246,7 +276,9 @@ pub(in crate::cmd) fn failure(error: TraceError) -> Failure {
             (Exit::NotPermitted, permission::to_trace(*process, *scope))
         }
         TraceError::NoSuchProcess(_) => (Exit::NoSuch, String::new()),
-        TraceError::NoSuchProgram { .. } => (Exit::NoSuch, String::new()),
+        TraceError::NoSuchProgram { program, error } => {
+            (Exit::NoSuch, unstartable(Path::new(program), error))
+        }
         TraceError::Failed { .. } => (Exit::NoMatch, String::new()),
     };
     Failure::new(exit, anyhow!("{error}{remedy}"))

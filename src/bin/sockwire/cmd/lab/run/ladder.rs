@@ -20,7 +20,7 @@ use super::{
     },
     Args, Setup,
 };
-use crate::cmd::{Failure, Global, Outcome, drawing::Drawing, pipeline::now};
+use crate::cmd::{Failure, Global, Outcome, drawing::Drawing};
 
 /// So much later than it happened, a program's word has been heard, in nanoseconds.
 const LATE: i64 = 2 * MILLISECOND;
@@ -39,18 +39,26 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
     // Bounded: a program that says more than is shown waits.
     let (say, said) = sync_channel(256);
     let [client, server] = setup.commands.clone();
-    let (port, guard) = (setup.port, &setup.guard);
+    let (port, guard, clock) = (setup.port, &setup.guard, setup.clock);
     let bodies = [
-        body(Host::Client, client, port, Err(gate), guard, say.clone()),
-        body(Host::Server, server, port, Ok(ready), guard, say),
+        body(
+            Host::Client,
+            client,
+            port,
+            Err(gate),
+            guard,
+            clock,
+            say.clone(),
+        ),
+        body(Host::Server, server, port, Ok(ready), guard, clock, say),
     ];
-    let origin = now();
+    let origin = clock.now();
     let listening = vec![SocketAddr::new(setup.addresses[1], port)];
     let mut lab = Lab {
         setup,
         drawing: Drawing::of_lab(listening, args.absolute, Some(origin), global),
         recording,
-        pair: Pair::new(said, setup.stop, setup.patience, origin),
+        pair: Pair::new(said, setup.stop, setup.patience, clock),
         ascii: global.ascii,
     };
     let mut told = Ok(());
@@ -72,9 +80,9 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
         ),
     };
     // Also when the output failed: nothing is left behind.
-    let finished = told.and_then(|()| lab.finish());
     end_all(&lab.pair.networks);
-    finished?;
+    told?;
+    lab.finish()?;
     played.map_err(failed)?;
     let kept = lab.recording.finish()?;
     let mut out = io::stdout().lock();
@@ -113,17 +121,18 @@ impl Lab<'_> {
         let mut out = io::stdout().lock();
         self.drawing.event(&event, LATE, &mut out)?;
         self.recording.event(&event)?;
-        self.pair.go_on(now());
+        self.pair.go_on(self.setup.clock.now());
         Ok(())
     }
 
     /// Takes what the programs' threads say.
     fn hear(&mut self) {
+        let now = self.setup.clock.now();
         let waited = self.pair.hear();
         if let Some(note) = waited.and_then(|readiness| self.setup.note(&readiness)) {
-            self.drawing.line(now(), note);
+            self.drawing.line(now, note);
         }
-        self.lines(now());
+        self.lines(now);
     }
 
     /// Shows what the programs say at its time.
@@ -141,6 +150,7 @@ impl Lab<'_> {
     /// What is left to show.
     fn finish(&mut self) -> Result<(), Failure> {
         self.hear();
+        self.pair.hear_out();
         self.lines(Time::MAX);
         Ok(self.drawing.finish(&mut io::stdout().lock())?)
     }

@@ -43,7 +43,6 @@ use super::{
 };
 use crate::cmd::{
     Failure, Global, Outcome,
-    pipeline::now,
     trace::{Collector, Keep, Keeper, Place, Teller, Where, failure},
 };
 
@@ -72,7 +71,7 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
     let (mut collector, teller) = Collector::new(begin, Keep::All, |captures| {
         Box::new(move |net, _, process| captures.open(net, process, Where::Loopback))
     });
-    let origin = now();
+    let origin = setup.clock.now();
     let wire = (!setup.one_host).then(|| collector.source());
     if let Some(wire) = wire {
         let interface = Interface {
@@ -124,7 +123,7 @@ pub(super) fn run(args: &Args, setup: &Setup, global: &Global) -> Outcome {
         wire,
         ended,
         result: None,
-        pair: Pair::new(said, setup.stop, setup.patience, origin),
+        pair: Pair::new(said, setup.stop, setup.patience, setup.clock),
         packets: [0; 2],
         collected: origin,
         astray: Astray::default(),
@@ -213,8 +212,11 @@ impl Tracing {
     ) -> Result<Option<OwnedFd>, Failure> {
         let is_client = host == Host::Client;
         let hear = {
-            let say = self.say.clone();
-            move |words: &[u8]| say.send(Said::Words(host, now(), words.to_vec())).is_ok()
+            let (say, clock) = (self.say.clone(), self.clock);
+            move |words: &[u8]| {
+                let said = Said::Words(host, clock.now(), words.to_vec());
+                say.send(said).is_ok()
+            }
         };
         let (stdio, input) = stdio(is_client, hear).map_err(failed)?;
         // A terminal gives its input to its foreground group only, which is this process's.
@@ -286,7 +288,7 @@ impl Lab<'_> {
             self.push(event, wire);
         }
         self.hear();
-        let now = now();
+        let now = self.setup.clock.now();
         if now.since(self.collected) >= LOOK {
             self.collected = now;
             self.collect()?;
@@ -338,7 +340,7 @@ impl Lab<'_> {
         if let Ok(result) = self.ended.try_recv() {
             self.result = Some(result);
         }
-        self.lines(now());
+        self.lines(self.setup.clock.now());
     }
 
     /// What the programs say stands on stderr as it comes: standard output is the view's.
@@ -401,6 +403,7 @@ impl Lab<'_> {
                 break;
             }
         }
+        self.pair.hear_out();
         self.lines(Time::MAX);
         self.keeper.finish()?;
         self.result.unwrap_or(Ok(()))?;
