@@ -250,12 +250,8 @@ impl Tracer {
             return;
         }
         let Some((syscall, asked)) = &pending.asked else {
-            let result = if value < 0 {
-                Err(-value as i32)
-            } else {
-                Ok(value)
-            };
-            now.tell(Event::Return(returned(pending.call, result)));
+            let told = returned(pending.call, decode::result(value));
+            now.tell(Event::Return(told));
             return;
         };
         let memory = Stopped(tid);
