@@ -70,6 +70,22 @@ fn lengths_that_no_kernel_takes_are_survived() {
     );
 }
 
+#[test]
+fn of_control_messages_without_end_some_are_looked_at() {
+    let mut memory = memory();
+    let one = [longs(&[20]), ints(&[1, 4711, 7, 0])].concat();
+    memory.pieces.push((0x20000, one.repeat(100)));
+    let header = [0, 0, IOVECS, 2, 0x20000, 2400, 0];
+    memory.pieces.push((0x30000, longs(&header)));
+    let (asked, _) = both(libc::SYS_sendmsg, &[3, 0x30000, 0], false, -14, &memory);
+    let Arg::Group(args) = &asked.args[1] else {
+        panic!("{asked:?}")
+    };
+    // The data, and then these.
+    assert_eq!(args.len(), 1 + 16);
+    assert_eq!(args[1], args[16]);
+}
+
 /// Any memory: each address has bytes that its number and a seed decide.
 struct Wild {
     seed: u64,
