@@ -1,5 +1,7 @@
 //! A thread stands at the entry or the exit of a call: what it asks, and what came of it.
 
+use std::cell::Cell;
+
 use super::{
     decode::{self, Answered, Asked, Closes, Memory},
     process::{self, Pending, State},
@@ -13,12 +15,31 @@ use crate::{
     sys::ptrace::{self, At},
 };
 
+/// How often memory is read for one half of a call. The most messages at once need half of it; a program that scatters each of
+/// them over as many buffers as it can would hold up all others for seconds.
+const READINGS: usize = 8192;
+
 /// The memory of a thread that stands.
-struct Stopped(u32);
+struct Stopped {
+    thread: u32,
+    /// Readings that are left.
+    left: Cell<usize>,
+}
+
+impl Stopped {
+    const fn new(thread: u32) -> Self {
+        let left = Cell::new(READINGS);
+        Self { thread, left }
+    }
+}
 
 impl Memory for Stopped {
     fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
-        ptrace::read(self.0, address, buffer)
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return 0;
+        };
+        self.left.set(left);
+        ptrace::read(self.thread, address, buffer)
     }
 }
 
@@ -105,7 +126,7 @@ impl Tracer {
         if !about && deed != Deed::Close {
             return None;
         }
-        let memory = Stopped(by.thread);
+        let memory = Stopped::new(by.thread);
         let mut asked = decode::asked(syscall, args, &memory, stream)?;
         let mut find = |fd: Option<Fd>| self.socket_at(by, fd?, false, now);
         let mut socket = find(asked.fd);
@@ -250,15 +271,11 @@ impl Tracer {
             return;
         }
         let Some((syscall, asked)) = &pending.asked else {
-            let result = if value < 0 {
-                Err(-value as i32)
-            } else {
-                Ok(value)
-            };
-            now.tell(Event::Return(returned(pending.call, result)));
+            let told = returned(pending.call, decode::result(value));
+            now.tell(Event::Return(told));
             return;
         };
-        let memory = Stopped(tid);
+        let memory = Stopped::new(tid);
         let (args, stream) = (pending.args, pending.stream);
         let answered = decode::answered(syscall, args, value, &memory, asked, stream);
         self.learn(by, &pending, asked, &answered, now);
@@ -383,5 +400,21 @@ impl Tracer {
             Some((fd, socket))
         });
         sockets.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_call_has_memory_read_without_end() {
+        let memory = Stopped::new(std::process::id());
+        let text = *b"sockwire";
+        let at = text.as_ptr().addr() as u64;
+        let mut buffer = [0; 8];
+        let read = (0..2 * READINGS).filter(|_| memory.read(at, &mut buffer) == 8);
+        assert_eq!(read.count(), READINGS);
+        assert_eq!(buffer, text);
     }
 }

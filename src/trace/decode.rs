@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::{
     message, names, options,
-    table::{Kind, Syscall},
+    table::{Form, Kind, Syscall},
     waits,
 };
 use crate::{
@@ -16,14 +16,14 @@ use crate::{
 };
 
 /// The memory of a stopped process.
-pub trait Memory {
+pub(super) trait Memory {
     /// Reads from an address of the process; returns how many bytes, counted from the start, could be read, 0 on a fault.
     fn read(&self, address: u64, buffer: &mut [u8]) -> usize;
 }
 
 /// What a call closes when it succeeds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Closes {
+pub(super) enum Closes {
     /// Nothing.
     #[default]
     None,
@@ -35,28 +35,28 @@ pub enum Closes {
 
 /// A call as it is made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub(super) struct Asked {
     /// Its name in section 2 of the manual.
-    pub name: Cow<'static, str>,
+    pub(super) name: Cow<'static, str>,
     /// What it does.
-    pub deed: Deed,
+    pub(super) deed: Deed,
     /// The descriptor that it is about.
-    pub fd: Option<Fd>,
+    pub(super) fd: Option<Fd>,
     /// What it closes.
-    pub closes: Closes,
+    pub(super) closes: Closes,
     /// Where `splice` moves data: when that is the socket, [`Asked::sink_is_socket`] makes a [`Deed::Send`] of it.
-    pub sink: Option<Fd>,
+    pub(super) sink: Option<Fd>,
     /// Its arguments.
-    pub args: Vec<Arg>,
+    pub(super) args: Vec<Arg>,
     /// What it is to send.
-    pub parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     /// How much the kernel is to move by itself (`sendfile`, `splice`).
     moves: u64,
 }
 
 impl Asked {
     /// `splice` into a socket: it sends. Until this is said, `splice` takes from [`Asked::fd`].
-    pub fn sink_is_socket(&mut self) {
+    pub(super) fn sink_is_socket(&mut self) {
         self.deed = Deed::Send;
         self.fd = self.sink;
         self.parts.push(part(self.moves, Vec::new()));
@@ -65,21 +65,21 @@ impl Asked {
 
 /// A call that has returned.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answered {
+pub(super) struct Answered {
     /// The value returned, or the error number.
-    pub result: Result<i64, i32>,
+    pub(super) result: Result<i64, i32>,
     /// Bytes of a stream that it moved.
-    pub moved: u64,
+    pub(super) moved: u64,
     /// What the kernel wrote into the caller's memory.
-    pub out: Vec<Arg>,
+    pub(super) out: Vec<Arg>,
     /// What it received; the datagrams that it sent.
-    pub parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     /// Descriptors that it made.
-    pub new_fds: Vec<Fd>,
+    pub(super) new_fds: Vec<Fd>,
 }
 
 /// Decodes a call at its entry. `stream`: the socket is one of a stream. `None`: the call is not to be told of.
-pub fn asked(
+pub(super) fn asked(
     syscall: &Syscall,
     args: [u64; 6],
     memory: &dyn Memory,
@@ -96,12 +96,7 @@ pub fn asked(
         parts: Vec::new(),
         moves: 0,
     };
-    let call = Registers {
-        kinds: form.args,
-        args,
-        memory,
-        stream,
-    };
+    let call = Registers::of(form, args, memory, stream);
     for (n, &kind) in form.args.iter().enumerate() {
         if let Some(arg) = call.argument(kind, n, &mut asked) {
             asked.args.push(arg);
@@ -114,7 +109,7 @@ pub fn asked(
 }
 
 /// Decodes what a call returned, `value`. `asked` is what [`asked`] made of the same registers.
-pub fn answered(
+pub(super) fn answered(
     syscall: &Syscall,
     args: [u64; 6],
     value: i64,
@@ -123,29 +118,19 @@ pub fn answered(
     stream: bool,
 ) -> Answered {
     let mut answered = Answered {
-        result: Ok(value),
+        result: result(value),
         moved: 0,
         out: Vec::new(),
         parts: Vec::new(),
         new_fds: Vec::new(),
     };
-    // The kernel's errors are numbers up to MAX_ERRNO.
-    if (-4095..0).contains(&value) {
-        answered.result = Err(-value as i32);
-        return answered;
-    }
-    let Some(form) = syscall.form(&args) else {
+    let Some(form) = syscall.form(&args).filter(|_| answered.result.is_ok()) else {
         return answered;
     };
     if matches!(asked.deed, Deed::Send | Deed::Receive) && stream {
         answered.moved = value as u64;
     }
-    let call = Registers {
-        kinds: form.args,
-        args,
-        memory,
-        stream,
-    };
+    let call = Registers::of(form, args, memory, stream);
     for (n, &kind) in form.args.iter().enumerate() {
         call.result(kind, n, value as u64, asked, &mut answered);
     }
@@ -156,6 +141,14 @@ pub fn answered(
     answered
 }
 
+/// What the value that a call returns means: the kernel's errors are numbers up to MAX_ERRNO.
+pub(super) fn result(value: i64) -> Result<i64, i32> {
+    match value {
+        -4095..0 => Err(-value as i32),
+        _ => Ok(value),
+    }
+}
+
 /// A call's registers, what they are, and the memory that they point into.
 struct Registers<'a> {
     kinds: &'static [Kind],
@@ -164,7 +157,16 @@ struct Registers<'a> {
     stream: bool,
 }
 
-impl Registers<'_> {
+impl<'a> Registers<'a> {
+    const fn of(form: &Form, args: [u64; 6], memory: &'a dyn Memory, stream: bool) -> Self {
+        Self {
+            kinds: form.args,
+            args,
+            memory,
+            stream,
+        }
+    }
+
     /// Register `n`; 0 where there is none.
     fn at(&self, n: usize) -> u64 {
         self.args.get(n).copied().unwrap_or(0)

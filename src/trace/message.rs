@@ -15,6 +15,9 @@ const MOST: u64 = 1024;
 /// Bytes of control data that are looked at: enough for the most descriptors that one message passes (253).
 const CONTROL: u64 = 4096;
 
+/// Control messages of one message that are looked at: there are not that many kinds for any socket.
+const CONTROLS: usize = 16;
+
 /// Bytes of `struct iovec`.
 const IOVEC: usize = size_of::<libc::iovec>();
 /// Bytes of `struct msghdr`.
@@ -226,7 +229,10 @@ fn control(memory: &dyn Memory, header: &Header, args: &mut Vec<Arg>, fds: &mut 
     let mut bytes = vec![0; header.control_len.min(CONTROL) as usize];
     let read = decode::read(memory, header.control, &mut bytes);
     let mut rest = &bytes[..read];
-    while rest.len() >= PREFIX {
+    for _ in 0..CONTROLS {
+        if rest.len() < PREFIX {
+            return;
+        }
         let len = usize::try_from(long_at(rest, 0)).unwrap_or(usize::MAX);
         let Some(data) = rest.get(PREFIX..len) else {
             return;

@@ -9,7 +9,7 @@
 
 mod attach;
 mod calls;
-pub mod decode;
+mod decode;
 mod descriptors;
 mod lives;
 mod message;
@@ -20,7 +20,7 @@ mod process;
 mod program;
 mod sockaddr;
 mod sockets;
-pub mod table;
+mod table;
 mod tracer;
 mod waits;
 

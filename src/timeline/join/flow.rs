@@ -115,7 +115,7 @@ impl Stream {
 
     /// Up to where it was seen; `None` before it begins.
     pub(super) fn upto(&self) -> Option<u64> {
-        self.origin.and(u64::try_from(self.high).ok())
+        self.origin.and_then(|_| u64::try_from(self.high).ok())
     }
 
     /// Where the other end says that it has got the stream. When it has got one byte more than was seen, and data was not, the
