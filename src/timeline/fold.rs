@@ -202,6 +202,13 @@ impl Idles {
         of_socket.map(|(key, _)| key.clone()).collect()
     }
 
+    /// Nobody will call anything on this socket any more.
+    pub(super) fn forget(&mut self, socket: SocketId) {
+        for key in self.of(socket) {
+            self.stays.remove(&key);
+        }
+    }
+
     /// All that have something to tell.
     pub(super) fn keys(&self) -> Vec<Key> {
         let untold = self.stays.iter().filter(|(_, stay)| stay.times > 0);
@@ -288,14 +295,25 @@ impl Runs {
             ready.push(row);
             return None;
         };
-        let course = self.courses.entry(id).or_insert_with(|| Course {
+        let new = || Course {
             link: link.clone(),
             from: row.side,
             rows: 0,
             last: row.at,
             run: None,
             waiting: Vec::new(),
-        });
+        };
+        let course = match piece {
+            Piece::Data(_) => self.courses.entry(id).or_insert_with(new),
+            // Acknowledgments follow the end, too: a course begins with data.
+            Piece::Ack(_) | Piece::Waits(_) => match self.courses.get_mut(&id) {
+                Some(course) => course,
+                None => {
+                    ready.push(row);
+                    return None;
+                }
+            },
+        };
         if let Piece::Data(from) = piece {
             if course.from != from || row.at.since(course.last) >= PAUSE {
                 course.flush(row.at, ready);

@@ -9,7 +9,7 @@ use crate::event::{Entry, Event, Interface, Net, NetId, Process, Socket, SocketI
 pub struct Known {
     /// Processes; those that ended stay.
     pub processes: BTreeMap<u32, Process>,
-    /// Sockets; those that were closed stay.
+    /// Sockets; those that were closed stay, in a [`super::Timeline::passing`] one for a while.
     pub sockets: BTreeMap<SocketId, Socket>,
     /// Networks.
     pub nets: BTreeMap<NetId, Net>,

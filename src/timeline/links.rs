@@ -74,7 +74,10 @@ pub(super) struct Links {
     /// Processes that others come to.
     servers: HashSet<u32>,
     pairs: HashMap<Pair, usize>,
-    links: Vec<Arc<Link>>,
+    /// By their place among all.
+    links: HashMap<usize, Arc<Link>>,
+    /// How many there have been.
+    begun: usize,
     /// Links of each transport.
     counts: HashMap<Transport, u32>,
 }
@@ -298,8 +301,9 @@ impl Links {
         let key = (transport, first.min(second), first.max(second));
         let sockets = [(first, second), (second, first)]
             .map(|(a, b)| self.ends.get(&(transport, a, b)).copied());
-        if let Some(&index) = self.pairs.get(&key) {
-            let link = &self.links[index];
+        if let Some(&index) = self.pairs.get(&key)
+            && let Some(link) = self.links.get_mut(&index)
+        {
             let turned = link.ends[0].address != Some(Address::Ip(first));
             let [a, b] = sockets;
             let sockets = if turned { [b, a] } else { [a, b] };
@@ -316,7 +320,7 @@ impl Links {
                     .zip(sockets)
                     .any(|(end, now)| now.is_some() && end.socket != now)
                 {
-                    let link = Arc::make_mut(&mut self.links[index]);
+                    let link = Arc::make_mut(link);
                     for (end, now) in link.ends.iter_mut().zip(sockets) {
                         end.socket = now.or(end.socket);
                     }
@@ -354,7 +358,9 @@ impl Links {
             who: None,
         });
         let index = self.add(transport, ends);
-        self.pairs.insert(key, index);
+        if let Some(before) = self.pairs.insert(key, index) {
+            self.links.remove(&before);
+        }
         index
     }
 
@@ -386,12 +392,11 @@ impl Links {
         };
         for socket in [Some(id), peer].into_iter().flatten() {
             self.sockets.entry(socket).or_default().link = Some(index);
-            let ends = &self.links[index].ends;
-            if ends.iter().all(|end| end.socket != Some(socket)) {
-                let free = ends.iter().position(|end| end.socket.is_none());
-                if let Some(free) = free {
-                    Arc::make_mut(&mut self.links[index]).ends[free].socket = Some(socket);
-                }
+            if let Some(link) = self.links.get_mut(&index)
+                && link.ends.iter().all(|end| end.socket != Some(socket))
+                && let Some(free) = link.ends.iter().position(|end| end.socket.is_none())
+            {
+                Arc::make_mut(link).ends[free].socket = Some(socket);
             }
         }
         Some(index)
@@ -400,26 +405,48 @@ impl Links {
     fn add(&mut self, transport: Transport, ends: [Endpoint; 2]) -> usize {
         let count = self.counts.entry(transport).or_default();
         *count += 1;
-        self.links.push(Arc::new(Link {
+        let link = Link {
             number: *count,
             transport,
             ends,
-        }));
-        self.links.len() - 1
+        };
+        let index = self.begun;
+        self.begun += 1;
+        self.links.insert(index, Arc::new(link));
+        index
+    }
+
+    /// The TCP socket is gone, and with it its connection: that one's number, when the connection was known.
+    pub(super) fn forget(&mut self, id: SocketId) -> Option<u32> {
+        let (local, remote) = self.sockets.remove(&id)?.pair?;
+        let end = (Transport::Tcp, local, remote);
+        if self.ends.get(&end) == Some(&id) {
+            self.ends.remove(&end);
+        }
+        let key = (Transport::Tcp, local.min(remote), local.max(remote));
+        let index = *self.pairs.get(&key)?;
+        let link = self.links.get(&index)?;
+        // The same addresses may be another connection's by now.
+        link.ends
+            .iter()
+            .any(|end| end.socket == Some(id))
+            .then_some(link.number)?;
+        self.pairs.remove(&key);
+        self.links.remove(&index).map(|link| link.number)
     }
 
     /// A link, with the processes that have its sockets now.
     fn refreshed(&mut self, index: usize) -> Arc<Link> {
+        let mut link = self.links[&index].clone();
         for n in 0..2 {
-            let end = &self.links[index].ends[n];
-            let far = &self.links[index].ends[1 - n];
-            let who = self.user(self.links[index].transport, end, far);
-            if who.is_some() && who != end.who.as_ref() {
+            let who = self.user(link.transport, &link.ends[n], &link.ends[1 - n]);
+            if who.is_some() && who != link.ends[n].who.as_ref() {
                 let who = who.cloned();
-                Arc::make_mut(&mut self.links[index]).ends[n].who = who;
+                Arc::make_mut(&mut link).ends[n].who = who;
+                self.links.insert(index, link.clone());
             }
         }
-        self.links[index].clone()
+        link
     }
 
     /// Who has the socket of an end, or listens for it.

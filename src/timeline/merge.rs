@@ -22,7 +22,6 @@ pub struct Merge {
     held: usize,
     most: usize,
     latest: Time,
-    late: u64,
 }
 
 impl Merge {
@@ -33,7 +32,6 @@ impl Merge {
             held: 0,
             most,
             latest: Time::from_nanos(i64::MIN),
-            late: 0,
         };
         for _ in 0..sources {
             merge.add();
@@ -97,7 +95,6 @@ impl Merge {
         }
         let entry = self.sources.get_mut(first)?.entries.pop_front()?;
         self.held -= 1;
-        self.late += u64::from(entry.at < self.latest);
         self.latest = self.latest.max(entry.at);
         Some(entry)
     }
@@ -105,11 +102,6 @@ impl Merge {
     /// Entries held back.
     pub fn held(&self) -> usize {
         self.held
-    }
-
-    /// Entries that were given out behind later ones, because too many were held back to wait for them.
-    pub fn late(&self) -> u64 {
-        self.late
     }
 }
 
@@ -175,10 +167,7 @@ mod tests {
         merge.advance(1, Time::MAX);
         merge.advance(0, Time::MAX);
         assert_eq!(all(&mut merge), [20, 20]);
-        assert_eq!(
-            (merge.held(), merge.late(), merge.reached()),
-            (0, 0, Time::MAX)
-        );
+        assert_eq!((merge.held(), merge.reached()), (0, Time::MAX));
     }
 
     #[test]
@@ -201,7 +190,7 @@ mod tests {
         }
         assert_eq!(all(&mut merge), [1, 2]);
         merge.push(1, arrival(1, 1));
-        assert_eq!((all(&mut merge), merge.late()), (vec![1], 1));
+        assert_eq!(all(&mut merge), [1]);
     }
 
     proptest! {

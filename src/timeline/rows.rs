@@ -21,7 +21,7 @@ use super::{
     turn::{HOLD, Turn},
 };
 use crate::{
-    event::{CallId, Deed, Enter, Entry, Event, Packet, PacketId, Return, Way},
+    event::{CallId, Deed, Enter, Entry, Event, Packet, PacketId, Return, SocketId, Way},
     time::{SECOND, Time},
 };
 
@@ -195,6 +195,16 @@ impl Rows {
                     self.tell_idle(key, self.now);
                 }
                 self.plain(None, What::End(*end));
+            }
+        }
+    }
+
+    /// No row will be about this socket any more.
+    pub(super) fn forget(&mut self, socket: SocketId) {
+        self.idles.forget(socket);
+        if let Some(link) = self.links.forget(socket) {
+            for side in [Side::Left, Side::Right] {
+                self.isn.remove(&(link, side));
             }
         }
     }

@@ -48,6 +48,11 @@ impl Mailboxes {
     pub(super) fn sends(&mut self, to: SocketAddr, len: usize, socket: SocketId) {
         self.unnamed.entry((to, len)).or_default().push_back(socket);
     }
+
+    /// No copy of this packet will arrive any more.
+    pub(super) fn forget(&mut self, packet: PacketId) {
+        self.flying.remove(&packet);
+    }
 }
 
 impl Join {

@@ -1,7 +1,7 @@
 //! Which connection, and which socket, a TCP segment belongs to.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
 };
 
@@ -10,7 +10,7 @@ use super::{
     socket::{Scope, Sock},
 };
 use crate::{
-    event::SocketId,
+    event::{PacketId, SocketId},
     timeline::{
         address::{local, uses},
         known::Known,
@@ -23,11 +23,18 @@ const GENERATIONS: usize = 16;
 /// Sockets that are looked at where several could be meant.
 const CANDIDATES: usize = 16;
 
+/// The two ends of connections, in their own order.
+type Pair = (Scope, SocketAddr, SocketAddr);
+
 /// Connections, and the sockets that wait for one.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    pub(super) flows: Vec<Flow>,
-    pairs: HashMap<(Scope, SocketAddr, SocketAddr), Vec<u32>>,
+    flows: HashMap<u32, Flow>,
+    /// How many there have been.
+    begun: u32,
+    pairs: HashMap<Pair, Vec<u32>>,
+    /// Connections that have ended, each with the packet that ended it.
+    ended: VecDeque<(PacketId, u32, Pair)>,
     /// Connections whose client is not known, by its port and the server.
     loose: HashMap<(Scope, u16, SocketAddr), u32>,
     /// Sockets of which the port and the other end are known, and no packet.
@@ -49,17 +56,18 @@ impl Directory {
         let pairs = self.pairs.entry(key(scope, from, to)).or_default();
         let begins = segment.syn && segment.ack.is_none();
         let last = pairs.last().copied().filter(|&last| {
-            let flow = self.flows.get(last as usize);
+            let flow = self.flows.get(&last);
             !begins || flow.is_some_and(|flow| !flow.ends[side].out.is_other(segment))
         });
         if let Some(last) = last {
             return (last, side, false);
         }
-        let number = self.flows.len() as u32;
+        let number = self.begun;
+        self.begun = number.wrapping_add(1);
         let mut flow = Flow::default();
         flow.ends[side].port = from.port();
         flow.ends[1 - side].port = to.port();
-        self.flows.push(flow);
+        self.flows.insert(number, flow);
         if pairs.len() >= GENERATIONS {
             pairs.remove(0);
         }
@@ -68,7 +76,55 @@ impl Directory {
     }
 
     pub(super) fn at(&mut self, number: u32) -> Option<&mut Flow> {
-        self.flows.get_mut(number as usize)
+        self.flows.get_mut(&number)
+    }
+
+    /// The connection has ended with this packet.
+    pub(super) fn ends(
+        &mut self,
+        packet: PacketId,
+        (scope, (a, b)): (Scope, (SocketAddr, SocketAddr)),
+        number: u32,
+    ) {
+        self.ended.push_back((packet, number, key(scope, a, b)));
+    }
+
+    /// Forgets the connections that ended before the packet `before`, all of whose sockets are closed; the others are looked
+    /// at again when `now` is as long ago. Answers with those sockets.
+    pub(super) fn forget(
+        &mut self,
+        (before, now): (PacketId, PacketId),
+        is_closed: impl Fn(SocketId) -> bool,
+    ) -> Vec<SocketId> {
+        let mut gone = Vec::new();
+        while let Some(&(_, number, pair)) = self.ended.front().filter(|ended| ended.0 < before) {
+            self.ended.pop_front();
+            let ends = self
+                .flows
+                .get(&number)
+                .into_iter()
+                .flat_map(|flow| &flow.ends);
+            let owners: Vec<SocketId> = ends.filter_map(|end| end.owner).collect();
+            if !owners.iter().all(|&id| is_closed(id)) {
+                self.ended.push_back((now, number, pair));
+                continue;
+            }
+            gone.extend(owners);
+            self.flows.remove(&number);
+            if let Some(pairs) = self.pairs.get_mut(&pair) {
+                pairs.retain(|flow| *flow != number);
+                if pairs.is_empty() {
+                    self.pairs.remove(&pair);
+                }
+            }
+            let (scope, a, b) = pair;
+            for loose in [(scope, a.port(), b), (scope, b.port(), a)] {
+                if self.loose.get(&loose) == Some(&number) {
+                    self.loose.remove(&loose);
+                }
+            }
+        }
+        gone
     }
 
     /// A connection whose end at `local` has no socket yet: for an accepted socket the first one that was opened, for one
@@ -82,12 +138,12 @@ impl Directory {
         let side = usize::from(local > peer);
         if connects && local.ip().is_unspecified() {
             let flow = self.loose.get(&(scope, local.port(), peer))?;
-            let flow_at = self.flows.get(*flow as usize)?;
+            let flow_at = self.flows.get(flow)?;
             let side = usize::from(!flow_at.ends[1].passive);
             return flow_at.ends[side].owner.is_none().then_some((*flow, side));
         }
         let pairs = self.pairs.get(&key(scope, local, peer))?;
-        let flow = |number: &&u32| self.flows.get(**number as usize);
+        let flow = |number: &&u32| self.flows.get(*number);
         let free = |number: &&u32| flow(number).is_some_and(|flow| flow.ends[side].owner.is_none());
         let found = if connects {
             pairs.iter().rev().take(1).find(free)
@@ -106,7 +162,7 @@ impl Directory {
         (local, peer): (SocketAddr, SocketAddr),
     ) -> Option<SocketId> {
         let number = *self.pairs.get(&key(scope, local, peer))?.last()?;
-        let flow = self.flows.get(number as usize)?;
+        let flow = self.flows.get(&number)?;
         flow.ends[usize::from(local > peer)].owner
     }
 
@@ -135,6 +191,9 @@ impl Directory {
     pub(super) fn gives_up(&mut self, port: u16, peer: SocketAddr, socket: SocketId) {
         if let Some(sockets) = self.awaiting.get_mut(&(port, peer)) {
             sockets.retain(|id| *id != socket);
+            if sockets.is_empty() {
+                self.awaiting.remove(&(port, peer));
+            }
         }
     }
 
@@ -151,7 +210,11 @@ impl Directory {
                 scope.has(socket.net) && local(socket).is_some_and(|local| uses(local, from))
             })
         })?;
-        Some(sockets.remove(found))
+        let socket = sockets.remove(found);
+        if sockets.is_empty() {
+            self.awaiting.remove(&(from.port(), to));
+        }
+        Some(socket)
     }
 
     /// A call connects a socket without a port to `to`.
@@ -163,6 +226,9 @@ impl Directory {
     pub(super) fn connected(&mut self, to: SocketAddr, socket: SocketId) {
         if let Some(sockets) = self.connecting.get_mut(&to) {
             sockets.remove(&socket);
+            if sockets.is_empty() {
+                self.connecting.remove(&to);
+            }
         }
     }
 
@@ -216,6 +282,6 @@ impl Directory {
     }
 }
 
-fn key(scope: Scope, a: SocketAddr, b: SocketAddr) -> (Scope, SocketAddr, SocketAddr) {
+fn key(scope: Scope, a: SocketAddr, b: SocketAddr) -> Pair {
     (scope, a.min(b), a.max(b))
 }

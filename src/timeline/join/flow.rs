@@ -85,6 +85,8 @@ pub(super) struct Flow {
     pub(super) open: bool,
     /// A RST ended it.
     pub(super) reset: bool,
+    /// It has ended, by a RST or by both ends' FIN.
+    over: bool,
     /// Packets of the handshake that the listening socket sent or got, while it is not clear which socket listens.
     pub(super) unheard: Vec<(PacketId, bool)>,
 }
@@ -150,6 +152,12 @@ impl Stream {
 }
 
 impl Flow {
+    /// It has ended since this was asked last.
+    pub(super) fn ends_now(&mut self) -> bool {
+        let over = self.reset || self.ends.iter().all(|end| end.out.fin.is_some());
+        over && !std::mem::replace(&mut self.over, true)
+    }
+
     /// Takes a segment that end `side` sends; `None` for one that belongs to another connection. `first` is how many bytes
     /// this end had sent before it was watched.
     pub(super) fn sent(

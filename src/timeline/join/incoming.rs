@@ -14,6 +14,8 @@ use crate::{
 
 /// Bytes of a segment that are kept to be compared with what a call returned.
 pub(super) const KEPT: usize = HEAD;
+/// Calls that are remembered: an arrival is not told so late.
+const TAKES: usize = 65_536;
 /// Receives that wait until it is clear which bytes they returned.
 const HELD: usize = 64;
 /// Segments in which the beginning of a stream that was joined in its middle is looked for.
@@ -239,6 +241,9 @@ impl Incoming {
         let end = start.saturating_add(held.moved);
         self.taken = Some(end);
         self.takes.push((start, held.call, ground));
+        if self.takes.len() > TAKES {
+            self.takes.drain(..TAKES / 2);
+        }
         if let Some(arrived) = arrived {
             arrived.take(&(start..end), |packet, part| {
                 ledger.took(packet, held.call, Share::Bytes(part), ground);

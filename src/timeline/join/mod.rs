@@ -125,16 +125,34 @@ impl Join {
         self.ledger.effects(call)
     }
 
-    /// Forgets the ties of the packet, or the call, that is `behind` numbers older than that of `entry`.
-    pub fn forget(&mut self, entry: &Entry, behind: u64) {
-        match &entry.event {
-            Event::Packet(packet) => {
-                self.ledger
-                    .forget_packet(packet.number.saturating_sub(behind));
+    /// Forgets the ties of the packet, or the call, that is `behind` numbers older than that of `entry`, and connections
+    /// that ended an eighth of that ago and are closed. Answers with the sockets of those: nobody uses them any more.
+    pub(super) fn forget(&mut self, entry: &Entry, behind: u64) -> Vec<SocketId> {
+        let packet = match &entry.event {
+            Event::Packet(packet) => packet.number,
+            Event::Enter(enter) => {
+                self.ledger.forget_call(enter.call.saturating_sub(behind));
+                return Vec::new();
             }
-            Event::Enter(enter) => self.ledger.forget_call(enter.call.saturating_sub(behind)),
-            _ => {}
+            _ => return Vec::new(),
+        };
+        let old = packet.saturating_sub(behind);
+        self.ledger.forget_packet(old);
+        self.flying.remove(&old);
+        self.mail.forget(old);
+        let sockets = &self.sockets;
+        let is_closed = |id| {
+            sockets
+                .get(&id)
+                .is_some_and(|sock: &Sock| sock.closing.is_some())
+        };
+        // Copies of a connection's last packets come within moments.
+        let ended = packet.saturating_sub(behind / 8);
+        let gone = self.tcp.forget((ended, packet), is_closed);
+        for id in &gone {
+            self.sockets.remove(id);
         }
+        gone
     }
 
     fn crossed(&mut self, packet: &Packet, seen: &Seen, known: &Known) {

@@ -10,6 +10,8 @@ use crate::{
 
 /// Calls at once on one socket that are told apart.
 const AT_ONCE: usize = 64;
+/// Pieces that are remembered: what is sent again is not older.
+const PIECES: usize = 65_536;
 /// Calls among which the first one of a stream that was joined in its middle is looked for.
 const FIRST: usize = 8;
 
@@ -138,6 +140,9 @@ impl Outgoing {
                     by: chosen,
                 });
             }
+            if self.pieces.len() > PIECES {
+                self.pieces.drain(..PIECES / 2);
+            }
             end += len;
             self.end = Some(end);
         }
@@ -254,4 +259,30 @@ pub(super) fn lies(data: &[u8], head: &[u8]) -> Option<usize> {
         let len = head.len().min(data.len() - at);
         data[at..at + len] == head[..len]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_stream_the_last_calls_are_remembered() {
+        let mut out = Outgoing::default();
+        let part = [Part {
+            data: Data::of(b"x"),
+            address: None,
+        }];
+        let all = 4 * PIECES as u64;
+        for call in 0..all {
+            out.entered(call, call, &part);
+            out.returned(call, call, 1);
+            out.shown(call..call + 1, b"x");
+        }
+        let of = |at: u64| out.of(at..at + 1).map(|tie| tie.0).collect::<Vec<_>>();
+        assert!(out.pieces.len() <= PIECES);
+        assert_eq!(
+            [of(all - 1), of(all - 1000), of(0)],
+            [vec![all - 1], vec![all - 1000], vec![]]
+        );
+    }
 }

@@ -54,6 +54,9 @@ impl Join {
         };
         let crossing = judged.crossing;
         let (owner, receiver) = (flow.ends[side].owner, flow.ends[1 - side].owner);
+        if flow.ends_now() {
+            self.tcp.ends(packet, (scope, ends), number);
+        }
         self.ledger.packet(packet).again = judged.again;
         self.label((number, side), packet, judged.kernel);
         match owner {
@@ -304,7 +307,7 @@ impl Join {
         let Some(fresh) = flow.came(side, &crossing) else {
             return;
         };
-        let Some(flow) = self.tcp.flows.get_mut(number as usize) else {
+        let Some(flow) = self.tcp.at(number) else {
             return;
         };
         let owner = flow.ends[1 - side].owner;

@@ -11,12 +11,12 @@ use std::fmt::Write as _;
 use super::Join;
 use crate::{
     call::{Caller, Data},
-    event::{Deed, Enter, Entry, Event, PacketId, Part, SocketId},
+    event::{Deed, Enter, Entry, Event, PacketId, Part, SocketId, Transport, Way},
     timeline::{
         Ground, Share, Tie,
         known::Known,
         seen::{Reader, Seen, What},
-        testing::{CLIENT, Log},
+        testing::{CLIENT, Log, SERVER, Tcp},
     },
 };
 
@@ -143,5 +143,42 @@ fn streams_are_longer_than_sequence_numbers() {
             ground: Ground::Sequence,
         };
         assert_eq!(made.join.packet(packet).unwrap().causes, [tie]);
+    }
+}
+
+/// Their ports say whose SYN is whose, also when the second to connect is the first to send, and another one joins in.
+#[test]
+fn connects_to_one_place_at_one_time() {
+    const TO: &str = "10.0.0.2:5000";
+    let mut log = Log::local();
+    log.listener(SERVER, 1, TO);
+    let here = ["10.0.0.1:40001", "10.0.0.1:40002", "10.0.0.1:40003"];
+    let sockets = here.map(|_| log.appears(1, Transport::Tcp));
+    let mut calls = [0; 3];
+    let mut syns = [0; 3];
+    let syn =
+        |log: &mut Log, n: usize| log.segment(Way::Loop, here[n], TO, Tcp::new("S", 1, 0, b""));
+    for n in [0, 1] {
+        calls[n] = log.connects(CLIENT, sockets[n], TO);
+    }
+    syns[1] = syn(&mut log, 1);
+    calls[2] = log.connects(CLIENT, sockets[2], TO);
+    syns[0] = syn(&mut log, 0);
+    log.addresses(sockets[1], here[1], Some(TO));
+    log.returns(calls[1], Ok(0));
+    syns[2] = syn(&mut log, 2);
+    // One says its port, the other's is learned by `getsockname`, without the address.
+    log.addresses(sockets[2], here[2], Some(TO));
+    log.returns(calls[2], Err(libc::EINPROGRESS));
+    log.addresses(sockets[0], "0.0.0.0:40001", None);
+    let made = join(&log.entries);
+    for n in 0..3 {
+        let tied = made.join.packet(syns[n]).unwrap();
+        let causes: Vec<_> = tied.causes.iter().map(|tie| tie.call).collect();
+        assert_eq!(
+            (tied.sender, causes),
+            (Some(sockets[n]), vec![calls[n]]),
+            "{n}"
+        );
     }
 }
