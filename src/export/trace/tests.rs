@@ -21,8 +21,13 @@ fn picture(log: &Log) -> Picture {
 
 /// The ladder in text.
 fn ladder(picture: &Picture, columns: usize) -> String {
+    ladder_in(picture, columns, false)
+}
+
+fn ladder_in(picture: &Picture, columns: usize, ascii: bool) -> String {
     let options = LadderOptions {
         width: columns,
+        ascii,
         calls: true,
         ..LadderOptions::default()
     };
@@ -262,6 +267,42 @@ fn long_runs_are_put_together() {
     bulk(&mut log, &mut pair, 300);
     pair.segment(&mut log, 0, "FA", b"");
     assert_pictures("bulk", &log);
+}
+
+#[test]
+fn a_ladder_of_long_names_fits_and_is_ascii_where_that_is_wanted() {
+    let long = "/tmp/漢字".repeat(15);
+    let mut local = Log::local();
+    local.tell(Event::Note(Note {
+        process: None,
+        text: long.clone(),
+    }));
+    let mut pair = local.pair();
+    bulk(&mut local, &mut pair, 300);
+    unix_pair(&mut local, &long);
+    // On a lab's wire both ends have their times.
+    let mut lab = Log::lab();
+    unix_pair(&mut lab, &long);
+    let (client, server) = ("10.0.0.1:40000", "10.0.0.2:5000");
+    let syn = testing::segment(at(client), at(server), Tcp::new("S", 1, 0, b""));
+    let syn = lab.packet(Way::Wire, syn, None);
+    lab.arrives(syn, false);
+    for log in [local, lab] {
+        let picture = picture(&log);
+        for (columns, ascii) in [
+            (60, false),
+            (60, true),
+            (80, false),
+            (80, true),
+            (200, true),
+        ] {
+            let text = ladder_in(&picture, columns, ascii);
+            assert!(text.is_ascii() || !ascii, "{text}");
+            for line in text.lines() {
+                assert!(width(line) <= columns, "{columns}: {line}");
+            }
+        }
+    }
 }
 
 #[test]
