@@ -81,18 +81,29 @@ fn assert_views(name: &str, log: &Log) {
     assert!(text.is_ascii());
     assert_fits(&text, 80);
     assert_golden(&format!("{name}.lanes-ascii"), &text);
+    for columns in [40, 60] {
+        assert_fits(&in_sums_of(log, columns), columns);
+    }
     let text = in_sums(log);
     assert_fits(&text, 80);
     assert_golden(&format!("{name}.summary"), &text);
 }
 
 fn in_sums(log: &Log) -> String {
+    in_sums_of(log, 80)
+}
+
+fn in_sums_of(log: &Log, columns: usize) -> String {
     let mut summary = Summary::default();
     for entry in &log.entries {
         summary.push(entry);
     }
     let mut out = String::new();
-    summary::write(&summary.finish(), PLAIN, &mut out);
+    let look = Look {
+        width: columns,
+        ..PLAIN
+    };
+    summary::write(&summary.finish(), look, &mut out);
     out
 }
 
