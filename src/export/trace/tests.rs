@@ -82,7 +82,7 @@ fn a_packet_lights_up_with_its_calls() {
         let parts = page.lines().filter_map(|line| {
             let (_, part) = line
                 .split_once("<g class=\"")
-                .or(line.split_once("<svg class=\""))?;
+                .or_else(|| line.split_once("<svg class=\""))?;
             let (classes, part) = part.split_once('"')?;
             let (_, title) = part.split_once(": ")?;
             let is_lit = classes.split(' ').any(|known| known == class);
