@@ -9,11 +9,10 @@ use crate::{
         Transport, Way,
     },
     render::ladder::width,
-    testing,
     text::is_unsafe,
     time::Time,
     timeline::{
-        Folding, Timeline,
+        Folding, Timeline, golden,
         row::Row,
         summary::Summary,
         testing::{CLIENT, Log, Pair, SERVER, Tcp, dialog, segment},
@@ -65,7 +64,7 @@ fn in_lanes(rows: &[Row], width: usize, ascii: bool) -> String {
 }
 
 fn assert_golden(name: &str, text: &str) {
-    testing::assert_golden(&format!("src/render/trace/golden/{name}.txt"), text);
+    golden::assert_golden(&format!("src/render/trace/golden/{name}.txt"), text);
 }
 
 /// All views of a log, each against its golden text; every line of the lanes fits.
