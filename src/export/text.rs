@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 
 use super::Diagram;
 use crate::{
-    render::ladder::{Ladder, LadderOptions, Layout},
+    render::ladder::{Ladder, LadderOptions, Layout, NARROW},
+    text::{ascii, write_wrapped},
     track::story::{Fate, Item},
 };
 
@@ -13,6 +14,15 @@ use crate::{
 /// # Errors
 /// None: memory takes everything.
 pub fn text(diagram: &Diagram, options: LadderOptions) -> io::Result<Vec<u8>> {
+    let (columns, is_ascii) = (options.width.max(NARROW), options.ascii);
+    let sentence = |text: &str| {
+        let mut lines = String::new();
+        match is_ascii {
+            true => write_wrapped(&mut lines, 0, columns, &ascii(text)),
+            false => write_wrapped(&mut lines, 0, columns, text),
+        }
+        lines
+    };
     let mut rows = diagram.rows();
     let has_both_ends = rows.any(|row| matches!(row.fate, Fate::Delivered(_)));
     let mut ladder = Ladder::new(LadderOptions {
@@ -27,7 +37,7 @@ pub fn text(diagram: &Diagram, options: LadderOptions) -> io::Result<Vec<u8>> {
     });
     let mut out = Vec::new();
     for note in &diagram.notes {
-        writeln!(out, "{note}")?;
+        write!(out, "{}", sentence(note))?;
     }
     for chapter in &diagram.chapters {
         ladder.write(&Item::Flow(chapter.header.clone()), &mut out)?;
@@ -36,7 +46,7 @@ pub fn text(diagram: &Diagram, options: LadderOptions) -> io::Result<Vec<u8>> {
         }
     }
     if let Some(missing) = diagram.missing() {
-        writeln!(out, "{missing}")?;
+        write!(out, "{}", sentence(&missing))?;
     }
     Ok(out)
 }

@@ -16,6 +16,8 @@
 mod address;
 mod course;
 mod fold;
+#[cfg(test)]
+pub(crate) mod golden;
 pub mod join;
 pub mod known;
 mod links;

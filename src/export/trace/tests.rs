@@ -8,6 +8,7 @@ use crate::{
     export::{html::html, mermaid::mermaid, svg::svg, text::text, wellformed},
     render::ladder::{LadderOptions, width},
     text::is_unsafe,
+    timeline::golden,
     timeline::testing::{self, CLIENT, Log, Pair, SERVER, Tcp, at, caller},
 };
 
@@ -21,8 +22,13 @@ fn picture(log: &Log) -> Picture {
 
 /// The ladder in text.
 fn ladder(picture: &Picture, columns: usize) -> String {
+    ladder_in(picture, columns, false)
+}
+
+fn ladder_in(picture: &Picture, columns: usize, ascii: bool) -> String {
     let options = LadderOptions {
         width: columns,
+        ascii,
         calls: true,
         ..LadderOptions::default()
     };
@@ -38,7 +44,7 @@ fn dialog() -> Log {
 }
 
 fn assert_golden(name: &str, text: &str) {
-    crate::testing::assert_golden(&format!("src/export/trace/golden/{name}"), text);
+    golden::assert_golden(&format!("src/export/trace/golden/{name}"), text);
 }
 
 /// All forms of a log's picture, each against its golden text.
@@ -77,7 +83,7 @@ fn a_packet_lights_up_with_its_calls() {
         let parts = page.lines().filter_map(|line| {
             let (_, part) = line
                 .split_once("<g class=\"")
-                .or(line.split_once("<svg class=\""))?;
+                .or_else(|| line.split_once("<svg class=\""))?;
             let (classes, part) = part.split_once('"')?;
             let (_, title) = part.split_once(": ")?;
             let is_lit = classes.split(' ').any(|known| known == class);
@@ -263,6 +269,42 @@ fn long_runs_are_put_together() {
     bulk(&mut log, &mut pair, 300);
     pair.segment(&mut log, 0, "FA", b"");
     assert_pictures("bulk", &log);
+}
+
+#[test]
+fn a_ladder_of_long_names_fits_and_is_ascii_where_that_is_wanted() {
+    let long = "/tmp/漢字".repeat(15);
+    let mut local = Log::local();
+    local.tell(Event::Note(Note {
+        process: None,
+        text: long.clone(),
+    }));
+    let mut pair = local.pair();
+    bulk(&mut local, &mut pair, 300);
+    unix_pair(&mut local, &long);
+    // On a lab's wire both ends have their times.
+    let mut lab = Log::lab();
+    unix_pair(&mut lab, &long);
+    let (client, server) = ("10.0.0.1:40000", "10.0.0.2:5000");
+    let syn = testing::segment(at(client), at(server), Tcp::new("S", 1, 0, b""));
+    let syn = lab.packet(Way::Wire, syn, None);
+    lab.arrives(syn, false);
+    for log in [local, lab] {
+        let picture = picture(&log);
+        for (columns, ascii) in [
+            (60, false),
+            (60, true),
+            (80, false),
+            (80, true),
+            (200, true),
+        ] {
+            let text = ladder_in(&picture, columns, ascii);
+            assert!(text.is_ascii() || !ascii, "{text}");
+            for line in text.lines() {
+                assert!(width(line) <= columns, "{columns}: {line}");
+            }
+        }
+    }
 }
 
 #[test]

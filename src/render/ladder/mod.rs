@@ -18,6 +18,7 @@ use self::arrow::{Arrow, Glyphs};
 use super::style::{Palette, push};
 use crate::{
     event::CallId,
+    text::write_wrapped,
     time::{MILLISECOND, SECOND, Time},
     track::{
         state::State,
@@ -79,7 +80,7 @@ impl Default for LadderOptions {
 /// Where state names are whole.
 const WIDE: usize = 80;
 /// The narrowest form.
-const NARROW: usize = 60;
+pub const NARROW: usize = 60;
 /// Columns of rules and headers in the wide form.
 const RULE: usize = 78;
 /// Wider than this, calls and packets lose sight of each other.
@@ -212,6 +213,8 @@ impl Ladder {
 
     /// `-- text ----`, to the end of the row.
     fn rule(&mut self, text: &str) {
+        let room = self.columns.rule - "--  ".len();
+        let text = arrow::cut(text.to_owned(), room, self.glyphs.more);
         let mut line = format!("-- {text} ");
         let used = arrow::width(&line);
         line.push_str(&"-".repeat(self.columns.rule.saturating_sub(used)));
@@ -226,12 +229,12 @@ impl Ladder {
             false => format!("{} {}", header.label, header.label.kind.word()),
         };
         let room = self.columns.rule - 4;
-        let mut text = format!("{name} {} {arrow} {}", header.client, header.server);
+        let [client, server] =
+            [&header.client, &header.server].map(|address| self.says().plain(address.to_string()));
+        let mut text = format!("{name} {client} {arrow} {server}");
         if arrow::width(&text) > room {
-            let both = text;
-            text = format!("{:name$} {arrow} {}", "", header.server, name = name.len());
-            let first = both.strip_suffix(&format!(" {arrow} {}", header.server));
-            self.rule(first.unwrap_or(&both));
+            self.rule(&format!("{name} {client}"));
+            text = format!("{:name$} {arrow} {server}", "", name = name.len());
         }
         let interface = usize::try_from(header.interface)
             .ok()
@@ -250,25 +253,30 @@ impl Ladder {
     /// Both sockets above their columns, and the states before the first packet.
     fn title(&mut self, header: &Header) {
         let c = self.columns;
-        let (client, server) = (header.client.to_string(), header.server.to_string());
-        let named = (format!("client {client}"), format!("server {server}"));
         let room = 2 * c.state + c.arrow + 2;
-        let fits = |(a, b): &(String, String)| a.len() + b.len() < room;
+        let [client, server] = [&header.client, &header.server].map(|address| {
+            let address = self.says().plain(address.to_string());
+            arrow::cut(address, room, self.glyphs.more)
+        });
+        let named = (format!("client {client}"), format!("server {server}"));
+        let fits = |(a, b): &(String, String)| arrow::width(a) + arrow::width(b) < room;
         let (left, right) = if fits(&named) {
             named
         } else {
             (client, server)
         };
         let mut line = format!("{:>time$} {left}", "ms", time = c.time);
-        if left.len() + right.len() >= room {
+        if arrow::width(&left) + arrow::width(&right) >= room {
             self.text.push_str(&line);
             self.text.push('\n');
             line = " ".repeat(c.time + 1);
         }
-        let gap = (c.time + 1 + room).saturating_sub(line.len());
+        let used = arrow::width(&line) + arrow::width(&right);
+        let gap = (c.time + 1 + room).saturating_sub(used);
         let _ = writeln!(
             self.text,
-            "{line}{right:>gap$}{:>far$}{:>number$}",
+            "{line}{:gap$}{right}{:>far$}{:>number$}",
+            "",
             "ms",
             "#",
             far = c.far_time,
@@ -364,18 +372,9 @@ impl Ladder {
         };
         let indent = self.columns.time + 1;
         let room = self.columns.rule.max(indent + 20) - indent;
-        let mut line = String::new();
-        let lines = note.text.split(' ').fold(Vec::new(), |mut lines, word| {
-            if !line.is_empty() && arrow::width(&line) + 1 + arrow::width(word) > room {
-                lines.push(std::mem::take(&mut line));
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-            lines
-        });
-        for line in lines.iter().chain([&line]) {
+        let mut lines = String::new();
+        write_wrapped(&mut lines, 0, room, &self.says().plain(note.text.clone()));
+        for line in lines.lines() {
             let _ = write!(self.text, "{:indent$}", "");
             push(&mut self.text, style, line);
             self.text.push('\n');

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use super::{
     Look,
-    words::{Say, plural},
+    words::{NAME, Say, plural},
 };
 use crate::{
     call::Errno,
@@ -195,32 +195,73 @@ impl Page {
                 bytes: sum.bytes.saturating_add(tally.bytes),
                 inside: sum.inside.saturating_add(tally.inside),
             });
-        let head = "% time     seconds   us/call     calls  errors        bytes  call";
-        push(out, self.palette.heading(), head);
+        let shown = shown(self.width);
+        let heads = HEADS.map(|(head, _)| head.to_owned());
+        push(out, self.palette.heading(), &cells(&heads, &shown, "call"));
         out.push('\n');
-        for (name, tally) in &report.calls {
-            self.tally(&self.say.name(name), tally, all.inside, out);
+        let tallies = report.calls.iter();
+        let tallies = tallies.map(|(name, tally)| (self.say.name(name), tally));
+        for (name, tally) in tallies.chain([("all".to_owned(), &all)]) {
+            out.push_str(&cells(&figures(tally, all.inside), &shown, &name));
+            out.push('\n');
         }
-        self.tally("all", &all, all.inside, out);
     }
+}
 
-    fn tally(&self, name: &str, tally: &Tally, all: i64, out: &mut String) {
-        let share = match all {
-            0 => 0.0,
-            all => 100.0 * tally.inside as f64 / all as f64,
-        };
-        let each = tally.inside / i64::try_from(tally.calls.max(1)).unwrap_or(i64::MAX) / 1000;
-        let seconds = tally.inside as f64 / SECOND as f64;
-        let errors = match tally.errors {
-            0 => String::new(),
-            n => n.to_string(),
-        };
-        let _ = writeln!(
-            out,
-            "{share:6.2} {seconds:11.6} {each:9} {:9} {errors:>7} {:12}  {name}",
-            tally.calls, tally.bytes
-        );
+/// Columns of the table of calls, before their names.
+const HEADS: [(&str, usize); 6] = [
+    ("% time", 6),
+    ("seconds", 11),
+    ("us/call", 9),
+    ("calls", 9),
+    ("errors", 7),
+    ("bytes", 12),
+];
+
+/// Those that a narrow table does without, the first of them first.
+const SPARED: [usize; 4] = [2, 5, 4, 0];
+
+/// The columns that have room beside the longest name.
+fn shown(width: usize) -> Vec<usize> {
+    let mut shown: Vec<usize> = (0..HEADS.len()).collect();
+    for spared in SPARED {
+        let used = shown.iter().map(|&at| HEADS[at].1 + 1).sum::<usize>();
+        if used + 1 + NAME <= width {
+            break;
+        }
+        shown.retain(|&at| at != spared);
     }
+    shown
+}
+
+/// A line of the table.
+fn cells(texts: &[String; 6], shown: &[usize], name: &str) -> String {
+    let mut line = String::new();
+    for &at in shown {
+        let _ = write!(line, "{:>1$} ", texts[at], HEADS[at].1);
+    }
+    format!("{line} {name}")
+}
+
+/// What stands in the columns; `all` is the time in all calls.
+fn figures(tally: &Tally, all: i64) -> [String; 6] {
+    let share = match all {
+        0 => 0.0,
+        all => 100.0 * tally.inside as f64 / all as f64,
+    };
+    let each = tally.inside / i64::try_from(tally.calls.max(1)).unwrap_or(i64::MAX) / 1000;
+    let errors = match tally.errors {
+        0 => String::new(),
+        n => n.to_string(),
+    };
+    [
+        format!("{share:.2}"),
+        format!("{:.6}", tally.inside as f64 / SECOND as f64),
+        each.to_string(),
+        tally.calls.to_string(),
+        errors,
+        tally.bytes.to_string(),
+    ]
 }
 
 /// What was found, as a sentence.

@@ -9,11 +9,10 @@ use crate::{
         Transport, Way,
     },
     render::ladder::width,
-    testing,
     text::is_unsafe,
     time::Time,
     timeline::{
-        Folding, Timeline,
+        Folding, Timeline, golden,
         row::Row,
         summary::Summary,
         testing::{CLIENT, Log, Pair, SERVER, Tcp, dialog, segment},
@@ -80,7 +79,7 @@ fn what_a_stream_did_not_take_is_told() {
 }
 
 fn assert_golden(name: &str, text: &str) {
-    testing::assert_golden(&format!("src/render/trace/golden/{name}.txt"), text);
+    golden::assert_golden(&format!("src/render/trace/golden/{name}.txt"), text);
 }
 
 /// All views of a log, each against its golden text; every line of the lanes fits.
@@ -96,18 +95,29 @@ fn assert_views(name: &str, log: &Log) {
     assert!(text.is_ascii());
     assert_fits(&text, 80);
     assert_golden(&format!("{name}.lanes-ascii"), &text);
+    for columns in [40, 60] {
+        assert_fits(&in_sums_of(log, columns), columns);
+    }
     let text = in_sums(log);
     assert_fits(&text, 80);
     assert_golden(&format!("{name}.summary"), &text);
 }
 
 fn in_sums(log: &Log) -> String {
+    in_sums_of(log, 80)
+}
+
+fn in_sums_of(log: &Log, columns: usize) -> String {
     let mut summary = Summary::default();
     for entry in &log.entries {
         summary.push(entry);
     }
     let mut out = String::new();
-    summary::write(&summary.finish(), PLAIN, &mut out);
+    let look = Look {
+        width: columns,
+        ..PLAIN
+    };
+    summary::write(&summary.finish(), look, &mut out);
     out
 }
 

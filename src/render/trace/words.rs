@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The longest name of a process (`TASK_COMM_LEN` without its zero byte), in columns.
-const NAME: usize = 15;
+pub(super) const NAME: usize = 15;
 /// Calls that are named one by one.
 const NAMED: usize = 3;
 

@@ -4,7 +4,7 @@ use super::ties;
 use crate::{
     call::{Caller, How},
     event::{Arg, Deed, Enter, Transport, Way},
-    testing::assert_golden,
+    timeline::golden::assert_golden,
     timeline::testing::{CLIENT, Log, SERVER, Tcp, at, caller, datagram, segment, unreachable},
 };
 
