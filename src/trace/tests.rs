@@ -136,7 +136,8 @@ fn network() -> Option<OwnedFd> {
 }
 
 fn python(script: &str) -> Program {
-    let words = [PYTHON, "-c", script].map(OsString::from).into();
+    // Without -S it may look its user up, by sockets of its own.
+    let words = [PYTHON, "-S", "-c", script].map(OsString::from).into();
     Program {
         words,
         ..Program::default()
@@ -796,7 +797,7 @@ import os, socket, threading
 s = socket.socket()
 threading.Thread(target=s.listen).start()
 script = 'import socket; socket.socket(type=socket.SOCK_DGRAM).bind((\"127.0.0.1\", 5000))'
-threading.Thread(target=lambda: os.execv('/usr/bin/python3', ['python3', '-c', script])).start()
+threading.Thread(target=lambda: os.execv('/usr/bin/python3', ['python3', '-S', '-c', script])).start()
 threading.Event().wait()
 ",
     ) else {
