@@ -104,16 +104,14 @@ fn frames_leave_on_the_interface_with_new_macs_tag_and_ttl() {
         ));
         assert_eq!(String::from_utf8_lossy(&lines.stdout).lines().count(), 5);
         // Two rounds of three at twice the speed: 20 ms from the first to the fifth.
-        let took: f64 = told
-            .split(" bytes in ")
-            .nth(1)
-            .unwrap()
-            .split(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
-        assert!((0.020..0.5).contains(&took), "{told}");
+        let number = |behind: &str| -> Option<f64> {
+            let number = told.split_once(behind)?.1.split(' ').next()?;
+            Some(number.parse().unwrap())
+        };
+        let took = number(" bytes in ").unwrap();
+        // A busy machine is late, and says so, in ms.
+        let late = number("; the latest left ").unwrap_or_default() / 1000.0;
+        assert!(took >= 0.020 && took - late < 0.5, "{told}");
     });
 }
 

@@ -625,8 +625,9 @@ fn a_full_queue_is_told_from_loss() {
 fn a_lack_of_descriptors_is_told_once_and_passes() {
     in_own_network(|| {
         for style in ["thread", "poll"] {
-            let mut limited = Command::new("prlimit");
-            limited.args(["--nofile=16:16", env!("CARGO_BIN_EXE_sockwire")]);
+            let mut limited = Command::new("sh");
+            let line = r#"ulimit -n 16 && exec "$0" "$@""#;
+            limited.args(["-c", line, env!("CARGO_BIN_EXE_sockwire")]);
             let mut server = Running::serve_by(limited, &format!("5000 --style {style}"));
             server.until("Ctrl-C ends");
             let clients: Vec<TcpStream> = (0..20).map(|_| connect(5000)).collect();

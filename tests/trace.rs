@@ -95,6 +95,14 @@ fn log(path: &str) -> Vec<Entry> {
     entries
 }
 
+/// All about the packet of this line, once all is known: no line waits for a receiver that takes its time.
+fn why(kept: &str, line: &str) -> String {
+    let number = line.split_once(" packet ").unwrap().1;
+    let number = number.split(' ').next().unwrap();
+    let why = told(&run(&format!("-r {kept} --why {number}"), &[]));
+    why.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The counters of a log, which agree with what is in it.
 fn counted(entries: &[Entry]) -> End {
     let Some(Event::End(end)) = entries.last().map(|last| &last.event) else {
@@ -147,17 +155,18 @@ fn calls_and_packets_stand_in_one_order_each_with_its_tie() {
             find(&["SYN seq=0", "sent by connect #", "(connect)"]),
             find(&["SYN,ACK seq=0", "kernel: for listen"]),
             find(&["<... connect resumed> = 0"]),
-            find(&[
-                "PSH,ACK seq=1 ack=1 len=6",
-                "sent by send",
-                "got by recv",
-                "(sequence)",
-            ]),
+            find(&["PSH,ACK seq=1 ack=1 len=6", "sent by send", "(sequence)"]),
             find(&["FIN,ACK seq=7", "sent by shutdown #", "(shutdown)"]),
             find(&["FIN,ACK", "sent by close #", "(last close)"]),
             find(&["ended with status 7"]),
         ];
         assert!(rows.is_sorted(), "{rows:?} in:\n{lines}");
+
+        let why = why(&kept, lines.lines().nth(rows[3]).unwrap());
+        for part in ["bytes of call ", ", recv(", " returned bytes 0-5, "] {
+            assert!(why.contains(part), "{why}");
+        }
+        assert!(why.ends_with("it arrived (sequence)."), "{why}");
     });
 }
 
@@ -496,14 +505,9 @@ fn another_users_program_is_not_traced_and_why() {
     if !nix::unistd::geteuid().is_root() {
         return testing::skipped("needs two users");
     }
-    let mut other = Running::start(
-        {
-            let mut command = limited("sh");
-            command.args(["-c", "echo $$; exec sleep 60"]);
-            command
-        },
-        "",
-    );
+    let mut command = limited("sleep");
+    command.arg("60");
+    let other = Running::spawn(command);
     let process = other.child.id().to_string();
     let output = limited("setpriv")
         .args([
@@ -516,7 +520,7 @@ fn another_users_program_is_not_traced_and_why() {
         .output()
         .unwrap();
     let said = said(&output);
-    other.child.kill().unwrap();
+    drop(other);
     if said.contains("setpriv:") {
         return testing::skipped(said.trim());
     }
@@ -557,7 +561,9 @@ client.recv(100)
         };
         // Nobody forwards Ctrl-C to it: no timeout in between.
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockwire"));
-        command.args(["trace", "--lines", "-p", &process]);
+        let files = Scratch::new("trace-attach");
+        let kept = files.file("my.log");
+        command.args(["trace", "--lines", "--save", &kept, "-p", &process]);
         let mut tracing = Running::start(command, "accept4(");
         assert_eq!(ask(), "HELLO");
         tracing.until(" close(");
@@ -565,15 +571,25 @@ client.recv(100)
         for part in [
             "SYN,ACK seq=0",
             "accept4 resumed> = ",
-            "got by recv #",
-            "(sequence), its sender is not traced",
+            "its sender is not traced",
             "\"hello\"",
         ] {
             assert!(tracing.seen().contains(part), "{}", tracing.seen());
         }
+        let data = tracing.seen().lines().find(|line| line.contains(" len=5"));
+        let data = data.unwrap().to_owned();
         let (rest, said) = tracing.stop();
         assert!(rest.contains(" calls, "), "{rest}");
         assert_eq!(said, "");
+        let why = why(&kept, &data);
+        for part in [
+            "Its sender is not traced",
+            ", recv(",
+            " returned bytes 0-4, ",
+        ] {
+            assert!(why.contains(part), "{why}");
+        }
+        assert!(why.ends_with("it arrived (sequence)."), "{why}");
         // It is no worse for it.
         assert_eq!(ask(), "HELLO");
         assert!(server.child.try_wait().unwrap().is_none());
@@ -583,9 +599,9 @@ client.recv(100)
 #[test]
 fn the_reader_of_a_view_may_leave() {
     in_own_network(|| {
-        let mut command = limited("sh");
-        command.args(["-c", "exec sleep 60"]);
-        let mut program = Running::spawn(command);
+        let mut command = limited("sleep");
+        command.arg("60");
+        let program = Running::spawn(command);
         let process = program.child.id().to_string();
         let line = format!(
             "{{ {} trace -p {process}; echo $? >&2; }} | head -1",
@@ -595,7 +611,7 @@ fn the_reader_of_a_view_may_leave() {
         command.args(["-c", &line]);
         // Its end gives the tracer something to say, to nobody.
         let mut tracing = Running::start(command, "");
-        program.child.kill().unwrap();
+        drop(program);
         let mut said = String::new();
         tracing
             .child
@@ -729,6 +745,19 @@ s.sendto(b'to nobody', ('127.0.0.1', 6001))
     });
 }
 
+/// Traces a shell's `script` on a terminal up to a line with `first` in it, and says the exit code at its end.
+fn on_a_terminal(words: &str, script: &str, first: &str) -> Option<Running> {
+    let line = format!(
+        "{} --color never trace {words} sh -c '{script}' 2>&1; echo code $?",
+        env!("CARGO_BIN_EXE_sockwire")
+    );
+    let command = on_terminal(&line);
+    if command.is_none() {
+        testing::skipped("no script command here");
+    }
+    Some(Running::start(command?, first))
+}
+
 /// Ctrl-C on the terminal of a program.
 fn ctrl_c(terminal: &mut Running) {
     let stdin = terminal.child.stdin.as_mut().unwrap();
@@ -738,14 +767,10 @@ fn ctrl_c(terminal: &mut Running) {
 #[test]
 fn ctrl_c_is_the_programs_to_answer() {
     in_own_network(|| {
-        let line = format!(
-            "{} --color never trace --lines sh -c 'trap \"exit 9\" INT; echo ready; while :; do sleep 0.1; done'; echo code $?",
-            env!("CARGO_BIN_EXE_sockwire")
-        );
-        let Some(command) = on_terminal(&line) else {
-            return testing::skipped("no script command here");
+        let script = r#"trap "exit 9" INT; echo ready; while :; do sleep 0.1; done"#;
+        let Some(mut terminal) = on_a_terminal("--lines", script, "ready") else {
+            return;
         };
-        let mut terminal = Running::start(command, "ready");
         ctrl_c(&mut terminal);
         terminal.until("code 9");
     });
@@ -754,14 +779,10 @@ fn ctrl_c_is_the_programs_to_answer() {
 #[test]
 fn a_program_that_lives_on_after_ctrl_c_may_be_asked_again() {
     in_own_network(|| {
-        let line = format!(
-            "{} --color never trace sh -c 'trap \"n=x\\$n; echo no \\$n; [ \\$n = xxx ] && exit 4\" INT; echo ready; while :; do sleep 1; done'; echo code $?",
-            env!("CARGO_BIN_EXE_sockwire")
-        );
-        let Some(command) = on_terminal(&line) else {
-            return testing::skipped("no script command here");
+        let script = r#"trap "n=x\$n; echo no \$n; [ \$n = xxx ] && exit 4" INT; echo ready; while :; do sleep 1; done"#;
+        let Some(mut terminal) = on_a_terminal("", script, "ready") else {
+            return;
         };
-        let mut terminal = Running::start(command, "ready");
         for answer in ["no x", "no xx", "no xxx"] {
             ctrl_c(&mut terminal);
             terminal.until(answer);
@@ -773,14 +794,10 @@ fn a_program_that_lives_on_after_ctrl_c_may_be_asked_again() {
 #[test]
 fn ctrl_c_ends_what_the_program_has_left_behind() {
     in_own_network(|| {
-        let line = format!(
-            "{} --color never trace --quiet sh -c 'setsid sh -c \"while kill -0 $$; do sleep 0.1; done; sleep 1; echo alone; sleep 30\" & sleep 0.1; exit 5' 2>&1; echo code $?",
-            env!("CARGO_BIN_EXE_sockwire")
-        );
-        let Some(command) = on_terminal(&line) else {
-            return testing::skipped("no script command here");
+        let script = r#"setsid sh -c "while kill -0 $$; do sleep 0.1; done; sleep 1; echo alone; sleep 30" & sleep 0.1; exit 5"#;
+        let Some(mut terminal) = on_a_terminal("--quiet", script, "alone") else {
+            return;
         };
-        let mut terminal = Running::start(command, "alone");
         ctrl_c(&mut terminal);
         terminal.until("code 5");
     });

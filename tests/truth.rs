@@ -8,7 +8,7 @@ mod beside;
 mod lan;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     env,
     path::Path,
     process::Command,
@@ -18,9 +18,9 @@ use lan::{Scratch, Temporary, in_own_network, testing};
 use regex::bytes::Regex;
 use sockwire::{
     call::HEAD,
-    event::{CallId, Deed, Event, PacketId},
+    event::{CallId, Deed, Event, PacketId, Part},
     file::log::Reader,
-    timeline::{Folding, Tie, Timeline},
+    timeline::{Folding, Share, Tie, Tied, Timeline},
 };
 
 /// How many times more than usual is sent.
@@ -35,6 +35,43 @@ fn marks(bytes: &[u8]) -> BTreeSet<Vec<u8>> {
     let block = Regex::new(r"(?-u)<(\d{4}[CS]\d{6})\d{3}>").unwrap();
     let found = block.captures_iter(bytes);
     found.map(|found| found[1].to_vec()).collect()
+}
+
+/// What a call moved, as far as the log keeps all of it.
+fn content(parts: &[Part]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend(&part.data.head);
+        if part.data.len > part.data.head.len() {
+            break;
+        }
+    }
+    all
+}
+
+/// Bytes of the stream that packets carried for each call, by place.
+type Carried = HashMap<CallId, BTreeMap<u64, u8>>;
+
+/// Adds those of a packet; its data ends it, and belongs to its causes.
+fn carry(carried: &mut Carried, packet: &[u8], tied: &Tied) {
+    let share = |tie: &Tie| match &tie.share {
+        Share::Bytes(bytes) => Some((tie.call, bytes.clone())),
+        _ => None,
+    };
+    let Some(end) = tied.causes.iter().filter_map(share).map(|s| s.1.end).max() else {
+        return;
+    };
+    for (call, bytes) in tied.causes.iter().chain(&tied.takers).filter_map(share) {
+        for place in bytes {
+            let byte = end
+                .checked_sub(place)
+                .and_then(|back| packet.get(packet.len().checked_sub(back as usize)?));
+            carried
+                .entry(call)
+                .or_default()
+                .insert(place, byte.copied().unwrap_or_default());
+        }
+    }
 }
 
 /// How many packets were right.
@@ -60,21 +97,24 @@ fn grade(log: &Path, takers: bool) -> Grades {
     let mut rows = Vec::new();
     let mut calls: HashMap<CallId, BTreeSet<Vec<u8>>> = HashMap::new();
     let mut deeds: HashMap<CallId, Deed> = HashMap::new();
-    let mut packets: Vec<(PacketId, BTreeSet<Vec<u8>>, bool)> = Vec::new();
+    let mut contents: HashMap<CallId, Vec<u8>> = HashMap::new();
+    let mut packets: Vec<(PacketId, Vec<u8>, bool)> = Vec::new();
     while let Some(entry) = reader.entry().unwrap() {
         match &entry.event {
             Event::Enter(enter) => {
                 deeds.insert(enter.call, enter.deed);
+                contents.insert(enter.call, content(&enter.parts));
                 let marked = enter.parts.iter().flat_map(|part| marks(&part.data.head));
                 calls.entry(enter.call).or_default().extend(marked);
             }
             Event::Return(done) if !matches!(deeds.get(&done.call), Some(Deed::Send)) => {
+                contents.insert(done.call, content(&done.parts));
                 assert!(!takers || done.parts.iter().all(|part| part.data.len <= HEAD));
                 let marked = done.parts.iter().flat_map(|part| marks(&part.data.head));
                 calls.entry(done.call).or_default().extend(marked);
             }
             Event::Packet(packet) => {
-                packets.push((packet.number, marks(&packet.bytes), packet.lost.is_some()));
+                packets.push((packet.number, packet.bytes.clone(), packet.lost.is_some()));
             }
             _ => {}
         }
@@ -87,7 +127,9 @@ fn grade(log: &Path, takers: bool) -> Grades {
         sets.flatten().cloned().collect()
     };
     let mut grades = Grades::default();
-    for (number, truth, lost) in packets {
+    let mut carried = Carried::new();
+    for (number, bytes, lost) in packets {
+        let truth = marks(&bytes);
         let Some(tied) = timeline.join().packet(number) else {
             if !truth.is_empty() {
                 grades.packets += 1;
@@ -97,6 +139,7 @@ fn grade(log: &Path, takers: bool) -> Grades {
             }
             continue;
         };
+        carry(&mut carried, &bytes, tied);
         grades.tcp += 1;
         grades.owned += usize::from(tied.sender.is_some() || tied.receiver.is_some());
         if truth.is_empty() {
@@ -122,6 +165,16 @@ fn grade(log: &Path, takers: bool) -> Grades {
                 "packet {number}: {truth:?} received by {:?}",
                 tied.takers
             ));
+        }
+    }
+    for (call, bytes) in carried {
+        let bytes: Vec<u8> = bytes.into_values().collect();
+        let content = &contents[&call];
+        let len = bytes.len().min(content.len());
+        if bytes[..len] != content[..len] {
+            let [bytes, content] = [&bytes, content].map(|b| b.escape_ascii());
+            let wrong = format!("call {call} moved {content}, packets carried {bytes}");
+            grades.wrong.push(wrong);
         }
     }
     grades.wrong.truncate(20);

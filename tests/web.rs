@@ -12,7 +12,7 @@ use std::{
 };
 
 use beside::{Running, fed, limited, sockwire};
-use lan::{in_own_network, said, testing};
+use lan::{Scratch, in_own_network, said, testing};
 
 const STYLES: [&str; 3] = ["sequential", "fork", "thread"];
 
@@ -132,6 +132,19 @@ fn what_cannot_be_served_is_refused_with_reasons() {
     }
 }
 
+#[test]
+fn what_runs_beside_a_test_ends_with_it() {
+    let mut shell = limited("sh");
+    shell.args(["-c", "(sleep 20; echo left >&2) & echo ready; wait"]);
+    let mut running = Running::start(shell, "ready");
+    let mut stderr = running.child.stderr.take().unwrap();
+    drop(running);
+    let mut told = String::new();
+    // Ends when nobody is there any more who could write to it.
+    stderr.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
+}
+
 /// The Python to use: one that has the websockets library, if any has.
 fn python() -> Option<&'static str> {
     let has = |python: &&str, what: &str| {
@@ -196,10 +209,9 @@ fn pythons_web_server_is_asked_by_hand() {
         let Some(python) = python() else {
             return;
         };
-        let root = std::env::temp_dir().join(format!("sockwire-web-{}", std::process::id()));
-        std::fs::create_dir_all(&root).unwrap();
+        let root = Scratch::new("web");
         let page: Vec<u8> = (0..=255).cycle().take(100_000).collect();
-        std::fs::write(root.join("page.bin"), &page).unwrap();
+        std::fs::write(root.file("page.bin"), &page).unwrap();
         let mut command = limited(python);
         command.args([
             "-u",
@@ -210,8 +222,8 @@ fn pythons_web_server_is_asked_by_hand() {
             "8000",
             "-d",
         ]);
-        command.arg(&root);
-        let mut server = Running::start(command, "Serving HTTP");
+        command.arg(&root.0);
+        let _server = Running::start(command, "Serving HTTP");
         let output = fed(sockwire("connect http http://127.0.0.1:8000/page.bin"), b"");
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
         assert!(output.stdout == page, "{} bytes", output.stdout.len());
@@ -235,9 +247,6 @@ fn pythons_web_server_is_asked_by_hand() {
             said(&output)
                 .contains("> HEAD / HTTP/1.1\n> Host: 127.0.0.1:8000\n> Connection: close\n")
         );
-        server.child.kill().unwrap();
-        server.child.wait().unwrap();
-        std::fs::remove_dir_all(&root).unwrap();
     });
 }
 

@@ -141,7 +141,8 @@ fn network() -> Option<OwnedFd> {
 }
 
 fn python(script: &str) -> Program {
-    let words = [PYTHON, "-c", script].map(OsString::from).into();
+    // Without -S it may look its user up, by sockets of its own.
+    let words = [PYTHON, "-S", "-c", script].map(OsString::from).into();
     Program {
         words,
         ..Program::default()

@@ -2,7 +2,9 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::{
+    env,
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::process::CommandExt as _,
     process::{Child, ChildStdout, Command, Output, Stdio},
     sync::mpsc,
     thread,
@@ -10,7 +12,10 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill, killpg},
+        wait::{Id, WaitPidFlag, waitid},
+    },
     unistd::Pid,
 };
 
@@ -22,11 +27,17 @@ fn piped(command: &mut Command) {
     command.stderr(Stdio::piped());
 }
 
-/// A program that `timeout` ends in time, with pipes to it and from it.
+/// A program that `timeout` ends in time, with pipes to it and from it; what it starts is of one group with it.
 pub(crate) fn limited(program: &str) -> Command {
     let mut command = Command::new("timeout");
     let seconds = LIMIT.as_secs().to_string();
     command.args(["--foreground", &seconds, program]);
+    command.process_group(0);
+    // The system's own python3 goes before a user's script that looks for one; without a home it would ask other
+    // programs for it, by sockets of its own.
+    let path = env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("/usr/bin:{path}"));
+    command.env("PYTHONUSERBASE", "/");
     piped(&mut command);
     command
 }
@@ -62,6 +73,16 @@ pub(crate) fn fed(mut command: Command, input: &[u8]) -> Output {
     })
 }
 
+/// Ends a program that nobody has waited for yet, and its group if it has one of its own.
+fn end_all(program: Pid) {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    // Once it was waited for, its number may be another's.
+    if waitid(Id::Pid(program), look).is_ok() {
+        let _ = killpg(program, Signal::SIGKILL);
+        let _ = kill(program, Signal::SIGKILL);
+    }
+}
+
 /// A running program whose lines are waited for.
 pub(crate) struct Running {
     pub(crate) child: Child,
@@ -80,7 +101,7 @@ impl Running {
         let process = Pid::from_raw(child.id().cast_signed());
         thread::spawn(move || {
             if is_over.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let _ = kill(process, Signal::SIGKILL);
+                end_all(process);
             }
         });
         Self {
@@ -178,7 +199,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        end_all(self.process());
         let _ = self.child.wait();
     }
 }

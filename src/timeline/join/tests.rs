@@ -1,6 +1,7 @@
 //! What the join makes of logs: of those made by hand its answers stand in `captures/trace`, of random exchanges the truth is known.
 #![allow(clippy::unwrap_used)]
 
+mod equal;
 mod golden;
 mod hostile;
 mod letters;

@@ -149,7 +149,7 @@ import os, socket, threading
 s = socket.socket()
 threading.Thread(target=s.listen).start()
 script = 'import socket; socket.socket(type=socket.SOCK_DGRAM).bind((\"127.0.0.1\", 5000))'
-threading.Thread(target=lambda: os.execv('/usr/bin/python3', ['python3', '-c', script])).start()
+threading.Thread(target=lambda: os.execv('/usr/bin/python3', ['python3', '-S', '-c', script])).start()
 threading.Event().wait()
 ",
     ) else {
