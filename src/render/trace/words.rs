@@ -26,6 +26,8 @@ use crate::{
 
 /// The longest name of a process (`TASK_COMM_LEN` without its zero byte), in columns.
 const NAME: usize = 15;
+/// Columns of the command in the first row.
+const COMMAND: usize = 300;
 /// Calls that are named one by one.
 const NAMED: usize = 3;
 
@@ -165,7 +167,9 @@ impl Say {
         let glyphs = self.glyphs();
         let text = match what {
             What::Begin(begin) => {
-                let traced = Safe(begin.what.as_bytes());
+                let traced = Safe(begin.what.as_bytes()).to_string();
+                // As it was typed: a backslash is one.
+                let traced = cut(traced.replace("\\\\", "\\"), COMMAND, glyphs.more);
                 format!("trace of {traced} on {}", Safe(begin.ground.as_bytes()))
             }
             What::Process(process) => {
