@@ -26,8 +26,6 @@ use crate::{
 
 /// The longest name of a process (`TASK_COMM_LEN` without its zero byte), in columns.
 const NAME: usize = 15;
-/// Columns of the command in the first row.
-const COMMAND: usize = 300;
 /// Calls that are named one by one.
 const NAMED: usize = 3;
 
@@ -164,6 +162,8 @@ impl Say {
 
     /// Rows that are a sentence, not a call and not a packet.
     pub(super) fn sentence(self, what: &What) -> Option<String> {
+        /// Columns of the command in the first row.
+        const COMMAND: usize = 300;
         let glyphs = self.glyphs();
         let text = match what {
             What::Begin(begin) => {

@@ -14,7 +14,6 @@ use sockwire::{
         program::{Guard, Program, Readiness, Start, network, wait_for_port},
     },
     sys::{process, signal::Stop},
-    text::{Safe, push_lines},
     time::{MILLISECOND, SECOND, Time},
 };
 
@@ -321,8 +320,9 @@ impl Side {
     }
 }
 
-/// A command, or a line that a program said, safe to show: its tabs and backslashes stay as they are.
+/// A line that a program said, safe to show: its tabs and backslashes stay as they are.
 pub(super) fn shown(line: &[u8]) -> String {
+    use sockwire::text::{Safe, push_lines};
     let mut text = String::new();
     let left = push_lines(line, &mut text);
     text + &Safe(&line[line.len() - left..]).to_string()

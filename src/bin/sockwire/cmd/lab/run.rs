@@ -16,6 +16,7 @@ use sockwire::{
         refusal::Way,
     },
     sys::signal::Stop,
+    text::Safe,
     time::{MILLISECOND, SECOND},
 };
 
@@ -184,7 +185,9 @@ impl Setup {
         writeln!(out, "{ground}    ground: namespaces (Linux's own TCP)")?;
         for host in Host::BOTH {
             let address = self.addresses[host as usize];
-            let command = programs::shown(self.commands[host as usize].as_bytes());
+            // As it was typed: a backslash is one.
+            let command = Safe(self.commands[host as usize].as_bytes()).to_string();
+            let command = command.replace("\\\\", "\\");
             writeln!(out, "{host} {address}: {command}")?;
         }
         let effects = effects(&self.link);

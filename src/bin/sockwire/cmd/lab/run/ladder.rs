@@ -17,7 +17,7 @@ use sockwire::{
 use super::{
     super::{
         Keeping, Recording, WIRE, failed,
-        programs::{Pair, Said, bar, body, shown},
+        programs::{Pair, Said, bar, body},
     },
     Args, Setup,
 };
@@ -146,7 +146,11 @@ impl Lab<'_> {
     fn lines(&mut self, now: Time) {
         for (host, time, line) in self.pair.lines(now) {
             let at = self.drawing.at(time);
-            let mut line = format!("{at} {host}{} {}", bar(self.ascii), shown(&line));
+            let mut line = format!(
+                "{at} {host}{} {}",
+                bar(self.ascii),
+                super::super::programs::shown(&line)
+            );
             if self.ascii {
                 line = ascii(&line);
             }
