@@ -53,6 +53,11 @@ impl fmt::Display for Safe<'_> {
     }
 }
 
+/// A command, safe to show, with its backslashes as they were typed.
+pub fn typed(command: &str) -> String {
+    Safe(command.as_bytes()).to_string().replace("\\\\", "\\")
+}
+
 /// Appends untrusted bytes as lines of text: printable UTF-8, tabs and line ends as they are, CR LF as a line end, everything
 /// else escaped as in [`Safe`]. Nothing is left out. Returns how many bytes at the end it could not yet read: the
 /// beginning of a character, or a CR.

@@ -352,6 +352,42 @@ fn words_of_the_command_are_its_own() {
 }
 
 #[test]
+fn a_call_of_what_is_no_socket_is_shown_with_its_error() {
+    /// `socket()` is refused and nobody looks; then data is sent after the close. Whether 0 is a socket may be asked.
+    const MISTAKES: &str = "
+import ctypes
+libc = ctypes.CDLL(None)
+libc.listen(libc.socket(2, 1, 12345), 5)
+server = libc.socket(2, 1, 0)
+libc.close(server)
+libc.send(server, b'x', 1, 0)
+libc.getpeername(0, None, None)
+";
+    let Some(python) = python() else { return };
+    in_own_network(|| {
+        let output = run("--lines", &[python, "-c", MISTAKES]);
+        let calls = said(&output);
+        let calls = calls
+            .lines()
+            .filter_map(|line| Some(line.split_once(" #")?.1));
+        let calls: Vec<&str> = calls.filter_map(|call| call.split(" <").next()).collect();
+        let [refused, listen, opened, closed, send] = calls[..] else {
+            panic!("{calls:?}");
+        };
+        assert!(
+            refused.ends_with("= -1 EINVAL (invalid argument)"),
+            "{refused}"
+        );
+        assert!(listen.starts_with("2 listen(-1, 5) = -1 EBADF"), "{listen}");
+        assert!(opened.starts_with("3 socket(") && closed.starts_with("4 close("));
+        assert!(
+            send.starts_with("5 send(") && send.contains(" = -1 EBADF"),
+            "{send}"
+        );
+    });
+}
+
+#[test]
 fn a_damaged_log_is_shown_up_to_the_damage() {
     let files = Scratch::new("trace-damaged");
     let path = files.file("my.log");

@@ -116,7 +116,10 @@ impl Tracer {
     ) -> Option<Pending> {
         let syscall = table::find(number)?;
         let deed = syscall.form(&args)?.deed;
-        let (mut stream, mut about) = (false, matches!(deed, Deed::Open | Deed::Wait));
+        // Of what is no socket, or is closed, they fail: that is a mistake to be shown. Whether something is a socket may be
+        // asked of anything.
+        let for_sockets = syscall.is_api() && !matches!(deed, Deed::Name | Deed::Option);
+        let (mut stream, mut about) = (false, for_sockets || deed == Deed::Wait);
         for fd in syscall.descriptors(&args) {
             if let Some(socket) = self.socket_at(by, fd, false, now) {
                 about = true;
@@ -150,7 +153,7 @@ impl Tracer {
                 Closes::Range(first, last) => descriptors.doubt_all(first, last),
             }
         }
-        if socket.is_none() && closes.is_empty() && !matches!(deed, Deed::Open | Deed::Wait) {
+        if socket.is_none() && closes.is_empty() && !for_sockets && deed != Deed::Wait {
             return None;
         }
         // Nobody looks at them again, but for the addresses of datagrams.

@@ -157,6 +157,11 @@ impl Syscall {
         })
     }
 
+    /// It is part of the socket API.
+    pub(super) fn is_api(&self) -> bool {
+        self.stop == Stop::Api
+    }
+
     /// The descriptors that the call may be about, read from the registers alone: it is worth decoding when one of them is
     /// a socket. Of a range (`close_range`) and of calls that have none (`socket`, `poll`), none are named.
     pub(super) fn descriptors(&self, args: &[u64; 6]) -> impl Iterator<Item = Fd> {

@@ -14,7 +14,7 @@ use super::super::{
 use crate::{
     call::Address,
     event::{Deed, Enter, Return, Transport},
-    text::{Safe, ascii},
+    text::{Safe, ascii, typed},
     time::{SECOND, Time},
     timeline::{
         Ground, Kernel, Tie,
@@ -162,10 +162,12 @@ impl Say {
 
     /// Rows that are a sentence, not a call and not a packet.
     pub(super) fn sentence(self, what: &What) -> Option<String> {
+        /// Columns of the command in the first row.
+        const COMMAND: usize = 300;
         let glyphs = self.glyphs();
         let text = match what {
             What::Begin(begin) => {
-                let traced = Safe(begin.what.as_bytes());
+                let traced = cut(typed(&begin.what), COMMAND, glyphs.more);
                 format!("trace of {traced} on {}", Safe(begin.ground.as_bytes()))
             }
             What::Process(process) => {

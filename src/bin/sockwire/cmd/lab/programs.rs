@@ -378,7 +378,7 @@ impl Side {
     }
 }
 
-/// A command, or a line that a program said, safe to show: its tabs and backslashes stay as they are.
+/// A line that a program said, safe to show: its tabs and backslashes stay as they are.
 pub(super) fn shown(line: &[u8]) -> String {
     let mut text = String::new();
     let left = push_lines(line, &mut text);

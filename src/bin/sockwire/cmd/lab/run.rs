@@ -16,6 +16,7 @@ use sockwire::{
         refusal::Way,
     },
     sys::{clock::Clock, signal::Stop},
+    text::typed,
     time::{MILLISECOND, SECOND},
 };
 
@@ -187,7 +188,7 @@ impl Setup {
         writeln!(out, "{ground}    ground: namespaces (Linux's own TCP)")?;
         for host in Host::BOTH {
             let address = self.addresses[host as usize];
-            let command = programs::shown(self.commands[host as usize].as_bytes());
+            let command = typed(&self.commands[host as usize]);
             writeln!(out, "{host} {address}: {command}")?;
         }
         let effects = effects(&self.link);

@@ -18,12 +18,13 @@ use sockwire::{
         refusal::Way,
     },
     sys::{clock::Clock, process, signal::Stop},
+    text::typed,
     time::{MILLISECOND, SECOND, Time},
 };
 
 use super::{
     Cable, Keeping, Recording, WIRE, effects, failed,
-    programs::{self, Said, Side, bar, shown},
+    programs::{self, Said, Side, bar},
 };
 use crate::cmd::{Exit, Failure, Global, Outcome, output, permission};
 
@@ -224,7 +225,7 @@ impl Banner {
         let mut says = |label: &str, what: &str| text.push_str(&format!("{label:<10}{what}\n"));
         match &self.with {
             Some(command) => {
-                says("there:", &shown(command.as_bytes()));
+                says("there:", &typed(command));
             }
             None => says("try:", &format!("ping -c 1 {peer}    ip addr    ss -tan")),
         }
@@ -317,7 +318,7 @@ impl Lab {
     /// What the program on the other host says.
     fn line(&self, host: Host, line: &[u8]) {
         let bar = bar(self.ascii);
-        let _ = writeln!(io::stderr(), "{host}{bar} {}", shown(line));
+        let _ = writeln!(io::stderr(), "{host}{bar} {}", programs::shown(line));
     }
 
     /// The other program ends with the shell; the shell ends with the terminal, or when it is asked to.
