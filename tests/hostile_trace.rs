@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::time::{ClockId, clock_gettime};
 use sockwire::{
     event::{Entry, Event},
     export::{html::html, mermaid::mermaid, svg::svg, text::text, trace::Drawing},
@@ -332,4 +333,146 @@ fn no_log_breaks_a_view() {
     let rounds = seed - first;
     println!("{rounds} logs, {read} entries; slowest {slowest:?}");
     assert!(read as u64 > 10 * rounds, "most logs end at once");
+}
+
+/// A frame of Ethernet with a TCP segment without a checksum, in hexadecimal digits.
+fn segment([from, to]: [(u32, u16); 2], flags: u8, seq: u32, data: &[u8]) -> String {
+    let mut frame = [0; 14].to_vec();
+    frame[12] = 8;
+    frame.extend([0x45, 0]);
+    frame.extend((40 + data.len() as u16).to_be_bytes());
+    frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+    frame.extend([from.0.to_be_bytes(), to.0.to_be_bytes()].concat());
+    frame.extend([from.1.to_be_bytes(), to.1.to_be_bytes()].concat());
+    frame.extend(seq.to_be_bytes());
+    frame.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    frame.extend(data);
+    frame.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const CLIENT: (u32, u16) = (0x0a00_0001, 40_000);
+
+/// 10.x.y.z:5000, as many of them as are wanted.
+fn server(n: u32) -> (u32, u16) {
+    (0x0a80_0000 + n, 5000)
+}
+
+fn ip((address, port): (u32, u16)) -> String {
+    format!(r#"{{"Ip":"{}:{port}"}}"#, std::net::Ipv4Addr::from(address))
+}
+
+/// A log of lines that are entries without their times: each comes a microsecond after the one before it.
+fn log_of(lines: impl Iterator<Item = String>) -> Vec<Entry> {
+    let begin = r#""begin":{"version":1,"what":"a program","ground":"this machine"}"#;
+    let net = r#""net":{"id":1,"host":null,"unseen":null}"#;
+    let interface = r#""interface":{"id":0,"net":1,"name":"lo","link":1}"#;
+    let end = r#""end":{"calls":0,"seen":0,"kept":0,"others":0,"duplicates":0,"dropped":0}"#;
+    let first = [begin, net, interface].map(str::to_owned);
+    let all = first.into_iter().chain(lines).chain([end.to_owned()]);
+    let mut log = String::new();
+    for (at, line) in all.enumerate() {
+        log.push_str(&format!("{{\"at\":{},{line}}}\n", at * 1000));
+    }
+    let count = log.lines().count();
+    let read = entries(log.into_bytes());
+    assert_eq!(read.len(), count);
+    read
+}
+
+fn socket(id: u32, local: &str, peer: &str) -> String {
+    format!(
+        r#""socket":{{"id":{id},"net":1,"family":"AF_INET","kind":"SOCK_STREAM","transport":"tcp","local":{local},"peer":{peer},"before":null}}"#
+    )
+}
+
+fn enter(call: u32, deed: &str, socket: u32, args: &str, parts: &str) -> String {
+    format!(
+        r#""enter":{{"call":{call},"by":{{"process":1,"thread":{call}}},"name":"{deed}","deed":"{deed}","socket":{socket},"args":[{args}],"parts":[{parts}]}}"#
+    )
+}
+
+fn packet(number: u32, bytes: &str) -> String {
+    format!(
+        r#""packet":{{"number":{number},"interface":0,"way":"loop","wire_len":60,"bytes":"{bytes}"}}"#
+    )
+}
+
+/// Calls that connect, and none returns.
+fn waiting(n: u32) -> Vec<Entry> {
+    let lines = (1..=n).flat_map(|id| {
+        let address = format!(r#"{{"fd":3}},{{"address":{}}}"#, ip(server(id)));
+        [
+            socket(id, "null", "null"),
+            enter(id, "connect", id, &address, ""),
+        ]
+    });
+    log_of(lines)
+}
+
+/// Sockets that listen at one port of many addresses, and one who comes to each.
+fn listening(n: u32) -> Vec<Entry> {
+    let listens = (1..=n).flat_map(|id| {
+        [
+            socket(id, &ip(server(id)), "null"),
+            enter(id, "listen", id, r#"{"fd":3}"#, ""),
+            format!(r#""return":{{"call":{id},"result":{{"Ok":0}}}}"#),
+        ]
+    });
+    let comes = (1..=n).map(|id| packet(id, &segment([CLIENT, server(id)], 2, id, b"")));
+    log_of(listens.chain(comes))
+}
+
+/// Threads that all send at once on one connection.
+fn sending(n: u32) -> Vec<Entry> {
+    let ends = [CLIENT, server(0)];
+    let known = socket(1, &ip(ends[0]), &ip(ends[1]));
+    let syn = packet(n + 1, &segment(ends, 2, 0, b""));
+    let data = r#"{"data":{"len":4,"head":"data"}}"#;
+    let sends = (1..=n).map(|call| enter(call, "send", 1, r#"{"fd":3},{"data":0}"#, data));
+    let sent = (0..n).map(|k| packet(k + 1, &segment(ends, 0x18, 1 + 4 * k, b"data")));
+    let returns =
+        (1..=n).map(|call| format!(r#""return":{{"call":{call},"result":{{"Ok":4}},"moved":4}}"#));
+    let first = [syn, known].into_iter();
+    log_of(first.chain(sends).chain(sent).chain(returns.rev()))
+}
+
+/// Nanoseconds of this thread's own time that the two views take which look at the most.
+fn cost(entries: &[Entry]) -> i64 {
+    let used = || {
+        let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+        time.tv_sec() * 1_000_000_000 + time.tv_nsec()
+    };
+    let look = Look {
+        width: 80,
+        ascii: false,
+        colour: false,
+    };
+    let before = used();
+    let (mut rows, mut out) = (Vec::new(), String::new());
+    let mut timeline = Timeline::passing(Folding {
+        idle: true,
+        runs: true,
+    });
+    let (mut lanes, mut sums) = (Lanes::new(look), Summary::default());
+    for entry in entries {
+        timeline.push(entry, &mut rows);
+        sums.push(entry);
+    }
+    timeline.finish(&mut rows);
+    rows.iter().for_each(|row| lanes.row(row, &mut out));
+    summary::write(&sums.finish(), look, &mut out);
+    assert!(!out.is_empty());
+    used() - before
+}
+
+#[test]
+fn four_times_the_log_takes_no_more_than_eight_times_as_long() {
+    for (what, log) in [
+        ("waiting", waiting as fn(u32) -> Vec<Entry>),
+        ("listening", listening),
+        ("sending", sending),
+    ] {
+        let [less, more] = [1000, 4000].map(|n| cost(&log(n)));
+        assert!(more < 8 * less, "{what}: {less} ns, then {more} ns");
+    }
 }

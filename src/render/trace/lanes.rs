@@ -6,7 +6,7 @@
 //!                        │── 5 bytes ─────▶│ recv #15            7
 //! ```
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
     super::{
@@ -51,8 +51,8 @@ pub struct Lanes {
     untraced: HashSet<(u32, Side)>,
     /// The call of the row above.
     above: Option<CallId>,
-    /// Calls that were entered and have not returned, with their lane and process.
-    blocked: BTreeMap<CallId, (Side, u32)>,
+    /// Calls that were entered and have not returned, behind their process: of the left lane, of the right one.
+    blocked: [BTreeSet<(u32, CallId)>; 2],
 }
 
 impl Lanes {
@@ -67,7 +67,7 @@ impl Lanes {
             is_told_of_unix: false,
             untraced: HashSet::new(),
             above: None,
-            blocked: BTreeMap::new(),
+            blocked: Default::default(),
         }
     }
 
@@ -90,8 +90,12 @@ impl Lanes {
             What::Run(run) => self.run(row, run, out),
             What::Process(_) | What::Exec(..) => self.aside(row, out),
             What::Exit(exit, _) => {
-                self.blocked
-                    .retain(|_, (_, process)| *process != exit.process);
+                let its = (exit.process, 0)..=(exit.process, CallId::MAX);
+                for blocked in &mut self.blocked {
+                    while let Some(call) = blocked.range(its.clone()).next().copied() {
+                        blocked.remove(&call);
+                    }
+                }
                 self.aside(row, out);
             }
             _ => self.sentence(row, out),
@@ -192,11 +196,15 @@ impl Lanes {
 
     fn call(&mut self, row: &Row, call: &Call, out: &mut String) {
         let number = call.enter.call;
+        let key = (call.who.process, number);
         match call.form {
-            Form::Entered => {
-                self.blocked.insert(number, (row.side, call.who.process));
+            Form::Entered => drop(self.blocked[row.side as usize].insert(key)),
+            // What is known of the connection by now may have turned it round.
+            Form::Whole | Form::Returned => {
+                for blocked in &mut self.blocked {
+                    blocked.remove(&key);
+                }
             }
-            Form::Whole | Form::Returned => drop(self.blocked.remove(&number)),
         }
         let more = self.say.glyphs().more;
         let room = self.room(call, row.side);
@@ -535,7 +543,7 @@ impl Lanes {
     }
 
     fn is_blocked(&self, side: Side) -> bool {
-        self.blocked.values().any(|(at, _)| *at == side)
+        !self.blocked[side as usize].is_empty()
     }
 
     /// Text in a lane, next to the wall.

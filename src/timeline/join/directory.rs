@@ -22,6 +22,8 @@ use crate::{
 const GENERATIONS: usize = 16;
 /// Sockets that are looked at where several could be meant.
 const CANDIDATES: usize = 16;
+/// Sockets that are looked at of those that listen at a port, whatever their address: the latest.
+const LISTENERS: usize = 256;
 
 /// The two ends of connections, in their own order.
 type Pair = (Scope, SocketAddr, SocketAddr);
@@ -270,7 +272,8 @@ impl Directory {
             })
         };
         let all = self.listeners.get(&at.port())?.iter().rev().copied();
-        let fitting: Vec<SocketId> = all.filter(fits).take(CANDIDATES).collect();
+        let fitting = all.take(LISTENERS).filter(fits).take(CANDIDATES);
+        let fitting: Vec<SocketId> = fitting.collect();
         if let [only] = fitting[..] {
             return Some(only);
         }
