@@ -16,8 +16,6 @@
 mod address;
 mod course;
 mod fold;
-#[cfg(test)]
-pub(crate) mod golden;
 pub mod join;
 pub mod known;
 mod links;
@@ -29,6 +27,8 @@ pub mod seen;
 pub mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod tests;
 mod turn;
 pub mod why;
 

@@ -8,8 +8,8 @@ use crate::{
     export::{html::html, mermaid::mermaid, svg::svg, text::text, wellformed},
     render::ladder::{LadderOptions, width},
     text::is_unsafe,
-    timeline::golden,
     timeline::testing::{self, CLIENT, Log, Pair, SERVER, Tcp, at, caller},
+    timeline::tests::assert_golden as assert_golden_file,
 };
 
 fn picture(log: &Log) -> Picture {
@@ -44,7 +44,7 @@ fn dialog() -> Log {
 }
 
 fn assert_golden(name: &str, text: &str) {
-    golden::assert_golden(&format!("src/export/trace/golden/{name}"), text);
+    assert_golden_file(&format!("src/export/trace/golden/{name}"), text);
 }
 
 /// All forms of a log's picture, each against its golden text.

@@ -12,10 +12,11 @@ use crate::{
     text::is_unsafe,
     time::Time,
     timeline::{
-        Folding, Timeline, golden,
+        Folding, Timeline,
         row::Row,
         summary::Summary,
         testing::{CLIENT, Log, Pair, SERVER, Tcp, dialog, segment},
+        tests::assert_golden as assert_golden_file,
         why::{About, Why},
     },
 };
@@ -64,7 +65,7 @@ fn in_lanes(rows: &[Row], width: usize, ascii: bool) -> String {
 }
 
 fn assert_golden(name: &str, text: &str) {
-    golden::assert_golden(&format!("src/render/trace/golden/{name}.txt"), text);
+    assert_golden_file(&format!("src/render/trace/golden/{name}.txt"), text);
 }
 
 /// All views of a log, each against its golden text; every line of the lanes fits.

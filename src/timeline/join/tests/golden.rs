@@ -4,8 +4,8 @@ use super::ties;
 use crate::{
     call::{Caller, How},
     event::{Arg, Deed, Enter, Transport, Way},
-    timeline::golden::assert_golden,
     timeline::testing::{CLIENT, Log, SERVER, Tcp, at, caller, datagram, segment, unreachable},
+    timeline::tests::assert_golden,
 };
 
 const A: &str = "10.0.0.1:40000";
