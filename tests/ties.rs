@@ -201,6 +201,7 @@ fn what_was_queued_before_is_not_tied_to_later_calls() {
 const RUNNER: &str = "
 import os, socket
 server = socket.create_server(('127.0.0.1', 5000))
+until_child_ends, ends = os.pipe()
 if os.fork() == 0:
     reader, _ = server.accept()
     server.close()
@@ -215,7 +216,8 @@ try:
 except BlockingIOError: pass
 try: os.execv('/nowhere', ['nowhere'])
 except FileNotFoundError: pass
-os.execv('/bin/sh', ['sh', '-c', 'true'])
+os.dup2(until_child_ends, 0)
+os.execv('/bin/cat', ['cat'])
 ";
 
 #[test]

@@ -204,7 +204,12 @@ impl Join {
             Transport::Raw => return self.speaks_icmp(id),
             Transport::Unix | Transport::Other => return,
         }
+        let is_new = !self.sockets.contains_key(&id);
         let sock = self.sockets.entry(id).or_default();
+        if is_new && socket.queued.is_some() {
+            // Calls may come before any packet.
+            sock.midway(socket, [None; 2]);
+        }
         let to = peer(socket).or_else(|| sock.attempt.as_ref().map(|attempt| attempt.to));
         let Some(to) = to else {
             // One that is older than the watch may listen since long ago.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{incoming::Incoming, outgoing::Outgoing, post::Post};
 use crate::{
-    event::{CallId, NetId, PacketId},
+    event::{CallId, NetId, PacketId, Socket},
     timeline::{Ground, Share},
 };
 
@@ -71,6 +71,20 @@ pub(super) struct Sock {
 }
 
 impl Sock {
+    /// Where calls stand in the streams of a socket that is older than the watch. `upto` is how far its connection was seen,
+    /// sent and received, if it was: what it says of itself is included in that.
+    pub(super) fn midway(&mut self, socket: &Socket, upto: [Option<u64>; 2]) {
+        let Some(before) = socket.before else {
+            return;
+        };
+        let [sent, received] = [0, 1].map(|way| upto[way].unwrap_or(before[way]));
+        let queued = socket.queued;
+        self.out
+            .midway(queued.and_then(|[unsent, _]| sent.checked_add(unsent)));
+        self.incoming
+            .midway(queued.and_then(|[_, unread]| received.checked_sub(unread)));
+    }
+
     /// What sends the FIN now.
     pub(super) fn fin(&mut self) -> Option<(CallId, Ground)> {
         let (shutdown, closing) = (self.shutdown, self.closing);

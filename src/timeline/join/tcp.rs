@@ -151,17 +151,8 @@ impl Join {
         sock.flow = Some((number, side));
         let early_sent = std::mem::take(&mut end.early_sent);
         let early_got = std::mem::take(&mut end.early_got);
-        if let Some(socket) = known.sockets.get(&id)
-            && let Some(before) = socket.before
-            && !whole
-        {
-            // What was seen of the connection already is in that number.
-            let [sent, received] = [0, 1].map(|way| upto[way].unwrap_or(before[way]));
-            let queued = socket.queued;
-            sock.out
-                .midway(queued.and_then(|[unsent, _]| sent.checked_add(unsent)));
-            sock.incoming
-                .midway(queued.and_then(|[_, unread]| received.checked_sub(unread)));
+        if let Some(socket) = known.sockets.get(&id).filter(|_| !whole) {
+            sock.midway(socket, upto);
         }
         if let Some(attempt) = &sock.attempt {
             self.tcp.connected(attempt.to, id);

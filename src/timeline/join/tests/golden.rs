@@ -260,11 +260,11 @@ fn midway_queues(log: &mut Log) {
     log.before(socket, 1000, 500);
     log.queued(socket, 8, 4);
     log.addresses(socket, A, Some(B));
+    log.recv(CLIENT, socket, b"bb");
     log.segment(Way::Out, A, B, Tcp::new("A", 76_999, 9000, b""));
     log.segment(Way::In, B, A, Tcp::new("A", 9000, 77_000, b""));
     log.send(CLIENT, socket, b"aaaa");
     log.segment(Way::In, B, A, Tcp::new("PA", 9000, 77_000, b"bbbb"));
-    log.recv(CLIENT, socket, b"bb");
     log.recv(CLIENT, socket, b"bbbb");
     log.segment(
         Way::Out,
