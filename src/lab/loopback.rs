@@ -5,7 +5,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::ControlFlow,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use etherparse::{SlicedPacket, TransportSlice};
@@ -19,6 +19,7 @@ use crate::{
     capture,
     frame::{Frame, Source, Step},
     sys::clock::{Clock, Stamps},
+    time::MILLISECOND,
 };
 
 /// Both hosts are this one.
@@ -27,7 +28,7 @@ pub const IPV4: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST); 2];
 pub const IPV6: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST); 2];
 
 /// A capture hands frames over within this time.
-pub(super) const SILENCE: Duration = Duration::from_millis(150);
+pub(super) const SILENCE: i64 = 150 * MILLISECOND;
 /// Plays `plan`, telling `listener` what happens.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ use crate::{
         netns,
         port::Port,
     },
-    time::Time,
+    time::{MILLISECOND, Time},
 };
 
 /// Index and name of each host's interface.
@@ -41,7 +41,7 @@ const ETH0: (u32, &str) = (100, "eth0");
 /// Indices and names of the wire's ends, in the order of [`Host::BOTH`].
 const ENDS: [(u32, &str); 2] = [(101, "w0"), (102, "w1")];
 /// Silence after which nothing more is to be expected: a kernel answers a frame at once.
-pub(super) const SILENCE: Duration = Duration::from_millis(5);
+pub(super) const SILENCE: i64 = 5 * MILLISECOND;
 /// More than any frame of an interface without offloads.
 const FRAME: usize = 65536;
 

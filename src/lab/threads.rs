@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::sys::signal::SigSet;
@@ -19,6 +19,9 @@ use crate::sys::clock::Clock;
 
 /// After such a time without a frame a wire says that nothing happened; so it learns whether anybody still listens.
 pub(super) const TICK: Duration = Duration::from_millis(20);
+
+/// A wire that has said nothing for so long says nothing any more.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Events that may wait for the listener: a wire that is faster than it waits in turn, and memory stays small.
 const WAITING: usize = 4096;
@@ -108,23 +111,19 @@ impl Threads {
         }
     }
 
-    /// Passes events on until both hosts are done, nothing is on the wire, and it has been silent for so long.
-    pub(super) fn listen(self, silence: Duration, listener: Listener<'_>) -> Result<(), LabError> {
+    /// Passes events on until both hosts are done, nothing is on the wire, and it has been silent for so many nanoseconds.
+    pub(super) fn listen(self, silence: i64, listener: Listener<'_>) -> Result<(), LabError> {
         let mut awaited = Host::BOTH.to_vec();
         let mut underway: i64 = 0;
-        let mut active = Instant::now();
+        let mut active = self.clock.now();
         loop {
             let over = awaited.is_empty() && underway == 0;
-            let limit = if over {
-                silence.saturating_sub(active.elapsed())
-            } else {
-                Duration::MAX
-            };
+            let limit = if over { PATIENCE } else { Duration::MAX };
             let event = match self.said.recv_timeout(limit) {
                 Ok(Said::Event(event)) => event,
                 Ok(Said::Done(host)) => {
                     awaited.retain(|&other| other != host);
-                    active = Instant::now();
+                    active = self.clock.now();
                     continue;
                 }
                 Ok(Said::Failed(error)) => return Err(error),
@@ -147,10 +146,15 @@ impl Threads {
                 Event::Delivered { .. } => -1,
                 _ => 0,
             };
-            if !matches!(event, Event::Quiet(_)) {
-                active = Instant::now();
-            }
-            if listener(event).is_break() {
+            // Only the wire knows that it is silent: on a busy machine it comes late to what has been sent.
+            let ends = match event {
+                Event::Quiet(time) => over && time.since(active) >= silence,
+                _ => {
+                    active = self.clock.now();
+                    false
+                }
+            };
+            if listener(event).is_break() || ends {
                 return Ok(());
             }
         }
@@ -213,5 +217,52 @@ fn run_host(
 fn open(gate: Option<Gate>) {
     if let Some(Gate::Open(ready)) = gate {
         let _ = ready.send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::{frame::KernelChecksum, lab::Transit};
+
+    #[test]
+    fn a_wire_that_comes_late_to_the_last_frame_is_waited_for() {
+        let threads = Threads::new();
+        let clock = threads.clock;
+        let before = clock.now();
+        let (go, late) = channel::<()>();
+        let wire = move |voice: &Voice| {
+            Host::BOTH.into_iter().for_each(|host| voice.done(host));
+            // That it saw nothing before the hosts' last frame says nothing about that one.
+            voice.tell(Event::Quiet(before));
+            late.recv().unwrap();
+            voice.tell(Event::Sent(Transit {
+                number: 1,
+                time: clock.now(),
+                from: Host::Client,
+                bytes: [].into(),
+                checksum: KernelChecksum::Unknown,
+                dropped: Some("loss".to_owned()),
+                twice: false,
+                held: None,
+            }));
+            while voice.tell(Event::Quiet(clock.now())) {}
+            Ok(())
+        };
+        threads.spawn("wire", wire).unwrap();
+        let mut sent = 0;
+        let mut listener = |event: Event| {
+            if matches!(event, Event::Quiet(time) if time == before) {
+                go.send(()).unwrap();
+            }
+            sent += u32::from(matches!(event, Event::Sent(_)));
+            ControlFlow::Continue(())
+        };
+        threads.listen(0, &mut listener).unwrap();
+        assert_eq!(sent, 1);
     }
 }

@@ -37,6 +37,9 @@ impl Port {
         let on: libc::c_int = 1;
         let name = libc::PACKET_IGNORE_OUTGOING;
         option::set(socket.as_fd(), libc::SOL_PACKET, name, on)?;
+        // Past the queue: until the kernel has found the time to give a new interface one, it silently drops what is queued.
+        let name = libc::PACKET_QDISC_BYPASS;
+        option::set(socket.as_fd(), libc::SOL_PACKET, name, on)?;
         // A burst must not be lost where nobody decided so. More than the kernel's limit needs a right outside of user
         // namespaces; without it, the usual buffer has to do.
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER);

@@ -10,11 +10,14 @@ mod telling;
 use std::{
     io::{self, Write},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use clap::{ValueEnum, builder::PossibleValuesParser};
+use clap::{
+    ValueEnum,
+    builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser as _},
+};
 use sockwire::{
     capture::{self, CaptureError},
     lab::{
@@ -88,7 +91,7 @@ enum Other {
 #[derive(clap::Args)]
 pub(super) struct Keeping {
     /// Keeps what the wire saw: .pcap writes pcap, other names pcapng; a new file is readable by you only
-    #[arg(short = 'w', long, value_name = "FILE")]
+    #[arg(short = 'w', long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(file))]
     pub(super) write: Option<PathBuf>,
     /// Lets -w replace a file
     #[arg(long)]
@@ -177,6 +180,13 @@ fn milliseconds(text: &str) -> Result<i64, String> {
         _ => Err(
             "expected a number of milliseconds from 0 to 60000, such as 5, 5ms or 0.5s".to_owned(),
         ),
+    }
+}
+
+fn file(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path == Path::new("-") {
+        true => Err("standard output shows what happens: give -w the name of a file"),
+        false => Ok(path),
     }
 }
 

@@ -14,7 +14,7 @@ use sockwire::{
     time::Time,
 };
 
-use super::{Exit, Failure, lab::Keeping, output, usage};
+use super::{Exit, Failure, lab::Keeping, output};
 
 /// The capture files of a run; all of them optional.
 pub(super) struct Recording {
@@ -28,11 +28,6 @@ pub(super) struct Recording {
 impl Recording {
     /// Creates the files that the command line asks for; each of the `wires` is an interface in them.
     pub(super) fn open(keeping: &Keeping, ends: bool, wires: &[&str]) -> Result<Self, Failure> {
-        if keeping.write.as_deref() == Some(Path::new("-")) {
-            return Err(usage(
-                "standard output shows what happens: give -w the name of a file",
-            ));
-        }
         let open = |path: &Path| output::capture_file(path, keeping.force).map_err(Failure::from);
         let wire = match &keeping.write {
             Some(path) => Some((open(path)?, path.display().to_string())),
