@@ -311,7 +311,7 @@ impl Join {
                     open.letters.push(to);
                 }
             }
-            Deed::Receive if tcp => sock.incoming.entered(enter.call, enter.waited),
+            Deed::Receive if tcp => sock.incoming.entered(enter.call),
             Deed::Receive => sock.post.receives(enter.call),
             Deed::Connect if tcp => {
                 let to = enter.args.iter().find_map(|arg| match arg {
