@@ -125,8 +125,6 @@ pub struct Exec {
     pub process: u32,
     /// The name of the new program. Untrusted text.
     pub name: String,
-    /// Sockets whose last descriptor in this process was closed by it (`SOCK_CLOEXEC`).
-    pub closes: Vec<SocketId>,
 }
 
 /// A process ended. The descriptors that it had were closed by a call named `exit`.

@@ -147,12 +147,11 @@ impl Log {
         }));
     }
 
-    /// A process runs another program, which closes sockets.
-    pub(crate) fn exec(&mut self, process: u32, name: &str, closes: &[SocketId]) {
+    /// A process runs another program.
+    pub(crate) fn exec(&mut self, process: u32, name: &str) {
         self.tell(Event::Exec(Exec {
             process,
             name: name.into(),
-            closes: closes.to_vec(),
         }));
     }
 

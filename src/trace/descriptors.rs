@@ -1,6 +1,6 @@
 //! Which of a process's descriptors are sockets, as far as its calls have told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::{call::Fd, event::SocketId};
 
@@ -80,11 +80,6 @@ impl Descriptors {
         found
     }
 
-    /// All sockets that some descriptor means.
-    pub(super) fn meant(&self) -> HashSet<SocketId> {
-        self.0.values().filter_map(|slot| slot.socket).collect()
-    }
-
     /// A thread is about to close all from `first` to `last`.
     pub(super) fn doubt_all(&mut self, first: u32, last: u32) {
         let inside = |fd: Fd| u32::try_from(fd).is_ok_and(|fd| (first..=last).contains(&fd));
@@ -117,7 +112,7 @@ mod tests {
         assert_eq!(table.known(5), Some(Some(2)));
         table.closed(5, 2);
         assert_eq!(table.known(5), None);
-        assert!(table.meant().is_empty());
+        assert!(table.sockets(0, u32::MAX).is_empty());
     }
 
     #[test]

@@ -86,19 +86,12 @@ impl Tracer {
         };
         process.threads = 1;
         process.part();
-        for &(fd, socket) in &closed {
+        for (fd, socket) in closed {
             process.descriptors().closed(fd, socket);
         }
-        let left = process.descriptors().meant();
-        let mut closes: Vec<_> = closed.into_iter().map(|(_, socket)| socket).collect();
-        closes.retain(|socket| !left.contains(socket));
-        closes.sort_unstable();
-        closes.dedup();
-        let name = process::name(number);
         let exec = event::Exec {
             process: number,
-            name,
-            closes,
+            name: process::name(number),
         };
         now.tell(Event::Exec(exec));
         self.note_program(number, now);

@@ -412,7 +412,7 @@ fn what_comes_from_programs_is_made_safe() {
     let mut log = Log::local();
     log.process(100, None, 1, evil);
     let mut pair = log.pair();
-    log.exec(100, evil, &[]);
+    log.exec(100, evil);
     log.tell(Event::Note(Note {
         process: Some(100),
         text: evil.repeat(9),

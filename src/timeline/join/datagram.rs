@@ -60,7 +60,6 @@ impl Join {
     pub(super) fn datagram(
         &mut self,
         (packet, scope, way): (PacketId, Scope, Way),
-        lost: bool,
         len: u32,
         seen: &Seen,
         known: &Known,
@@ -78,7 +77,7 @@ impl Join {
         if let [only] = receivers[..] {
             self.ledger.packet(packet).receiver = Some(only);
         }
-        if receivers.is_empty() || lost {
+        if receivers.is_empty() {
             return;
         }
         let flight = Flight {

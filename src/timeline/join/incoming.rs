@@ -108,8 +108,6 @@ pub(super) struct Incoming {
     takes: Vec<(u64, CallId, Ground)>,
     open: BTreeSet<CallId>,
     held: Vec<Held>,
-    /// The call that was blocked when it was attached to: nothing was left to be read then.
-    waited: Option<CallId>,
 }
 
 impl Default for Incoming {
@@ -119,7 +117,6 @@ impl Default for Incoming {
             takes: Vec::new(),
             open: BTreeSet::new(),
             held: Vec::new(),
-            waited: None,
         }
     }
 }
@@ -132,11 +129,8 @@ impl Incoming {
         }
     }
 
-    pub(super) fn entered(&mut self, call: CallId, waited: bool) {
+    pub(super) fn entered(&mut self, call: CallId) {
         self.open.insert(call);
-        if waited {
-            self.waited = Some(call);
-        }
     }
 
     /// Bytes came that calls may have returned already (an arrival is told late); true where any are left to be read.
@@ -173,7 +167,7 @@ impl Incoming {
     ) {
         self.open.remove(&call);
         if moved > 0 {
-            self.begin(call, head, arrived.as_deref());
+            self.begin(head, arrived.as_deref());
             self.held.push(Held {
                 call,
                 moved,
@@ -186,7 +180,7 @@ impl Incoming {
     }
 
     /// Finds where the reader stands, if that is not known yet.
-    fn begin(&mut self, call: CallId, head: &[u8], arrived: Option<&Arrived>) {
+    fn begin(&mut self, head: &[u8], arrived: Option<&Arrived>) {
         if self.taken.is_some() {
             return;
         }
@@ -194,10 +188,9 @@ impl Incoming {
             return;
         };
         let first = arrived.chunks.keys().next().copied();
-        self.taken = if self.waited == Some(call) || head.is_empty() {
-            first
-        } else {
-            arrived.find(head)
+        self.taken = match head {
+            [] => first,
+            _ => arrived.find(head),
         };
     }
 

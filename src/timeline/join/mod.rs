@@ -163,13 +163,12 @@ impl Join {
             (_, None) => return,
         };
         let place = (packet.number, scope, packet.way);
-        let lost = packet.lost.is_some();
         match seen.what {
             What::Segment(segment) => {
                 let data = payload(packet, seen, segment.len);
-                self.segment(place, lost, segment, (seen, data), known);
+                self.segment(place, segment, (seen, data), known);
             }
-            What::Datagram(len) => self.datagram(place, lost, len, seen, known),
+            What::Datagram(len) => self.datagram(place, len, seen, known),
             What::Error(_) => {
                 if let Some(id) = self.complained(scope, seen, known) {
                     let tied = self.ledger.packet(packet.number);
@@ -312,7 +311,7 @@ impl Join {
                     open.letters.push(to);
                 }
             }
-            Deed::Receive if tcp => sock.incoming.entered(enter.call, enter.waited),
+            Deed::Receive if tcp => sock.incoming.entered(enter.call),
             Deed::Receive => sock.post.receives(enter.call),
             Deed::Connect if tcp => {
                 let to = enter.args.iter().find_map(|arg| match arg {

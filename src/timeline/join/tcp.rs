@@ -25,7 +25,6 @@ impl Join {
     pub(super) fn segment(
         &mut self,
         (packet, scope, way): (PacketId, Scope, Way),
-        lost: bool,
         segment: Segment,
         (seen, payload): (&Seen, &[u8]),
         known: &Known,
@@ -71,7 +70,6 @@ impl Join {
             None => self.unclaimed((number, 1 - side), &crossing),
         }
         match way {
-            _ if lost => {}
             Way::Out => {}
             Way::Wire => {
                 self.flying.insert(packet, (number, side, crossing));

@@ -162,7 +162,7 @@ fn exec(log: &mut Log) {
         parts: Vec::new(),
         waited: false,
     });
-    log.exec(100, "other", &[pair.client]);
+    log.exec(100, "other");
     log.returns(execve, Ok(0));
     pair.segment(log, 0, "PA", b"last words");
     pair.segment(log, 0, "FA", b"");

@@ -8,8 +8,7 @@ use super::{enter, join, part};
 use crate::{
     call::{Address, How},
     event::{
-        Arg, Arrival, Deed, Enter, Entry, Event, Exec, Packet, PacketId, Return, Socket, Transport,
-        Way,
+        Arg, Arrival, Deed, Enter, Entry, Event, Packet, PacketId, Return, Socket, Transport, Way,
     },
     frame::KernelChecksum,
     time::Time,
@@ -111,13 +110,8 @@ fn event() -> impl Strategy<Value = Event> {
             Event::Enter(enter)
         });
     let moved = prop_oneof![0u64..9, Just(u64::MAX)];
-    let returned = (
-        0u64..8,
-        prop_oneof![0i64..9, -200i64..0],
-        moved,
-        small.clone(),
-    )
-        .prop_map(|(call, result, moved, opened)| {
+    let returned = (0u64..8, prop_oneof![0i64..9, -200i64..0], moved, small).prop_map(
+        |(call, result, moved, opened)| {
             Event::Return(Return {
                 call,
                 result: if result < 0 {
@@ -130,7 +124,8 @@ fn event() -> impl Strategy<Value = Event> {
                 out: Vec::new(),
                 parts: part(moved.min(9) as usize, &[1; 4]),
             })
-        });
+        },
+    );
     let packet = (0u64..20, 0u32..2, way(), 0u32..2000, bytes(), any::<bool>()).prop_map(
         |(number, interface, way, more, bytes, lost)| {
             Event::Packet(Packet {
@@ -146,14 +141,7 @@ fn event() -> impl Strategy<Value = Event> {
     );
     let arrival = (0u64..20, any::<bool>())
         .prop_map(|(packet, again)| Event::Arrival(Arrival { packet, again }));
-    let exec = small.prop_map(|id| {
-        Event::Exec(Exec {
-            process: 1,
-            name: String::new(),
-            closes: vec![id],
-        })
-    });
-    prop_oneof![3 => socket, 5 => call, 5 => returned, 8 => packet, 2 => arrival, 1 => exec]
+    prop_oneof![3 => socket, 5 => call, 5 => returned, 8 => packet, 2 => arrival]
 }
 
 proptest! {

@@ -24,6 +24,10 @@ pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a thread may need to pass on what it has heard of a program.
 const HEARING: Duration = Duration::from_millis(500);
+/// So much is heard at a time: one that talks without end waits, and everything else has its turn.
+const AT_ONCE: usize = 16;
+/// More than can be on its way yet: who says so much when all have been ended has got away, and is not listened to.
+const UNDERWAY: usize = 512;
 /// A line that is not ended is shown after so many nanoseconds.
 const UNENDED: i64 = 100 * MILLISECOND;
 /// The longest line.
@@ -159,18 +163,24 @@ impl Pair {
 
     /// Takes what the programs' threads have said; how it came out to wait for the server, where that is among it.
     pub(super) fn hear(&mut self) -> Option<Readiness> {
+        self.listen(AT_ONCE, Duration::ZERO)
+    }
+
+    /// The same of what is on its way yet when all programs have been ended: until nobody is left to say anything, or all are
+    /// silent.
+    pub(super) fn hear_out(&mut self) -> Option<Readiness> {
+        self.listen(UNDERWAY, HEARING)
+    }
+
+    fn listen(&mut self, most: usize, patience: Duration) -> Option<Readiness> {
         let mut waited = None;
-        while let Ok(said) = self.said.try_recv() {
+        for _ in 0..most {
+            let Ok(said) = self.said.recv_timeout(patience) else {
+                break;
+            };
             waited = self.take(said).or(waited);
         }
         waited
-    }
-
-    /// Takes what is on its way yet when all programs have been ended: until nobody is left to say anything, or all are silent.
-    pub(super) fn hear_out(&mut self) {
-        while let Ok(said) = self.said.recv_timeout(HEARING) {
-            self.take(said);
-        }
     }
 
     fn take(&mut self, said: Said) -> Option<Readiness> {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use sockwire::{
-    lab::{Event, Host, Transit, hosts, program::end_all},
+    lab::{
+        Event, Host, Transit, hosts,
+        program::{Readiness, end_all},
+    },
     text::ascii,
     time::{MILLISECOND, Time},
 };
@@ -127,12 +130,16 @@ impl Lab<'_> {
 
     /// Takes what the programs' threads say.
     fn hear(&mut self) {
-        let now = self.setup.clock.now();
         let waited = self.pair.hear();
+        self.note(waited);
+        self.lines(self.setup.clock.now());
+    }
+
+    /// How it came out to wait for the server, where that is worth a word.
+    fn note(&mut self, waited: Option<Readiness>) {
         if let Some(note) = waited.and_then(|readiness| self.setup.note(&readiness)) {
-            self.drawing.line(now, note);
+            self.drawing.line(self.setup.clock.now(), note);
         }
-        self.lines(now);
     }
 
     /// Shows what the programs say at its time.
@@ -149,8 +156,8 @@ impl Lab<'_> {
 
     /// What is left to show.
     fn finish(&mut self) -> Result<(), Failure> {
-        self.hear();
-        self.pair.hear_out();
+        let waited = self.pair.hear_out();
+        self.note(waited);
         self.lines(Time::MAX);
         Ok(self.drawing.finish(&mut io::stdout().lock())?)
     }

@@ -334,13 +334,18 @@ impl Lab<'_> {
     /// Takes what the tracer's thread says.
     fn hear(&mut self) {
         let waited = self.pair.hear();
-        if let Some(note) = waited.and_then(|readiness| self.setup.note(&readiness)) {
-            let _ = writeln!(io::stderr(), "{note}");
-        }
+        self.note(waited);
         if let Ok(result) = self.ended.try_recv() {
             self.result = Some(result);
         }
         self.lines(self.setup.clock.now());
+    }
+
+    /// How it came out to wait for the server, where that is worth a word.
+    fn note(&self, waited: Option<Readiness>) {
+        if let Some(note) = waited.and_then(|readiness| self.setup.note(&readiness)) {
+            let _ = writeln!(io::stderr(), "{note}");
+        }
     }
 
     /// What the programs say stands on stderr as it comes: standard output is the view's.
@@ -403,7 +408,8 @@ impl Lab<'_> {
                 break;
             }
         }
-        self.pair.hear_out();
+        let waited = self.pair.hear_out();
+        self.note(waited);
         self.lines(Time::MAX);
         self.keeper.finish()?;
         self.result.unwrap_or(Ok(()))?;
