@@ -5,6 +5,7 @@
 //!  seen     a packet's bytes → what the join needs of it         join    packet ↔ call, each tie with its ground
 //!  own      which packets are the traced programs'               links   which two sockets are one connection, and which end stands left
 //!  rows     rows in order of time, held back for a moment (row what they say, fold what is put together, turn until when)
+//!  holders  which processes have a socket open
 //!  course   all of it, entry by entry
 //!  summary  each connection: what became of what, and where the time went
 //!  why      a packet's or a call's ties, in sentences
@@ -16,10 +17,12 @@
 mod address;
 mod course;
 mod fold;
+mod holders;
 pub mod join;
 pub mod known;
 mod links;
 pub mod merge;
+mod names;
 pub mod own;
 pub mod row;
 mod rows;
@@ -147,4 +150,6 @@ pub struct Effects {
     pub caused: Vec<(crate::event::PacketId, Share, Ground)>,
     /// Packets whose data it returned.
     pub took: Vec<(crate::event::PacketId, Share, Ground)>,
+    /// Bytes of the datagrams that it returned for which its buffer had no room, and which nobody gets.
+    pub lost: u64,
 }

@@ -6,7 +6,7 @@ use super::{Tied, seen::Seen};
 use crate::{
     call::Address,
     event::{
-        Begin, CallId, Deed, End, Enter, Exec, Exit, PacketId, Process, Return, SocketId,
+        Arg, Begin, CallId, Deed, End, Enter, Exec, Exit, PacketId, Process, Return, SocketId,
         Transport, Way,
     },
     time::Time,
@@ -131,6 +131,19 @@ pub struct Call {
     pub answer: Option<(Time, Return)>,
     /// The same call on that socket said `EAGAIN` so often since it last got on.
     pub after: u64,
+    /// Bytes of the datagrams that it returned for which its buffer had no room.
+    pub lost: u64,
+    /// Of what it closes: what is open still.
+    pub held: Held,
+}
+
+/// Sockets that a call has let go of, and that are open elsewhere: letting go has sent nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many sockets; of a call that closes several, only connections count.
+    pub sockets: u64,
+    /// The processes that have them, in order of their numbers.
+    pub by: Vec<Who>,
 }
 
 impl Call {
@@ -145,6 +158,14 @@ impl Call {
         self.answer
             .as_ref()
             .map_or(0, |(_, back)| moved(self.enter.deed, back))
+    }
+}
+
+/// Bytes that the buffer of a receive has room for, where the call says so.
+pub fn room(enter: &Enter) -> Option<u64> {
+    match (&*enter.name, enter.args.get(2)) {
+        ("read" | "recv" | "recvfrom", Some(Arg::Number(room))) => u64::try_from(*room).ok(),
+        _ => None,
     }
 }
 
@@ -244,7 +265,6 @@ mod tests {
     use super::*;
     use crate::{
         call::Fd,
-        event::Arg,
         timeline::{
             Folding, Timeline,
             testing::{CLIENT, Log, at, datagram, unreachable},

@@ -5,30 +5,31 @@
 //! early that nothing more is to come ([`Rows::quiet`]) shows the same rows.
 
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
-    Kernel, Tie,
+    Kernel,
     fold::{Fate, Idles, Key, LinkId, Runs},
+    holders::Holders,
     join::Join,
     known::Known,
     links::Links,
-    row::{Call, Form, Named, Row, Sent, Side, What, Who},
+    names::Names,
+    row::{Call, Form, Held, Row, Sent, Side, What, Who},
     seen::{self, Seen},
     turn::{HOLD, Turn},
 };
 use crate::{
-    event::{CallId, Deed, Enter, Entry, Event, Packet, PacketId, Return, SocketId, Way},
+    event::{
+        CallId, Deed, Enter, Entry, Event, Packet, PacketId, Return, SocketId, Transport, Way,
+    },
     time::{SECOND, Time},
 };
 
 /// At most so many calls that did not return, and packets under way, are remembered.
 const OPEN: usize = 65_536;
-/// The names of so many calls are remembered, for packets to refer to.
-const NAMES: usize = 65_536;
 
 /// What is put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ enum Slot {
     /// A row that says something, of a process perhaps.
     Plain(Option<u32>, What),
     Call(Box<Call>),
-    Packet(Box<Held>),
+    Packet(Box<Waiting>),
     Arrival(PacketId, bool),
     /// A second has passed for calls that do not get on.
     Idle(Key),
@@ -58,7 +59,7 @@ enum Slot {
 
 /// A packet that waits for its turn.
 #[derive(Debug)]
-struct Held {
+struct Waiting {
     number: PacketId,
     seen: Option<Seen>,
     way: Way,
@@ -99,6 +100,7 @@ pub(super) struct Rows {
     /// Processes that have a row.
     introduced: HashSet<u32>,
     links: Links,
+    holders: Holders,
     /// Initial sequence numbers by link and side.
     isn: HashMap<(u32, Side), u32>,
     idles: Idles,
@@ -122,6 +124,7 @@ impl Rows {
             who: HashMap::new(),
             introduced: HashSet::new(),
             links: Links::default(),
+            holders: Holders::default(),
             isn: HashMap::new(),
             idles: Idles::default(),
             runs: Runs::default(),
@@ -167,8 +170,12 @@ impl Rows {
                     self.plain(None, what);
                 }
             }
-            Event::Process(process) => self.name(process.process, &process.name),
+            Event::Process(process) => {
+                self.holders.process(process);
+                self.name(process.process, &process.name);
+            }
             Event::Exec(exec) => {
+                self.holders.runs(exec);
                 let before = self.who(exec.process, known).name;
                 self.name(exec.process, &exec.name);
                 if self.introduced.contains(&exec.process) {
@@ -177,6 +184,7 @@ impl Rows {
                 }
             }
             Event::Exit(exit) => {
+                self.holders.ended(exit.process);
                 let name = self.who(exit.process, known).name;
                 if self.introduced.remove(&exit.process) || exit.status.is_err() {
                     let what = What::Exit(exit.clone(), name);
@@ -247,6 +255,7 @@ impl Rows {
         let who = self.who(enter.by.process, known);
         self.names.push(enter.call, enter.name.clone());
         self.links.enter(enter, &who, known);
+        self.holders.enter(enter);
         if enter.deed == Deed::Close
             && let Some(socket) = enter.socket
         {
@@ -263,6 +272,8 @@ impl Rows {
             entered: self.now,
             answer: None,
             after: 0,
+            lost: 0,
+            held: Held::default(),
         };
         self.slots.insert(place, Slot::Call(Box::new(call)));
         let open = Open {
@@ -282,6 +293,8 @@ impl Rows {
             return;
         };
         self.links.returned(&open.enter, back, &open.who, known);
+        self.holders.returned(&open.enter, back);
+        let held = self.held(&open.enter, known);
         let mut call = Call {
             form: Form::Whole,
             who: open.who,
@@ -289,6 +302,8 @@ impl Rows {
             entered: open.entered,
             answer: Some((self.now, back.clone())),
             after: 0,
+            lost: 0,
+            held,
         };
         // A call that was shown has had its turn.
         let place = open.place.filter(|place| self.slots.contains_key(place));
@@ -312,6 +327,31 @@ impl Rows {
                 let end = self.place();
                 self.slots.insert(end, Slot::Call(Box::new(call)));
             }
+        }
+    }
+
+    /// What a call closes that is open elsewhere.
+    fn held(&mut self, enter: &Enter, known: &Known) -> Held {
+        // That a program run by another does not get its sockets is what programs are written for.
+        if enter.deed != Deed::Close || enter.name.starts_with("exec") {
+            return Held::default();
+        }
+        let is_connection = |id: &SocketId| {
+            let socket = known.sockets.get(id);
+            enter.socket.is_some()
+                || socket.is_some_and(|s| s.transport == Transport::Tcp && s.peer.is_some())
+        };
+        let sockets: BTreeSet<SocketId> = enter.closes.iter().copied().collect();
+        let by = sockets.into_iter().filter(is_connection);
+        let by = by.map(|id| self.holders.of(id)).filter(|by| !by.is_empty());
+        let by: Vec<BTreeSet<u32>> = by.collect();
+        let processes: BTreeSet<u32> = by.iter().flatten().copied().collect();
+        Held {
+            sockets: by.len() as u64,
+            by: processes
+                .into_iter()
+                .map(|process| self.who(process, known))
+                .collect(),
         }
     }
 
@@ -349,7 +389,7 @@ impl Rows {
             self.links.packet(seen, tied);
         }
         let place = self.place();
-        let held = Held {
+        let held = Waiting {
             number: packet.number,
             seen,
             way: packet.way,
@@ -415,6 +455,7 @@ impl Rows {
                 if call.answer.is_some() && call.form == Form::Entered {
                     call.form = Form::Whole;
                 }
+                call.lost = join.call(call.enter.call).map_or(0, |effects| effects.lost);
                 let back = call.answer.as_ref().map(|(_, back)| back);
                 let (link, side) = self.links.of_call(&call.enter, back, known);
                 Row {
@@ -470,7 +511,7 @@ impl Rows {
     }
 
     /// The row of a packet.
-    fn sent(&mut self, at: Time, held: Held, known: &Known, join: &Join) -> Row {
+    fn sent(&mut self, at: Time, held: Waiting, known: &Known, join: &Join) -> Row {
         let tied = join.packet(held.number).cloned().unwrap_or_default();
         let (link, side) = match &held.seen {
             Some(seen) => {
@@ -550,39 +591,4 @@ const fn waits_for_others(deed: Deed) -> bool {
         deed,
         Deed::Accept | Deed::Receive | Deed::Peek | Deed::Connect | Deed::Wait
     )
-}
-
-/// The names of the last calls.
-#[derive(Debug, Default)]
-struct Names {
-    first: CallId,
-    names: VecDeque<Cow<'static, str>>,
-}
-
-impl Names {
-    fn push(&mut self, call: CallId, name: Cow<'static, str>) {
-        if self.first.checked_add(self.names.len() as u64) != Some(call) {
-            self.names.clear();
-            self.first = call;
-        }
-        self.names.push_back(name);
-        if self.names.len() > NAMES {
-            self.names.pop_front();
-            self.first += 1;
-        }
-    }
-
-    fn named(&self, call: CallId) -> Named {
-        let at = call.checked_sub(self.first);
-        let at = at.and_then(|at| usize::try_from(at).ok());
-        let name = at.and_then(|at| self.names.get(at)).cloned();
-        Named {
-            call,
-            name: name.unwrap_or_default(),
-        }
-    }
-
-    fn of(&self, ties: &[Tie]) -> Vec<Named> {
-        ties.iter().map(|tie| self.named(tie.call)).collect()
-    }
 }

@@ -11,7 +11,7 @@ use std::{
 use self::course::Course;
 use super::{
     Folding, Timeline,
-    row::{Link, Row, Side, What},
+    row::{Link, Row, Side, What, room},
     why::About,
 };
 use crate::{
@@ -314,6 +314,8 @@ struct Open {
     name: Cow<'static, str>,
     deed: Deed,
     socket: Option<SocketId>,
+    /// It has room for no byte.
+    empty: bool,
     entered: Time,
 }
 
@@ -422,6 +424,7 @@ impl Summary {
             name: enter.name.clone(),
             deed: enter.deed,
             socket: enter.socket,
+            empty: room(enter) == Some(0),
             entered: self.now,
         };
         self.open.insert(enter.call, open);
@@ -442,7 +445,7 @@ impl Summary {
             if open.deed == Deed::Send && took >= MILLISECOND {
                 socket.blocked = socket.blocked.saturating_add(took);
             }
-            if open.deed == Deed::Receive {
+            if open.deed == Deed::Receive && !open.empty {
                 socket.received(back.result, took);
             }
             socket.all.end(self.now);

@@ -17,7 +17,7 @@ use super::{
     Look,
     lines::protocol,
     page::{self, Columns, Piece, WIDE},
-    words::{CUT, EMPTY, Say, both, grounds, plural, remark, seconds},
+    words::{CUT, EMPTY, Say, both, grounds, plural, seconds},
 };
 use anstyle::Style;
 
@@ -238,7 +238,7 @@ impl Lanes {
             }
             _ => {}
         }
-        if let Some(remark) = remark(call) {
+        if let Some(remark) = self.say.remark(call) {
             add(remark);
         }
         if call.after > 0 {

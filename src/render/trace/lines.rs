@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     super::call::traced,
     Look,
-    words::{Say, grounds, remark, seconds},
+    words::{Say, grounds, seconds},
 };
 use crate::{
     event::Transport,
@@ -90,7 +90,7 @@ impl Lines {
         out.push(' ');
         push(out, style, &answered);
         let _ = write!(out, " <{}>", inside(call.took().unwrap_or(0)));
-        if let Some(remark) = remark(call) {
+        if let Some(remark) = self.say.remark(call) {
             let _ = write!(out, " {remark}");
         }
         if call.after > 0 {

@@ -1,6 +1,8 @@
 //! Views of logs made by hand.
 #![allow(clippy::unwrap_used)]
 
+mod remarks;
+
 use super::{Look, lanes::Lanes, lines::Lines, summary, why};
 use crate::{
     call::{Address, Data},

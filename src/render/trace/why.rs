@@ -241,6 +241,10 @@ impl Teller<'_> {
             &format!("call {number} at {at}: {asked}{answered}, by {who}"),
             out,
         );
+        if let Some(remark) = self.say.remark(call) {
+            let remark = remark.trim_matches(['(', ')']);
+            self.sentence(&format!("Note: {remark}."), out);
+        }
         if effects.caused.is_empty() && effects.took.is_empty() {
             let unix =
                 deed.link.as_ref().map(|link| link.transport) == Some(event::Transport::Unix);

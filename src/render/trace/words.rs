@@ -13,12 +13,12 @@ use super::super::{
 };
 use crate::{
     call::Address,
-    event::{Deed, Enter, Return, Transport},
+    event::{Arg, Deed, Enter, Return, Transport},
     text::{Safe, ascii, typed},
     time::{SECOND, Time},
     timeline::{
         Ground, Kernel, Tie,
-        row::{Call, Idle, Link, Named, Run, Sent, What, Who},
+        row::{Call, Idle, Link, Named, Run, Sent, What, Who, room},
         seen,
     },
     track::story::{self, Number, Order, Span},
@@ -244,6 +244,34 @@ impl Say {
         format!("{} {}", glyphs.more, parts.join(", "))
     }
 
+    /// What is easily overlooked in a call: less was sent than was given, and the rest is the program's to send; a datagram
+    /// was cut; what it closed is open elsewhere.
+    pub(super) fn remark(self, call: &Call) -> Option<String> {
+        let parts = call.enter.parts.iter().map(|part| part.data.len as u64);
+        let given = parts.fold(0, u64::saturating_add);
+        let taken = call.moved();
+        if call.enter.deed == Deed::Send && (1..given).contains(&taken) {
+            return Some(format!("only {taken} of {given} bytes"));
+        }
+        lost(call).or_else(|| self.held(call))
+    }
+
+    fn held(self, call: &Call) -> Option<String> {
+        let by = call.held.by.iter().take(NAMED).map(|who| self.who(who));
+        let mut by = by.collect::<Vec<_>>().join(", ");
+        if by.is_empty() {
+            return None;
+        }
+        if call.held.by.len() > NAMED {
+            let _ = write!(by, " and {} more", call.held.by.len() - NAMED);
+        }
+        let what = match call.enter.socket {
+            Some(_) => String::new(),
+            None => plural(call.held.sockets, "connection") + " ",
+        };
+        Some(format!("({what}still open in {by})"))
+    }
+
     /// What is said of calls that do not get on: what each returned and how often, and what that means.
     pub(super) fn idle(self, idle: &Idle) -> (String, Option<&'static str>) {
         let (times, speed, meaning) = self.idle_parts(idle);
@@ -309,13 +337,35 @@ pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
     [asked, answered]
 }
 
-/// What is easily overlooked in a call's numbers: less was sent than was given, and the rest is the program's to send.
-pub(super) fn remark(call: &Call) -> Option<String> {
-    let parts = call.enter.parts.iter().map(|part| part.data.len as u64);
-    let given = parts.fold(0, u64::saturating_add);
-    let taken = call.moved();
-    let is_short = call.enter.deed == Deed::Send && (1..given).contains(&taken);
-    is_short.then(|| format!("only {taken} of {given} bytes"))
+/// More was in the datagrams that a call returned than its buffer took: the kernel throws it away (recv(2)).
+fn lost(call: &Call) -> Option<String> {
+    let (_, back) = call.answer.as_ref()?;
+    let got = u64::try_from(back.result.ok()?).ok()?;
+    if call.enter.deed != Deed::Receive {
+        return None;
+    }
+    let room = room(&call.enter);
+    // With MSG_TRUNC the call says itself how much there was.
+    let over = room.and_then(|room| got.checked_sub(room));
+    let says = |arg: &Arg| match arg {
+        Arg::Word(word) => word.split('|').any(|flag| flag == "MSG_TRUNC"),
+        _ => false,
+    };
+    let is_said = back.out.iter().any(|arg| match arg {
+        Arg::Group(args) => args.iter().any(says),
+        arg => says(arg),
+    });
+    let lost = match over {
+        Some(over @ 1..) => over,
+        Some(0) => call.lost,
+        _ if is_said => call.lost,
+        _ => 0,
+    };
+    match (lost, is_said) {
+        (0, false) => None,
+        (0, true) => Some("the rest of the datagram is lost".to_owned()),
+        (lost, _) => Some(format!("{} of the datagram lost", plural(lost, "byte"))),
+    }
 }
 
 /// The grounds of ties, each once: `sequence`, `sequence, last close`.

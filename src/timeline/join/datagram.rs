@@ -257,12 +257,13 @@ impl Join {
         for part in &returned.parts {
             let from = ip(part.address.as_ref()).map(plain);
             let among = usize::try_from(self.spare).unwrap_or(usize::MAX);
-            let Some((packet, ground)) = sock.post.brought(part, from, among) else {
+            let Some((packet, ground, lost)) = sock.post.brought(part, from, among) else {
                 self.spare = self.spare.saturating_sub(sock.post.waiting() as u64);
                 continue;
             };
             self.ledger
                 .took(packet, returned.call, Share::Datagram, ground);
+            self.ledger.lost(returned.call, lost);
             let tied = self.ledger.packet(packet);
             tied.receiver.get_or_insert(id);
         }

@@ -59,6 +59,12 @@ impl Ledger {
         effects.took.push((packet, share.clone(), ground));
         add(&mut self.packet(packet).takers, call, share, ground);
     }
+
+    /// `call` had no room for so many bytes of what it returned.
+    pub(super) fn lost(&mut self, call: CallId, bytes: u64) {
+        let effects = self.calls.entry(call).or_default();
+        effects.lost = effects.lost.saturating_add(bytes);
+    }
 }
 
 /// Puts a tie where its bytes belong.

@@ -35,6 +35,7 @@ use super::{
     Effects, Ground, Kernel, Share, Tied,
     address::{ip, local, peer, towards},
     known::Known,
+    row::room,
     seen::{Seen, What},
 };
 use crate::{
@@ -71,6 +72,8 @@ struct Open {
     deed: Deed,
     /// It moves bytes of a stream that packets carry.
     stream: bool,
+    /// It has room for no byte: to return none says nothing of the stream's end.
+    empty: bool,
     /// Where its datagrams go.
     letters: Vec<SocketAddr>,
 }
@@ -280,6 +283,7 @@ impl Join {
             socket: id,
             deed: enter.deed,
             stream: tcp,
+            empty: room(enter) == Some(0),
             letters: Vec::new(),
         };
         let sock = self.sockets.entry(id).or_default();
@@ -419,6 +423,7 @@ impl Join {
                 let read = (call, returned.moved, head);
                 sock.incoming.returned(read, arrived, &mut self.ledger);
                 if returned.result == Ok(0)
+                    && !open.empty
                     && let Some(fin) = fin
                     && !std::mem::replace(&mut sock.ended, true)
                 {

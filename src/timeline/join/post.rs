@@ -129,14 +129,14 @@ impl Post {
         self.receiving.remove(&call);
     }
 
-    /// The packet that brought the datagram that a call returned as `part`. Datagrams before it were dropped by the socket,
+    /// The packet that brought the datagram that a call returned as `part`, and how many bytes of it were thrown away. Datagrams before it were dropped by the socket,
     /// unless another call may be about to return them.
     pub(super) fn brought(
         &mut self,
         part: &Part,
         from: Option<SocketAddr>,
         among: usize,
-    ) -> Option<(PacketId, Ground)> {
+    ) -> Option<(PacketId, Ground, u64)> {
         let fits = |got: &Got, whole: bool| {
             // A raw IPv4 socket returns the IP header too (raw(7)).
             let header = match part.data.len.checked_sub(got.len) {
@@ -169,11 +169,16 @@ impl Post {
         } else {
             Ground::Order
         };
-        let packet = self.inbox.remove(place)?.packet;
+        let got = self.inbox.remove(place)?;
+        // Of what a raw socket returns, nobody knows how long its header was.
+        let lost = match got.from.port() {
+            0 => 0,
+            _ => got.len.saturating_sub(part.data.len) as u64,
+        };
         if self.receiving.is_empty() {
             self.inbox.drain(..place);
         }
-        Some((packet, ground))
+        Some((got.packet, ground, lost))
     }
 }
 

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use super::Join;
 use crate::{
     call::{Caller, Data},
-    event::{Deed, Enter, Entry, Event, PacketId, Part, SocketId, Transport, Way},
+    event::{Arg, Deed, Enter, Entry, Event, PacketId, Part, SocketId, Transport, Way},
     timeline::{
         Ground, Share, Tie,
         known::Known,
@@ -182,4 +182,24 @@ fn connects_to_one_place_at_one_time() {
             "{n}"
         );
     }
+}
+
+/// A buffer without room says nothing of the stream: the next receive returns its end.
+#[test]
+fn a_receive_into_no_buffer_is_not_the_end() {
+    let mut log = Log::local();
+    let mut pair = log.pair();
+    let fin = pair.segment(&mut log, 0, "FA", b"");
+    let reads = [0, 4].map(|room| {
+        let mut read = enter(SERVER, Deed::Receive, pair.server, Vec::new());
+        read.name = "read".into();
+        read.args = vec![Arg::Fd(4), Arg::Memory("buffer".into()), Arg::Number(room)];
+        let call = log.enters(read);
+        log.returns(call, Ok(0));
+        call
+    });
+    let made = join(&log.entries);
+    let takers = &made.join.packet(fin).unwrap().takers;
+    let calls: Vec<_> = takers.iter().map(|tie| tie.call).collect();
+    assert_eq!(calls, [reads[1]]);
 }
