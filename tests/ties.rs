@@ -130,6 +130,9 @@ fn bytes(ties: &[Tie]) -> Vec<(CallId, Range<u64>)> {
 
 #[test]
 fn what_was_queued_before_is_not_tied_to_later_calls() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("attach-queued");
@@ -222,6 +225,9 @@ os.execv('/bin/cat', ['cat'])
 
 #[test]
 fn a_fin_that_goes_long_after_a_program_was_run_is_of_that_call() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("exec-fin");

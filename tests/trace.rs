@@ -126,6 +126,9 @@ fn counted(entries: &[Entry]) -> End {
 
 #[test]
 fn calls_and_packets_stand_in_one_order_each_with_its_tie() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("trace-talk");
@@ -172,6 +175,9 @@ fn calls_and_packets_stand_in_one_order_each_with_its_tie() {
 
 #[test]
 fn a_saved_log_is_shown_as_the_run_was() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("trace-again");
@@ -201,6 +207,9 @@ fn a_saved_log_is_shown_as_the_run_was() {
 
 #[test]
 fn a_log_is_shown_in_each_way_that_is_asked_for() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("trace-views");
@@ -260,6 +269,9 @@ fn a_log_is_shown_in_each_way_that_is_asked_for() {
 
 #[test]
 fn the_exit_code_is_that_of_the_command() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         for (command, code) in [
             ("true", 0),
@@ -283,6 +295,9 @@ fn the_exit_code_is_that_of_the_command() {
 
 #[test]
 fn wrong_words_say_what_would_be_right() {
+    if !lan::tracing() {
+        return;
+    }
     let files = Scratch::new("trace-words");
     let taken = files.file("taken");
     fs::write(&taken, "precious").unwrap();
@@ -340,6 +355,9 @@ fn wrong_words_say_what_would_be_right() {
 
 #[test]
 fn words_of_the_command_are_its_own() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         for words in ["", "--"] {
             let output = run(
@@ -353,6 +371,9 @@ fn words_of_the_command_are_its_own() {
 
 #[test]
 fn a_call_of_what_is_no_socket_is_shown_with_its_error() {
+    if !lan::tracing() {
+        return;
+    }
     /// `socket()` is refused and nobody looks; then data is sent after the close. Whether 0 is a socket may be asked.
     const MISTAKES: &str = "
 import ctypes
@@ -444,6 +465,9 @@ fn a_damaged_log_is_shown_up_to_the_damage() {
 
 #[test]
 fn without_the_right_to_capture_calls_are_shown_alone() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let mut command = limited("setpriv");
@@ -481,6 +505,9 @@ fn without_the_right_to_capture_calls_are_shown_alone() {
 
 #[test]
 fn an_ordinary_user_sees_the_packets_of_a_private_network() {
+    if !lan::tracing() {
+        return;
+    }
     let Some(python) = python() else { return };
     let words = [
         env!("CARGO_BIN_EXE_sockwire"),
@@ -543,6 +570,9 @@ fn a_private_network_that_is_refused_is_explained() {
 
 #[test]
 fn another_users_program_is_not_traced_and_why() {
+    if !lan::tracing() {
+        return;
+    }
     if !nix::unistd::geteuid().is_root() {
         return testing::skipped("needs two users");
     }
@@ -574,7 +604,38 @@ fn another_users_program_is_not_traced_and_why() {
 }
 
 #[test]
+fn where_no_program_can_be_traced_doctor_and_trace_say_the_same() {
+    if !lan::tracing() {
+        return;
+    }
+    in_own_network(|| {
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_sockwire");
+        // What the traced one starts has its tracer already.
+        let doctor = run("--summary", &[PROGRAM, "doctor", "--json"]);
+        let doctor: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        let mut abilities = doctor["abilities"].as_array().unwrap().iter();
+        let ability = abilities.find(|ability| ability["id"] == "trace").unwrap();
+        assert_eq!(ability["allowed"], false);
+        let reason = ability["reason"].as_str().unwrap();
+        assert!(reason.contains("traces this one"), "{reason}");
+        let output = run("--summary", &[PROGRAM, "trace", "true"]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let said = said(&output);
+        for part in [
+            "cannot trace a program: process ",
+            "traces this one",
+            "sockwire doctor",
+        ] {
+            assert!(said.contains(part), "no {part} in {said}");
+        }
+    });
+}
+
+#[test]
 fn a_running_program_is_attached_to_and_lives_on() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let program = "
@@ -639,6 +700,9 @@ client.recv(100)
 
 #[test]
 fn the_reader_of_a_view_may_leave() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let mut command = limited("sleep");
         command.arg("60");
@@ -667,6 +731,9 @@ fn the_reader_of_a_view_may_leave() {
 
 #[test]
 fn comments_of_packets_name_process_descriptor_and_call() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("trace-comments");
@@ -716,6 +783,9 @@ fn comments_of_packets_name_process_descriptor_and_call() {
 
 #[test]
 fn no_packet_and_no_call_is_lost_and_each_has_its_owner() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let files = Scratch::new("trace-many");
@@ -753,6 +823,9 @@ for n in range(2000):
 
 #[test]
 fn packets_of_other_programs_are_counted_and_left_out() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let Some(python) = python() else { return };
         let server = Running::serve("5001 --echo");
@@ -807,6 +880,9 @@ fn ctrl_c(terminal: &mut Running) {
 
 #[test]
 fn ctrl_c_is_the_programs_to_answer() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let script = r#"trap "exit 9" INT; echo ready; while :; do sleep 0.1; done"#;
         let Some(mut terminal) = on_a_terminal("--lines", script, "ready") else {
@@ -819,6 +895,9 @@ fn ctrl_c_is_the_programs_to_answer() {
 
 #[test]
 fn a_program_that_lives_on_after_ctrl_c_may_be_asked_again() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let script = r#"trap "n=x\$n; echo no \$n; [ \$n = xxx ] && exit 4" INT; echo ready; while :; do sleep 1; done"#;
         let Some(mut terminal) = on_a_terminal("", script, "ready") else {
@@ -834,6 +913,9 @@ fn a_program_that_lives_on_after_ctrl_c_may_be_asked_again() {
 
 #[test]
 fn ctrl_c_ends_what_the_program_has_left_behind() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let script = r#"setsid sh -c "while kill -0 $$; do sleep 0.1; done; sleep 1; echo alone; sleep 30" & sleep 0.1; exit 5"#;
         let Some(mut terminal) = on_a_terminal("--quiet", script, "alone") else {
@@ -846,6 +928,9 @@ fn ctrl_c_ends_what_the_program_has_left_behind() {
 
 #[test]
 fn a_request_to_end_is_passed_on() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockwire"));
         command.args([

@@ -230,6 +230,9 @@ fn all_right(what: &str, grades: &Grades, least: usize) {
 
 #[test]
 fn servers_of_each_style_on_loopback() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         if !is_here("python3") {
             return;
@@ -249,6 +252,9 @@ fn servers_of_each_style_on_loopback() {
 
 #[test]
 fn datagrams_on_loopback() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         if !is_here("python3") {
             return;
@@ -265,6 +271,9 @@ fn datagrams_on_loopback() {
 
 #[test]
 fn short_connections_have_owners() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         if !is_here("python3") {
             return;
@@ -285,6 +294,9 @@ fn short_connections_have_owners() {
 
 #[test]
 fn a_static_go_client_a_threaded_java_server_and_node() {
+    if !lan::tracing() {
+        return;
+    }
     in_own_network(|| {
         if ["go", "javac", "java", "node"]
             .iter()
@@ -317,6 +329,9 @@ fn a_static_go_client_a_threaded_java_server_and_node() {
 
 #[test]
 fn two_hosts_and_a_wire_that_delays_loses_and_reorders() {
+    if !lan::tracing() {
+        return;
+    }
     if !lan::private_network() || !is_here("python3") {
         return;
     }

@@ -63,7 +63,7 @@ const STEPS: [&str; 5] = [
     "enter the network namespace",
     "set the program's input and output",
     "give up new privileges",
-    "install the filter of calls",
+    "install the seccomp filter of calls",
     "",
 ];
 

@@ -25,6 +25,8 @@ pub struct Machine {
     pub apparmor: bool,
     /// Yama's `kernel.yama.ptrace_scope`.
     pub ptrace_scope: Option<u64>,
+    /// The process that traces this one.
+    pub tracer: Option<u32>,
     /// This process runs under a seccomp filter.
     pub seccomp: bool,
     /// This process can gain no rights by exec (`no_new_privs`): sudo and setcap have no effect.
@@ -47,6 +49,9 @@ impl Machine {
             ),
             apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
             ptrace_scope: number("/proc/sys/kernel/yama/ptrace_scope"),
+            tracer: status_field(&status, "TracerPid")
+                .and_then(|tracer| tracer.parse().ok())
+                .filter(|tracer| *tracer != 0),
             seccomp: status_field(&status, "Seccomp") == Some("2"),
             no_new_privileges: status_field(&status, "NoNewPrivs") == Some("1"),
         }

@@ -1,9 +1,13 @@
 //! A program that runs already: how its threads come to be traced, and how they are left to live on.
 
+use std::io;
+
+use nix::errno::Errno;
+
 use super::{
     Listener, TraceError,
     process::{self, Process},
-    tracer::{Moment, Tracer, refused},
+    tracer::{Moment, Tracer, failed},
 };
 use crate::{
     call::Caller,
@@ -111,6 +115,15 @@ impl Tracer {
             self.threads.remove(&tid);
         }
         self.processes.retain(|_, process| process.filtered);
+    }
+}
+
+/// The kernel's answer to the wish to trace a process.
+fn refused(process: u32, error: io::Error) -> TraceError {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EACCES) => TraceError::NotPermitted { process, error },
+        Some(Errno::ESRCH) => TraceError::NoSuchProcess(process),
+        _ => failed(format!("trace process {process}"), error),
     }
 }
 

@@ -24,6 +24,7 @@ mod table;
 mod tracer;
 mod waits;
 
+pub use program::test;
 pub use tracer::{Ended, Tracer};
 
 use std::{ffi::OsString, io, os::fd::OwnedFd};
@@ -79,9 +80,10 @@ pub enum TraceError {
         process: u32,
         /// What the kernel said.
         error: io::Error,
-        /// `/proc/sys/kernel/yama/ptrace_scope`, where Yama is there.
-        scope: Option<u8>,
     },
+    /// The system lets this process trace no program, not even one that it starts itself.
+    #[error("cannot trace a program: {0}")]
+    Untraceable(io::Error),
     /// There is no such process.
     #[error("there is no process {0}")]
     NoSuchProcess(u32),

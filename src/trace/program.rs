@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{
-    Listener, Program, TraceError,
+    Listener, Program, TraceError, Wanted,
     calls::OWN,
     process::Process,
     table,
-    tracer::{Tracer, failed, refused},
+    tracer::{Tracer, failed},
 };
 use crate::sys::{
+    clock::Clock,
     held::{Held, Plan},
     ptrace::{self, Go, Report},
     seccomp::Filter,
@@ -25,24 +26,35 @@ impl Tracer {
     /// [`Tracer::watch`]. Its process.
     ///
     /// # Errors
-    /// [`TraceError::NoSuchProgram`] when it cannot be run, [`TraceError::NotPermitted`] when it cannot be traced.
+    /// [`TraceError::NoSuchProgram`] when it cannot be run, [`TraceError::Untraceable`] when no program can be
+    /// traced.
     pub fn start(
         &mut self,
         program: Program,
         listener: &mut dyn Listener,
     ) -> Result<u32, TraceError> {
-        let Program {
-            words,
-            network,
-            stdio,
-            group,
-        } = program;
-        let name = words.first().cloned().unwrap_or_default();
+        let process = self.launch(&program)?;
+        if let Some((handle, host)) = program.network {
+            self.sockets.networks.name(&File::from(handle), host);
+        }
+        let now = &mut self.moment(listener);
+        self.started.push((process, None));
+        self.meet(process, Process::new(process, true), None, now);
+        self.add_thread(process, process);
+        self.note_program(process, now);
+        self.go_on(process, 0);
+        Ok(process)
+    }
+
+    /// Makes the process, which stands where it has just begun to run the program.
+    fn launch(&self, program: &Program) -> Result<u32, TraceError> {
+        let name = program.words.first().cloned().unwrap_or_default();
         let no_program = |error| TraceError::NoSuchProgram {
             program: name.clone(),
             error,
         };
-        let words = words.into_iter().map(|word| CString::new(word.into_vec()));
+        let words = program.words.iter().cloned();
+        let words = words.map(|word| CString::new(word.into_vec()));
         let words: Vec<CString> = words
             .collect::<Result<_, _>>()
             .map_err(|error| no_program(error.into()))?;
@@ -51,14 +63,12 @@ impl Tracer {
         }
         let (mut always, files) = table::filter_numbers(self.wanted);
         always.extend(OWN.map(|number| number as u32));
-        let network = network.map(|(handle, host)| (File::from(handle), host));
+        let (network, stdio) = (program.network.as_ref(), program.stdio.as_ref());
         let held = Held::new(&Plan {
             words: &words,
-            network: network.as_ref().map(|(handle, _)| handle.as_fd()),
-            stdio: stdio
-                .as_ref()
-                .map(|stdio| stdio.each_ref().map(AsFd::as_fd)),
-            group,
+            network: network.map(|(handle, _)| handle.as_fd()),
+            stdio: stdio.map(|stdio| stdio.each_ref().map(AsFd::as_fd)),
+            group: program.group,
             filter: &Filter::new(&always, &files),
             unprivileged: self.unprivileged,
         })
@@ -68,7 +78,7 @@ impl Tracer {
             // What is held ends when it is let go of so.
             drop(held);
             let _ = ptrace::wait(Some(process), true);
-            return Err(refused(process, error));
+            return Err(TraceError::Untraceable(error));
         }
         let going = held.go();
         if !runs(process).map_err(|error| failed("wait for the program", error))? {
@@ -78,16 +88,23 @@ impl Tracer {
                 None => no_program(io::ErrorKind::Interrupted.into()),
             });
         }
-        if let Some((handle, host)) = network {
-            self.sockets.networks.name(&handle, host);
-        }
-        let now = &mut self.moment(listener);
-        self.started.push((process, None));
-        self.meet(process, Process::new(process, true), None, now);
-        self.add_thread(process, process);
-        self.note_program(process, now);
-        self.go_on(process, 0);
         Ok(process)
+    }
+}
+
+/// Finds out by trying whether programs can be started and traced here. What it starts is a folder, which cannot be run:
+/// it ends before this returns.
+///
+/// # Errors
+/// [`TraceError::Untraceable`], and [`TraceError::Failed`] when its filter cannot be had.
+pub fn test() -> Result<(), TraceError> {
+    let folder = Program {
+        words: vec!["/".into()],
+        ..Program::default()
+    };
+    match Tracer::new(Wanted::default(), Clock::start()).launch(&folder) {
+        Ok(_) | Err(TraceError::NoSuchProgram { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -132,6 +132,11 @@ impl Log {
     }
 }
 
+/// Programs can be traced here.
+fn can_trace() -> bool {
+    test().inspect_err(|e| skipped(e)).is_ok()
+}
+
 /// A network of its own for this thread; `None`: not here.
 fn network() -> Option<OwnedFd> {
     let network = netns::unshare_network().inspect_err(|e| skipped(e)).ok()?;
@@ -149,18 +154,18 @@ fn python(script: &str) -> Program {
     }
 }
 
-/// Python is here.
-fn has_python() -> bool {
+/// Python is here, and can be traced.
+fn works() -> bool {
     let has = fs::exists(PYTHON).unwrap();
     if !has {
         skipped(format_args!("there is no {PYTHON}"));
     }
-    has
+    has && can_trace()
 }
 
 /// A program in Python, traced in a network of its own until it has ended.
 fn traced(script: &str) -> Option<(Log, Result<i32, i32>)> {
-    if !has_python() {
+    if !works() {
         return None;
     }
     network()?;

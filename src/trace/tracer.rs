@@ -7,7 +7,6 @@ use std::{
 };
 
 use nix::{
-    errno::Errno,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -274,21 +273,4 @@ pub(super) fn returned(call: CallId, result: Result<i64, i32>) -> Return {
 pub(super) fn failed(what: impl Into<String>, error: io::Error) -> TraceError {
     let what = what.into();
     TraceError::Failed { what, error }
-}
-
-/// The kernel's answer to the wish to trace a process.
-pub(super) fn refused(process: u32, error: io::Error) -> TraceError {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EPERM | Errno::EACCES) => {
-            let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
-            let scope = scope.ok().and_then(|scope| scope.trim().parse().ok());
-            TraceError::NotPermitted {
-                process,
-                error,
-                scope,
-            }
-        }
-        Some(Errno::ESRCH) => TraceError::NoSuchProcess(process),
-        _ => failed(format!("trace process {process}"), error),
-    }
 }

@@ -141,16 +141,26 @@ impl Drop for Scratch {
 
 /// Whether private networks work here; says so when they do not.
 pub(crate) fn private_network() -> bool {
+    allowed("private-network", "no private network here")
+}
+
+/// Whether programs can be traced here; says so when they cannot.
+pub(crate) fn tracing() -> bool {
+    allowed("trace", "no program can be traced here")
+}
+
+/// What `doctor` says of an ability; `without` is said when it is not there.
+fn allowed(id: &str, without: &str) -> bool {
     let doctor = sockwire("doctor --json").stdout;
     let doctor: serde_json::Value = serde_json::from_slice(&doctor).unwrap();
     let abilities = doctor["abilities"].as_array().unwrap();
     let mut abilities = abilities.iter();
-    let ability = abilities.find(|ability| ability["id"] == "private-network");
+    let ability = abilities.find(|ability| ability["id"] == id);
     let ability = ability.unwrap();
     let allowed = ability["allowed"].as_bool().unwrap();
     if !allowed {
         let reason = &ability["reason"];
-        testing::skipped(format_args!("no private network here: {reason}"));
+        testing::skipped(format_args!("{without}: {reason}"));
     }
     allowed
 }

@@ -48,7 +48,7 @@ impl Drop for Beside {
 
 #[test]
 fn a_running_program_is_attached_to_and_lives_on() {
-    if !has_python() {
+    if !works() {
         return;
     }
     let Some(network) = network() else { return };

@@ -117,7 +117,7 @@ assert os.splice(f, w, 10) == 10
 #[test]
 fn a_wait_that_is_continued_is_one_call() {
     // A process that is halted and goes on makes `poll` again with the time that is left (restart_syscall(2)).
-    if !has_python() || network().is_none() {
+    if !works() || network().is_none() {
         return;
     }
     let wanted = Wanted {

@@ -233,7 +233,7 @@ b.listen()
 
 #[test]
 fn a_program_is_run_in_the_network_of_its_host() {
-    if !has_python() {
+    if !works() {
         return;
     }
     let (Some(one), Some(other)) = (network(), network()) else {

@@ -52,7 +52,7 @@ impl fmt::Display for Ability {
     }
 }
 
-/// Looks at the machine. Makes and drops a private network in a child process, and changes nothing.
+/// Looks at the machine. Makes and drops a private network in a child process, traces another one, and changes nothing.
 pub(crate) fn look() -> Machine {
     let marks = Marks::look();
     let program = program();
@@ -143,27 +143,22 @@ fn simulated_network(private: bool) -> Ability {
 
 /// ptrace(2), "/proc/sys/kernel/yama/ptrace_scope".
 fn trace(marks: &Marks) -> Ability {
-    let any = machine::has(Capability::CAP_SYS_PTRACE);
-    let (allowed, reason) = match marks.ptrace_scope {
-        Some(3) => (false, "Yama forbids all tracing (ptrace_scope=3)"),
-        Some(2) if !any => (false, "Yama wants CAP_SYS_PTRACE (ptrace_scope=2)"),
-        _ if any => (true, "(any program)"),
-        Some(1) => (true, "(one that it starts; -p PID needs root)"),
-        _ => (true, "(of this user)"),
-    };
-    let cures = match marks.ptrace_scope {
-        Some(3) if !allowed => vec![
-            "an administrator: set kernel.yama.ptrace_scope below 3 and start the machine again"
-                .to_owned(),
-        ],
-        _ if !allowed => vec!["an administrator:  sysctl -w kernel.yama.ptrace_scope=1".to_owned()],
-        _ => Vec::new(),
+    let (allowed, reason, cures) = match permission::tracing() {
+        Ok(()) => {
+            let which = match marks.ptrace_scope {
+                _ if machine::has(Capability::CAP_SYS_PTRACE) => "(any program)",
+                Some(1) => "(one that it starts; -p PID needs root)",
+                _ => "(of this user)",
+            };
+            (true, which.to_owned(), Vec::new())
+        }
+        Err(no) => (false, no.why, no.cures),
     };
     Ability {
         id: "trace",
         name: "trace a program",
         allowed,
-        reason: reason.to_owned(),
+        reason,
         cures,
     }
 }

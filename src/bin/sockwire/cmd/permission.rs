@@ -1,12 +1,16 @@
 //! Without the right to capture or send: one message with what is missing and the ways out.
 
+use std::io;
+
 use anyhow::anyhow;
 use caps::Capability;
+use nix::errno::Errno;
 use sockwire::{
     capture::CaptureError,
     lab::refusal::{self, Way},
     probe::ProbeError,
     sys::machine::{self as marks, Machine as Marks},
+    trace::{self, TraceError},
 };
 
 use super::{Exit, Failure, machine};
@@ -73,8 +77,8 @@ pub(crate) fn without_packets(starts: bool) -> String {
     format!("note: calls only, for CAP_NET_RAW is missing; with packets: {ways}")
 }
 
-/// Why `process` cannot be traced, and the ways out; `scope` is Yama's `ptrace_scope`. Lines for the end of a message.
-pub(crate) fn to_trace(process: u32, scope: Option<u8>) -> String {
+/// Why `process`, which runs already, cannot be traced, and the ways out. Lines for the end of a message.
+pub(crate) fn to_trace(process: u32) -> String {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     if process == std::process::id() {
@@ -95,10 +99,15 @@ pub(crate) fn to_trace(process: u32, scope: Option<u8>) -> String {
         true => String::new(),
         false => format!("\n  once:   sudo {}", again()),
     };
-    let start = "\n  or start it so:  sockwire trace COMMAND";
+    not_attached(Marks::look().ptrace_scope, &sudo)
+}
+
+/// Why the kernel lets nobody of this user attach to a program, by Yama's `ptrace_scope`.
+fn not_attached(scope: Option<u64>, sudo: &str) -> String {
     match scope {
         Some(1) => format!(
-            "\n  cause:  kernel.yama.ptrace_scope is 1: only who has started a program may trace it{sudo}{start}\
+            "\n  cause:  kernel.yama.ptrace_scope is 1: only who has started a program may trace it{sudo}\
+             \n  or start it so:  sockwire trace COMMAND\
              \n  until the next start of the machine:  sudo sysctl kernel.yama.ptrace_scope=0"
         ),
         Some(2) => format!("\n  cause:  kernel.yama.ptrace_scope is 2: only administrators may trace{sudo}"),
@@ -111,29 +120,100 @@ pub(crate) fn to_trace(process: u32, scope: Option<u8>) -> String {
     }
 }
 
-/// There is no private network here: why, and what to do about it.
+/// Whether programs can be started and traced here, found by trying.
+pub(crate) fn tracing() -> Result<(), NotHere> {
+    trace::test().map_err(|error| match error {
+        TraceError::Untraceable(error) => untraceable(&error),
+        error => NotHere {
+            what: TRACE,
+            why: error.to_string(),
+            cures: Vec::new(),
+        },
+    })
+}
+
+/// Why the kernel refused to let this process trace what it had started itself, which it said with `error`.
+pub(crate) fn untraceable(error: &io::Error) -> NotHere {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    let any = marks::has(Capability::CAP_SYS_PTRACE);
+    let (why, cures) = no_tracing(&Marks::look(), any, errno);
+    NotHere {
+        what: TRACE,
+        why,
+        cures: cures
+            .iter()
+            .map(|cure| cure.replace("PROGRAM", &machine::program()))
+            .collect(),
+    }
+}
+
+/// The cause of `errno`, by the marks of the machine, in one short line, and the cures. `any`: CAP_SYS_PTRACE is in effect.
+fn no_tracing(marks: &Marks, any: bool, errno: Errno) -> (String, &'static [&'static str]) {
+    let denied = matches!(errno, Errno::EPERM | Errno::EACCES);
+    // The order is from the most telling mark to the least.
+    match (marks.tracer, marks.ptrace_scope) {
+        (Some(tracer), _) if denied => (
+            format!("process {tracer} traces this one (strace, a debugger)"),
+            &["start it without that"],
+        ),
+        (_, Some(3)) if denied => (
+            "Yama forbids all tracing (ptrace_scope=3)".to_owned(),
+            &["an administrator: set kernel.yama.ptrace_scope below 3 and start the machine again"],
+        ),
+        (_, Some(2)) if denied && !any => (
+            "Yama wants CAP_SYS_PTRACE (ptrace_scope=2)".to_owned(),
+            &[
+                "this once:  the same command with  sudo PROGRAM",
+                "until the next start of the machine:  sudo sysctl kernel.yama.ptrace_scope=0",
+            ],
+        ),
+        _ if marks.seccomp => (
+            format!("a seccomp filter on this process forbids it: {errno:?}"),
+            &[
+                "start the container with:  --cap-add=SYS_PTRACE  (docker, podman)",
+                "or run it outside the container or sandbox",
+            ],
+        ),
+        _ => (
+            format!("the kernel refuses it: {errno:?}"),
+            &["run it outside the container or sandbox, if it is in one"],
+        ),
+    }
+}
+
+/// What [`NotHere`] says of a trace.
+const TRACE: &str = "trace a program";
+
+/// Something that this machine does not allow: why, and what to do about it.
 #[derive(Debug)]
-pub(crate) struct NoNetwork {
+pub(crate) struct NotHere {
+    /// What cannot be done.
+    what: &'static str,
     /// In one short line.
     pub(crate) why: String,
     /// One way a line.
     pub(crate) cures: Vec<String>,
 }
 
+/// What [`NotHere`] says of a private network.
+const NETWORK: &str = "make a private network";
+
 /// How private networks can be made here, found by trying.
-pub(crate) fn private_network() -> Result<Way, NoNetwork> {
-    let untested = |error| NoNetwork {
+pub(crate) fn private_network() -> Result<Way, NotHere> {
+    let untested = |error| NotHere {
+        what: NETWORK,
         why: format!("cannot be tested: {error}"),
         cures: Vec::new(),
     };
     let tested = refusal::test(&Marks::look()).map_err(untested)?;
-    tested.map_err(|refusal| NoNetwork {
+    tested.map_err(|refusal| NotHere {
+        what: NETWORK,
         why: refusal.to_string(),
         cures: refusal.cures(&machine::program()),
     })
 }
 
-impl NoNetwork {
+impl NotHere {
     /// There is something else that one can do.
     pub(crate) fn or(mut self, cure: &str) -> Self {
         self.cures.push(cure.to_owned());
@@ -141,11 +221,11 @@ impl NoNetwork {
     }
 }
 
-impl From<NoNetwork> for Failure {
-    fn from(no: NoNetwork) -> Self {
+impl From<NotHere> for Failure {
+    fn from(no: NotHere) -> Self {
         let cures: String = no.cures.iter().map(|cure| format!("\n  {cure}")).collect();
-        let why = no.why;
-        let error = anyhow!("cannot make a private network: {why}; see: sockwire doctor{cures}");
+        let NotHere { what, why, .. } = no;
+        let error = anyhow!("cannot {what}: {why}; see: sockwire doctor{cures}");
         Self::new(Exit::NotPermitted, error)
     }
 }
@@ -254,5 +334,54 @@ mod tests {
     fn words_survive_the_shell() {
         assert_eq!(quoted("port"), "port");
         assert_eq!(quoted("it's (a) b"), "'it'\\''s (a) b'");
+    }
+
+    #[test]
+    fn the_cause_of_a_refused_trace_is_named_by_what_is_known() {
+        let marks = |tracer, ptrace_scope, seccomp| Marks {
+            tracer,
+            ptrace_scope,
+            seccomp,
+            ..Marks::default()
+        };
+        let why = |marks: &Marks, any, errno| no_tracing(marks, any, errno).0;
+        use Errno::{ENOSYS, EPERM};
+        for (marks, any, errno, part) in [
+            (marks(None, None, true), true, EPERM, "seccomp filter"),
+            (marks(None, None, true), true, ENOSYS, "ENOSYS"),
+            (marks(None, Some(1), true), false, EPERM, "seccomp filter"),
+            (marks(None, Some(2), true), false, EPERM, "ptrace_scope=2"),
+            // Yama lets those with the right pass, and answers with nothing but EPERM.
+            (marks(None, Some(2), true), true, EPERM, "seccomp filter"),
+            (marks(None, Some(3), true), false, ENOSYS, "seccomp filter"),
+            (marks(None, Some(3), true), true, EPERM, "ptrace_scope=3"),
+            (marks(Some(77), Some(1), false), true, EPERM, "process 77"),
+            (marks(None, Some(1), false), false, EPERM, "EPERM"),
+            (marks(None, None, false), false, ENOSYS, "ENOSYS"),
+        ] {
+            let why = why(&marks, any, errno);
+            assert!(why.contains(part), "no {part} in {why}");
+            // Behind its label in `doctor`.
+            assert!(why.len() <= 54, "{why}");
+        }
+    }
+
+    #[test]
+    fn who_may_not_attach_is_told_what_yama_says() {
+        let said = |scope| not_attached(scope, "\n  once:   sudo it");
+        let one = said(Some(1));
+        for part in [
+            "only who has started",
+            "sudo it",
+            "trace COMMAND",
+            "sudo sysctl kernel.yama.ptrace_scope=0",
+        ] {
+            assert!(one.contains(part), "{one}");
+        }
+        assert!(said(Some(2)).contains("only administrators may trace\n  once:   sudo it"));
+        assert!(said(Some(3)).contains("nobody may trace") && !said(Some(3)).contains("sudo"));
+        for scope in [None, Some(0)] {
+            assert!(said(scope).contains("another user's"));
+        }
     }
 }

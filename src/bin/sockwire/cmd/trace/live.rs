@@ -272,9 +272,10 @@ fn unstartable(program: &Path, error: &io::Error) -> String {
 /// What stopped the tracer, and the ways out.
 pub(in crate::cmd) fn failure(error: TraceError) -> Failure {
     let (exit, remedy) = match &error {
-        TraceError::NotPermitted { process, scope, .. } => {
-            (Exit::NotPermitted, permission::to_trace(*process, *scope))
+        TraceError::NotPermitted { process, .. } => {
+            (Exit::NotPermitted, permission::to_trace(*process))
         }
+        TraceError::Untraceable(error) => return permission::untraceable(error).into(),
         TraceError::NoSuchProcess(_) => (Exit::NoSuch, String::new()),
         TraceError::NoSuchProgram { program, error } => {
             (Exit::NoSuch, unstartable(Path::new(program), error))
