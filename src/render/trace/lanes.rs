@@ -237,15 +237,10 @@ impl Lanes {
             _ => lines.push(format!("  {text}")),
         };
         add(answered);
-        match call.took() {
-            Some(took) if call.form == Form::Returned && took >= MOMENT => {
-                add(format!("after {}", Span(took)));
-            }
-            _ => {}
-        }
-        if let Some(remark) = self.say.remark(call) {
-            add(remark);
-        }
+        let is_slow = |took: &i64| call.form == Form::Returned && *took >= MOMENT;
+        let took = call.took().filter(is_slow);
+        add(took.map_or_else(String::new, |took| format!("after {}", Span(took))));
+        add(self.say.remark(call).unwrap_or_default());
         if call.after > 0 {
             let times = if self.say.ascii { "x" } else { "×" };
             add(format!("after {} {times} EAGAIN", call.after));
