@@ -4,6 +4,8 @@
 //! What a row says follows from the entries before its turn, and its turn from the log's times alone: a view that is told
 //! early that nothing more is to come ([`Rows::quiet`]) shows the same rows.
 
+mod waits;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
@@ -185,6 +187,9 @@ impl Rows {
             }
             Event::Exit(exit) => {
                 self.holders.ended(exit.process);
+                if exit.status.is_err() {
+                    self.wait(Some(exit.process), known);
+                }
                 let name = self.who(exit.process, known).name;
                 if self.introduced.remove(&exit.process) || exit.status.is_err() {
                     let what = What::Exit(exit.clone(), name);
@@ -199,6 +204,7 @@ impl Rows {
             }
             Event::End(end) => {
                 // What goes on is told before the end.
+                self.wait(None, known);
                 for key in self.idles.keys() {
                     self.tell_idle(key, self.now);
                 }

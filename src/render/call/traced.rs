@@ -33,8 +33,11 @@ pub fn asked(enter: &Enter, room: usize) -> String {
 }
 
 /// What it returned, to stand behind the call: `= 1 "x"`, `= -1 ECONNREFUSED (connection refused)`, in `room` columns if it
-/// can be. Safe to show.
-pub fn answered(back: &Return, room: usize) -> String {
+/// can be; nothing of a process's `exit`, which does not return. Safe to show.
+pub fn answered(enter: &Enter, back: &Return, room: usize) -> String {
+    if enter.name == "exit" {
+        return String::new();
+    }
     let mut text = match back.result {
         Ok(value) => format!("= {value}"),
         Err(error) => {
@@ -202,14 +205,22 @@ mod tests {
             asked(&enter("setsockopt", device, ""), 80),
             r#"setsockopt(3, "eth\"0")"#
         );
-        assert_eq!(answered(&back(Ok(5), vec![], ""), 80), "= 5");
+        assert_eq!(
+            answered(&enter("call", vec![], ""), &back(Ok(5), vec![], ""), 80),
+            "= 5"
+        );
         let data = back(Ok(1), vec![Arg::Data(0)], "x");
-        assert_eq!(answered(&data, 80), "= 1 \"x\"");
+        assert_eq!(answered(&enter("call", vec![], ""), &data, 80), "= 1 \"x\"");
         let accepted = back(Ok(4), vec![address()], "");
-        assert_eq!(answered(&accepted, 80), "= 4 {AF_INET, 10.0.0.1:41000}");
+        assert_eq!(
+            answered(&enter("call", vec![], ""), &accepted, 80),
+            "= 4 {AF_INET, 10.0.0.1:41000}"
+        );
+        let exit = enter("exit", vec![Arg::Number(7)], "");
+        assert_eq!(answered(&exit, &back(Ok(0), vec![], ""), 80), "");
         let refused = back(Err(libc::ECONNREFUSED), vec![], "");
         assert_eq!(
-            answered(&refused, 80),
+            answered(&enter("call", vec![], ""), &refused, 80),
             "= -1 ECONNREFUSED (connection refused)"
         );
     }
@@ -250,11 +261,21 @@ mod tests {
             (8, "= 11 ..."),
             (7, "= 11"),
         ] {
-            assert_eq!(answered(&data, room), expected, "in {room} columns");
+            assert_eq!(
+                answered(&enter("call", vec![], ""), &data, room),
+                expected,
+                "in {room} columns"
+            );
         }
         let refused = back(Err(libc::ECONNREFUSED), vec![], "");
-        assert_eq!(answered(&refused, 30), "= -1 ECONNREFUSED");
-        assert_eq!(answered(&refused, 0), "= -1 ECONNREFUSED");
+        assert_eq!(
+            answered(&enter("call", vec![], ""), &refused, 30),
+            "= -1 ECONNREFUSED"
+        );
+        assert_eq!(
+            answered(&enter("call", vec![], ""), &refused, 0),
+            "= -1 ECONNREFUSED"
+        );
     }
 
     #[test]
@@ -274,7 +295,7 @@ mod tests {
             let text = asked(&send(&data), room);
             prop_assert!(text.starts_with("send("));
             prop_assert!(text.width() <= room.max("send(...)".len()), "{text}");
-            let text = answered(&back(Ok(60), vec![Arg::Data(0)], &data), room);
+            let text = answered(&enter("call", vec![], ""), &back(Ok(60), vec![Arg::Data(0)], &data), room);
             prop_assert!(text.starts_with("= 60"));
             prop_assert!(text.width() <= room.max("= 60".len()), "{text}");
         }

@@ -141,8 +141,10 @@ impl Words {
         let returned = format!("{} returned", Safe(call.enter.name.as_bytes()));
         let least = arrow::width(&returned) + 1;
         if let Some((_, back)) = &call.answer {
-            let answered = traced::answered(back, room.saturating_sub(least));
-            end.insert_str(0, &format!(" {answered}"));
+            let answered = traced::answered(&call.enter, back, room.saturating_sub(least));
+            if !answered.is_empty() {
+                end.insert_str(0, &format!(" {answered}"));
+            }
         }
         let room = most.saturating_sub(arrow::width(&begin) + arrow::width(&end));
         let asked = match call.part {

@@ -212,7 +212,11 @@ impl Lanes {
         let [asked, answered] = match (call.form, back) {
             (Form::Returned, Some(back)) => {
                 let name = format!("{more} {}", self.say.name(&call.enter.name));
-                [name, self.say.plain(traced::answered(back, room - 2))]
+                [
+                    name,
+                    self.say
+                        .plain(traced::answered(&call.enter, back, room - 2)),
+                ]
             }
             (_, Some(back)) => {
                 let both = both(&call.enter, back, room.saturating_sub(self.around(call)));
@@ -225,6 +229,7 @@ impl Lanes {
         };
         let mut lines = vec![format!("#{number} {asked}")];
         let mut add = |text: String| match lines.last_mut() {
+            _ if text.is_empty() => {}
             Some(last) if width(last) + 1 + width(&text) <= room => {
                 last.push(' ');
                 last.push_str(&text);
@@ -232,15 +237,10 @@ impl Lanes {
             _ => lines.push(format!("  {text}")),
         };
         add(answered);
-        match call.took() {
-            Some(took) if call.form == Form::Returned && took >= MOMENT => {
-                add(format!("after {}", Span(took)));
-            }
-            _ => {}
-        }
-        if let Some(remark) = self.say.remark(call) {
-            add(remark);
-        }
+        let is_slow = |took: &i64| call.form == Form::Returned && *took >= MOMENT;
+        let took = call.took().filter(is_slow);
+        add(took.map_or_else(String::new, |took| format!("after {}", Span(took))));
+        add(self.say.remark(call).unwrap_or_default());
         if call.after > 0 {
             let times = if self.say.ascii { "x" } else { "×" };
             add(format!("after {} {times} EAGAIN", call.after));

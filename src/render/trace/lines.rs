@@ -82,13 +82,15 @@ impl Lines {
             out.push_str(" <unfinished ...>");
             return;
         };
-        let answered = self.say.plain(traced::answered(back, ROOM));
+        let answered = self.say.plain(traced::answered(&call.enter, back, ROOM));
         let style = match back.result {
             Ok(_) => self.palette.heading(),
             Err(_) => self.palette.remark(),
         };
-        out.push(' ');
-        push(out, style, &answered);
+        if !answered.is_empty() {
+            out.push(' ');
+            push(out, style, &answered);
+        }
         let _ = write!(out, " <{}>", inside(call.took().unwrap_or(0)));
         if let Some(remark) = self.say.remark(call) {
             let _ = write!(out, " {remark}");

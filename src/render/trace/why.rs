@@ -231,8 +231,10 @@ impl Teller<'_> {
         let asked = self.say.plain(traced::asked(&call.enter, CALL));
         let answered = match &call.answer {
             Some((_, back)) => {
-                let answered = self.say.plain(traced::answered(back, CALL));
-                format!(" {answered}, {} inside", Span(call.took().unwrap_or(0)))
+                let answered = self.say.plain(traced::answered(&call.enter, back, CALL));
+                let answered = format!(" {answered}");
+                let inside = Span(call.took().unwrap_or(0));
+                format!("{}, {inside} inside", answered.trim_end())
             }
             None => ", which has not returned".to_owned(),
         };

@@ -318,9 +318,12 @@ pub(super) const EMPTY: &str = "\"\"...";
 pub(super) fn both(enter: &Enter, back: &Return, room: usize) -> [String; 2] {
     /// The same of a result.
     const SHORT: &str = " ...";
-    let [asked, answered] = [traced::asked(enter, room), traced::answered(back, room)];
+    let [asked, answered] = [
+        traced::asked(enter, room),
+        traced::answered(enter, back, room),
+    ];
     // First the data that came back is cut, then the data that was sent.
-    let after = traced::answered(back, room.saturating_sub(width(&asked) + 1));
+    let after = traced::answered(enter, back, room.saturating_sub(width(&asked) + 1));
     let before = traced::asked(enter, room.saturating_sub(width(&answered) + 1));
     let fits = |asked: &str, answered: &str| {
         let is_whole = !asked.ends_with(CUT) && !answered.ends_with(SHORT);

@@ -5,7 +5,8 @@
 use super::{ALL, in_lanes, in_lines, rows, told};
 use crate::{
     call::Data,
-    event::{Arg, CallId, Deed, Enter, Part, Return, SocketId, Transport, Way},
+    event::{Arg, CallId, Deed, End, Enter, Event, Exit, Part, Return, SocketId, Transport, Way},
+    time::SECOND,
     timeline::{
         testing::{CLIENT, Log, SERVER, caller},
         why::About,
@@ -157,4 +158,44 @@ fn a_connection_that_outlives_its_server() {
     log.call(SERVER, Deed::Close, other, Ok(0));
     ends(&mut log);
     assert_remarks(&log, &["(1 connection still open in server[200])"]);
+    // A process's end returns nothing.
+    let rows = rows(&log, ALL);
+    for text in [in_lines(&rows), in_lanes(&rows, 80, false)] {
+        let exits = text.lines().filter(|line| line.contains("exit()"));
+        assert!(!exits.collect::<String>().contains('='), "{text}");
+    }
+}
+
+#[test]
+fn two_that_wait_for_each_other() {
+    let mut log = Log::local();
+    let pair = log.pair();
+    for (by, socket) in [(CLIENT, pair.client), (SERVER, pair.server)] {
+        log.enter(by, Deed::Receive, socket);
+    }
+    log.wait(12 * SECOND);
+    log.tell(Event::End(End::default()));
+    let expected = [
+        "client[100]: recv #4 still waits, 12.00 s: both ends wait for data",
+        "server[200]: recv #5 still waits, 12.00 s: both ends wait for data",
+    ];
+    assert_remarks(&log, &expected);
+}
+
+/// One end was interrupted, and went; the other one is ended while it waits.
+#[test]
+fn one_that_waits_when_a_signal_ends_it() {
+    let mut log = Log::local();
+    let pair = log.pair();
+    log.enter(CLIENT, Deed::Receive, pair.client);
+    let interrupted = log.enter(SERVER, Deed::Receive, pair.server);
+    log.returns(interrupted, Err(libc::EINTR));
+    log.wait(SECOND);
+    let status = Err(libc::SIGINT);
+    log.tell(Event::Exit(Exit {
+        process: 100,
+        status,
+    }));
+    log.tell(Event::End(End::default()));
+    assert_remarks(&log, &["client[100]: recv #4 still waits, 1.00 s"]);
 }
