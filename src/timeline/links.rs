@@ -518,30 +518,11 @@ mod tests {
         event::{Deed, Enter, Return, Transport},
         time::{MILLISECOND, Time},
         timeline::{
-            Folding, Timeline,
-            row::{Row, Side, What},
+            row::{Side, What},
             testing::{CLIENT, Log, SERVER, STEP, caller},
+            tests::rows,
         },
     };
-
-    /// All rows of a log, told every few milliseconds that nothing more is to come.
-    fn rows(log: &Log) -> Vec<Row> {
-        let folding = Folding {
-            idle: true,
-            runs: true,
-        };
-        let (mut timeline, mut rows) = (Timeline::new(folding), Vec::new());
-        let mut now = log.entries[0].at;
-        for entry in &log.entries {
-            while now.plus(5 * MILLISECOND) < entry.at {
-                now = now.plus(5 * MILLISECOND);
-                timeline.quiet(now, &mut rows);
-            }
-            timeline.push(entry, &mut rows);
-        }
-        timeline.finish(&mut rows);
-        rows
-    }
 
     /// Who is said to have the right end of the only connection.
     fn server(log: &Log) -> Option<u32> {

@@ -266,22 +266,14 @@ mod tests {
     use crate::{
         call::Fd,
         timeline::{
-            Folding, Timeline,
             testing::{CLIENT, Log, at, datagram, unreachable},
+            tests::rows,
         },
     };
 
     /// The rows of connections: number and processes of each, whether the row is a packet, and its end.
-    fn rows(log: &Log) -> Vec<(u32, [bool; 2], bool, Side)> {
-        let folding = Folding {
-            idle: true,
-            runs: true,
-        };
-        let (mut timeline, mut rows) = (Timeline::new(folding), Vec::new());
-        for entry in &log.entries {
-            timeline.push(entry, &mut rows);
-        }
-        timeline.finish(&mut rows);
+    fn told(log: &Log) -> Vec<(u32, [bool; 2], bool, Side)> {
+        let rows = rows(log);
         let told = rows.iter().filter_map(|row| {
             let link = row.link.as_ref()?;
             let known = [0, 1].map(|n| link.ends[n].who.is_some());
@@ -310,7 +302,7 @@ mod tests {
             (1, known, true, Side::Right),
             (1, known, false, Side::Left),
         ];
-        assert_eq!(rows(&log), expected);
+        assert_eq!(told(&log), expected);
     }
 
     #[test]
@@ -340,6 +332,6 @@ mod tests {
         log.send(CLIENT, pair[0], b"one");
         log.recv(CLIENT, pair[1], b"one");
         let expected = [Side::Left, Side::Left, Side::Right];
-        assert_eq!(rows(&log), expected.map(|side| (1, [true; 2], false, side)));
+        assert_eq!(told(&log), expected.map(|side| (1, [true; 2], false, side)));
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     io::{self, IsTerminal as _},
+    iter,
     sync::mpsc::{Receiver, Sender, SyncSender},
     time::Duration,
 };
@@ -110,6 +111,11 @@ pub(super) fn body(
     })
 }
 
+/// What the programs' threads have said so far, but no more than [`AT_ONCE`].
+pub(super) fn heard(said: &Receiver<Said>) -> Vec<Said> {
+    said.try_iter().take(AT_ONCE).collect()
+}
+
 /// Both programs, and when they are to end.
 pub(super) struct Pair {
     /// Client and server.
@@ -163,24 +169,18 @@ impl Pair {
 
     /// Takes what the programs' threads have said; how it came out to wait for the server, where that is among it.
     pub(super) fn hear(&mut self) -> Option<Readiness> {
-        self.listen(AT_ONCE, Duration::ZERO)
+        self.take_all(heard(&self.said))
     }
 
     /// The same of what is on its way yet when all programs have been ended: until nobody is left to say anything, or all are
     /// silent.
     pub(super) fn hear_out(&mut self) -> Option<Readiness> {
-        self.listen(UNDERWAY, HEARING)
+        let said = iter::from_fn(|| self.said.recv_timeout(HEARING).ok());
+        self.take_all(said.take(UNDERWAY).collect())
     }
 
-    fn listen(&mut self, most: usize, patience: Duration) -> Option<Readiness> {
-        let mut waited = None;
-        for _ in 0..most {
-            let Ok(said) = self.said.recv_timeout(patience) else {
-                break;
-            };
-            waited = self.take(said).or(waited);
-        }
-        waited
+    fn take_all(&mut self, said: Vec<Said>) -> Option<Readiness> {
+        said.into_iter().filter_map(|said| self.take(said)).last()
     }
 
     fn take(&mut self, said: Said) -> Option<Readiness> {
@@ -417,6 +417,16 @@ fn trimmed(mut line: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_talks_without_end_is_heard_a_little_at_a_time() {
+        let (say, said) = std::sync::mpsc::sync_channel(4);
+        let words = || Said::Words(Host::Server, Time::default(), b"y\n".to_vec());
+        let talks = std::thread::spawn(move || while say.send(words()).is_ok() {});
+        assert!(heard(&said).len() <= AT_ONCE);
+        drop(said);
+        assert!(talks.join().is_ok());
+    }
 
     #[test]
     fn words_become_lines_and_a_prompt_is_shown_after_a_while() {

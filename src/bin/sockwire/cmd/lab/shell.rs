@@ -280,7 +280,7 @@ impl Lab {
             self.active = self.clock.now();
         }
         self.recording.event(&event)?;
-        while let Ok(said) = self.said.try_recv() {
+        for said in programs::heard(&self.said) {
             match said {
                 Said::Began {
                     host,
