@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Arg, Deed, Enter, Exec, Process, Return, SocketId};
+use crate::event::{Arg, Deed, Enter, Process, Return, SocketId};
 
 /// Processes whose descriptors are counted, at once.
 const PROCESSES: usize = 256;
@@ -31,13 +31,6 @@ impl Holders {
             && self.open.len() < PROCESSES
         {
             self.open.insert(process.process, shared);
-        }
-    }
-
-    /// A process runs another program.
-    pub(super) fn runs(&mut self, exec: &Exec) {
-        if let Some(open) = self.open.get_mut(&exec.process) {
-            open.retain(|socket, _| !exec.closes.contains(socket));
         }
     }
 

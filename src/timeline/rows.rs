@@ -177,7 +177,6 @@ impl Rows {
                 self.name(process.process, &process.name);
             }
             Event::Exec(exec) => {
-                self.holders.runs(exec);
                 let before = self.who(exec.process, known).name;
                 self.name(exec.process, &exec.name);
                 if self.introduced.contains(&exec.process) {

@@ -272,9 +272,11 @@ fn unstartable(program: &Path, error: &io::Error) -> String {
 /// What stopped the tracer, and the ways out.
 pub(in crate::cmd) fn failure(error: TraceError) -> Failure {
     let (exit, remedy) = match &error {
-        TraceError::NotPermitted { process, .. } => {
-            (Exit::NotPermitted, permission::to_trace(*process))
-        }
+        // Where nothing at all can be traced, that is the cause.
+        TraceError::NotPermitted { process, .. } => match permission::tracing() {
+            Err(refused) => return refused.into(),
+            Ok(()) => (Exit::NotPermitted, permission::to_trace(*process)),
+        },
         TraceError::Untraceable(error) => return permission::untraceable(error).into(),
         TraceError::NoSuchProcess(_) => (Exit::NoSuch, String::new()),
         TraceError::NoSuchProgram { program, error } => {
