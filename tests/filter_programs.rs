@@ -405,9 +405,10 @@ fn tcpdump(form: &str, expression: &str, file: &Path) -> Option<Result<Program, 
     Some(Ok(Program::new(instructions).unwrap()))
 }
 
-/// A capture file without packets.
-fn empty(link: LinkType) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("filters-{}.pcap", link.0));
+/// A capture file without packets, of a test of its own.
+fn empty(test: &str, link: LinkType) -> PathBuf {
+    let name = format!("filters-{test}-{}.pcap", link.0);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let words = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 262_144, link.0.into()];
     fs::write(&path, words.map(u32::to_le_bytes).concat()).unwrap();
     path
@@ -424,7 +425,7 @@ fn programs_select_what_tcpdumps_programs_select() {
         LinkType::RAW,
         LinkType::PPP,
     ] {
-        let file = empty(link);
+        let file = empty("select", link);
         let packets: Vec<_> = frames
             .iter()
             .filter_map(|frame| behind(link, frame))
@@ -474,7 +475,7 @@ fn programs_select_what_tcpdumps_programs_select() {
 
 #[test]
 fn refuses_what_tcpdump_refuses() {
-    let file = empty(LinkType::ETHERNET);
+    let file = empty("refuse", LinkType::ETHERNET);
     for expression in lines(REFUSED) {
         match tcpdump("-ddd", expression, &file) {
             None => return testing::skipped("no tcpdump here"),

@@ -264,9 +264,14 @@ fn call_line(at: &str, said: &Said, times: &Times, page: &Page) -> String {
     let text = match &said.said {
         Ok(call) if times.count > UNFOLDED => {
             let took = mistake::ms(times.end.since(said.time));
+            // How long the first of them waited says nothing of the others.
+            let call = Called {
+                took: 0,
+                ..call.clone()
+            };
             format!(
                 "{}, {} times in {took}",
-                page.language.line(call),
+                page.language.line(&call),
                 times.count
             )
         }
@@ -314,5 +319,28 @@ mod tests {
             .collect();
         assert_eq!(counts, [(10, 1), (20, 3), (35, 1)]);
         assert_eq!(folded[1].1.end, Time::from_nanos(45));
+    }
+
+    #[test]
+    fn of_calls_told_once_no_single_wait_is_told() {
+        let mut said = recv(0, false, b"");
+        if let Ok(call) = &mut said.said {
+            call.took = 4_000_000;
+        }
+        let page = Page {
+            columns: 80,
+            ascii: false,
+            language: Language::C,
+        };
+        let line = |count| {
+            let end = Time::from_nanos(9_000_000);
+            call_line("0.00", &said, &Times { count, end }, &page)
+        };
+        assert!(line(1).ends_with("= 0 blocked 4.00 ms"), "{}", line(1));
+        assert!(
+            line(1000).contains("= 0, 1000 times in 9.00 ms"),
+            "{}",
+            line(1000)
+        );
     }
 }
