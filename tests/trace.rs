@@ -743,6 +743,30 @@ fn the_reader_of_a_view_may_leave() {
 }
 
 #[test]
+fn a_log_is_whole_though_nobody_reads_the_view() {
+    if !lan::tracing() {
+        return;
+    }
+    in_own_network(|| {
+        let Some(python) = python() else { return };
+        let files = Scratch::new("trace-unread");
+        let kept = files.file("my.log");
+        let program = "
+import socket
+a, b = socket.socketpair()
+for _ in range(1000):
+    a.send(b'x')
+    b.recv(1)
+";
+        let mut tracing =
+            Running::spawn(trace(&format!("--save {kept}"), &[python, "-c", program]));
+        drop(tracing.child.stderr.take());
+        assert_eq!(tracing.child.wait().unwrap().code(), Some(0));
+        assert!(counted(&log(&kept)).calls >= 2002);
+    });
+}
+
+#[test]
 fn comments_of_packets_name_process_descriptor_and_call() {
     if !lan::tracing() {
         return;

@@ -17,7 +17,7 @@ use super::{
     usage,
     view::{self, Form, View},
 };
-use crate::cmd::{Global, output};
+use crate::cmd::{Exit, Global, output};
 
 /// Where a view goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +31,9 @@ pub(in crate::cmd) enum Place {
 /// Everything that takes entries.
 pub(in crate::cmd) struct Keeper {
     log: Option<Growing>,
-    packets: Vec<Commented>,
+    packets: Vec<Option<Commented>>,
     view: Option<Viewing>,
-    /// What went wrong first: nothing is taken any more.
+    /// What went wrong first; where that was, nothing is written any more.
     fault: Option<Failure>,
 }
 
@@ -78,7 +78,7 @@ impl Keeper {
         let mut packets = Vec::new();
         let commented = keeping.output.as_ref().filter(|_| form == Form::Packets);
         for path in keeping.write.iter().chain(commented) {
-            packets.push(Commented::create(path, keeping.force)?);
+            packets.push(Some(Commented::create(path, keeping.force)?));
         }
         let look = match keeping.output {
             Some(_) => view::look_in_file(global),
@@ -106,70 +106,80 @@ impl Keeper {
 
     /// Takes the next entry.
     pub(in crate::cmd) fn entry(&mut self, entry: &Entry) {
-        self.with(|this| {
-            if let Some(log) = &mut this.log {
-                log.push(|out| log::push_line(entry, out))?;
-            }
-            for packets in &mut this.packets {
-                packets.entry(entry)?;
-            }
-            if let Some(viewing) = &mut this.view {
-                viewing.view.entry(entry, &mut viewing.text);
-                viewing.flush_when_full()?;
-            }
-            Ok(())
+        let fault = &mut self.fault;
+        with(&mut self.log, fault, |log| {
+            log.push(|out| log::push_line(entry, out))
+        });
+        for packets in &mut self.packets {
+            with(packets, fault, |packets| packets.entry(entry));
+        }
+        with(&mut self.view, fault, |viewing| {
+            viewing.view.entry(entry, &mut viewing.text);
+            viewing.flush_when_full()
         });
     }
 
     /// Nothing earlier than `reached` is to come; it is `now`. What is ready is shown.
     pub(in crate::cmd) fn look(&mut self, reached: Time, now: Time) {
-        self.with(|this| {
-            if let Some(log) = &mut this.log {
-                log.flush_if_due(now)?;
+        let fault = &mut self.fault;
+        with(&mut self.log, fault, |log| log.flush_if_due(now));
+        for packets in &mut self.packets {
+            with(packets, fault, |packets| packets.flush_if_due(now));
+        }
+        with(&mut self.view, fault, |viewing| {
+            viewing.view.quiet(reached, &mut viewing.text);
+            viewing.flush()?;
+            if let To::Lines(file) = &mut viewing.to {
+                file.flush_if_due(now)?;
             }
-            for packets in &mut this.packets {
-                packets.flush_if_due(now)?;
-            }
-            if let Some(viewing) = &mut this.view {
-                viewing.view.quiet(reached, &mut viewing.text);
-                viewing.flush()?;
-                if let To::Lines(file) = &mut viewing.to {
-                    file.flush_if_due(now)?;
-                }
-            }
-            Ok(())
+            Ok::<_, Failure>(())
         });
     }
 
-    /// Nothing more can be written, or nobody reads it.
-    pub(in crate::cmd) const fn is_over(&self) -> bool {
-        self.fault.is_some()
+    /// Nothing is left that can be written, or that somebody reads.
+    pub(in crate::cmd) fn is_over(&self) -> bool {
+        let writes = self.log.is_some() || self.view.is_some();
+        self.fault.is_some() && !writes && self.packets.iter().all(Option::is_none)
     }
 
     /// The last entry was taken.
     ///
     /// # Errors
     /// What went wrong first.
-    pub(in crate::cmd) fn finish(mut self) -> Result<(), Failure> {
-        self.with(|this| {
-            if let Some(log) = this.log.take() {
-                log.finish()?;
-            }
-            for packets in this.packets.drain(..) {
-                packets.finish()?;
-            }
-            match this.view.take() {
-                Some(viewing) => viewing.finish(),
-                None => Ok(()),
-            }
-        });
-        self.fault.map_or(Ok(()), Err)
-    }
-
-    fn with(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Failure>) {
-        if self.fault.is_none() {
-            self.fault = work(self).err();
+    pub(in crate::cmd) fn finish(self) -> Result<(), Failure> {
+        let mut fault = self.fault;
+        if let Some(log) = self.log {
+            note(&mut fault, log.finish());
         }
+        for packets in self.packets.into_iter().flatten() {
+            note(&mut fault, packets.finish());
+        }
+        if let Some(viewing) = self.view {
+            note(&mut fault, viewing.finish());
+        }
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+/// Works on what is still written; where that fails, nothing is written any more, everywhere else it goes on.
+fn with<T, E: Into<Failure>>(
+    output: &mut Option<T>,
+    fault: &mut Option<Failure>,
+    work: impl FnOnce(&mut T) -> Result<(), E>,
+) {
+    let done = output.as_mut().map_or(Ok(()), work);
+    if done.is_err() {
+        *output = None;
+    }
+    note(fault, done);
+}
+
+/// Remembers what went wrong first; that a reader has left tells less than anything else.
+fn note<E: Into<Failure>>(fault: &mut Option<Failure>, done: Result<(), E>) {
+    if let Err(failure) = done.map_err(E::into)
+        && fault.as_ref().is_none_or(|first| first.exit == Exit::Done)
+    {
+        *fault = Some(failure);
     }
 }
 
