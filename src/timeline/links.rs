@@ -515,7 +515,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use crate::{
-        event::{Deed, Enter, Return, Transport},
+        event::{Deed, Return, Transport},
         time::{MILLISECOND, Time},
         timeline::{
             row::{Side, What},
@@ -542,17 +542,7 @@ mod tests {
 
     /// Opens the first socket of a network: the program stands still while captures begin there.
     fn first_socket(log: &mut Log) -> u32 {
-        let call = log.enters(Enter {
-            call: 0,
-            by: SERVER,
-            name: "socket".into(),
-            deed: Deed::Open,
-            socket: None,
-            closes: Vec::new(),
-            args: Vec::new(),
-            parts: Vec::new(),
-            waited: false,
-        });
+        let call = log.opens(SERVER, "socket");
         log.net(2, None);
         // All that a call's end tells has one time.
         log.now -= STEP;

@@ -309,17 +309,7 @@ mod tests {
     fn both_sockets_of_a_pair_have_one_conversation() {
         let mut log = Log::local();
         log.process(100, None, 1, "client");
-        let call = log.enters(Enter {
-            call: 0,
-            by: CLIENT,
-            name: "socketpair".into(),
-            deed: Deed::Open,
-            socket: None,
-            closes: Vec::new(),
-            args: Vec::new(),
-            parts: Vec::new(),
-            waited: false,
-        });
+        let call = log.opens(CLIENT, "socketpair");
         let pair = [(); 2].map(|()| log.appears(1, Transport::Unix));
         log.returned(Return {
             call,

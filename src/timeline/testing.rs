@@ -221,6 +221,21 @@ impl Log {
         })
     }
 
+    /// A call that is to make sockets.
+    pub(crate) fn opens(&mut self, by: Caller, name: &'static str) -> CallId {
+        self.enters(Enter {
+            call: 0,
+            by,
+            name: Cow::Borrowed(name),
+            deed: Deed::Open,
+            socket: None,
+            closes: Vec::new(),
+            args: Vec::new(),
+            parts: Vec::new(),
+            waited: false,
+        })
+    }
+
     /// A call; its number is put in.
     pub(crate) fn enters(&mut self, mut enter: Enter) -> CallId {
         self.calls += 1;

@@ -590,18 +590,3 @@ fn a_long_log_leaves_nothing_behind() {
     let known = |packet: u64| timeline.join().packet(packet).is_some();
     assert!(known(80_000) && known(20_000) && !known(10_000) && !known(1));
 }
-
-#[test]
-fn what_a_stream_did_not_take_is_told() {
-    let mut log = Log::local();
-    let pair = log.pair();
-    for taken in [4, 1] {
-        let call = log.sends(CLIENT, pair.client, b"data", None);
-        log.returns(call, Ok(taken));
-    }
-    let rows = rows(&log, ALL);
-    for text in [in_lines(&rows), in_lanes(&rows, 80, false)] {
-        assert_eq!(text.matches("only 1 of 4 bytes").count(), 1, "{text}");
-        assert_eq!(text.matches("only").count(), 1, "{text}");
-    }
-}

@@ -199,3 +199,18 @@ fn one_that_waits_when_a_signal_ends_it() {
     log.tell(Event::End(End::default()));
     assert_remarks(&log, &["client[100]: recv #4 still waits, 1.00 s"]);
 }
+
+#[test]
+fn what_a_stream_did_not_take_is_told() {
+    let mut log = Log::local();
+    let pair = log.pair();
+    for taken in [4, 1] {
+        let call = log.sends(CLIENT, pair.client, b"data", None);
+        log.returns(call, Ok(taken));
+    }
+    let rows = rows(&log, ALL);
+    for text in [in_lines(&rows), in_lanes(&rows, 80, false)] {
+        assert_eq!(text.matches("only 1 of 4 bytes").count(), 1, "{text}");
+        assert_eq!(text.matches("only").count(), 1, "{text}");
+    }
+}
